@@ -1,0 +1,57 @@
+# make help lists the targets. PYTHON names the interpreter that the environment is made with.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO := build/demo
+
+.PHONY: help install demo test test-slow check format bench clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## Make .venv with seqtool and what its developers need
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## Train on Python's own documentation, score it, and read what it writes
+	@mkdir -p $(DEMO)
+	$(RUN)/python corpora/python_docs.py --train $(DEMO)/train.txt --valid $(DEMO)/valid.txt
+	$(RUN)/seqtool train $(DEMO)/train.txt --valid $(DEMO)/valid.txt -o $(DEMO)/run --force --time 80s
+	@echo; echo "== How well it predicts text that it has not seen"
+	$(RUN)/seqtool eval $(DEMO)/run $(DEMO)/valid.txt
+	@echo; echo "== Bits per byte of the same text, beside compressors"
+	@$(RUN)/seqtool eval $(DEMO)/run $(DEMO)/valid.txt --json | \
+		$(RUN)/python corpora/beside_compressors.py $(DEMO)/train.txt $(DEMO)/valid.txt
+	@echo; echo "== What it writes"
+	$(RUN)/seqtool generate $(DEMO)/run --prompt 'The value of' --max-tokens 150 --seed 1
+	@echo; echo "== Try next"
+	@echo "  $(RUN)/seqtool generate $(DEMO)/run --prompt 'A class' --temperature 0.6"
+	@echo "  echo 'for x in range(3):' | $(RUN)/seqtool eval $(DEMO)/run - --per token"
+	@echo "  $(RUN)/seqtool train $(DEMO)/train.txt --model transformer --time 2m"
+
+test: $(INSTALLED)  ## Run the tests (under five minutes on two cores)
+	$(RUN)/python -m pytest -q
+
+test-slow: $(INSTALLED)  ## Run the tests that train for minutes
+	$(RUN)/python -m pytest -q -m slow
+
+check: $(INSTALLED)  ## Format, lint, types and tests
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/python -m pytest -q
+
+format: $(INSTALLED)  ## Format the code
+	$(RUN)/ruff format .
+	$(RUN)/ruff check --fix .
+
+bench: $(INSTALLED)  ## Measure speed and quality on this machine
+	$(RUN)/python tests/benchmarks/training.py
+
+clean:  ## Remove what was made here, the environment included
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache *.egg-info

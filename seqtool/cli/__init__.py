@@ -1,0 +1,1 @@
+"""The command line: flags in, calls, printing out. Typer and rich live here and nowhere else."""

@@ -1,0 +1,119 @@
+"""stdout is data, stderr is talk: writing results, notes and progress."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+PLAIN_LINE_EVERY_S = 10.0
+
+
+def printable(text: str) -> str:
+    """Text whose control characters are spelled out, so that it cannot steer a terminal."""
+    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def write(text: str, *, flush: bool = False) -> None:
+    """Write data to stdout as UTF-8, whatever the locale; escaped when stdout is a terminal."""
+    write_bytes((printable(text) if sys.stdout.isatty() else text).encode("utf-8", "replace"), flush=flush)
+
+
+def write_bytes(content: bytes, *, flush: bool = False) -> None:
+    """Write data to stdout exactly."""
+    sys.stdout.buffer.write(content)
+    if flush:
+        sys.stdout.buffer.flush()
+
+
+def write_report(report: dict[str, Any], as_json: bool) -> None:
+    """Write a report: one JSON object, or a line for each entry."""
+    if as_json:
+        write(json.dumps(report, ensure_ascii=False) + "\n")
+        return
+    width = max(len(name) for name in report)
+    for name, value in report.items():
+        write(f"{name.replace('_', ' '):<{width}}  {_readable(value)}\n")
+
+
+def note(text: str, quiet: bool = False) -> None:
+    """Say something to the person, on stderr."""
+    if not quiet:
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.4f}" if abs(value) < 1e6 else f"{value:,.0f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class TrainingProgress:
+    """Shows training on stderr: a bar on a terminal, a rare line elsewhere, nothing when quiet."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: Any = None
+        self._task: Any = None
+        self._rate = 0.0
+        self._last_line_s = 0.0
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        """Show a logged step or a validation."""
+        if self._quiet:
+            return
+        if "valid_loss" in record:
+            note_line = f"step {record['step']:,}  validation loss {record['valid_loss']:.4f} nats/token"
+            mark = "  best so far" if record["best_step"] == record["step"] else ""
+            self._say(note_line + mark)
+            return
+        share = max(record["share"], 1e-9)
+        left = record["elapsed_s"] * (1 - share) / share
+        text = f"loss {record['loss']:.3f}  {record['tokens_per_s']:,.0f} tokens/s  {duration(left)} left"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=share, description=f"step {record['step']:,}  {text}")
+        elif time.monotonic() - self._last_line_s >= PLAIN_LINE_EVERY_S:
+            self._say(f"step {record['step']:,}  {text}")
+
+    def _say(self, text: str) -> None:
+        self._last_line_s = time.monotonic()
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            note(text)
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[TrainingProgress]:
+        """Show the bar, on a terminal, while the block runs."""
+        if self._quiet or not sys.stderr.isatty():
+            yield self
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+        console = Console(stderr=True, no_color="NO_COLOR" in os.environ or None)
+        columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}"))
+        with Progress(*columns, console=console, transient=True) as self._bar:
+            self._task = self._bar.add_task("starting", total=1.0)
+            yield self
+        self._bar = None

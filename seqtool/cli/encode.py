@@ -1,0 +1,67 @@
+"""`seqtool encode`: text to ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from seqtool.cli.console import write, write_report
+from seqtool.cli.options import DocumentBreak, Errors, Force, Json, chosen
+from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS
+
+NAME = "encode"
+EXAMPLE = "seqtool encode novel.txt --vocab novel.model | seqtool decode --vocab novel.model"
+
+
+def command(
+    texts: Annotated[
+        Optional[list[str]], typer.Argument(metavar="[TEXT...]", help="Files of UTF-8 text; - is standard input.")
+    ] = None,
+    *,
+    vocab: Annotated[Path, typer.Option("--vocab", metavar="FILE", help="A vocabulary (SentencePiece model).")],
+    pieces: Annotated[bool, typer.Option("--pieces", help="Print pieces instead of ids, as spm_encode does.")] = False,
+    output: Annotated[
+        Optional[Path], typer.Option("-o", "--output", metavar="STORE", help="Write a token store to train from.")
+    ] = None,
+    errors: Errors = "strict",
+    document: DocumentBreak = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Turn text into ids: a line of ids for each line of text, the newline's own id closing it."""
+    from seqtool.files import refuse_existing
+    from seqtool.text.documents import TextSource
+    from seqtool.text.store import write_store
+    from seqtool.text.vocabulary import load_vocabulary
+
+    vocabulary = load_vocabulary(vocab)
+    source = TextSource(
+        texts or ["-"],
+        errors=chosen(errors, ERROR_HANDLERS, "--errors"),
+        document=chosen(document or "file", DOCUMENT_BREAKS, "--document"),
+    )
+    if output is not None:
+        refuse_existing(output, force)
+        description = write_store(output, vocabulary, source)
+        counts = {name: description[name] for name in ("tokens", "documents", "words", "characters", "bytes")}
+        write_report({"store": str(output), **counts, "shards": len(description["shards"])}, json)
+        return
+    names = [vocabulary.piece(index) if pieces else str(index) for index in range(vocabulary.size)]
+    newline = vocabulary.newline_ids[-1]
+    line: list[str] = []
+    for block in source.blocks():
+        rows = []
+        for index in vocabulary.encode(block.text).tolist():
+            if index != newline:
+                line.append(names[index])
+                continue
+            if not pieces:
+                line.append(names[index])
+            rows.append(" ".join(line))
+            line = []
+        if rows:
+            write("\n".join(rows) + "\n", flush=True)
+    if line:
+        write(" ".join(line) + "\n")

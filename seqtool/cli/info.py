@@ -1,0 +1,56 @@
+"""`seqtool info`: what an artifact is and what made it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seqtool.cli.console import write_report
+from seqtool.cli.options import Json
+from seqtool.errors import InputError
+
+NAME = "info"
+EXAMPLE = "seqtool info runs/novel-lstm"
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A run, a token store or a vocabulary.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Describe a run, a token store or a vocabulary."""
+    write_report(describe(path), json)
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """What `path` is, as a flat report; InputError when it is none of ours."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the name")
+    if (path / "config.json").is_file():
+        from seqtool.runs import WEIGHTS, read_config
+
+        config = read_config(path)
+        return {
+            "kind": "run",
+            "path": str(path),
+            **dataclasses.asdict(config.model),
+            "vocab_size": config.symbols.size,
+            "parameters": config.outline().parameter_count(),
+            "weights": (path / WEIGHTS).is_file(),
+            "vocabulary_sha256": config.vocabulary_sha256,
+            "training": dataclasses.asdict(config.training),
+            "data": config.data,
+            "made_by": config.made_by,
+        }
+    if (path / "store.json").is_file():
+        from seqtool.text.store import open_store
+
+        return {"kind": "token store", "path": str(path), **open_store(path).description}
+    if path.is_dir():
+        raise InputError(f"{path} is neither a run nor a token store: it has no config.json and no store.json")
+    from seqtool.text.vocabulary import load_vocabulary
+
+    return {"path": str(path), **load_vocabulary(path).describe()}

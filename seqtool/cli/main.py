@@ -1,0 +1,124 @@
+"""The program: its commands, and how every error becomes one sentence and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from seqtool import __version__
+from seqtool.cli import decode, encode, evaluate, generate, info, train, vocab
+from seqtool.cli.console import note
+from seqtool.errors import SeqtoolError, StoppedError
+
+PIPE_CLOSED = 141
+
+app = typer.Typer(
+    name="seqtool",
+    help="Learn from sequences: vocabularies, language models, perplexity, generated text.",
+    epilog="A first run: seqtool train novel.txt, then what it prints.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"seqtool {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _seqtool(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Learn from sequences: vocabularies, language models, perplexity, generated text."""
+
+
+for module in (vocab, encode, decode, train, evaluate, generate, info):
+    app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}")(module.command)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    signal.signal(signal.SIGTERM, _stop)
+    with contextlib.suppress(AttributeError, ValueError):
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a closed pipe is an error that we turn into exit code 141
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = PIPE_CLOSED
+    except BaseException as error:
+        if os.environ.get("SEQTOOL_DEBUG") == "1" and not isinstance(error, SystemExit):
+            raise
+        code = _explained(error)
+    if code == PIPE_CLOSED or not _flushed():
+        os._exit(PIPE_CLOSED)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the chosen command without letting Typer print or exit."""
+    command: Any = typer.main.get_command(app)
+    result = command.main(prog_name="seqtool", standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def _explained(error: BaseException) -> int:
+    """Say what went wrong in one sentence on stderr; the exit code."""
+    if isinstance(error, SystemExit):
+        # Typer ends a command whose reader went away with exit 1; the pipe's own code is ours to give.
+        return PIPE_CLOSED if isinstance(error.__context__, BrokenPipeError) else int(error.code or 0)
+    if isinstance(error, StoppedError):
+        if str(error):
+            note(f"seqtool: {error}")
+        return error.exit_code
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return 128 + signal.SIGINT
+    if isinstance(error, SeqtoolError):
+        _say(str(error))
+        return error.exit_code
+    if isinstance(error, typer.TyperException):
+        message = getattr(error, "format_message", error.__str__)()
+        if message:
+            _say(f"{_first_lower(message.rstrip('.'))}: see seqtool --help")
+        return 2
+    if isinstance(error, MemoryError) or "not enough memory" in str(error) or "out of memory" in str(error):
+        _say("not enough memory: choose a smaller --batch-size, --hidden or --context")
+        return 1
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"{where}{error.strerror or error}")
+        return 1
+    _say(f"{type(error).__name__}: {error} (this is a bug; SEQTOOL_DEBUG=1 shows where)")
+    return 1
+
+
+def _say(message: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        note("seqtool: error: " + " ".join(message.split()))
+
+
+def _first_lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _flushed() -> bool:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return False
+    return True
+
+
+def _stop(number: int, frame: object) -> None:
+    raise StoppedError(number)

@@ -1,0 +1,83 @@
+"""Flags made from the settings in seqtool.config, so that each default, choice and help text is written once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, flag_of, parse_duration
+from seqtool.errors import UsageError
+
+Texts = Annotated[list[str], typer.Argument(metavar="TEXT...", help="Files of UTF-8 text; - is standard input.")]
+Errors = Annotated[
+    str, typer.Option("--errors", metavar="|".join(ERROR_HANDLERS), help="What to do with bytes that are not UTF-8.")
+]
+DocumentBreak = Annotated[
+    Optional[str],
+    typer.Option("--document", metavar="|".join(DOCUMENT_BREAKS), help="What separates documents inside a file."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing result.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that seqtool train made.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+
+
+def with_settings(*kinds: type[Any], leave_out: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add a flag for every setting of these dataclasses; the command gets those that were given as `settings`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        items = [item for kind in kinds for item in dataclasses.fields(kind) if item.name not in leave_out]
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
+        parameters = own + [
+            inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(item))
+            for item in items
+        ]
+
+        @functools.wraps(command)
+        def wrapper(**arguments: Any) -> None:
+            settings = {item.name: arguments.pop(item.name) for item in items}
+            given = {name: value for name, value in settings.items() if value is not None}
+            if isinstance(given.get("time"), str):
+                given["time"] = parse_duration(given["time"])
+            command(**arguments, settings=given)
+
+        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+        del wrapper.__wrapped__  # type: ignore[attr-defined]
+        return wrapper
+
+    return decorate
+
+
+def _option(item: dataclasses.Field[Any]) -> Any:
+    choices = item.metadata["choices"]
+    duration = item.metadata["metavar"] == "DURATION"
+    default = item.metadata["shown_default"] or _shown(item.default)
+    option = typer.Option(
+        flag_of(item),
+        help=f"{item.metadata['help']} \\[{default}]",
+        metavar="|".join(choices) or item.metadata["metavar"] or None,
+        show_default=False,
+    )
+    kind: Any = str if duration else type(item.default)
+    return Annotated[Optional[kind], option]
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def chosen(value: str, choices: tuple[str, ...], flag: str) -> str:
+    """`value`, or UsageError naming the choices."""
+    if value not in choices:
+        raise UsageError(f"{flag} {value!r}: choose from {', '.join(choices)}")
+    return value

@@ -1,0 +1,63 @@
+"""`seqtool vocab`: learn a vocabulary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seqtool.cli.console import note, write_report
+from seqtool.cli.options import Errors, Force, Json, Quiet, Texts, with_settings
+from seqtool.config import VocabularyConfig, checked
+
+NAME = "vocab"
+EXAMPLE = "seqtool vocab novel.txt -o novel.model --type bpe --size 2000"
+REPORT_CHARACTERS = 8 << 20
+
+
+@with_settings(VocabularyConfig)
+def command(
+    texts: Texts,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The SentencePiece model to write.")],
+    *,
+    errors: Errors = "strict",
+    force: Force = False,
+    seed: Annotated[int, typer.Option("--seed", help="Fixes the sample taken of a very long text.")] = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+    settings: dict[str, Any],
+) -> None:
+    """Learn a vocabulary from text: a standard SentencePiece model.
+
+    Lossless for every type but word: white space is kept, and unseen characters are spelled in bytes.
+    """
+    from seqtool.files import atomic_writer, refuse_existing
+    from seqtool.text.documents import TextSource
+    from seqtool.text.learning import learn_vocabulary
+
+    config = checked(VocabularyConfig(**settings))
+    refuse_existing(output, force)
+    source = TextSource(texts, errors=errors, rereadable=True)
+    vocabulary = learn_vocabulary(source, config, seed)
+    characters = tokens = unknowns = 0
+    for block in source.blocks():
+        ids = vocabulary.encode(block.text)
+        characters, tokens = characters + len(block.text), tokens + len(ids)
+        unknowns += int((ids == vocabulary.unknown_id).sum())
+        if characters >= REPORT_CHARACTERS:
+            break
+    with atomic_writer(output) as stream:
+        stream.write(vocabulary.model)
+    write_report(
+        {
+            "file": str(output),
+            "type": config.type,
+            "size": vocabulary.size,
+            "characters_per_token": characters / max(tokens, 1),
+            "unknown_share": unknowns / max(tokens, 1),
+            "measured_on_characters": characters,
+        },
+        json,
+    )
+    note(f"next: seqtool encode {texts[0]} --vocab {output}", quiet)

@@ -1,0 +1,33 @@
+"""The exceptions that seqtool raises on purpose, each with the exit code it ends a command with."""
+
+
+class SeqtoolError(Exception):
+    """Something failed while running; the message is one sentence that says what would mend it."""
+
+    exit_code = 1
+
+
+class UsageError(SeqtoolError):
+    """The request contradicts itself or asks for something that does not exist."""
+
+    exit_code = 2
+
+
+class InputError(SeqtoolError):
+    """A file or stream is missing, unreadable, corrupt, of the wrong kind, or belongs to something else."""
+
+    exit_code = 3
+
+
+class DivergedError(SeqtoolError):
+    """Training reached a loss or a gradient that is not a finite number."""
+
+    exit_code = 4
+
+
+class StoppedError(SeqtoolError):
+    """A signal asked the program to stop; what could be saved has been saved."""
+
+    def __init__(self, signal_number: int, message: str = "") -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

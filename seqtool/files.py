@@ -1,0 +1,155 @@
+"""The one way files are written and checked: aside, flushed to disk, renamed; and read back only when they are whole."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from seqtool import __version__
+from seqtool.errors import InputError, SeqtoolError, UsageError
+
+MAX_TEXT_CONFIG_BYTES = 4 << 20  # a JSON or TOML file of ours is a few kilobytes; a larger one is not ours
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raise UsageError when `path` exists, unless `force`."""
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already: name another with -o, or give --force to replace it")
+
+
+@contextlib.contextmanager
+def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file beside `path`; when the block ends well it is flushed to disk and takes the name `path` at once.
+
+    When the block fails, or the machine does, whatever `path` held before is still there, whole.
+    """
+    try:
+        handle, aside_name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    except OSError as error:
+        raise SeqtoolError(f"cannot write {path}: {error.strerror}") from error
+    aside = Path(aside_name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(aside, 0o666 & ~_umask())
+        os.replace(aside, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise SeqtoolError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Give a new directory beside `path`; when the block ends well it takes the name `path`, replacing what was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    os.chmod(aside, 0o777 & ~_umask())
+    try:
+        yield aside
+        replace_directory(aside, path)
+    except OSError as error:
+        raise SeqtoolError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def replace_directory(new: Path, path: Path) -> None:
+    """Rename the directory `new` to `path`; one that was there before goes only after the new one is in place."""
+    old = new.with_suffix(".replaced")
+    if path.exists():
+        os.rename(path, old)
+    try:
+        os.rename(new, path)
+    except OSError:
+        if old.exists():
+            os.rename(old, path)
+        raise
+    sync_directory(path.parent)
+    if old.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink(missing_ok=True)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in `path` survive a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically."""
+    with atomic_writer(path) as stream:
+        stream.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; InputError when it is missing, too large, cut short or not an object."""
+    try:
+        value = json.loads(read_small_file(path))
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON ({error}): it was cut short or edited") from error
+    except RecursionError as error:
+        raise InputError(f"{path} is nested too deeply to be one of ours") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} does not hold a JSON object: it was edited or is another kind of file")
+    return value
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file of settings."""
+    try:
+        return tomllib.loads(read_small_file(path).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}") from error
+
+
+def read_small_file(path: Path, limit: int = MAX_TEXT_CONFIG_BYTES) -> bytes:
+    """Read a whole file that must not be larger than `limit` bytes."""
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(limit + 1)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > limit:
+        raise InputError(f"{path} is larger than {limit:,} bytes: it is not the kind of file expected here")
+    return content
+
+
+def sha256(content: bytes) -> str:
+    """Hexadecimal SHA-256 of bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def canonical_sha256(value: Any) -> str:
+    """SHA-256 of a JSON value that does not depend on the order of keys."""
+    return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def provenance() -> dict[str, str]:
+    """What made an artifact: the program, its version and the command line."""
+    return {"program": "seqtool", "version": __version__, "command": shlex.join(["seqtool", *sys.argv[1:]])}
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""Using a trained model: scoring text and writing text."""

@@ -1,0 +1,121 @@
+"""Scoring by line, token or document: one row out for each unit in, in order, as the text comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from seqtool.config import EvalConfig
+from seqtool.inference.scoring import Scored, score_documents
+from seqtool.models.language_model import LanguageModel
+from seqtool.text.documents import TextSource, lines_of
+from seqtool.text.store import document_ids, encode_text
+from seqtool.text.vocabulary import Ids, Vocabulary
+
+
+class Row(NamedTuple):
+    """What one unit of text costs."""
+
+    nats: float
+    tokens: int
+    text: str
+
+
+def score_lines(
+    model: LanguageModel, vocabulary: Vocabulary, source: TextSource, config: EvalConfig
+) -> Iterator[Row]:
+    """Each line by itself, its newline its last token."""
+    lines: list[str] = []
+
+    def encoded() -> Iterator[Ids]:
+        rest = ""
+        for block in source.blocks():
+            for line in lines_of(rest + block.text):
+                rest = "" if line.endswith("\n") else line
+                if not rest:
+                    lines.append(line)
+                    yield vocabulary.encode(line)
+        if rest:
+            lines.append(rest)
+            yield vocabulary.encode(rest)
+
+    for row in _whole(_scored(model, encoded(), config)):
+        yield Row(_sum(row), len(row), lines.pop(0))
+
+
+def score_carried_lines(
+    model: LanguageModel, vocabulary: Vocabulary, source: TextSource, config: EvalConfig
+) -> Iterator[Row]:
+    """Each line as a part of its document: the rows add up to the nats of the whole text."""
+    line_ends = vocabulary.newline_ids[-1]
+    ids: list[int] = []
+    nats = 0.0
+    for token, cost, ends in _tokens(model, vocabulary, source, config):
+        ids.append(token)
+        nats += cost
+        if token == line_ends or ends:
+            yield Row(nats, len(ids), vocabulary.decode(ids))
+            ids, nats = [], 0.0
+
+
+def score_tokens(
+    model: LanguageModel, vocabulary: Vocabulary, source: TextSource, config: EvalConfig
+) -> Iterator[Row]:
+    """Each token as a part of its document."""
+    for token, cost, _ in _tokens(model, vocabulary, source, config):
+        yield Row(cost, 1, vocabulary.decode([token]))
+
+
+def score_whole_documents(
+    model: LanguageModel, vocabulary: Vocabulary, source: TextSource, config: EvalConfig
+) -> Iterator[Row]:
+    """Each document; its text is given up to its first line's end."""
+    encoded = encode_text(vocabulary, source)
+    first_lines = [
+        vocabulary.decode(document[0:200].tolist()).split("\n")[0]
+        for document in document_ids(encoded.ids, vocabulary.begin_id)
+    ]
+    nats, tokens, number = 0.0, 0, 0
+    for part in _scored(model, document_ids(encoded.ids, vocabulary.begin_id), config):
+        nats, tokens = nats + _sum(part.nats), tokens + len(part.nats)
+        if part.ends:
+            yield Row(nats, tokens, first_lines[number])
+            nats, tokens, number = 0.0, 0, number + 1
+
+
+def _tokens(
+    model: LanguageModel, vocabulary: Vocabulary, source: TextSource, config: EvalConfig
+) -> Iterator[tuple[int, float, bool]]:
+    """Each token with its nats, and whether its document ends with it."""
+    encoded = encode_text(vocabulary, source)
+    documents = document_ids(encoded.ids, vocabulary.begin_id)
+    document, position = next(documents, None), 0
+    for part in _scored(model, document_ids(encoded.ids, vocabulary.begin_id), config):
+        assert document is not None
+        ids = document[position : position + len(part.nats)].tolist()
+        for index, (token, cost) in enumerate(zip(ids, part.nats.tolist(), strict=True)):
+            yield token, cost, part.ends and index == len(ids) - 1
+        position += len(ids)
+        if part.ends:
+            document, position = next(documents, None), 0
+
+
+def _scored(model: LanguageModel, documents: Iterator[Ids], config: EvalConfig) -> Iterator[Scored]:
+    return score_documents(
+        model, documents, batch_size=config.batch_size, context=config.context, stride=config.stride
+    )
+
+
+def _whole(parts: Iterator[Scored]) -> Iterator[np.ndarray]:
+    held = []
+    for part in parts:
+        held.append(part.nats)
+        if part.ends:
+            yield np.concatenate(held)
+            held = []
+
+
+def _sum(nats: np.ndarray) -> float:
+    return float(nats.sum(dtype=np.float64))

@@ -1,0 +1,45 @@
+"""Where a model runs and in which arithmetic."""
+
+from __future__ import annotations
+
+import torch
+
+from seqtool.errors import UsageError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` is CUDA when there is one, else Apple's, else the CPU. UsageError when it is not there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(name)
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= count):
+        raise UsageError(f"--device {name}: this machine has {count} CUDA devices; use --device cpu or auto")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("--device mps: this machine has no Apple GPU; use --device cpu or auto")
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """`fp32` or `bf16`: what was asked for, or for `auto` bf16 where this machine multiplies it faster."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    if device.type == "cpu":
+        return "bf16" if _cpu_multiplies_bf16() else "fp32"
+    return "fp32"
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """The context in which matrix products run in that precision."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """Whether the processor has instructions for bf16 products (AMX or AVX512-BF16); others emulate them, slowly."""
+    tests = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
+    return any(test() for test in tests if test is not None)

@@ -1,0 +1,68 @@
+"""ffn: dense layers on a window of the last tokens (Bengio et al. 2003, eq. 1), the lecture's model without recurrence.
+
+It cannot see beyond its window, and each place in the window has weights of its own: the limits that recurrence lifts.
+Shapes: B batch, T time, K window, V vocabulary, E embedding, H hidden.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqtool.config import ModelConfig
+from seqtool.models.cells import ACTIVATIONS
+from seqtool.models.state import State, map_state
+
+
+class FeedForward(nn.Module):
+    """Dense layers over a window of `context` tokens; features (B, T, H)."""
+
+    def __init__(self, config: ModelConfig, vocab_size: int, begin_id: int) -> None:
+        super().__init__()
+        self.window, self.begin_id = config.context, begin_id
+        self.one_hot = config.input == "one-hot"
+        self.embedding = None if self.one_hot else nn.Embedding(vocab_size, config.embed_width)
+        width = vocab_size if self.one_hot else config.embed_width
+        widths = [width * self.window] + [config.hidden] * (config.layers - 1)
+        self.layers = nn.ModuleList(nn.Linear(width, config.hidden) for width in widths)
+        self.activation = ACTIVATIONS[config.activation]
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Features of each token; the state is the last K-1 ids. Before the beginning of a text stand `<s>`."""
+        if state is None:
+            state = ((ids_BT.new_full((len(ids_BT), self.window - 1), self.begin_id),),)
+        ids = torch.cat([state[0][0], ids_BT], dim=1)
+        first = self.layers[0]
+        if self.embedding is None:
+            x_BTH = self._one_hot_product(ids, first) + first.bias
+        else:
+            x_BTE = self.dropout(self.embedding(ids))
+            windows = x_BTE.unfold(1, self.window, 1).transpose(2, 3).flatten(2)  # (B, T, K*E), oldest token first
+            x_BTH = first(windows)
+        for layer in self.layers[1:]:
+            x_BTH = layer(self.dropout(self.activation(x_BTH)))
+        last_ids = ids[:, ids.shape[1] - (self.window - 1) :]
+        return self.dropout(self.activation(x_BTH)), ((last_ids,),)
+
+    def restarted(self, state: State, restarts_B: Tensor) -> State:
+        """The state with `<s>` all over the window in some rows."""
+        return map_state(lambda ids: ids.masked_fill(restarts_B.unsqueeze(1), self.begin_id), state)
+
+    def _one_hot_product(self, ids: Tensor, layer: nn.Linear) -> Tensor:
+        """The product with K one-hot vectors, which are never made: a sum of K columns of the weights."""
+        time = ids.shape[1] - self.window + 1
+        columns_KVH = layer.weight.t().unflatten(0, (self.window, -1))
+        return torch.stack(
+            [F.embedding(ids[:, place : place + time], columns_KVH[place]) for place in range(self.window)]
+        ).sum(0)
+
+
+@torch.no_grad()
+def initialize_feedforward(core: FeedForward, config: ModelConfig) -> None:
+    """Set the dense layers' weights: torch's default, Xavier or orthogonal, with zero biases for the latter two."""
+    if config.init != "default":
+        for layer in core.layers:
+            (nn.init.orthogonal_ if config.init == "orthogonal" else nn.init.xavier_uniform_)(layer.weight)
+            layer.bias.zero_()

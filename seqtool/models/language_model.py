@@ -1,0 +1,140 @@
+"""The one model interface, `logits, state = model(ids, state)`, for every architecture.
+
+Shapes: B batch, T time, V vocabulary, E embedding, H features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqtool.config import MAX_PARAMETERS, RECURRENT, ModelConfig, Symbols
+from seqtool.errors import UsageError
+from seqtool.models.feedforward import FeedForward, initialize_feedforward
+from seqtool.models.recurrent import Recurrent, initialize_recurrent
+from seqtool.models.state import State
+from seqtool.models.transformer import Transformer, initialize_transformer
+
+UNSEEN_COUNT = 0.1  # what a symbol that does not occur counts as, when its first bias is set
+
+
+class LanguageModel(nn.Module):
+    """p(next token | tokens before): an architecture's features and a softmax layer.
+
+    The softmax is learned for the S symbols that the training text has, `seen_ids`. The others (most of the 256 bytes of a
+    vocabulary by characters) share the probability that one more token in the training text would have: 1 / tokens.
+
+    `begin_id` is the symbol that begins a text. `context` is the number of tokens that fit into the model's state, or
+    None where the state stays the same size however long the text.
+    """
+
+    seen_ids: Tensor
+
+    def __init__(self, config: ModelConfig, symbols: Symbols) -> None:
+        super().__init__()
+        vocab_size, begin_id = symbols.size, symbols.begin_id
+        self.config, self.symbols, self.vocab_size, self.begin_id = config, symbols, vocab_size, begin_id
+        self.context = config.context if config.model == "transformer" else None
+        self.core: Recurrent | FeedForward | Transformer
+        if config.model in RECURRENT:
+            self.core = Recurrent(config, vocab_size)
+        elif config.model == "ffn":
+            self.core = FeedForward(config, vocab_size, begin_id)
+        else:
+            self.core = Transformer(config, vocab_size)
+        # A tied output layer scores with the embedding's rows, so features of another width are brought to theirs first.
+        self.narrow = (
+            nn.Linear(config.hidden, config.embed_width, bias=False)
+            if config.tied and config.embed_width != config.hidden
+            else None
+        )
+        self.output = None if config.tied else nn.Linear(config.hidden, symbols.seen, bias=False)
+        self.output_bias = nn.Parameter(torch.zeros(symbols.seen))
+        self.register_buffer("seen_ids", torch.arange(symbols.seen))
+
+    def forward(self, ids_BT: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Logits (B, T, V) of the token after each of `ids`, and the state after the last. `state` None: a text begins."""
+        features_BTH, state = self.core(ids_BT, state)
+        if self.narrow is not None:
+            features_BTH = self.narrow(features_BTH)
+        logits_BTS = F.linear(features_BTH, self.output_weight, self.output_bias)
+        return self._with_unseen(logits_BTS), state
+
+    def _with_unseen(self, logits_BTS: Tensor) -> Tensor:
+        """Logits of all V symbols: those of the unseen ones, together, lie log(tokens) under the log-sum of the seen."""
+        unseen = self.vocab_size - self.symbols.seen
+        if not unseen:
+            return logits_BTS
+        seen_mass_BT1 = logits_BTS.detach().logsumexp(dim=-1, keepdim=True)
+        rest_BT1 = (seen_mass_BT1 - math.log(self.symbols.tokens * unseen)).to(logits_BTS.dtype)
+        rest_BTV = rest_BT1.expand(*rest_BT1.shape[:-1], self.vocab_size)
+        return rest_BTV.index_copy(-1, self.seen_ids, logits_BTS)
+
+    def restarted(self, state: State, restarts_B: Tensor) -> State:
+        """The state with some rows of the batch as before a text's beginning. Not for a transformer, whose state grows."""
+        return self.core.restarted(state, restarts_B)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The matrix of the softmax layer, (S, H), or (S, E): rows of the embedding."""
+        if self.output is not None:
+            return self.output.weight
+        assert self.core.embedding is not None
+        rows_VE = self.core.embedding.weight
+        return rows_VE if self.symbols.seen == self.vocab_size else rows_VE.index_select(0, self.seen_ids)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.output_bias.device
+
+    def parameter_count(self) -> int:
+        """Trainable numbers, shared ones counted once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def outline(config: ModelConfig, symbols: Symbols) -> LanguageModel:
+    """The model without memory for its weights, to count or to compare them; UsageError when it is beyond reason."""
+    with torch.device("meta"):
+        model = LanguageModel(config, symbols)
+    if model.parameter_count() > MAX_PARAMETERS:
+        raise UsageError(f"these sizes make {model.parameter_count():,} parameters: choose smaller ones")
+    return model
+
+
+def build_model(config: ModelConfig, symbols: Symbols, seen_counts: Mapping[int, int], seed: int = 0) -> LanguageModel:
+    """A new model on the CPU with the initial weights of `config.init`, drawn from `seed` alone.
+
+    `seen_counts` says how often each of the `symbols.seen` ids occurs in the training text, in ascending order of ids: the
+    output's biases begin as the logarithms of these frequencies, so that the first thing to learn is what context adds.
+    """
+    outline(config, symbols)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LanguageModel(config, symbols)
+        initialize(model)
+    model.seen_ids.copy_(torch.tensor(list(seen_counts)))
+    with torch.no_grad():
+        smoothed = torch.tensor(list(seen_counts.values()), dtype=torch.float64) + UNSEEN_COUNT
+        model.output_bias.copy_((smoothed / smoothed.sum()).log())
+    return model
+
+
+@torch.no_grad()
+def initialize(model: LanguageModel) -> None:
+    """Draw initial weights from torch's global generator."""
+    config, core = model.config, model.core
+    if core.embedding is not None and not isinstance(core, Transformer):
+        nn.init.normal_(core.embedding.weight, std=core.embedding.embedding_dim**-0.5 if config.tied else 1.0)
+    if isinstance(core, Recurrent):
+        initialize_recurrent(core, config)
+    elif isinstance(core, FeedForward):
+        initialize_feedforward(core, config)
+    else:
+        initialize_transformer(core, config)
+        if model.output is not None:
+            nn.init.normal_(model.output.weight, std=0.02)

@@ -1,0 +1,214 @@
+"""The run directory: what training leaves and everything else starts from. One writer, one loader.
+
+    config.json          settings, sizes, hashes of the input and the vocabulary, what made it
+    vocab.model          the SentencePiece model
+    model.safetensors    the best weights, bound to both by hashes
+    checkpoint/          state.safetensors: everything needed to go on
+    metrics.jsonl        a line per logged step and per validation
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from seqtool.config import MAX_VOCABULARY, ModelConfig, Symbols, TrainConfig, from_mapping
+from seqtool.errors import InputError, UsageError
+from seqtool.files import atomic_writer, canonical_sha256, provenance, read_json, write_json
+from seqtool.models.language_model import LanguageModel, outline
+from seqtool.text.vocabulary import Vocabulary, load_vocabulary
+
+RUN_FORMAT = "seqtool run 1"
+CONFIG, VOCABULARY, WEIGHTS, METRICS = "config.json", "vocab.model", "model.safetensors", "metrics.jsonl"
+MAX_TOKENS = 10**15
+CHECKPOINT = Path("checkpoint") / "state.safetensors"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What `config.json` says."""
+
+    model: ModelConfig
+    training: TrainConfig
+    symbols: Symbols
+    vocabulary_sha256: str
+    data: dict[str, Any]
+    made_by: dict[str, Any]
+
+    @property
+    def model_sha256(self) -> str:
+        """Identifies the architecture that weights belong to."""
+        return canonical_sha256([dataclasses.asdict(self.model), dataclasses.asdict(self.symbols)])
+
+    def outline(self) -> LanguageModel:
+        """The model's shapes, without memory for its weights."""
+        return outline(self.model, self.symbols)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has been loaded and found whole."""
+
+    path: Path
+    config: RunConfig
+    vocabulary: Vocabulary
+    model: LanguageModel
+
+
+def new_config(
+    model: ModelConfig, training: TrainConfig, symbols: Symbols, vocabulary: Vocabulary, data: dict[str, Any]
+) -> RunConfig:
+    """The configuration of a run that begins now."""
+    return RunConfig(model, training, symbols, vocabulary.sha256, data, dict(provenance()))
+
+
+def write_config(path: Path, config: RunConfig, vocabulary: Vocabulary) -> None:
+    """Write `vocab.model` and `config.json` into the directory `path`."""
+    with atomic_writer(path / VOCABULARY) as stream:
+        stream.write(vocabulary.model)
+    write_json(
+        path / CONFIG,
+        {
+            "format": RUN_FORMAT,
+            "model": dataclasses.asdict(config.model),
+            "training": dataclasses.asdict(config.training),
+            "symbols": dataclasses.asdict(config.symbols),
+            "vocabulary_sha256": config.vocabulary_sha256,
+            "data": config.data,
+            "made_by": config.made_by,
+        },
+    )
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path looks like a run directory."""
+    return (path / CONFIG).is_file()
+
+
+def read_config(path: Path) -> RunConfig:
+    """Read and check the configuration in the run directory `path`."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist: name a run directory that seqtool train made")
+    if not is_run(path):
+        raise InputError(f"{path} is not a run directory (it has no {CONFIG}): name one that seqtool train made")
+    file = path / CONFIG
+    content = read_json(file)
+    if content.get("format") != RUN_FORMAT:
+        raise InputError(f"{file} is not of the format {RUN_FORMAT!r}: it was made by another version or program")
+    try:
+        config = RunConfig(
+            model=from_mapping(ModelConfig, content["model"], f"{file}: model"),
+            training=from_mapping(TrainConfig, content["training"], f"{file}: training"),
+            symbols=Symbols(**content["symbols"]),
+            vocabulary_sha256=content["vocabulary_sha256"],
+            data=content["data"],
+            made_by=content["made_by"],
+        )
+    except KeyError as error:
+        raise InputError(f"{file} lacks {error}: it was cut short or edited") from error
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"{file} holds a value of the wrong kind: it was edited") from error
+    symbols = config.symbols
+    if not (
+        all(type(value) is int for value in dataclasses.astuple(symbols))
+        and 0 <= symbols.begin_id < symbols.size <= MAX_VOCABULARY
+        and 1 <= symbols.seen <= symbols.size
+        and 1 <= symbols.tokens <= MAX_TOKENS
+    ):
+        raise InputError(f"{file} holds an impossible vocabulary size: it was edited")
+    if not (isinstance(config.data, dict) and isinstance(config.made_by, dict)):
+        raise InputError(f"{file} holds a value of the wrong kind: it was edited")
+    return config
+
+
+def load_run(path: Path, device: torch.device) -> Run:
+    """Load a run: InputError, naming the file, when a part is missing, cut short, edited, or of another run."""
+    config = read_config(path)
+    vocabulary = load_vocabulary(path / VOCABULARY)
+    if vocabulary.sha256 != config.vocabulary_sha256:
+        raise InputError(f"{path / VOCABULARY} is not the vocabulary of this run: put its own back, or train again")
+    if not (path / WEIGHTS).is_file():
+        raise InputError(f"{path} has no {WEIGHTS}: its training did not get that far; train again")
+    if vocabulary.size != config.symbols.size or vocabulary.begin_id != config.symbols.begin_id:
+        raise InputError(f"{path / CONFIG} does not fit {path / VOCABULARY}: it was edited")
+    tensors = read_weights(path / WEIGHTS, config)
+    model = LanguageModel(config.model, config.symbols)
+    model.load_state_dict(tensors)
+    return Run(path, config, vocabulary, model.to(device).eval())
+
+
+def write_weights(path: Path, model: LanguageModel, config: RunConfig) -> None:
+    """Write the weights, atomically, bound by hashes to the configuration, the vocabulary and their own values."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    metadata = {
+        "format": "seqtool weights 1",
+        "model_sha256": config.model_sha256,
+        "vocabulary_sha256": config.vocabulary_sha256,
+        "tensors_sha256": tensors_sha256(tensors),
+    }
+    write_tensors(path, tensors, metadata)
+
+
+def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
+    """Read weights, comparing names, shapes and hashes; nothing is read into memory before the sizes are right."""
+    try:
+        expected = {name: tuple(tensor.shape) for name, tensor in config.outline().state_dict().items()}
+    except UsageError as error:
+        raise InputError(f"{file}: {error}") from error
+    tensors, metadata = read_tensors(file, expected)
+    if metadata.get("model_sha256") != config.model_sha256:
+        raise InputError(f"{file} belongs to another configuration: {CONFIG} or the weights were edited or exchanged")
+    if metadata.get("vocabulary_sha256") != config.vocabulary_sha256:
+        raise InputError(f"{file} belongs to another vocabulary: a part of another run was put here")
+    if metadata.get("tensors_sha256") != tensors_sha256(tensors):
+        raise InputError(f"{file} holds other numbers than were written: it was damaged or edited")
+    seen_ids = tensors["seen_ids"]
+    if seen_ids.dtype != torch.int64 or not bool(((seen_ids >= 0) & (seen_ids < config.symbols.size)).all()):
+        raise InputError(f"{file} names symbols that its vocabulary lacks: it was edited")
+    return tensors
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, atomically."""
+    with atomic_writer(path) as stream:
+        stream.write(safetensors.torch.save(dict(tensors), metadata))
+
+
+def read_tensors(file: Path, expected: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and metadata of a safetensors file that must hold those of `expected`, and may hold more."""
+    try:
+        with safetensors.safe_open(str(file), framework="pt") as content:
+            names = content.keys()
+            found = {name: tuple(content.get_slice(name).get_shape()) for name in names}
+            for name, shape in expected.items():
+                if found.get(name) != shape:
+                    raise InputError(
+                        f"{file} does not fit {CONFIG}: {name} is {found.get(name, 'missing')}, expected {shape}; "
+                        "it belongs to another run or was edited"
+                    )
+            return {name: content.get_tensor(name) for name in names}, content.metadata() or {}
+    except FileNotFoundError as error:
+        raise InputError(f"{file} does not exist") from error
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}") from error
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{file} is not a whole safetensors file: it was cut short or damaged") from error
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""From text to ids and back: reading documents, vocabularies, the token store."""

@@ -1,0 +1,228 @@
+"""Reading files and standard input as documents, in blocks of whole lines, in memory that does not grow with the text."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import os
+import re
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, NamedTuple
+
+from seqtool.errors import InputError
+
+READ_BYTES = 1 << 18
+SEGMENT_CHARACTERS = 8192  # a longer line is cut here, counted from its beginning, so that no line fills the memory
+BYTE_ORDER_MARK = "\ufeff"
+
+
+class Block(NamedTuple):
+    """Some whole lines of a document, or part of a line that is longer than SEGMENT_CHARACTERS."""
+
+    text: str
+    starts_document: bool
+
+
+@dataclass
+class TextCounts:
+    """How much text was read: the denominators of perplexity."""
+
+    documents: int = 0
+    words: int = 0
+    characters: int = 0
+    bytes: int = 0
+    _inside_word: bool = False
+
+    def add(self, block: Block) -> None:
+        """Count a block; a word that a long line's cut splits counts once."""
+        text = block.text
+        if block.starts_document:
+            self.documents += 1
+            self._inside_word = False
+        if not text:
+            return
+        self.words += len(text.split()) - (self._inside_word and not text[0].isspace())
+        self._inside_word = not text[-1].isspace()
+        self.characters += len(text)
+        self.bytes += len(text) if text.isascii() else len(text.encode())
+
+
+class TextSource:
+    """Text in files or on standard input (`-`), read as a stream of blocks as often as needed.
+
+    `document` says what separates documents besides the end of a file: `file` (nothing), `blank-line` or `line`.
+    With `rereadable`, standard input and pipes are kept in a temporary file, so that they can be read twice.
+    After a whole pass `sha256` holds the hash of all bytes read.
+    """
+
+    def __init__(
+        self, paths: Sequence[str], *, errors: str = "strict", document: str = "file", rereadable: bool = False
+    ) -> None:
+        self.paths = list(paths)
+        self.errors = errors
+        self.document = document
+        self.sha256 = ""
+        self._copies: dict[str, IO[bytes]] = {}
+        if rereadable:
+            for path in self.paths:
+                if not _is_regular(path):
+                    self._copies[path] = _copy(path)
+
+    @property
+    def name(self) -> str:
+        """How messages call this source."""
+        return ", ".join("standard input" if path == "-" else path for path in self.paths)
+
+    def size(self) -> int:
+        """Bytes in all; only for a source that can be read again."""
+        return sum(
+            os.fstat(self._copies[path].fileno()).st_size if path in self._copies else os.stat(path).st_size
+            for path in self.paths
+        )
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the text in order; InputError for what cannot be read, is not UTF-8, or holds no text at all."""
+        digest = hashlib.sha256()
+        empty = True
+        for path in self.paths:
+            name = "standard input" if path == "-" else path
+            copy = self._copies.get(path)
+            stream = copy if copy is not None else open_bytes(path)
+            try:
+                if copy is not None:
+                    copy.seek(0)
+                chunks = decode_utf8(_read(stream, name, digest), name, self.errors)
+                for block in split_documents(_whole_lines(chunks), self.document):
+                    empty = False
+                    yield block
+            finally:
+                if copy is None and path != "-":
+                    stream.close()
+        self.sha256 = digest.hexdigest()
+        if empty:
+            raise InputError(f"{self.name} is empty: there is no text to read")
+
+
+def open_bytes(path: str) -> IO[bytes]:
+    """Open a file, or standard input for `-`, for reading; InputError says why not."""
+    if path == "-":
+        return sys.stdin.buffer
+    try:
+        stream = open(path, "rb")
+        if stat.S_ISDIR(os.fstat(stream.fileno()).st_mode):  # pragma: no cover - open refuses on every system we know
+            raise InputError(f"{path} is a directory: name the files in it")
+        return stream
+    except IsADirectoryError as error:
+        raise InputError(f"{path} is a directory: name the files in it") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the name") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def decode_utf8(chunks: Iterable[bytes], name: str, errors: str = "strict") -> Iterator[str]:
+    """Decode UTF-8 as it arrives and drop a byte-order mark; InputError names the byte where it is not UTF-8."""
+    pending, offset, first = b"", 0, True
+    for chunk, final in _with_last(chunks):
+        data = pending + chunk
+        try:
+            text, used = codecs.utf_8_decode(data, errors, final)
+        except UnicodeDecodeError as error:
+            kind = "a binary file, not text" if b"\0" in data else "not UTF-8"
+            raise InputError(
+                f"{name} is {kind}: byte {data[error.start]:#04x} at offset {offset + error.start} is not valid UTF-8; "
+                "convert it, or read it with --errors replace"
+            ) from error
+        pending, offset = data[used:], offset + used
+        if first and text:
+            text, first = text.removeprefix(BYTE_ORDER_MARK), False
+        if text:
+            yield text
+
+
+def split_documents(blocks: Iterable[str], document: str) -> Iterator[Block]:
+    """Mark where documents start. Nothing is lost: a separating newline or blank line ends the document before it."""
+    if document == "file":
+        for number, text in enumerate(blocks):
+            yield Block(text, number == 0)
+        return
+    starts, after_blank = True, False
+    for text in blocks:
+        pending: list[str] = []
+        for line in lines_of(text):
+            if document == "line":
+                yield Block(line, starts)
+                starts = line.endswith("\n")
+                continue
+            blank = not line.strip()
+            if after_blank and not blank and not starts:
+                if pending:
+                    yield Block("".join(pending), False)
+                pending, starts = [], True
+            if starts:
+                yield Block(line, True)
+                starts = False
+            else:
+                pending.append(line)
+            after_blank = blank
+        if pending:
+            yield Block("".join(pending), False)
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines with their newline; only `\\n` ends a line."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def segments_of(line: str) -> list[str]:
+    """A line cut into pieces of at most SEGMENT_CHARACTERS."""
+    return [line[start : start + SEGMENT_CHARACTERS] for start in range(0, len(line), SEGMENT_CHARACTERS)]
+
+
+def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:
+    """Regroup text so that each part ends with a newline, or at a multiple of SEGMENT_CHARACTERS in a long line."""
+    rest = ""
+    for chunk in chunks:
+        rest += chunk
+        cut = rest.rfind("\n") + 1 or len(rest) // SEGMENT_CHARACTERS * SEGMENT_CHARACTERS
+        if cut:
+            yield rest[:cut]
+            rest = rest[cut:]
+    if rest:
+        yield rest
+
+
+def _with_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    for chunk in chunks:
+        yield chunk, False
+    yield b"", True
+
+
+def _read(stream: IO[bytes], name: str, digest: hashlib._Hash) -> Iterator[bytes]:
+    read = getattr(stream, "read1", stream.read)  # what has arrived, without waiting for a full buffer
+    while True:
+        try:
+            chunk = read(READ_BYTES)
+        except OSError as error:
+            raise InputError(f"cannot read {name}: {error.strerror}") from error
+        if not chunk:
+            return
+        digest.update(chunk)
+        yield chunk
+
+
+def _is_regular(path: str) -> bool:
+    return path != "-" and (not os.path.exists(path) or stat.S_ISREG(os.stat(path).st_mode) or os.path.isdir(path))
+
+
+def _copy(path: str) -> IO[bytes]:
+    copy = tempfile.TemporaryFile(prefix="seqtool-")
+    stream = open_bytes(path)
+    while chunk := stream.read(READ_BYTES):
+        copy.write(chunk)
+    copy.flush()
+    return copy

@@ -1,0 +1,229 @@
+"""Learning a vocabulary from text with SentencePiece, from a sample of bounded size however long the text is."""
+
+from __future__ import annotations
+
+import io
+import math
+import random
+import re
+import tempfile
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import sentencepiece
+
+from seqtool.config import VocabularyConfig
+from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.files import provenance
+from seqtool.text.documents import TextSource, lines_of, segments_of
+from seqtool.text.vocabulary import END_OF_LINE, SPACE, Vocabulary, with_metadata
+
+SAMPLE_BYTES = 32 << 20  # merges and pieces hardly change beyond this, and SentencePiece holds its sample in memory
+MAX_COUNTED_WORDS = 4_000_000  # distinct words held while counting; beyond, the rarest are forgotten
+MAX_DEFAULT_SIZE = {"char": 32_000, "word": 50_000}
+BYTE_LEVEL_SYMBOLS = 2 + 256  # <unk>, <s> and the bytes that unseen characters fall back to
+WORD_SYMBOLS = 3  # <unk>, <s>, <eos>
+
+
+def learn_vocabulary(source: TextSource, config: VocabularyConfig, seed: int = 0) -> Vocabulary:
+    """Learn a vocabulary of the type and size in `config` from a source that can be read again.
+
+    UsageError when the text cannot fill the size, naming the largest (or smallest) that works.
+    """
+    if config.type == "byte":
+        _check_size(config, BYTE_LEVEL_SYMBOLS + 1, BYTE_LEVEL_SYMBOLS + 1)
+        for _ in source.blocks():
+            pass  # so that unreadable text is refused and its hash is known, as for every other type
+        model, size = _run_sentencepiece([SPACE], config, model_type="char"), 0
+    elif config.type == "char":
+        model, size = _learn_characters(source, config)
+    elif config.type == "word":
+        model, size = _learn_words(source, config)
+    else:
+        model, size = _learn_subwords(source, config, seed)
+    metadata = {
+        "type": config.type,
+        "normalize": config.normalize,
+        "lowercase": config.lowercase,
+        "min_count": config.min_count,
+        "requested_size": size,
+        "input_sha256": source.sha256,
+        "made_by": provenance(),
+    }
+    return Vocabulary(with_metadata(model, metadata))
+
+
+def _learn_characters(source: TextSource, config: VocabularyConfig) -> tuple[bytes, int]:
+    counts: Counter[str] = Counter()
+    for block in source.blocks():
+        counts.update(_normalized(block.text, config))
+    # A space is always there (SentencePiece's model of "no characters at all" does not exist); a newline, a tab and
+    # U+2581 are spelled in bytes.
+    counts[" "] += 1
+    for character in ("\n", "\t", "\0", SPACE):
+        counts.pop(character, None)
+    _check_size(config, BYTE_LEVEL_SYMBOLS + 1, BYTE_LEVEL_SYMBOLS + len(counts))
+    kept = (config.size or MAX_DEFAULT_SIZE["char"]) - BYTE_LEVEL_SYMBOLS
+    ranked = sorted(counts, key=lambda character: (-counts[character], character))
+    characters = ranked[:kept] if " " in ranked[:kept] else [*ranked[: kept - 1], " "]
+    return _run_sentencepiece(_one_each(characters), config, model_type="char"), config.size
+
+
+def _one_each(symbols: list[str]) -> Iterator[str]:
+    """Each symbol on a line of its own: SentencePiece then takes every one."""
+    return iter(symbols)
+
+
+def _learn_words(source: TextSource, config: VocabularyConfig) -> tuple[bytes, int]:
+    counts: Counter[str] = Counter()
+    rest = ""
+    for block in source.blocks():
+        words = (rest + _normalized(block.text, config)).split()
+        cut_inside_a_word = not block.text.endswith("\n") and bool(words) and not block.text[-1].isspace()
+        rest = words.pop() if cut_inside_a_word and len(words[-1]) < MAX_WORD_CHARACTERS else ""
+        counts.update(words)
+        if len(counts) > MAX_COUNTED_WORDS:
+            counts = Counter({word: count for word, count in counts.items() if count > 1})
+    counts.update([rest] if rest else [])
+    unusable = ("<unk>", END_OF_LINE, "<s>")
+    words = [word for word, count in counts.items() if count >= config.min_count and word not in unusable]
+    words = [word for word in words if SPACE not in word and "\u2585" not in word and "\0" not in word]
+    if not words:
+        raise UsageError(f"no word of {source.name} occurs {config.min_count} times: lower --min-count")
+    _check_size(config, WORD_SYMBOLS + 1, WORD_SYMBOLS + len(words))
+    kept = (config.size or MAX_DEFAULT_SIZE["word"]) - WORD_SYMBOLS
+    ranked = sorted(words, key=lambda word: (-counts[word], word))[:kept]
+    model = _run_sentencepiece(
+        _one_each(ranked),
+        config,
+        model_type="word",
+        byte_fallback=False,
+        add_dummy_prefix=True,
+        remove_extra_whitespaces=True,
+        eos_id=2,
+        eos_piece=END_OF_LINE,
+    )
+    return model, config.size
+
+
+MAX_WORD_CHARACTERS = 1000
+
+
+def _learn_subwords(source: TextSource, config: VocabularyConfig, seed: int) -> tuple[bytes, int]:
+    sample = list(_sampled_lines(source, seed))
+    sampled_bytes = sum(len(line) for line in sample)
+    distinct = len(set().union(*sample))
+    if not sample:
+        sample = [" "]
+    options = dict(
+        model_type=config.type,
+        allow_whitespace_only_pieces=True,
+        # The rarest signs of a script with thousands are spelled in bytes.
+        character_coverage=1.0 if distinct <= 1000 else 0.9995,
+    )
+    if config.size:
+        return _run_sentencepiece(sample, config, vocab_size=config.size, **options), config.size
+    size = BYTE_LEVEL_SYMBOLS + distinct + default_merges(min(source.size(), 1 << 40) if sampled_bytes else 0)
+    try:
+        return _run_sentencepiece(sample, config, vocab_size=size, **options), 0
+    except _SizeError as error:
+        return _run_sentencepiece(sample, config, vocab_size=error.nearest, **options), 0
+
+
+def default_merges(text_bytes: int) -> int:
+    """How many pieces longer than a character suit a text: about the square root of its bytes, 16,000 at most."""
+    return min(16_000, round(math.sqrt(text_bytes)))
+
+
+def _sampled_lines(source: TextSource, seed: int) -> Iterator[str]:
+    """Lines without their newline, cut into segments: all of them, or each with the chance that fills SAMPLE_BYTES."""
+    chance = SAMPLE_BYTES / max(source.size(), 1)
+    chooser = random.Random(seed)
+    for block in source.blocks():
+        for line in lines_of(block.text):
+            for segment in segments_of(line.rstrip("\n")):
+                if chance >= 1 or chooser.random() < chance:
+                    yield segment
+
+
+def _normalized(text: str, config: VocabularyConfig) -> str:
+    """The text as SentencePiece will see it, for counting."""
+    if config.normalize == "nfkc":
+        text = unicodedata.normalize("NFKC", text)
+    return text.lower() if config.lowercase else text
+
+
+def _check_size(config: VocabularyConfig, smallest: int, largest: int) -> None:
+    if config.size > largest:
+        raise UsageError(f"--size {config.size} is more than the text can fill: the largest that works is {largest}")
+    if config.size and config.size < smallest:
+        raise UsageError(f"--size {config.size} is too small: the smallest that works is {smallest}")
+
+
+class _SizeError(UsageError):
+    """SentencePiece refused a size; `nearest` is one that it takes."""
+
+    def __init__(self, message: str, nearest: int) -> None:
+        super().__init__(message)
+        self.nearest = nearest
+
+
+def _run_sentencepiece(sentences: Iterable[str], config: VocabularyConfig, **options: Any) -> bytes:
+    """Train a SentencePiece model that keeps every character, and return it serialized."""
+    if options["model_type"] in ("char", "word"):
+        options |= {"use_all_vocab": True, "vocab_size": 1 << 30, "hard_vocab_limit": False}
+    model = io.BytesIO()
+    arguments: dict[str, Any] = {
+        "byte_fallback": True,
+        "add_dummy_prefix": False,
+        "remove_extra_whitespaces": False,
+        "character_coverage": 1.0,
+        "unk_id": 0,
+        "bos_id": 1,
+        "eos_id": -1,
+        "pad_id": -1,
+        "max_sentence_length": 1 << 24,
+        "max_sentencepiece_length": 16,
+        "num_threads": 4,  # fixed, so that the result does not depend on the machine
+        "minloglevel": 4,
+    } | options
+    with tempfile.TemporaryDirectory(prefix="seqtool-") as folder:
+        arguments |= _normalization(config, folder)
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(sentences), model_writer=model, **arguments
+            )
+        except (RuntimeError, OSError) as error:
+            raise _explained(str(error), config) from error
+    return model.getvalue()
+
+
+def _normalization(config: VocabularyConfig, folder: str) -> dict[str, str]:
+    if config.lowercase and config.normalize == "none":
+        rules = f"{folder}/lowercase.tsv"
+        with open(rules, "w", encoding="ascii") as stream:
+            for point in range(0x110000):
+                lower = chr(point).lower()
+                if lower != chr(point):
+                    stream.write(f"{point:X}\t{' '.join(f'{ord(letter):X}' for letter in lower)}\n")
+        return {"normalization_rule_tsv": rules}
+    names = {("none", False): "identity", ("nfkc", False): "nfkc", ("nfkc", True): "nfkc_cf"}
+    return {"normalization_rule_name": names[config.normalize, config.lowercase]}
+
+
+def _explained(message: str, config: VocabularyConfig) -> SeqtoolError:
+    """SentencePiece's complaint in the user's words."""
+    if match := re.search(r"value <= (\d+)", message):
+        largest = int(match[1])
+        return _SizeError(
+            f"--size {config.size} is more than the text can fill: the largest that works is {largest}", largest
+        )
+    if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+        smallest = int(match[1])
+        return _SizeError(
+            f"--size {config.size} is too small for the text's characters: the smallest that works is {smallest}",
+            smallest,
+        )
+    return InputError(f"SentencePiece could not learn a vocabulary from this text: {message.strip().splitlines()[-1]}")

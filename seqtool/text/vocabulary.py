@@ -1,0 +1,271 @@
+"""Vocabularies: SentencePiece models of five types, applied so that no character is lost.
+
+Spaces are kept as they are, a newline has an id of its own, and a character that the vocabulary lacks becomes its UTF-8
+bytes. SentencePiece writes a space as U+2581, so a U+2581 that stands in the text is always spelled in bytes: that is the
+one string on which `spm_encode` with the same model gives other ids.
+"""
+
+from __future__ import annotations
+
+import codecs
+import itertools
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sentencepiece
+
+from seqtool.config import VOCABULARY_TYPES
+from seqtool.errors import InputError
+from seqtool.files import read_small_file, sha256
+from seqtool.text.documents import Block, lines_of, segments_of
+
+Ids = npt.NDArray[np.unsignedinteger[Any]]
+
+SPACE = "\u2581"
+END_OF_LINE = "<eos>"  # what ends a line in a `word` vocabulary
+MAX_MODEL_BYTES = 256 << 20
+# A later copy of a protocol-buffer field is merged over an earlier one: this turns off add_dummy_prefix and
+# remove_extra_whitespaces in the normalizer_spec of a model of any maker.
+KEEP_WHITE_SPACE = bytes([3 << 3 | 2, 4, 3 << 3, 0, 4 << 3, 0])
+METADATA_FIELD = 200  # SentencePiece's ModelProto leaves fields from 200 on to others
+
+
+class Vocabulary:
+    """A mapping between text and ids, made from a serialized SentencePiece model.
+
+    `encode` gives ids of the smallest unsigned type that fits. `begin_id` is the beginning-of-text symbol `<s>`.
+    """
+
+    def __init__(self, model: bytes, name: str = "vocabulary") -> None:
+        self.model = model
+        self.name = name
+        self.sha256 = sha256(model)
+        self.metadata = read_metadata(model)
+        self._pieces = sentencepiece.SentencePieceProcessor()
+        try:
+            self._pieces.LoadFromSerializedProto(model)
+            self.size: int = self._pieces.vocab_size()
+        except Exception as error:
+            raise InputError(f"{name} is not a SentencePiece model, or was cut short") from error
+        self.begin_id: int = next((i for i in (self._pieces.bos_id(), self._pieces.eos_id()) if i >= 0), -1)
+        if self.begin_id < 0:
+            raise InputError(f"{name} has no <s> symbol to begin a text with: make one with seqtool vocab")
+        self.unknown_id: int = self._pieces.unk_id()
+        self.dtype = np.dtype(np.uint16 if self.size <= 1 << 16 else np.uint32)
+        byte_ids = [self._pieces.piece_to_id(f"<0x{byte:02X}>") for byte in range(256)]
+        self.lossless = all(self._pieces.is_byte(index) for index in byte_ids)
+        self.type = self._checked_type()
+        self._byte_ids = np.array(byte_ids, dtype=self.dtype)
+        if self.lossless:
+            self._pieces.LoadFromSerializedProto(model + KEEP_WHITE_SPACE)
+        self._table = self._character_table()
+
+    def encode(self, text: str) -> Ids:
+        """Ids of a text, without beginning or end symbols; shape (tokens,)."""
+        if self.type == "byte":
+            return self._encode_bytes(text)
+        if self._table is not None:
+            return self._encode_characters(text, self._table)
+        parts: list[str] = []
+        newline_after: list[bool] = []
+        for line in lines_of(text):
+            segments = segments_of(line.removesuffix("\n")) or [""]
+            parts += segments
+            newline_after += [False] * (len(segments) - 1) + [line.endswith("\n")]
+        if self.type == "word":
+            parts = [" ".join(part.split()) for part in parts]
+        newline = self.newline_ids
+        ids: list[list[int]] = self._pieces.encode(parts, num_threads=os.cpu_count() or 1) if parts else []
+        for index, part in enumerate(parts):
+            if SPACE in part and self.lossless:
+                ids[index] = self._encode_around_space_symbol(part)
+        flat = itertools.chain.from_iterable(
+            itertools.chain(row, newline) if ends else row for row, ends in zip(ids, newline_after, strict=True)
+        )
+        return np.fromiter(flat, dtype=self.dtype)
+
+    @property
+    def newline_ids(self) -> list[int]:
+        """The ids that stand for one newline."""
+        if self.type == "word":
+            return [self._pieces.eos_id()]
+        if self.lossless:
+            return [int(self._byte_ids[ord("\n")])]
+        return [self.unknown_id]
+
+    def decoder(self) -> TextDecoder:
+        """A new streaming decoder from ids to text."""
+        return TextDecoder(self)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids; bytes that are not UTF-8 become U+FFFD. IndexError when an id is not of this vocabulary."""
+        decoder = self.decoder()
+        return decoder.feed(ids) + decoder.finish()
+
+    def token_bytes(self, index: int) -> bytes:
+        """What one id contributes to the text; control symbols contribute nothing."""
+        if not 0 <= index < self.size:
+            raise InputError(f"id {index} is not in {self.name}, which has {self.size}: it is another text's vocabulary")
+        if self._pieces.is_control(index):
+            return b"\n" if self.type == "word" and index == self._pieces.eos_id() else b""
+        piece: str = self._pieces.id_to_piece(index)
+        if self._pieces.is_byte(index):
+            return bytes([int(piece[3:5], 16)])
+        if self._pieces.is_unknown(index):
+            return b" <unk>" if self.type == "word" else "\u2047".encode()
+        return piece.replace(SPACE, " ").encode()
+
+    def piece(self, index: int) -> str:
+        """The symbol that SentencePiece shows for one id."""
+        return str(self._pieces.id_to_piece(index))
+
+    def describe(self) -> dict[str, Any]:
+        """What `seqtool info` says of a vocabulary."""
+        return {
+            "kind": "vocabulary",
+            "type": self.type,
+            "size": self.size,
+            "lossless": self.lossless,
+            "sha256": self.sha256,
+            **{key: value for key, value in self.metadata.items() if key != "type"},
+        }
+
+    def _checked_type(self) -> str:
+        """The type that the metadata claims, where the pieces bear it out; `foreign` for any other model."""
+        claimed = self.metadata.get("type")
+        word = self._pieces.id_to_piece(max(self._pieces.eos_id(), 0)) == END_OF_LINE
+        fits = word if claimed == "word" else self.lossless
+        return str(claimed) if claimed in VOCABULARY_TYPES and fits else "foreign"
+
+    def _character_table(self) -> npt.NDArray[np.int32] | None:
+        """Ids by code point (-1: spelled in bytes), for a `char` vocabulary that normalises nothing."""
+        if self.type != "char" or self.metadata.get("normalize") != "none" or self.metadata.get("lowercase"):
+            return None
+        table = np.full(0x110000, -1, dtype=np.int32)
+        for index in range(self.size):
+            if not (self._pieces.is_control(index) or self._pieces.is_byte(index) or self._pieces.is_unknown(index)):
+                piece = self._pieces.id_to_piece(index)
+                if len(piece) != 1:
+                    return None
+                table[ord(piece)] = index
+        table[ord(" ")], table[ord(SPACE)] = table[ord(SPACE)], -1
+        table[ord("\n")] = self._byte_ids[ord("\n")]
+        return table
+
+    def _encode_characters(self, text: str, table: npt.NDArray[np.int32]) -> Ids:
+        points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+        ids = table[points]
+        missing = np.flatnonzero(ids < 0)
+        if not len(missing):
+            return ids.astype(self.dtype)
+        spelled = {point: self._byte_ids[list(chr(point).encode())] for point in np.unique(points[missing]).tolist()}
+        parts, start = [], 0
+        for position in missing.tolist():
+            parts += [ids[start:position].astype(self.dtype), spelled[int(points[position])]]
+            start = position + 1
+        return np.concatenate([*parts, ids[start:].astype(self.dtype)])
+
+    def _encode_bytes(self, text: str) -> Ids:
+        ids = self._byte_ids[np.frombuffer(text.encode(), dtype=np.uint8)]
+        ids[ids == self._byte_ids[ord(" ")]] = self._pieces.piece_to_id(SPACE)
+        return ids
+
+    def _encode_around_space_symbol(self, text: str) -> list[int]:
+        spelled = self._byte_ids[list(SPACE.encode())].tolist()
+        parts: list[list[int]] = self._pieces.encode(text.split(SPACE))
+        return list(itertools.chain.from_iterable([parts[0], *([*spelled, *part] for part in parts[1:])]))
+
+
+class TextDecoder:
+    """Turns a stream of ids into text as it comes: a character appears once all of its bytes are there."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._words = vocabulary.type == "word"
+        self._line_start = True
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._cache: dict[int, bytes] = {}
+
+    def feed(self, ids: Iterable[int]) -> str:
+        """The text that these further ids complete."""
+        return self._utf8.decode(self.feed_bytes(ids))
+
+    def feed_bytes(self, ids: Iterable[int]) -> bytes:
+        """The bytes of these further ids, complete characters or not."""
+        parts = []
+        for index in ids:
+            part = self._cache.get(index)
+            if part is None:
+                part = self._cache[index] = self._vocabulary.token_bytes(int(index))
+            if self._words and part:
+                part = part.removeprefix(b" ") if self._line_start else part
+                self._line_start = part.endswith(b"\n")
+            parts.append(part)
+        return b"".join(parts)
+
+    def finish(self) -> str:
+        """What is left: an unfinished character, as U+FFFD."""
+        return self._utf8.decode(b"", True)
+
+
+def load_vocabulary(path: Path | str) -> Vocabulary:
+    """Read a SentencePiece model file."""
+    return Vocabulary(read_small_file(Path(path), MAX_MODEL_BYTES), str(path))
+
+
+def encode_blocks(vocabulary: Vocabulary, blocks: Iterable[Block]) -> Iterable[Ids]:
+    """Ids of each block, the beginning symbol before each document: the stream that models are trained on."""
+    begin = np.array([vocabulary.begin_id], dtype=vocabulary.dtype)
+    for block in blocks:
+        ids = vocabulary.encode(block.text)
+        yield np.concatenate([begin, ids]) if block.starts_document else ids
+
+
+def with_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:
+    """A serialized model with our JSON appended in an extension field, which other readers pass over."""
+    content = json.dumps(metadata, ensure_ascii=False).encode()
+    return model + _varint(METADATA_FIELD << 3 | 2) + _varint(len(content)) + content
+
+
+def read_metadata(model: bytes) -> dict[str, Any]:
+    """The JSON that `with_metadata` put in; empty for a model of another maker."""
+    position = 0
+    try:
+        while position < len(model):
+            tag, position = _read_varint(model, position)
+            wire = tag & 7
+            if wire == 0:
+                _, position = _read_varint(model, position)
+                continue
+            length, position = _read_varint(model, position) if wire == 2 else ({1: 8, 5: 4}[wire], position)
+            if tag >> 3 == METADATA_FIELD and wire == 2:
+                value = json.loads(model[position : position + length])
+                return value if isinstance(value, dict) else {}
+            position += length
+    except (IndexError, KeyError, ValueError, RecursionError):
+        pass
+    return {}
+
+
+def _varint(value: int) -> bytes:
+    """A protocol-buffer integer: seven bits a byte, the lowest first, the high bit set on all but the last."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*encoded, value])
+
+
+def _read_varint(data: Sequence[int], position: int) -> tuple[int, int]:
+    value = shift = 0
+    while data[position] & 0x80:
+        if shift > 63:
+            raise ValueError("not a protocol-buffer integer")
+        value |= (data[position] & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+    return value | data[position] << shift, position + 1

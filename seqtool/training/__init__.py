@@ -1,0 +1,1 @@
+"""Learning weights: batches, optimizers, schedules, the loop, checkpoints."""

@@ -1,0 +1,92 @@
+"""Checkpoints: weights, optimizer, carried state and progress in one safetensors file, so that it is whole or not there.
+
+Batches are functions of the step, and dropout's generator is saved, so training goes on exactly where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqtool.errors import InputError
+from seqtool.models.language_model import LanguageModel
+from seqtool.models.state import State
+from seqtool.runs import CHECKPOINT, RunConfig, read_tensors, tensors_sha256, write_tensors
+from seqtool.training.loop import Progress
+
+
+def save_checkpoint(
+    run: Path,
+    config: RunConfig,
+    model: LanguageModel,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    state: State | None,
+) -> None:
+    """Write the checkpoint of a run, atomically."""
+    tensors = {f"model/{name}": tensor.detach() for name, tensor in model.state_dict().items()}
+    for index, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            if value is not None:
+                tensors[f"optimizer/{index}/{name}"] = torch.as_tensor(value)
+    for layer, parts in enumerate(state or ()):
+        for index, part in enumerate(parts):
+            tensors[f"state/{layer}/{index}"] = part.detach()
+    tensors["random/cpu"] = torch.get_rng_state()
+    if model.device.type == "cuda":
+        tensors["random/cuda"] = torch.cuda.get_rng_state(model.device)
+    tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}
+    metadata = {
+        "format": "seqtool checkpoint 1",
+        "model_sha256": config.model_sha256,
+        "vocabulary_sha256": config.vocabulary_sha256,
+        "tensors_sha256": tensors_sha256(tensors),
+        "progress": json.dumps(dataclasses.asdict(progress)),
+    }
+    (run / CHECKPOINT).parent.mkdir(exist_ok=True)
+    write_tensors(run / CHECKPOINT, tensors, metadata)
+
+
+def load_checkpoint(
+    run: Path, config: RunConfig, model: LanguageModel, optimizer: torch.optim.Optimizer
+) -> tuple[Progress, State | None]:
+    """Restore weights, optimizer and random state in place; gives the progress and the carried state.
+
+    InputError when there is no checkpoint, or it is damaged or another run's.
+    """
+    file = run / CHECKPOINT
+    if not file.is_file():
+        raise InputError(f"{run} has no checkpoint to resume from: train again with --force")
+    expected = {f"model/{name}": tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    tensors, metadata = read_tensors(file, expected)
+    if (metadata.get("model_sha256"), metadata.get("vocabulary_sha256")) != (
+        config.model_sha256,
+        config.vocabulary_sha256,
+    ):
+        raise InputError(f"{file} belongs to another run or configuration")
+    if metadata.get("tensors_sha256") != tensors_sha256(tensors):
+        raise InputError(f"{file} holds other numbers than were written: it was damaged or edited")
+    try:
+        progress = Progress(**json.loads(metadata["progress"]))
+        model.load_state_dict({name: tensors[f"model/{name}"] for name in model.state_dict()})
+        saved: dict[int, dict[str, Any]] = {}
+        layers: dict[int, dict[int, Tensor]] = {}
+        for name, tensor in tensors.items():
+            room, *rest = name.split("/")
+            if room == "optimizer":
+                saved.setdefault(int(rest[0]), {})[rest[1]] = tensor
+            elif room == "state":
+                layers.setdefault(int(rest[0]), {})[int(rest[1])] = tensor.to(model.device)
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": saved})
+        torch.set_rng_state(tensors["random/cpu"])
+        if "random/cuda" in tensors and model.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random/cuda"], model.device)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"{file} is not a checkpoint of this version of seqtool") from error
+    state = tuple(tuple(parts[index] for index in sorted(parts)) for _, parts in sorted(layers.items()))
+    return progress, state or None

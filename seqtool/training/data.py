@@ -1,0 +1,129 @@
+"""From what the user names as DATA to ids for training and for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqtool.config import VocabularyConfig
+from seqtool.errors import InputError, UsageError
+from seqtool.text.documents import TextCounts, TextSource
+from seqtool.text.learning import learn_vocabulary
+from seqtool.text.store import EncodedText, IdSequence, Slice, encode_text, is_store, open_store
+from seqtool.text.vocabulary import Vocabulary, load_vocabulary
+
+VALID_SHARE = 0.1
+MAX_VALID_TOKENS = 1_000_000  # of a very long text no more is held back, unless a share is asked for
+COUNTED_TOKENS = 1 << 20
+NEARLY_ALL = 0.95
+SEARCH_TOKENS = 1 << 16  # how far from the share a document's beginning is looked for
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Ids to train on and to validate on, `<s>` before each document, and a record of where they came from."""
+
+    vocabulary: Vocabulary
+    train_ids: IdSequence
+    valid_ids: IdSequence
+    seen_counts: dict[int, int]
+    """The symbols that occur in the training ids, ascending, and how often."""
+    record: dict[str, Any]
+
+
+def prepare_data(
+    data: Sequence[str],
+    *,
+    vocabulary: Vocabulary | None,
+    vocabulary_config: VocabularyConfig,
+    valid: str | None,
+    errors: str,
+    document: str,
+    seed: int,
+) -> TrainingData:
+    """Read DATA (text files, `-`, or one token store), learn a vocabulary unless one is given, and split.
+
+    `valid` is a file of text, or a share such as 0.1; None is VALID_SHARE of the end. InputError for data that cannot be
+    read, are empty, or do not go with the vocabulary.
+    """
+    if any(is_store(Path(path)) for path in data):
+        if len(data) > 1:
+            raise UsageError("give one token store, or text: encode several texts into one store")
+        store = open_store(Path(data[0]))
+        if vocabulary is not None and vocabulary.sha256 != store.vocabulary.sha256:
+            raise InputError(f"{data[0]} was encoded with another vocabulary than {vocabulary.name}: leave --vocab out")
+        vocabulary = store.vocabulary
+        counts = TextCounts(**{name: store.description[name] for name in ("documents", "words", "characters", "bytes")})
+        encoded = EncodedText(store.ids, counts, store.description["input_sha256"])
+    else:
+        source = TextSource(data, errors=errors, document=document, rereadable=True)
+        if vocabulary is None:
+            vocabulary = learn_vocabulary(source, vocabulary_config, seed)
+        encoded = encode_text(vocabulary, source)
+    record = {
+        "name": ", ".join(data),
+        "sha256": encoded.sha256,
+        "tokens": len(encoded.ids),
+        "characters": encoded.counts.characters,
+        "bytes": encoded.counts.bytes,
+        "documents": encoded.counts.documents,
+        "document": document,
+        "valid": valid,
+    }
+    share = _share(valid)
+    if share is None:
+        assert valid is not None
+        held_out = encode_text(vocabulary, TextSource([valid], errors=errors, document=document, rereadable=True))
+        train_ids: IdSequence = encoded.ids
+        valid_ids: IdSequence = held_out.ids
+        record["valid_sha256"] = held_out.sha256
+    else:
+        cut = split_point(encoded.ids, share, vocabulary.begin_id, exact=valid is not None)
+        train_ids, valid_ids = Slice(encoded.ids, 0, cut), Slice(encoded.ids, cut, len(encoded.ids))
+    record |= {"train_tokens": len(train_ids), "valid_tokens": len(valid_ids)}
+    return TrainingData(vocabulary, train_ids, valid_ids, _seen_counts(train_ids, vocabulary), record)
+
+
+def _seen_counts(ids: IdSequence, vocabulary: Vocabulary) -> dict[int, int]:
+    """How often each id occurs that does; all ids when nearly all do."""
+    counts = np.zeros(vocabulary.size, dtype=np.int64)
+    for start in range(0, len(ids), COUNTED_TOKENS):
+        counts += np.bincount(ids[start : start + COUNTED_TOKENS], minlength=vocabulary.size)
+    seen = np.flatnonzero(counts)
+    if len(seen) > NEARLY_ALL * vocabulary.size:
+        seen = np.arange(vocabulary.size)
+    return dict(zip(seen.tolist(), counts[seen].tolist(), strict=True))
+
+
+def split_point(ids: IdSequence, share: float, begin_id: int, exact: bool = False) -> int:
+    """Where the validation part begins: its share from the end, moved on to a document's beginning when one is near."""
+    size = len(ids)
+    held = max(1, round(size * share)) if exact else max(1, min(round(size * share), MAX_VALID_TOKENS))
+    cut = size - held
+    near = ids[cut : min(size, cut + min(held // 2, SEARCH_TOKENS))]
+    beginnings = np.flatnonzero(near == begin_id)
+    return cut + int(beginnings[0]) if len(beginnings) else cut
+
+
+def load_vocabulary_or_none(path: Path | None) -> Vocabulary | None:
+    """The vocabulary of a file, where one is named."""
+    return None if path is None else load_vocabulary(path)
+
+
+def _share(valid: str | None) -> float | None:
+    """The share that `--valid` asks for, or None when it names a file."""
+    if valid is None:
+        return VALID_SHARE
+    if Path(valid).exists():
+        return None
+    try:
+        share = float(valid)
+    except ValueError:
+        return None
+    if not 0 < share < 1:
+        raise UsageError(f"--valid {valid}: a share lies between 0 and 1, such as 0.1; or name a file")
+    return share

@@ -1,0 +1,157 @@
+"""A training from data to run directory: what the loop's results become on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqtool.config import steps_of
+from seqtool.errors import InputError
+from seqtool.files import replace_directory
+from seqtool.inference.scoring import Document
+from seqtool.models.language_model import LanguageModel, build_model
+from seqtool.models.state import State
+from seqtool.runs import METRICS, WEIGHTS, RunConfig, write_config, write_weights
+from seqtool.text.vocabulary import Vocabulary
+from seqtool.training.batches import Batches, IdSequence, Lanes, Windows
+from seqtool.training.checkpoint import load_checkpoint, save_checkpoint
+from seqtool.training.loop import Progress, train
+from seqtool.training.optimizers import make_optimizer
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def make_batches(ids: IdSequence, config: RunConfig) -> Batches:
+    """Stateful lanes or stateless windows over the training ids."""
+    training = config.training
+    begin_id = config.symbols.begin_id
+    if training.stateful:
+        return Lanes(ids, training.batch_size, training.bptt, begin_id)
+    return Windows(ids, training.batch_size, training.bptt, begin_id, training.seed)
+
+
+@dataclass
+class RunKeeper:
+    """Writes a run directory as training goes. It takes its name once it holds a trained model's weights.
+
+    Until then it is built aside, so that a run under the same name (replaced by `--force`) outlives a training that fails.
+    """
+
+    path: Path
+    config: RunConfig
+    vocabulary: Vocabulary
+    model: LanguageModel
+    optimizer: torch.optim.Optimizer
+    report: Report
+    folder: Path
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append a line of metrics and pass it on."""
+        with open(self.folder / METRICS, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+        self.report(record)
+
+    def keep_best(self, progress: Progress) -> None:
+        """Write the best weights; the first time, the run takes its name."""
+        write_weights(self.folder / WEIGHTS, self.model, self.config)
+        self.publish()
+
+    def keep_checkpoint(self, progress: Progress, state: State | None) -> None:
+        """Write everything needed to go on."""
+        save_checkpoint(self.folder, self.config, self.model, self.optimizer, progress, state)
+        if not self.path.exists():
+            self.publish()
+
+    def publish(self) -> None:
+        """Give the run its name, if it does not have it yet."""
+        if self.folder != self.path:
+            replace_directory(self.folder, self.path)
+            self.folder = self.path
+
+
+def train_run(
+    path: Path,
+    config: RunConfig,
+    vocabulary: Vocabulary,
+    train_ids: IdSequence,
+    valid_ids: Document,
+    seen_counts: Mapping[int, int],
+    *,
+    device: torch.device,
+    precision: str,
+    valid_tokens: int,
+    report: Report,
+    stopped: Callable[[], bool] = lambda: False,
+    resume: bool = False,
+) -> Progress:
+    """Train a model of `config` and keep it in the run directory `path`; with `resume`, go on from its checkpoint.
+
+    `stopped` is asked after each step; when it says yes, a checkpoint is kept and training ends.
+    """
+    training = config.training
+    if not len(valid_ids):
+        raise InputError("no text is left for validation: give more text, or --valid FILE")
+    batches = make_batches(train_ids, config)
+    torch.manual_seed(training.seed)
+    model = build_model(config.model, config.symbols, seen_counts, training.seed).to(device)
+    optimizer = make_optimizer(model.parameters(), training)
+    progress, state, folder = Progress(), None, path
+    if resume:
+        progress, state = load_checkpoint(path, config, model, optimizer)
+        _forget_metrics_after(path / METRICS, progress.step)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        folder.chmod(0o755)
+        write_config(folder, config, vocabulary)
+    keeper = RunKeeper(path, config, vocabulary, model, optimizer, report, folder)
+    try:
+        return train(
+            model,
+            optimizer,
+            batches,
+            valid_ids,
+            training,
+            keeper,
+            steps=steps_of(training, len(train_ids)),
+            precision=precision,
+            valid_tokens=valid_tokens,
+            progress=progress,
+            state=state,
+            stopped=stopped,
+        )
+    finally:
+        if keeper.folder != path:
+            shutil.rmtree(keeper.folder, ignore_errors=True)
+
+
+def with_device(config: RunConfig, device: torch.device, precision: str) -> RunConfig:
+    """The configuration with the device and precision that `auto` came to."""
+    return dataclasses.replace(
+        config, training=dataclasses.replace(config.training, device=str(device), precision=precision)
+    )
+
+
+def _forget_metrics_after(file: Path, step: int) -> None:
+    """Drop the lines of steps that the checkpoint has not seen: they will be written again."""
+    if not file.is_file():
+        return
+    kept = []
+    with open(file, encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except (ValueError, KeyError, TypeError):
+                continue  # the line that a crash cut short
+    aside = file.with_suffix(".partial")
+    aside.write_text("".join(kept), encoding="utf-8")
+    aside.replace(file)

@@ -82,9 +82,16 @@ class ModelConfig:
     position: str = setting(
         "rope", "How the transformer knows positions.", choices=("learned", "sinusoidal", "rope")
     )
-    norm: str = setting("rms", "Normalisation in the transformer.", choices=("layer", "rms"))
+    stem: int = setting(
+        4,
+        "A transformer's input is the sum of embeddings of the last so many tokens, a table for each place (1: plain).",
+        low=1,
+        high=64,
+        shown_default="4, or 2 for a large vocabulary",
+    )
+    norm: str = setting("layer", "Normalisation in the transformer.", choices=("layer", "rms"))
     feedforward: str = setting(
-        "swiglu", "Feed-forward block of the transformer.", choices=("relu", "gelu", "swiglu")
+        "relu", "Feed-forward block of the transformer.", choices=("relu", "gelu", "swiglu")
     )
     tied: bool = setting(False, "Share the embedding with the output layer.", flag="--tied/--untied")
     dropout: float = setting(0.0, "Dropout on embeddings, between layers and before the output.", low=0, below=1)
@@ -331,17 +338,18 @@ def resolve(asked: Mapping[str, Any], facts: Facts) -> tuple[ModelConfig, TrainC
 # What suits each architecture on two processor cores in a minute: found by measuring, on text by characters.
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "lstm": {"embed": 32, "hidden": 256, "batch_size": 16, "bptt": 32, "adam_lr": 8e-3},
-    "gru": {"embed": 32, "hidden": 256, "batch_size": 16, "bptt": 32, "adam_lr": 6e-3},
-    "rnn": {"embed": 64, "hidden": 384, "batch_size": 16, "bptt": 32, "adam_lr": 3e-3},
+    "gru": {"embed": 32, "hidden": 256, "batch_size": 16, "bptt": 32, "adam_lr": 5e-3},
+    "rnn": {"embed": 32, "hidden": 320, "batch_size": 16, "bptt": 32, "adam_lr": 3e-3, "weight_decay": 0.1},
     "ffn": {
         "embed": 32,
-        "hidden": 512,
+        "hidden": 256,
         "layers": 2,
         "context": 16,
         "activation": "relu",
-        "batch_size": 16,
-        "bptt": 64,
+        "batch_size": 8,
+        "bptt": 32,
         "adam_lr": 3e-3,
+        "weight_decay": 0.1,
     },
     "transformer": {
         "layers": 2,
@@ -350,20 +358,20 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
         "batch_size": 8,
         "adam_lr": 2e-3,
         "stateful": False,
-        "feedforward": "relu",
-        "norm": "layer",
+        "weight_decay": 0.1,
     },
 }
 OPTIMIZER_LR = {"sgd": 0.5, "adadelta": 1.0, "adagrad": 0.02, "rmsprop": 2e-3}
 
 DEFAULT_PASSES = 20  # over the text, when nothing says how long to train
 DEFAULT_TOKENS = (300_000, 4_000_000, 60_000_000)  # at least; at most; at most on a fast machine
+LARGE_VOCABULARY = 4096
 SMALL_TEXT_TOKENS = 200_000  # under this many a model soon knows its text by heart: it is smaller, and has dropout
 
 
 def _sizes(model: str, asked: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     """The defaults that depend on the text and the machine."""
-    sizes: dict[str, Any] = {}
+    sizes: dict[str, Any] = {"stem": 4 if facts.vocab_size <= LARGE_VOCABULARY else 2}
     if facts.train_tokens < SMALL_TEXT_TOKENS:
         sizes["dropout"] = 0.2
         sizes["hidden"] = 128

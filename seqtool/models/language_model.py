@@ -45,7 +45,7 @@ class LanguageModel(nn.Module):
         elif config.model == "ffn":
             self.core = FeedForward(config, vocab_size, begin_id)
         else:
-            self.core = Transformer(config, vocab_size)
+            self.core = Transformer(config, vocab_size, begin_id)
         # A tied output layer scores with the embedding's rows, so features of another width are brought to theirs first.
         self.narrow = (
             nn.Linear(config.hidden, config.embed_width, bias=False)

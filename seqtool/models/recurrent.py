@@ -14,6 +14,9 @@ from seqtool.models.cells import GATES, STATES, LayerState, run_cell
 from seqtool.models.state import State, map_state
 
 
+IDENTITY_INPUT_DEVIATION = 0.001
+
+
 class RecurrentLayer(nn.Module):
     """One recurrent layer: torch's fused kernel, whose weights the written-out cell can use as well."""
 
@@ -93,8 +96,8 @@ class Recurrent(nn.Module):
 def initialize_recurrent(core: Recurrent, config: ModelConfig) -> None:
     """Set the weights by `config.init`, gate by gate, and the forget gate's bias.
 
-    xavier: Glorot & Bengio 2010. orthogonal: Saxe et al. 2014, for W_hh, Xavier for W_ih. identity: W_hh = I and zero
-    biases, so that at first a state is kept as it is (Le, Jaitly & Hinton 2015, with ReLU).
+    xavier: Glorot & Bengio 2010. orthogonal: Saxe et al. 2014, for W_hh, Xavier for W_ih. identity: W_hh = I, small W_ih and
+    zero biases, so that at first a state is kept as it is (Le, Jaitly & Hinton 2015, section 2, with ReLU).
     """
     for layer in core.layers:
         kernel, hidden = layer.kernel, layer.hidden
@@ -102,6 +105,7 @@ def initialize_recurrent(core: Recurrent, config: ModelConfig) -> None:
             for W_ih, W_hh in zip(kernel.weight_ih_l0.split(hidden), kernel.weight_hh_l0.split(hidden), strict=True):
                 nn.init.xavier_uniform_(W_ih)
                 if config.init == "identity":
+                    nn.init.normal_(W_ih, std=IDENTITY_INPUT_DEVIATION)
                     nn.init.eye_(W_hh)
                 elif config.init == "orthogonal":
                     nn.init.orthogonal_(W_hh)

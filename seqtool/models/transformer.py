@@ -1,5 +1,9 @@
 """A decoder-only transformer: causal self-attention and feed-forward blocks with the norm before each.
 
+A token's input is the sum of an embedding of itself and embeddings of the tokens just before, from a table for each place
+(`stem` tables; 1 is the plain transformer). What the last few tokens say need not be learned by attention first, which in
+a short training is most of what a small transformer learns.
+
 Shapes: B batch, T new tokens, S past and new tokens, C width of the model, H heads, D width of a head.
 """
 
@@ -80,14 +84,19 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks on embedded tokens; features (B, T, C). The state holds the keys and values of up to `context` tokens."""
+    """Blocks on embedded tokens; features (B, T, C).
+
+    The state holds the keys and values of up to `context` tokens for each layer, and last the ids that the stem looks back
+    to; before the first token stand `<s>`.
+    """
 
     positions: Tensor
 
-    def __init__(self, config: ModelConfig, vocab_size: int) -> None:
+    def __init__(self, config: ModelConfig, vocab_size: int, begin_id: int) -> None:
         super().__init__()
-        self.context, self.position = config.context, config.position
+        self.context, self.position, self.begin_id = config.context, config.position, begin_id
         self.embedding = nn.Embedding(vocab_size, config.hidden)
+        self.embeddings_before = nn.ModuleList(nn.Embedding(vocab_size, config.hidden) for _ in range(config.stem - 1))
         if config.position == "learned":
             self.learned_positions = nn.Embedding(config.context, config.hidden)
         else:
@@ -107,7 +116,12 @@ class Transformer(nn.Module):
         until = past + ids_BT.shape[1]
         if until > self.context:
             raise ValueError(f"{until} tokens do not fit into a context of {self.context}")
+        before = len(self.embeddings_before)
+        ids_before = ids_BT.new_full((len(ids_BT), before), self.begin_id) if state is None else state[-1][0]
+        ids = torch.cat([ids_before, ids_BT], dim=1)
         x = self.embedding(ids_BT)
+        for place, embedding in enumerate(self.embeddings_before, start=1):
+            x = x + embedding(ids[:, before - place : ids.shape[1] - place])
         rotation = None
         if self.position == "learned":
             x = x + self.learned_positions.weight[past:until]
@@ -120,7 +134,7 @@ class Transformer(nn.Module):
         for number, layer in enumerate(self.layers):
             x, layer_state = layer(x, None if state is None else state[number], rotation)
             present.append(layer_state)
-        return self.norm(x), tuple(present)
+        return self.norm(x), (*present, (ids[:, ids.shape[1] - before :],))
 
     def restarted(self, state: State, restarts_B: Tensor) -> State:
         """Never asked for: a transformer is trained on windows that each begin afresh."""

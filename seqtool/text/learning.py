@@ -24,6 +24,7 @@ SAMPLE_BYTES = 32 << 20  # merges and pieces hardly change beyond this, and Sent
 MAX_COUNTED_WORDS = 4_000_000  # distinct words held while counting; beyond, the rarest are forgotten
 MAX_DEFAULT_SIZE = {"char": 32_000, "word": 50_000}
 BYTE_LEVEL_SYMBOLS = 2 + 256  # <unk>, <s> and the bytes that unseen characters fall back to
+MAX_WORD_CHARACTERS = 200  # what is longer is data, not a word: <unk>
 WORD_SYMBOLS = 3  # <unk>, <s>, <eos>
 
 
@@ -81,15 +82,13 @@ def _learn_words(source: TextSource, config: VocabularyConfig) -> tuple[bytes, i
     rest = ""
     for block in source.blocks():
         words = (rest + _normalized(block.text, config)).split()
-        cut_inside_a_word = not block.text.endswith("\n") and bool(words) and not block.text[-1].isspace()
-        rest = words.pop() if cut_inside_a_word and len(words[-1]) < MAX_WORD_CHARACTERS else ""
+        rest = words.pop() if words and not block.text[-1].isspace() else ""  # a long line was cut inside a word
+        rest = rest[: MAX_WORD_CHARACTERS + 1]
         counts.update(words)
         if len(counts) > MAX_COUNTED_WORDS:
             counts = Counter({word: count for word, count in counts.items() if count > 1})
     counts.update([rest] if rest else [])
-    unusable = ("<unk>", END_OF_LINE, "<s>")
-    words = [word for word, count in counts.items() if count >= config.min_count and word not in unusable]
-    words = [word for word in words if SPACE not in word and "\u2585" not in word and "\0" not in word]
+    words = [word for word, count in counts.items() if count >= config.min_count and _can_be_a_piece(word)]
     if not words:
         raise UsageError(f"no word of {source.name} occurs {config.min_count} times: lower --min-count")
     _check_size(config, WORD_SYMBOLS + 1, WORD_SYMBOLS + len(words))
@@ -108,7 +107,13 @@ def _learn_words(source: TextSource, config: VocabularyConfig) -> tuple[bytes, i
     return model, config.size
 
 
-MAX_WORD_CHARACTERS = 1000
+def _can_be_a_piece(word: str) -> bool:
+    """Whether SentencePiece takes a word; the special symbols' names and its own reserved signs it does not."""
+    return (
+        word not in ("<unk>", "<s>", END_OF_LINE)
+        and len(word) <= MAX_WORD_CHARACTERS
+        and not any(sign in word for sign in (SPACE, "\u2585", "\0"))
+    )
 
 
 def _learn_subwords(source: TextSource, config: VocabularyConfig, seed: int) -> tuple[bytes, int]:

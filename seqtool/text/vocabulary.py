@@ -21,7 +21,7 @@ import sentencepiece
 
 from seqtool.config import VOCABULARY_TYPES
 from seqtool.errors import InputError
-from seqtool.files import read_small_file, sha256
+from seqtool.files import canonical_sha256, read_small_file, sha256
 from seqtool.text.documents import Block, lines_of, segments_of
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
@@ -44,8 +44,10 @@ class Vocabulary:
     def __init__(self, model: bytes, name: str = "vocabulary") -> None:
         self.model = model
         self.name = name
-        self.sha256 = sha256(model)
-        self.metadata = read_metadata(model)
+        self.metadata, learned = split_metadata(model)
+        # What made a model is not a part of what it does: the same vocabulary learned twice has one hash.
+        settings = {key: value for key, value in self.metadata.items() if key != "made_by"}
+        self.sha256 = sha256(learned + canonical_sha256(settings).encode())
         self._pieces = sentencepiece.SentencePieceProcessor()
         try:
             self._pieces.LoadFromSerializedProto(model)
@@ -232,11 +234,12 @@ def with_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:
     return model + _varint(METADATA_FIELD << 3 | 2) + _varint(len(content)) + content
 
 
-def read_metadata(model: bytes) -> dict[str, Any]:
-    """The JSON that `with_metadata` put in; empty for a model of another maker."""
+def split_metadata(model: bytes) -> tuple[dict[str, Any], bytes]:
+    """The JSON that `with_metadata` put in (empty for a model of another maker), and the model before it."""
     position = 0
     try:
         while position < len(model):
+            begin = position
             tag, position = _read_varint(model, position)
             wire = tag & 7
             if wire == 0:
@@ -245,11 +248,11 @@ def read_metadata(model: bytes) -> dict[str, Any]:
             length, position = _read_varint(model, position) if wire == 2 else ({1: 8, 5: 4}[wire], position)
             if tag >> 3 == METADATA_FIELD and wire == 2:
                 value = json.loads(model[position : position + length])
-                return value if isinstance(value, dict) else {}
+                return (value, model[:begin]) if isinstance(value, dict) else ({}, model)
             position += length
     except (IndexError, KeyError, ValueError, RecursionError):
         pass
-    return {}
+    return {}, model
 
 
 def _varint(value: int) -> bytes:

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seqtool.inference.sampling import next_token_probabilities, sample
+
+LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0], [0.0, 0.0, 0.0, 0.0]])
+
+
+def test_plain_sampling_is_the_softmax():
+    torch.testing.assert_close(next_token_probabilities(LOGITS), LOGITS.double().softmax(-1))
+
+
+def test_temperature():
+    torch.testing.assert_close(next_token_probabilities(LOGITS, temperature=0.5), (2 * LOGITS.double()).softmax(-1))
+    assert next_token_probabilities(LOGITS, temperature=0)[0].tolist() == [1, 0, 0, 0]
+
+
+def test_top_k_keeps_the_likeliest():
+    p = next_token_probabilities(LOGITS, top_k=2)
+    torch.testing.assert_close(p[0], torch.tensor([*torch.tensor([2.0, 1.0]).double().softmax(-1), 0, 0]).double())
+    assert (p[1] > 0).sum() == 2
+
+
+def test_top_p_keeps_the_fewest_that_hold_enough():
+    p = LOGITS.double().softmax(-1)[0]
+    assert p[0] < 0.65 < p[0] + p[1]
+    assert (next_token_probabilities(LOGITS, top_p=0.65)[0] > 0).tolist() == [True, True, False, False]
+    assert (next_token_probabilities(LOGITS, top_p=0.0)[0] > 0).tolist() == [True, False, False, False]
+
+
+def test_min_p_leaves_out_what_is_far_from_the_likeliest():
+    assert (next_token_probabilities(LOGITS, min_p=0.2)[0] > 0).tolist() == [True, True, False, False]
+
+
+def test_samples_follow_the_probabilities():
+    p = next_token_probabilities(LOGITS, top_k=3)[:1]
+    u = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
+    counts = sample(p.expand(10_000, 4), u).bincount(minlength=4) / 10_000
+    torch.testing.assert_close(counts.double(), p[0], rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("u", [0.0, 0.5, 1 - 1e-16])
+def test_a_token_of_probability_zero_is_never_drawn(u: float):
+    p = torch.tensor([[0.0, 0.5, 0.5, 0.0]], dtype=torch.float64)
+    assert sample(p, torch.tensor([u], dtype=torch.float64)).item() in (1, 2)

@@ -1,0 +1,126 @@
+"""Every token once, the same nats however the work is cut, and equal to a computation by hand from the logits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from seqtool.errors import UsageError
+from seqtool.inference import scoring
+from seqtool.inference.scoring import check_window, score_documents, validate, windows
+from tests.zoo import BEGIN, ZOO, V, zoo_model
+
+EVERY = pytest.mark.parametrize("name", ZOO)
+
+
+def ids_of(size: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(2, V, size).astype(np.uint16)
+
+
+def scores(model, documents, **options) -> list[np.ndarray]:
+    """The nats of each document, joined."""
+    found: list[list[np.ndarray]] = [[]]
+    for part in score_documents(model, documents, **options):
+        found[-1].append(part.nats)
+        if part.ends:
+            found.append([])
+    assert found.pop() == []
+    return [np.concatenate(parts) for parts in found]
+
+
+@torch.no_grad()
+def by_hand(model, ids: np.ndarray, context: int = 0, stride: int = 0) -> np.ndarray:
+    """-log softmax(logits)[target] from plain forward passes, one token after another, in float64."""
+    nats = []
+    for position, target in enumerate(ids.tolist()):
+        if context and position >= context:
+            begin = context + (position - context) // stride * stride + stride - context
+            begin = min(begin, max(0, len(ids) - context))
+        else:
+            begin = 0
+        given = torch.tensor([[BEGIN, *ids[begin:position].tolist()]])
+        logits = model(given)[0][0, -1].double()
+        nats.append(float(torch.logsumexp(logits, 0) - logits[target]))
+    return np.array(nats)
+
+
+@EVERY
+def test_scores_equal_a_computation_by_hand(name: str):
+    model = zoo_model(name)
+    ids = ids_of(23)
+    (ours,) = scores(model, [ids])
+    np.testing.assert_allclose(ours, by_hand(model, ids, model.context or 0, 12), rtol=0, atol=1e-5)
+
+
+@EVERY
+def test_any_batch_size_and_chunking_gives_the_same_total(name: str, monkeypatch: pytest.MonkeyPatch):
+    model = zoo_model(name)
+    documents = [ids_of(size, size) for size in (300, 1, 7, 1100, 0, 64, 2)]
+    expected = scores(model, documents)
+    assert [len(nats) for nats in expected] == [len(ids) for ids in documents]
+    total = sum(nats.sum(dtype=np.float64) for nats in expected)
+    for batch_size, chunk, logits in [(1, 1024, 1 << 25), (2, 17, 1 << 25), (64, 5000, 2000), (5, 128, 1)]:
+        monkeypatch.setattr(scoring, "CHUNK_TOKENS", chunk)
+        monkeypatch.setattr(scoring, "LOGITS_AT_ONCE", logits)
+        again = scores(model, documents, batch_size=batch_size)
+        assert sum(nats.sum(dtype=np.float64) for nats in again) == pytest.approx(total, rel=1e-6)
+        for one, other in zip(expected, again, strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 9, 10, 11, 57, 100])
+@pytest.mark.parametrize(("context", "stride"), [(10, 5), (10, 10), (10, 1), (1, 1), (10, 7)])
+def test_windows_score_each_token_once_with_enough_before_it(tokens: int, context: int, stride: int):
+    found = list(windows(tokens, context, stride))
+    assert [window.score_from for window in found[1:]] == [window.stop for window in found[:-1]]
+    assert found[0].score_from == 0
+    assert found[-1].stop == tokens
+    for window in found:
+        assert window.stop - window.start <= context
+        assert window.score_from == 0 or window.score_from - window.start >= context - stride
+
+
+def test_a_smaller_stride_gives_more_context_and_other_scores():
+    model = zoo_model("transformer rope swiglu rms")
+    ids = ids_of(100)
+    (fine,), (coarse,) = scores(model, [ids], stride=1), scores(model, [ids], stride=24)
+    np.testing.assert_allclose(fine[:24], coarse[:24], atol=1e-5)
+    assert not np.allclose(fine[24:], coarse[24:], atol=1e-4)
+
+
+def test_settings_that_do_not_fit_the_model():
+    transformer, lstm = zoo_model("transformer rope swiglu rms"), zoo_model("lstm")
+    assert check_window(transformer, 0, 0) == (24, 12)
+    with pytest.raises(UsageError, match="at most 24"):
+        check_window(transformer, 25, 0)
+    with pytest.raises(UsageError, match="would skip"):
+        check_window(transformer, 10, 11)
+    with pytest.raises(UsageError, match="carries its state"):
+        check_window(lstm, 10, 0)
+
+
+def test_a_uniform_model_has_the_perplexity_of_its_vocabulary():
+    model = zoo_model("lstm")
+    torch.nn.init.zeros_(model.output.weight)
+    torch.nn.init.zeros_(model.output_bias)
+    (nats,) = scores(model, [ids_of(50)])
+    np.testing.assert_allclose(nats, math.log(V), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in ZOO if "identity" not in name])  # which never forgets
+def test_validation_is_close_to_the_full_score_and_equal_for_a_window(name: str):
+    model = zoo_model(name)
+    ids = ids_of(5000)
+    quick = validate(model, ids, 10_000)
+    assert quick.tokens == 64 * (5000 // 64) if len(ids) // 128 >= 64 else quick.tokens > 4900
+    (full,) = scores(model, [ids])
+    assert quick.loss == pytest.approx(float(full.mean()), rel=0.02)
+
+
+def test_scoring_leaves_the_model_in_the_mode_it_was():
+    model = zoo_model("lstm").train()
+    list(score_documents(model, [ids_of(5)]))
+    assert model.training

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+
+from seqtool.config import (
+    MODELS,
+    Facts,
+    ModelConfig,
+    TrainConfig,
+    check,
+    from_mapping,
+    parse_duration,
+    resolve,
+    settings_from_file,
+)
+from seqtool.errors import InputError, UsageError
+
+SOME = Facts(train_tokens=1_000_000, vocab_size=320, fast=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("60s", 60), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("90", 90), ("0.5s", 0.5)]
+)
+def test_durations(text: str, seconds: float):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0s", "m", "60x", "-5s", "1e3"])
+def test_wrong_durations_are_refused(text: str):
+    with pytest.raises(UsageError, match="write a duration"):
+        parse_duration(text)
+
+
+def test_a_wrong_choice_lists_the_choices():
+    assert check(TrainConfig(optimizer="adm")) == [
+        "--optimizer 'adm': choose from sgd, adam, adamw, adadelta, adagrad, rmsprop"
+    ]
+
+
+def test_all_problems_are_told_at_once():
+    problems = check(TrainConfig(optimizer="adm", batch_size=0, clip_norm=-1.0, lr=float("nan")))
+    assert len(problems) == 4
+
+
+def test_sizes_that_do_not_divide_name_both_flags():
+    (problem,) = check(ModelConfig(model="transformer", hidden=100, heads=3))
+    assert "--hidden 100" in problem
+    assert "--heads 3" in problem
+
+
+def test_two_lengths_contradict_each_other():
+    with pytest.raises(UsageError, match="--steps and --time"):
+        resolve({"steps": 10, "time": 60.0}, SOME)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("tokens", [150, 3_000, 1_000_000, 300_000_000])
+@pytest.mark.parametrize("fast", [False, True])
+def test_defaults_fit_every_text(model: str, tokens: int, fast: bool):
+    model_config, training = resolve({"model": model}, Facts(tokens, 320, fast))
+    assert not check(model_config)
+    assert not check(training)
+    assert training.steps > 0
+    assert training.batch_size * training.bptt <= max(tokens, training.bptt)
+
+
+def test_what_was_asked_beats_what_suits():
+    model, training = resolve({"model": "lstm", "hidden": 77, "lr": 0.5, "batch_size": 3}, SOME)
+    assert (model.hidden, training.lr, training.batch_size) == (77, 0.5, 3)
+
+
+def test_settings_read_back_from_json_are_checked():
+    assert from_mapping(ModelConfig, {"hidden": 64}, "file").hidden == 64
+    with pytest.raises(InputError, match="unknown setting 'hiden'"):
+        from_mapping(ModelConfig, {"hiden": 64}, "file")
+    with pytest.raises(InputError, match="int is expected"):
+        from_mapping(ModelConfig, {"hidden": "64"}, "file")
+    with pytest.raises(InputError, match="at most"):
+        from_mapping(ModelConfig, {"hidden": 10**9}, "file")
+
+
+def test_a_settings_file_takes_durations_and_dashes():
+    assert settings_from_file({"time": "2m", "batch-size": 8, "dropout": 0}, "x.toml") == {
+        "time": 120.0,
+        "batch_size": 8,
+        "dropout": 0.0,
+    }

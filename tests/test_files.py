@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seqtool.errors import InputError, SeqtoolError
+from seqtool.files import atomic_directory, atomic_writer, read_json, read_small_file
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path):
+    path = tmp_path / "result"
+    path.write_text("good")
+    with pytest.raises(RuntimeError), atomic_writer(path) as stream:  # noqa: PT012
+        stream.write(b"half")
+        raise RuntimeError
+    assert path.read_text() == "good"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path):
+    path = tmp_path / "store"
+    with pytest.raises(RuntimeError), atomic_directory(path) as aside:  # noqa: PT012
+        (aside / "part").write_text("x")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    for content in ("one", "two"):
+        with atomic_directory(path) as aside:
+            (aside / "part").write_text(content)
+        assert (path / "part").read_text() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path):
+    with pytest.raises(SeqtoolError, match="cannot write"), atomic_writer(tmp_path / "missing" / "file"):
+        pass
+
+
+def test_broken_json_and_large_files_are_refused(tmp_path: Path):
+    path = tmp_path / "config.json"
+    for content in ("{", "[1]", '{"a": ' + "[" * 100_000):
+        path.write_text(content)
+        with pytest.raises(InputError):
+            read_json(path)
+    path.write_bytes(b"x" * 100)
+    with pytest.raises(InputError, match="larger than 10 bytes"):
+        read_small_file(path, 10)

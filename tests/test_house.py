@@ -1,0 +1,65 @@
+"""The rules of the house, checked on the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "seqtool"
+# Imports point from right to left: a room may use those before it. `text` and `models` do not know each other.
+ORDER = ["errors", "config", "files", "text", "models", "runs", "inference", "training", "cli"]
+ONLY_IN = {"typer": "cli", "rich": "cli", "sentencepiece": "text"}
+
+
+def sources() -> Iterator[tuple[str, Path, ast.Module]]:
+    for file in sorted(PACKAGE.rglob("*.py")):
+        relative = file.relative_to(PACKAGE)
+        room = relative.parts[0].removesuffix(".py")
+        if room not in ("__init__", "__main__"):
+            yield room, file, ast.parse(file.read_text())
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def test_every_room_is_in_the_order():
+    assert {room for room, _, _ in sources()} == set(ORDER)
+
+
+def test_imports_point_one_way():
+    for room, file, tree in sources():
+        for name in imports(tree):
+            parts = name.split(".")
+            if parts[0] == "seqtool" and len(parts) > 1:
+                assert ORDER.index(parts[1]) <= ORDER.index(room), f"{file} imports {name}"
+                assert (room, parts[1]) != ("models", "text"), f"{file} imports {name}"
+
+
+def test_libraries_stay_in_their_rooms():
+    for room, file, tree in sources():
+        for name in imports(tree):
+            assert ONLY_IN.get(name.split(".")[0], room) == room, f"{file} imports {name}"
+            assert name.split(".")[0] not in ("pickle", "marshal", "shelve", "requests", "urllib"), f"{file}: {name}"
+
+
+def test_config_and_cli_import_no_heavy_library_at_the_top():
+    for room, file, tree in sources():
+        if room in ("config", "errors", "files", "cli"):
+            for node in tree.body:
+                for name in imports(ast.Module([node], [])) if isinstance(node, (ast.Import, ast.ImportFrom)) else ():
+                    assert name.split(".")[0] not in ("torch", "numpy", "sentencepiece", "safetensors"), f"{file}: {name}"
+
+
+def test_the_library_never_prints_nor_exits():
+    for room, file, tree in sources():
+        if room == "cli":
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("print", "exit", "quit", "exec", "eval", "input"), f"{file}:{node.lineno}"

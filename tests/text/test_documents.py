@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seqtool.errors import InputError
+from seqtool.text import documents
+from seqtool.text.documents import Block, TextCounts, TextSource, decode_utf8, split_documents
+from tests.conftest import ODD_STRINGS
+
+
+def texts_of(source: TextSource) -> list[str]:
+    """The text of each document."""
+    found: list[str] = []
+    for block in source.blocks():
+        if block.starts_document:
+            found.append("")
+        found[-1] += block.text
+    return found
+
+
+@pytest.mark.parametrize("text", [text for text in ODD_STRINGS if text])
+@pytest.mark.parametrize("document", ["file", "line", "blank-line"])
+def test_reading_loses_nothing(tmp_path: Path, text: str, document: str):
+    path = tmp_path / "text"
+    path.write_bytes(b"." + text.encode())
+    assert "".join(texts_of(TextSource([str(path)], document=document))) == "." + text
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_characters_survive_any_chunking(size: int):
+    data = "aé漢🙂\r\n\ufeffz".encode()
+    assert "".join(decode_utf8([data[i : i + size] for i in range(0, len(data), size)], "x")) == data.decode()
+
+
+def test_a_byte_order_mark_at_the_beginning_is_dropped():
+    assert "".join(decode_utf8([b"\xef", b"\xbb\xbfabc"], "x")) == "abc"
+
+
+@pytest.mark.parametrize(("data", "offset"), [(b"ab\xff", 2), (b"abc\xc3", 3), (b"\xed\xa0\x80", 0), (b"a" * 9 + b"\x80", 9)])
+def test_invalid_utf8_is_named_by_its_offset(data: bytes, offset: int):
+    for size in (1, 4, 100):
+        chunks = [data[i : i + size] for i in range(0, len(data), size)]
+        with pytest.raises(InputError, match=f"offset {offset} "):
+            list(decode_utf8(chunks, "file"))
+    assert "\ufffd" in "".join(decode_utf8([data], "file", "replace"))
+
+
+def test_a_binary_file_is_called_one():
+    with pytest.raises(InputError, match="a binary file"):
+        list(decode_utf8([b"\x7fELF\x00\x01\xfe\xff"], "file"))
+
+
+def test_documents_by_blank_line_and_by_line():
+    text = ["a\nb\n", "\n\nc\n \nd"]
+    by_blank = [block for block in split_documents(text, "blank-line")]
+    assert "".join(block.text for block in by_blank) == "".join(text)
+    assert [block.text for block in by_blank if block.starts_document] == ["a\n", "c\n", "d"]
+    assert [block for block in split_documents(["a\n\nb"], "line")] == [
+        Block("a\n", True),
+        Block("\n", True),
+        Block("b", True),
+    ]
+
+
+def test_several_files_are_several_documents(tmp_path: Path):
+    paths = []
+    for name in "ab":
+        (tmp_path / name).write_text(name * 3)
+        paths.append(str(tmp_path / name))
+    assert texts_of(TextSource(paths)) == ["aaa", "bbb"]
+
+
+def test_blocks_do_not_depend_on_how_the_text_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Lines are never split but at fixed places, so encoding by block is deterministic."""
+    text = "short\n" + "y" * 30_000 + "\nend\n" + "z" * 9_000
+    path = tmp_path / "text"
+    path.write_text(text)
+
+    def segments() -> list[str]:
+        found = []
+        for block in TextSource([str(path)]).blocks():
+            for line in documents.lines_of(block.text):
+                found += documents.segments_of(line)
+        return found
+
+    expected = segments()
+    for size in (64, 1000, 8192, 10_001):
+        monkeypatch.setattr(documents, "READ_BYTES", size)
+        assert segments() == expected
+
+
+def test_counts_match_the_whole_text(tmp_path: Path):
+    text = "one two\n three\n" + "long" * 5000 + " é\n\nlast"
+    path = tmp_path / "text"
+    path.write_text(text)
+    counts = TextCounts()
+    for block in TextSource([str(path)]).blocks():
+        counts.add(block)
+    assert (counts.words, counts.characters, counts.bytes) == (len(text.split()), len(text), len(text.encode()))
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda path: None, "does not exist"),
+    (lambda path: path.mkdir(), "is a directory"),
+    (lambda path: path.write_bytes(b""), "is empty"),
+    (lambda path: path.write_bytes(b"\xef\xbb\xbf"), "is empty"),
+])  # fmt: skip
+def test_what_cannot_be_read_is_one_sentence(tmp_path: Path, make, message: str):
+    make(tmp_path / "x")
+    with pytest.raises(InputError, match=message):
+        list(TextSource([str(tmp_path / "x")]).blocks())

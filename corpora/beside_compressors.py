@@ -1,4 +1,5 @@
-"""Bits per byte of a model's report (`seqtool eval ... --json` on stdin) beside what gzip and xz need for the same text.
+"""Bits per byte of a model's report (`seqtool eval ... --json` on stdin) beside what gzip and xz need for the same
+text.
 
     seqtool eval RUN valid.txt --json | python corpora/beside_compressors.py train.txt valid.txt
 

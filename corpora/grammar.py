@@ -3,14 +3,15 @@
     python corpora/grammar.py --train train.txt --valid valid.txt
     python corpora/grammar.py --characters 100000 > text.txt
 
-A sentence is written by rewriting S until only words are left, each rule chosen with its probability. Every sentence can
-be derived in one way only (the next word always tells which rule was chosen, and a test holds the grammar to that), so
-its probability is the product of its rules', and with independent sentences the entropy rate is exactly
+A sentence is written by rewriting S until only words are left, each rule chosen with its probability. Every sentence
+can be derived in one way only (the next word always tells which rule was chosen, and a test holds the grammar to
+that), so its probability is the product of its rules', and with independent sentences the entropy rate is exactly
 
     H(S) / E[length of a sentence],   H(A) = sum over rules r of A:  p_r (-ln p_r + sum of H over the symbols of r).
 
-Printed on stderr: that rate, and for each file what the grammar itself assigns to the very text that was drawn, which no
-model can beat by more than luck. Verbs agree with their subject across relative clauses: a dependency without a bound.
+Printed on stderr: that rate, and for each file what the grammar itself assigns to the very text that was drawn, which
+no model can beat by more than luck. Verbs agree with their subject across relative clauses: a dependency without a
+bound.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ GRAMMAR: Grammar = {
     "NAME": words("ada", "boole", "cantor", "dedekind", "euler"),
     "ADJ": words("small", "old", "green", "quiet", "clever", "heavy", "strange", "bright"),
     "NOUN1": words("dog", "cat", "teacher", "river", "machine", "garden", "letter", "window", "sailor", "planet"),
-    "NOUNN": words("dogs", "cats", "teachers", "rivers", "machines", "gardens", "letters", "windows", "sailors", "planets"),
+    "NOUNN": words(
+        "dogs", "cats", "teachers", "rivers", "machines", "gardens", "letters", "windows", "sailors", "planets"
+    ),
     "GO1": words("sleeps", "sings", "falls", "waits", "returns"),
     "GON": words("sleep", "sing", "fall", "wait", "return"),
     "SEE1": words("sees", "likes", "follows", "finds", "remembers"),
@@ -60,7 +63,7 @@ GRAMMAR: Grammar = {
 
 
 def expectations(rule_value: Callable[[float, tuple[str, ...]], float]) -> dict[str, float]:
-    """For each symbol, the expected sum of a rule's value over all rules used below it: the fixed point of a linear map."""
+    """For each symbol, the expected sum of a value over all rules used below it: the fixed point of a linear map."""
     values = dict.fromkeys(GRAMMAR, 0.0)
     for _ in range(10_000):
         after = {
@@ -117,7 +120,9 @@ def main() -> None:
     parser.add_argument("--train", type=Path, metavar="FILE")
     parser.add_argument("--valid", type=Path, metavar="FILE")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON on stdout (with --train, --valid)")
+    parser.add_argument(
+        "--json", action="store_true", help="print the figures as JSON on stdout (with --train, --valid)"
+    )
     options = parser.parse_args()
     figures = {"entropy_nats_per_character": entropy_rate()}
     wanted = [(options.train, options.characters, 2 * options.seed)]

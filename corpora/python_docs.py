@@ -3,39 +3,51 @@
     python corpora/python_docs.py > docs.txt
     python corpora/python_docs.py --train train.txt --valid valid.txt
 
-The text differs a little between versions of Python. Every tenth topic is for validation.
+The text differs a little between versions of Python. About a tenth of it, in whole topics, is for validation.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from pathlib import Path
 
-VALID_EVERY = 10
+VALID_SHARE = 0.1
+LARGEST_SHARE = 0.03  # a longer topic is trained on, so that several are held out
 
 
-def topics() -> list[str]:
+def topics() -> dict[str, str]:
     """The topics of pydoc's help, by name, each ended by a blank line."""
     from pydoc_data.topics import topics as texts
 
-    return [texts[name].strip("\n") + "\n\n" for name in sorted(texts)]
+    return {name: texts[name].strip("\n") + "\n\n" for name in sorted(texts)}
+
+
+def held_out(texts: dict[str, str]) -> set[str]:
+    """Topics that make up VALID_SHARE of the text, chosen by the hash of their names."""
+    size = sum(map(len, texts.values()))
+    chosen: set[str] = set()
+    for name in sorted(texts, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        if len(texts[name]) < LARGEST_SHARE * size and sum(len(texts[one]) for one in chosen) < VALID_SHARE * size:
+            chosen.add(name)
+    return chosen
 
 
 def main() -> None:
     """Write the topics to stdout, or split between two files."""
     parser = argparse.ArgumentParser(description="The prose of Python's documentation, from pydoc_data.topics.")
-    parser.add_argument("--train", type=Path, metavar="FILE", help="write nine topics of ten here")
-    parser.add_argument("--valid", type=Path, metavar="FILE", help="write every tenth topic here")
+    parser.add_argument("--train", type=Path, metavar="FILE", help="write the other topics here")
+    parser.add_argument("--valid", type=Path, metavar="FILE", help="write about a tenth here")
     options = parser.parse_args()
     texts = topics()
     if options.train is None and options.valid is None:
-        sys.stdout.buffer.write("".join(texts).encode())
+        sys.stdout.buffer.write("".join(texts.values()).encode())
         return
-    held_out = texts[VALID_EVERY - 1 :: VALID_EVERY]
-    kept = [text for number, text in enumerate(texts) if number % VALID_EVERY != VALID_EVERY - 1]
-    for path, part in ((options.train, kept), (options.valid, held_out)):
+    valid = held_out(texts)
+    for path, names in ((options.train, set(texts) - valid), (options.valid, valid)):
         if path is not None:
+            part = [texts[name] for name in texts if name in names]
             path.write_bytes("".join(part).encode())
             print(f"{path}: {len(part)} topics, {path.stat().st_size:,} bytes", file=sys.stderr)
 

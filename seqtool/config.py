@@ -38,7 +38,7 @@ def setting(
     metavar: str = "",
     shown_default: str = "",
 ) -> Any:
-    """A dataclass field that knows its help text, its choices, and the closed range `low..high` (or open end `below`)."""
+    """A dataclass field that knows its help text, choices, and closed range `low..high` (or open end `below`)."""
     return field(
         default=default,
         metadata={
@@ -74,14 +74,12 @@ class ModelConfig:
         choices=("default", "xavier", "orthogonal", "identity"),
         shown_default="by model",
     )
-    forget_bias: float = setting(0.0, "Initial bias of the LSTM's forget gate.", low=-100, high=100)
-    context: int = setting(
-        64, "Tokens that ffn and transformer see.", low=1, high=1 << 20, shown_default="by model"
+    forget_bias: float = setting(
+        0.0, "Initial bias of the LSTM's forget gate (0: as --init leaves it).", low=-100, high=100
     )
+    context: int = setting(64, "Tokens that ffn and transformer see.", low=1, high=1 << 20, shown_default="by model")
     heads: int = setting(4, "Attention heads of the transformer.", low=1, high=1024)
-    position: str = setting(
-        "rope", "How the transformer knows positions.", choices=("learned", "sinusoidal", "rope")
-    )
+    position: str = setting("rope", "How the transformer knows positions.", choices=("learned", "sinusoidal", "rope"))
     stem: int = setting(
         4,
         "A transformer's input is the sum of embeddings of the last so many tokens, a table for each place (1: plain).",
@@ -90,9 +88,7 @@ class ModelConfig:
         shown_default="4, or 2 for a large vocabulary",
     )
     norm: str = setting("layer", "Normalisation in the transformer.", choices=("layer", "rms"))
-    feedforward: str = setting(
-        "relu", "Feed-forward block of the transformer.", choices=("relu", "gelu", "swiglu")
-    )
+    feedforward: str = setting("relu", "Feed-forward block of the transformer.", choices=("relu", "gelu", "swiglu"))
     tied: bool = setting(False, "Share the embedding with the output layer.", flag="--tied/--untied")
     dropout: float = setting(0.0, "Dropout on embeddings, between layers and before the output.", low=0, below=1)
 
@@ -203,7 +199,7 @@ class Facts:
 
     train_tokens: int
     vocab_size: int
-    fast: bool  # an accelerator, or a processor with fast bf16 products
+    accelerator: bool
 
 
 def flag_of(item: dataclasses.Field[Any]) -> str:
@@ -214,7 +210,11 @@ def flag_of(item: dataclasses.Field[Any]) -> str:
 def parse_duration(text: str) -> float:
     """Seconds in `60s`, `10m`, `2h`, `1h30m` or a bare number."""
     match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
-    seconds = sum(float(part) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True) if part) if match else 0.0
+    seconds = (
+        sum(float(part) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True) if part)
+        if match
+        else 0.0
+    )
     if not seconds:
         raise UsageError(f"--time {text!r}: write a duration such as 60s, 10m, 2h or 1h30m")
     return seconds
@@ -222,6 +222,16 @@ def parse_duration(text: str) -> float:
 
 def check(config: Any) -> list[str]:
     """What is wrong with one dataclass of settings, a phrase for each problem, in the user's words."""
+    problems = check_each(config)
+    if isinstance(config, ModelConfig):
+        problems += _check_model(config)
+    if isinstance(config, TrainConfig):
+        problems += _check_training(config)
+    return problems
+
+
+def check_each(config: Any) -> list[str]:
+    """What is wrong with single settings, whatever the others are."""
     problems = []
     for item in dataclasses.fields(config):
         value, limits, name = getattr(config, item.name), item.metadata, flag_of(item).split("/")[0]
@@ -235,10 +245,6 @@ def check(config: Any) -> list[str]:
             problems.append(f"{name} {value}: at most {limits['high']}")
         elif limits["below"] is not None and value >= limits["below"]:
             problems.append(f"{name} {value}: less than {limits['below']}")
-    if isinstance(config, ModelConfig):
-        problems += _check_model(config)
-    if isinstance(config, TrainConfig):
-        problems += _check_training(config)
     return problems
 
 
@@ -250,9 +256,13 @@ def _check_model(config: ModelConfig) -> list[str]:
         elif config.position == "rope" and (config.hidden // config.heads) % 2:
             problems.append(f"--position rope needs an even --hidden / --heads, not {config.hidden // config.heads}")
         if config.input == "one-hot":
-            problems.append("--input one-hot: a transformer's first product with it is the learned embedding; use learned")
+            problems.append(
+                "--input one-hot: a transformer's first product with it is the learned embedding; use learned"
+            )
         if config.embed_width != config.hidden:
-            problems.append(f"--embed {config.embed}: a transformer's equals its --hidden {config.hidden}; leave it out")
+            problems.append(
+                f"--embed {config.embed}: a transformer's equals its --hidden {config.hidden}; leave it out"
+            )
     if config.init == "identity" and config.model not in RECURRENT:
         problems.append(f"--init identity is for {', '.join(RECURRENT)}; {config.model} has no recurrent weights")
     if config.tied and config.input == "one-hot":
@@ -262,9 +272,9 @@ def _check_model(config: ModelConfig) -> list[str]:
 
 def _check_training(config: TrainConfig) -> list[str]:
     problems = []
-    lengths = [name for name in ("steps", "epochs", "time") if getattr(config, name)]
+    lengths = [f"--{name}" for name in ("steps", "epochs", "time") if getattr(config, name)]
     if len(lengths) > 1:
-        problems.append(f"--{' and --'.join(lengths)} each say how long to train: give one of them")
+        problems.append(f"{' and '.join(lengths)} each say how long to train: give one of them")
     if config.nesterov and config.optimizer != "sgd":
         problems.append(f"--nesterov is for --optimizer sgd, not {config.optimizer}")
     if config.nesterov and not config.momentum:
@@ -328,11 +338,14 @@ def resolve(asked: Mapping[str, Any], facts: Facts) -> tuple[ModelConfig, TrainC
         chosen["lr"] = chosen.pop("adam_lr") if optimizer in ("adam", "adamw") else OPTIMIZER_LR[optimizer]
     chosen.pop("adam_lr", None)
     chosen.setdefault("early_stop", 4)
-    model_config, train_config = (
-        checked(kind(**{item.name: chosen[item.name] for item in dataclasses.fields(kind) if item.name in chosen}))
-        for kind in (ModelConfig, TrainConfig)
-    )
+    model_config = checked(ModelConfig(**_own(ModelConfig, chosen)))
+    train_config = checked(TrainConfig(**_own(TrainConfig, chosen)))
     return model_config, _fit_to_text(model_config, train_config, asked, facts)
+
+
+def _own(kind: type[Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the chosen settings that belong to a dataclass."""
+    return {item.name: chosen[item.name] for item in dataclasses.fields(kind) if item.name in chosen}
 
 
 # What suits each architecture on two processor cores in a minute: found by measuring, on text by characters.
@@ -361,10 +374,22 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
         "weight_decay": 0.1,
     },
 }
+ACCELERATOR_SIZES: dict[str, dict[str, Any]] = {
+    "transformer": {
+        "layers": 6,
+        "hidden": 384,
+        "heads": 6,
+        "context": 256,
+        "batch_size": 64,
+        "adam_lr": 1e-3,
+        "dropout": 0.2,
+    },
+    "other": {"layers": 2, "hidden": 512, "batch_size": 64, "bptt": 64, "adam_lr": 2e-3},
+}
 OPTIMIZER_LR = {"sgd": 0.5, "adadelta": 1.0, "adagrad": 0.02, "rmsprop": 2e-3}
 
 DEFAULT_PASSES = 20  # over the text, when nothing says how long to train
-DEFAULT_TOKENS = (300_000, 4_000_000, 60_000_000)  # at least; at most; at most on a fast machine
+DEFAULT_TOKENS = (300_000, 4_000_000, 60_000_000)  # at least; at most; at most on an accelerator
 LARGE_VOCABULARY = 4096
 SMALL_TEXT_TOKENS = 200_000  # under this many a model soon knows its text by heart: it is smaller, and has dropout
 
@@ -373,11 +398,12 @@ def _sizes(model: str, asked: Mapping[str, Any], facts: Facts) -> dict[str, Any]
     """The defaults that depend on the text and the machine."""
     sizes: dict[str, Any] = {"stem": 4 if facts.vocab_size <= LARGE_VOCABULARY else 2}
     if facts.train_tokens < SMALL_TEXT_TOKENS:
-        sizes["dropout"] = 0.2
-        sizes["hidden"] = 128
-    elif facts.fast:
-        sizes["hidden"] = 384 if model == "transformer" else 512
-        sizes |= {"layers": 6, "heads": 6, "context": 256, "batch_size": 64} if model == "transformer" else {"layers": 2}
+        sizes |= {"dropout": 0.2, "hidden": 128}
+    elif facts.accelerator:
+        sizes |= ACCELERATOR_SIZES["transformer" if model == "transformer" else "other"]
+    if model == "transformer":
+        context = sizes.get("context", MODEL_DEFAULTS[model]["context"])
+        sizes["context"] = max(1, min(context, facts.train_tokens // 4))
     return sizes
 
 
@@ -397,7 +423,7 @@ def _fit_to_text(model: ModelConfig, training: TrainConfig, asked: Mapping[str, 
         changes["batch_size"] = max(1, min(training.batch_size, facts.train_tokens // (4 * time)))
     if not (training.steps or training.epochs or training.time):
         least, most, most_fast = DEFAULT_TOKENS
-        tokens = min(max(DEFAULT_PASSES * facts.train_tokens, least), most_fast if facts.fast else most)
+        tokens = min(max(DEFAULT_PASSES * facts.train_tokens, least), most_fast if facts.accelerator else most)
         changes["steps"] = max(1, round(tokens / (changes.get("batch_size", training.batch_size) * time)))
     return dataclasses.replace(training, **changes)
 

@@ -1,4 +1,4 @@
-"""The one way files are written and checked: aside, flushed to disk, renamed; and read back only when they are whole."""
+"""The one way files are written and checked: aside, flushed to disk, renamed; and read back only when whole."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Give a new directory beside `path`; when the block ends well it takes the name `path`, replacing what was there."""
+    """Give a new directory beside `path`; when the block ends well it becomes `path`, in place of what was there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     os.chmod(aside, 0o777 & ~_umask())

@@ -1,10 +1,10 @@
 """The run directory: what training leaves and everything else starts from. One writer, one loader.
 
-    config.json          settings, sizes, hashes of the input and the vocabulary, what made it
-    vocab.model          the SentencePiece model
-    model.safetensors    the best weights, bound to both by hashes
-    checkpoint/          state.safetensors: everything needed to go on
-    metrics.jsonl        a line per logged step and per validation
+config.json          settings, sizes, hashes of the input and the vocabulary, what made it
+vocab.model          the SentencePiece model
+model.safetensors    the best weights, bound to both by hashes
+checkpoint/          state.safetensors: everything needed to go on
+metrics.jsonl        a line per logged step and per validation
 """
 
 from __future__ import annotations
@@ -210,5 +210,5 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -15,7 +15,7 @@ from seqtool.config import (
 )
 from seqtool.errors import InputError, UsageError
 
-SOME = Facts(train_tokens=1_000_000, vocab_size=320, fast=False)
+SOME = Facts(train_tokens=1_000_000, vocab_size=320, accelerator=False)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ def test_two_lengths_contradict_each_other():
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("tokens", [150, 3_000, 1_000_000, 300_000_000])
-@pytest.mark.parametrize("fast", [False, True])
-def test_defaults_fit_every_text(model: str, tokens: int, fast: bool):
-    model_config, training = resolve({"model": model}, Facts(tokens, 320, fast))
+@pytest.mark.parametrize("accelerator", [False, True])
+def test_defaults_fit_every_text(model: str, tokens: int, accelerator: bool):
+    model_config, training = resolve({"model": model}, Facts(tokens, 320, accelerator))
     assert not check(model_config)
     assert not check(training)
     assert training.steps > 0

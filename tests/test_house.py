@@ -53,7 +53,9 @@ def test_config_and_cli_import_no_heavy_library_at_the_top():
         if room in ("config", "errors", "files", "cli"):
             for node in tree.body:
                 for name in imports(ast.Module([node], [])) if isinstance(node, (ast.Import, ast.ImportFrom)) else ():
-                    assert name.split(".")[0] not in ("torch", "numpy", "sentencepiece", "safetensors"), f"{file}: {name}"
+                    assert name.split(".")[0] not in ("torch", "numpy", "sentencepiece", "safetensors"), (
+                        f"{file}: {name}"
+                    )
 
 
 def test_the_library_never_prints_nor_exits():

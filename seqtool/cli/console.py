@@ -49,6 +49,8 @@ def note(text: str, quiet: bool = False) -> None:
 
 
 def _readable(value: Any) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -6,7 +6,6 @@ import json as json_module
 import math
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -14,7 +13,7 @@ import typer
 from seqtool.cli.console import printable, write, write_report
 from seqtool.cli.options import Device, DocumentBreak, Errors, Json, RunPath, chosen, with_settings
 from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, EvalConfig, checked
-from seqtool.errors import UsageError
+from seqtool.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from seqtool.runs import Run
@@ -89,6 +88,8 @@ def report(run: Run, source: TextSource, config: EvalConfig) -> dict[str, Any]:
         nats, tokens = nats + float(scored.nats.sum(dtype="float64")), tokens + len(scored.nats)
     seconds = time.perf_counter() - began
     unknowns = sum(int((part == run.vocabulary.unknown_id).sum()) for part in _parts(encoded.ids))
+    if not tokens:
+        raise InputError(f"{source.name} holds no word to score: give more text")
     bits = nats / math.log(2)
     return {
         "run": str(run.path),

@@ -16,8 +16,9 @@ from seqtool.cli.console import note
 from seqtool.errors import SeqtoolError, StoppedError
 
 PIPE_CLOSED = 141
-# How often an idle thread of torch's looks for work before it sleeps. By default it never sleeps, and two trainings on one
-# machine slow each other down a hundredfold; with this many looks a lone training is as fast, and two still go on.
+# How often an idle thread of torch's looks for work before it sleeps. By default it never sleeps, and two trainings
+# on one machine slow each other down a hundredfold; with this many looks a lone training is as fast, and two still go
+# on.
 SPINS_BEFORE_SLEEP = "30000"
 
 app = typer.Typer(

@@ -29,7 +29,9 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory th
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 
 
-def with_settings(*kinds: type[Any], leave_out: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_settings(
+    *kinds: type[Any], leave_out: tuple[str, ...] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add a flag for every setting of these dataclasses; the command gets those that were given as `settings`."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,7 +52,7 @@ def with_settings(*kinds: type[Any], leave_out: tuple[str, ...] = ()) -> Callabl
 
         wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
-        del wrapper.__wrapped__  # type: ignore[attr-defined]
+        del wrapper.__wrapped__
         return wrapper
 
     return decorate

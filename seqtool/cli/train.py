@@ -23,6 +23,7 @@ from seqtool.config import (
     Symbols,
     TrainConfig,
     VocabularyConfig,
+    check_each,
     checked,
     resolve,
     settings_from_file,
@@ -82,10 +83,10 @@ def command(
         settings = settings_from_file(read_toml(config), str(config)) | settings
     if resume:
         _refuse_with_resume(settings, output, vocab, vocab_type, vocab_size, valid, document, config)
-    _check_early(settings, Path(data[0]) if data else None)
+    _check_early(settings)
 
     from seqtool.files import refuse_existing
-    from seqtool.models.device import choose_device, choose_precision
+    from seqtool.models.device import choose_device
     from seqtool.runs import new_config, read_config
     from seqtool.text.vocabulary import load_vocabulary
     from seqtool.training.data import load_vocabulary_or_none, prepare_data
@@ -113,7 +114,6 @@ def command(
         if not dry_run:
             refuse_existing(path, force)
         device = choose_device(settings.get("device", TrainConfig.device))
-        precision = choose_precision(settings.get("precision", TrainConfig.precision), device)
         prepared = prepare_data(
             data,
             vocabulary=load_vocabulary_or_none(vocab),
@@ -123,13 +123,13 @@ def command(
             document=document or "file",
             seed=settings.get("seed", TrainConfig.seed),
         )
-        facts = Facts(len(prepared.train_ids), prepared.vocabulary.size, precision == "bf16" or device.type != "cpu")
+        facts = Facts(len(prepared.train_ids), prepared.vocabulary.size, device.type != "cpu")
         model_config, train_config = resolve(settings, facts)
         symbols = Symbols(
             prepared.vocabulary.size, prepared.vocabulary.begin_id, len(prepared.seen_counts), len(prepared.train_ids)
         )
         run_config = with_device(
-            new_config(model_config, train_config, symbols, prepared.vocabulary, prepared.record), device, precision
+            new_config(model_config, train_config, symbols, prepared.vocabulary, prepared.record), device
         )
     if dry_run:
         write_report(_plan(run_config), json)
@@ -151,7 +151,9 @@ def command(
             resume=resume,
         )
     if number := stopped():
-        raise StoppedError(number, f"stopped at step {progress.step}; go on with: seqtool train {data[0]} -o {path} --resume")
+        raise StoppedError(
+            number, f"stopped at step {progress.step}; go on with: seqtool train {data[0]} -o {path} --resume"
+        )
     write_report(
         {
             "run": str(path),
@@ -166,17 +168,14 @@ def command(
     _say_next(path, valid, quiet)
 
 
-def _check_early(settings: dict[str, Any], data: Path | None) -> None:
+def _check_early(settings: dict[str, Any]) -> None:
     """Refuse settings that no text could make right, before anything is read."""
-    from seqtool.config import check
-
     problems = [
         problem
         for kind in (ModelConfig, TrainConfig)
-        for problem in check(
+        for problem in check_each(
             kind(**{item.name: settings[item.name] for item in dataclasses.fields(kind) if item.name in settings})
         )
-        if " " in problem and ("choose from" in problem or "at least" in problem or "at most" in problem)
     ]
     if problems:
         raise UsageError("; ".join(problems))

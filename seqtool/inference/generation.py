@@ -1,4 +1,5 @@
-"""Writing text: a prompt is read once, then one token at a time, on the state (or key-value cache) that the model returns.
+"""Writing text: a prompt is read once, then one token at a time, on the state (or key-value cache) that the model
+returns.
 
 Each sample draws from a generator of its own, seeded by `seed` and the sample's number, so that a sample is the same
 whichever others are made beside it.
@@ -37,8 +38,8 @@ class Sample:
 def generate(model: LanguageModel, prompts: Sequence[Sequence[int]], config: GenerateConfig) -> Iterator[list[Sample]]:
     """Write a continuation of each prompt (ids without `<s>`); yields the samples of a batch after each token.
 
-    The caller may set a sample's `finished` to end it. Batches come in the order of the prompts; a batch's last yield has
-    every sample finished. UsageError when a setting contradicts another.
+    The caller may set a sample's `finished` to end it. Batches come in the order of the prompts; a batch's last yield
+    has every sample finished. UsageError when a setting contradicts another.
     """
     if config.greedy and (config.top_k or config.top_p < 1 or config.min_p):
         raise UsageError("--greedy takes the likeliest token: leave out --top-k, --top-p and --min-p")

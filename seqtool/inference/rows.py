@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqtool.config import EvalConfig
-from seqtool.inference.scoring import Scored, score_documents
+from seqtool.inference.scoring import Document, Scored, score_documents
 from seqtool.models.language_model import LanguageModel
 from seqtool.text.documents import TextSource, lines_of
 from seqtool.text.store import document_ids, encode_text
@@ -23,9 +23,7 @@ class Row(NamedTuple):
     text: str
 
 
-def score_lines(
-    model: LanguageModel, vocabulary: Vocabulary, source: TextSource, config: EvalConfig
-) -> Iterator[Row]:
+def score_lines(model: LanguageModel, vocabulary: Vocabulary, source: TextSource, config: EvalConfig) -> Iterator[Row]:
     """Each line by itself, its newline its last token."""
     lines: list[str] = []
 
@@ -60,9 +58,7 @@ def score_carried_lines(
             ids, nats = [], 0.0
 
 
-def score_tokens(
-    model: LanguageModel, vocabulary: Vocabulary, source: TextSource, config: EvalConfig
-) -> Iterator[Row]:
+def score_tokens(model: LanguageModel, vocabulary: Vocabulary, source: TextSource, config: EvalConfig) -> Iterator[Row]:
     """Each token as a part of its document."""
     for token, cost, _ in _tokens(model, vocabulary, source, config):
         yield Row(cost, 1, vocabulary.decode([token]))
@@ -102,10 +98,8 @@ def _tokens(
             document, position = next(documents, None), 0
 
 
-def _scored(model: LanguageModel, documents: Iterator[Ids], config: EvalConfig) -> Iterator[Scored]:
-    return score_documents(
-        model, documents, batch_size=config.batch_size, context=config.context, stride=config.stride
-    )
+def _scored(model: LanguageModel, documents: Iterator[Document], config: EvalConfig) -> Iterator[Scored]:
+    return score_documents(model, documents, batch_size=config.batch_size, context=config.context, stride=config.stride)
 
 
 def _whole(parts: Iterator[Scored]) -> Iterator[np.ndarray]:

@@ -12,10 +12,12 @@ from torch import Tensor
 def next_token_probabilities(
     logits_BV: Tensor, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0
 ) -> Tensor:
-    """softmax(logits / temperature) with the unlikely tokens cut off and the rest rescaled to sum to 1; (B, V), float64.
+    """softmax(logits / temperature) with the unlikely tokens cut off and the rest rescaled to sum to 1; (B, V),
+    float64.
 
-    `top_k` keeps the K likeliest (0: all), `top_p` the fewest that hold this much probability (nucleus sampling, Holtzman
-    et al. 2020), `min_p` those with at least this share of the likeliest one's. Temperature 0 is the likeliest token.
+    `top_k` keeps the K likeliest (0: all), `top_p` the fewest that hold this much probability (nucleus sampling,
+    Holtzman et al. 2020), `min_p` those with at least this share of the likeliest one's. Temperature 0 is the
+    likeliest token.
     """
     logits_BV = logits_BV.double()
     if temperature == 0:
@@ -35,7 +37,7 @@ def next_token_probabilities(
 
 
 def sample(probabilities_BV: Tensor, uniform_B: Tensor) -> Tensor:
-    """The token at which the summed probabilities pass `uniform_B` (in [0, 1)); (B,). A token of probability 0 never is."""
+    """The token at which the summed probabilities pass `uniform_B` (in [0, 1)); (B,). Never one of probability 0."""
     summed_BV = probabilities_BV.cumsum(dim=-1)
     wanted_B1 = (uniform_B * summed_BV[:, -1]).unsqueeze(-1)
     index_B = torch.searchsorted(summed_BV, wanted_B1, right=True).squeeze(-1)

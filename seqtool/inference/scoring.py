@@ -64,7 +64,7 @@ def check_window(model: LanguageModel, context: int, stride: int) -> tuple[int, 
     if model.context is None:
         if context or stride:
             raise UsageError(
-                f"--context and --stride are for a transformer: a {model.config.model} carries its state through the text"
+                f"--context and --stride are for a transformer: {model.config.model} carries its state through the text"
             )
         return 0, 0
     context = context or model.context
@@ -97,9 +97,7 @@ def score_documents(
         model.train(was_training)
 
 
-def _score_carrying_state(
-    model: LanguageModel, documents: Iterable[Document], batch_size: int
-) -> Iterator[Scored]:
+def _score_carrying_state(model: LanguageModel, documents: Iterable[Document], batch_size: int) -> Iterator[Scored]:
     group: list[Document] = []
     for document in documents:
         if len(document) > CHUNK_TOKENS:
@@ -212,10 +210,11 @@ WARM_UP_TOKENS = 64  # tokens that a recurrent state reads, unscored, before its
 
 
 def validate(model: LanguageModel, ids: Document, max_tokens: int) -> Validation:
-    """The loss on up to `max_tokens` validation tokens, quickly: the same definition as a full scoring, in parallel parts.
+    """The loss on up to `max_tokens` validation tokens, quickly: the same definition as a full scoring, in parallel
+    parts.
 
-    The text (ids without `<s>`) is cut into up to VALIDATION_ROWS parts spread over it. Each part's state is warmed up on
-    the tokens before it, where a full scoring would have carried it from the beginning.
+    The text (ids without `<s>`) is cut into up to VALIDATION_ROWS parts spread over it. Each part's state is warmed
+    up on the tokens before it, where a full scoring would have carried it from the beginning.
     """
     tokens = min(len(ids), max_tokens)
     rows = max(1, min(VALIDATION_ROWS, tokens // (2 * WARM_UP_TOKENS)))

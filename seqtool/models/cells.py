@@ -1,7 +1,8 @@
 """Recurrent cells as the lecture writes them: one step of time, from h_{t-1} to h_t.
 
 These are the reference, and what runs where no fused kernel exists (a sigmoid RNN, one-hot input). The input's share of
-the gates, W_ih x_t + b_ih, does not depend on h and comes ready-made as `x_BG`; a test holds each cell to torch's kernel.
+the gates, W_ih x_t + b_ih, does not depend on h and comes ready-made as `x_BG`; a test holds each cell to torch's
+kernel.
 
 Shapes: B batch, T time, H hidden, G gates: H for rnn, 3H for gru (r, z, n), 4H for lstm (i, f, g, o).
 """

@@ -8,7 +8,7 @@ from seqtool.errors import UsageError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is CUDA when there is one, else Apple's, else the CPU. UsageError when it is not there."""
+    """The device of that name; `auto` is CUDA when there is one, else Apple's, else the CPU. UsageError when absent."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -22,24 +22,14 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(name: str, device: torch.device) -> str:
-    """`fp32` or `bf16`: what was asked for, or for `auto` bf16 where this machine multiplies it faster."""
-    if name != "auto":
-        return name
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bf16 products (a CPU: AMX or AVX512-BF16); others are slow."""
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    if device.type == "cpu":
-        return "bf16" if _cpu_multiplies_bf16() else "fp32"
-    return "fp32"
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    tests = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
+    return device.type == "cpu" and any(test() for test in tests if test is not None)
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """The context in which matrix products run in that precision."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
-
-def _cpu_multiplies_bf16() -> bool:
-    """Whether the processor has instructions for bf16 products (AMX or AVX512-BF16); others emulate them, slowly."""
-    tests = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
-    return any(test() for test in tests if test is not None)

@@ -18,6 +18,8 @@ from seqtool.models.state import State, map_state
 class FeedForward(nn.Module):
     """Dense layers over a window of `context` tokens; features (B, T, H)."""
 
+    layers: list[nn.Linear]  # an nn.ModuleList of them
+
     def __init__(self, config: ModelConfig, vocab_size: int, begin_id: int) -> None:
         super().__init__()
         self.window, self.begin_id = config.context, begin_id
@@ -25,7 +27,9 @@ class FeedForward(nn.Module):
         self.embedding = None if self.one_hot else nn.Embedding(vocab_size, config.embed_width)
         width = vocab_size if self.one_hot else config.embed_width
         widths = [width * self.window] + [config.hidden] * (config.layers - 1)
-        self.layers = nn.ModuleList(nn.Linear(width, config.hidden) for width in widths)
+        self.layers = nn.ModuleList(  # type: ignore[assignment]
+            nn.Linear(width, config.hidden) for width in widths
+        )
         self.activation = ACTIVATIONS[config.activation]
         self.dropout = nn.Dropout(config.dropout)
 

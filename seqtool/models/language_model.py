@@ -25,8 +25,9 @@ UNSEEN_COUNT = 0.1  # what a symbol that does not occur counts as, when its firs
 class LanguageModel(nn.Module):
     """p(next token | tokens before): an architecture's features and a softmax layer.
 
-    The softmax is learned for the S symbols that the training text has, `seen_ids`. The others (most of the 256 bytes of a
-    vocabulary by characters) share the probability that one more token in the training text would have: 1 / tokens.
+    The softmax is learned for the S symbols that the training text has, `seen_ids`. The others (most of the 256 bytes
+    of a vocabulary by characters) share the probability that one more token in the training text would have: 1 /
+    tokens.
 
     `begin_id` is the symbol that begins a text. `context` is the number of tokens that fit into the model's state, or
     None where the state stays the same size however long the text.
@@ -46,7 +47,8 @@ class LanguageModel(nn.Module):
             self.core = FeedForward(config, vocab_size, begin_id)
         else:
             self.core = Transformer(config, vocab_size, begin_id)
-        # A tied output layer scores with the embedding's rows, so features of another width are brought to theirs first.
+        # A tied output layer scores with the embedding's rows, so features of another width are brought to theirs
+        # first.
         self.narrow = (
             nn.Linear(config.hidden, config.embed_width, bias=False)
             if config.tied and config.embed_width != config.hidden
@@ -57,7 +59,7 @@ class LanguageModel(nn.Module):
         self.register_buffer("seen_ids", torch.arange(symbols.seen))
 
     def forward(self, ids_BT: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Logits (B, T, V) of the token after each of `ids`, and the state after the last. `state` None: a text begins."""
+        """Logits (B, T, V) of the token after each of `ids`, and the state after the last; None begins a text."""
         features_BTH, state = self.core(ids_BT, state)
         if self.narrow is not None:
             features_BTH = self.narrow(features_BTH)
@@ -65,7 +67,7 @@ class LanguageModel(nn.Module):
         return self._with_unseen(logits_BTS), state
 
     def _with_unseen(self, logits_BTS: Tensor) -> Tensor:
-        """Logits of all V symbols: those of the unseen ones, together, lie log(tokens) under the log-sum of the seen."""
+        """Logits of all V symbols: those of the unseen, together, lie log(tokens) under the log-sum of the seen."""
         unseen = self.vocab_size - self.symbols.seen
         if not unseen:
             return logits_BTS
@@ -75,7 +77,7 @@ class LanguageModel(nn.Module):
         return rest_BTV.index_copy(-1, self.seen_ids, logits_BTS)
 
     def restarted(self, state: State, restarts_B: Tensor) -> State:
-        """The state with some rows of the batch as before a text's beginning. Not for a transformer, whose state grows."""
+        """The state with some rows of the batch as before a text's beginning. Not for a transformer."""
         return self.core.restarted(state, restarts_B)
 
     @property
@@ -109,8 +111,9 @@ def outline(config: ModelConfig, symbols: Symbols) -> LanguageModel:
 def build_model(config: ModelConfig, symbols: Symbols, seen_counts: Mapping[int, int], seed: int = 0) -> LanguageModel:
     """A new model on the CPU with the initial weights of `config.init`, drawn from `seed` alone.
 
-    `seen_counts` says how often each of the `symbols.seen` ids occurs in the training text, in ascending order of ids: the
-    output's biases begin as the logarithms of these frequencies, so that the first thing to learn is what context adds.
+    `seen_counts` says how often each of the `symbols.seen` ids occurs in the training text, in ascending order of
+    ids: the output's biases begin as the logarithms of these frequencies, so that the first thing to learn is what
+    context adds.
     """
     outline(config, symbols)
     with torch.random.fork_rng(devices=[]):

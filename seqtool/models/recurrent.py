@@ -13,7 +13,6 @@ from seqtool.config import ModelConfig
 from seqtool.models.cells import GATES, STATES, LayerState, run_cell
 from seqtool.models.state import State, map_state
 
-
 IDENTITY_INPUT_DEVIATION = 0.001
 
 
@@ -32,6 +31,12 @@ class RecurrentLayer(nn.Module):
             fused = "relu" if activation == "relu" else "tanh"
             self.kernel = nn.RNN(input_width, hidden, nonlinearity=fused, batch_first=True)
 
+    @property
+    def weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """W_ih (G, E), W_hh (G, H), b_ih (G,) and b_hh (G,)."""
+        W_ih, W_hh, b_ih, b_hh = self.kernel.parameters()
+        return W_ih, W_hh, b_ih, b_hh
+
     def forward(self, x_BTE: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Outputs (B, T, H) and the state after the last step, by the fused kernel where there is one."""
         if self.kind == "rnn" and self.activation == "sigmoid":
@@ -46,27 +51,30 @@ class RecurrentLayer(nn.Module):
 
     def reference(self, x_BTE: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """The same by the cell's equations."""
-        return self._unroll(F.linear(x_BTE, self.kernel.weight_ih_l0, self.kernel.bias_ih_l0), state)
+        W_ih, _, b_ih, _ = self.weights
+        return self._unroll(F.linear(x_BTE, W_ih, b_ih), state)
 
     def one_hot(self, ids_BT: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """The same on one-hot vectors that are never made: W_ih times the one-hot of i is column i of W_ih."""
-        columns_VG = self.kernel.weight_ih_l0.t()
-        return self._unroll(F.embedding(ids_BT, columns_VG) + self.kernel.bias_ih_l0, state)
+        W_ih, _, b_ih, _ = self.weights
+        return self._unroll(F.embedding(ids_BT, W_ih.t()) + b_ih, state)
 
     def _unroll(self, x_BTG: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        kernel = self.kernel
-        return run_cell(self.kind, x_BTG, state, kernel.weight_hh_l0, kernel.bias_hh_l0, self.activation)
+        _, W_hh, _, b_hh = self.weights
+        return run_cell(self.kind, x_BTG, state, W_hh, b_hh, self.activation)
 
 
 class Recurrent(nn.Module):
     """Stacked recurrent layers on embedded or one-hot tokens; features (B, T, H)."""
+
+    layers: list[RecurrentLayer]  # an nn.ModuleList of them
 
     def __init__(self, config: ModelConfig, vocab_size: int) -> None:
         super().__init__()
         self.one_hot = config.input == "one-hot"
         self.embedding = None if self.one_hot else nn.Embedding(vocab_size, config.embed_width)
         widths = [vocab_size if self.one_hot else config.embed_width] + [config.hidden] * (config.layers - 1)
-        self.layers = nn.ModuleList(
+        self.layers = nn.ModuleList(  # type: ignore[assignment]
             RecurrentLayer(config.model, width, config.hidden, config.activation) for width in widths
         )
         self.dropout = nn.Dropout(config.dropout)
@@ -75,8 +83,7 @@ class Recurrent(nn.Module):
     def forward(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Features of each token and the state of each layer after the last one."""
         if state is None:
-            weight = self.layers[0].kernel.weight_hh_l0
-            zero = weight.new_zeros(len(ids_BT), self.layers[0].hidden)
+            zero = self.layers[0].weights[1].new_zeros(len(ids_BT), self.layers[0].hidden)
             state = tuple((zero,) * self.states for _ in self.layers)
         x = ids_BT if self.embedding is None else self.dropout(self.embedding(ids_BT))
         after = []
@@ -96,24 +103,24 @@ class Recurrent(nn.Module):
 def initialize_recurrent(core: Recurrent, config: ModelConfig) -> None:
     """Set the weights by `config.init`, gate by gate, and the forget gate's bias.
 
-    xavier: Glorot & Bengio 2010. orthogonal: Saxe et al. 2014, for W_hh, Xavier for W_ih. identity: W_hh = I, small W_ih and
-    zero biases, so that at first a state is kept as it is (Le, Jaitly & Hinton 2015, section 2, with ReLU).
+    xavier: Glorot & Bengio 2010. orthogonal: Saxe et al. 2014, for W_hh, Xavier for W_ih. identity: W_hh = I, small
+    W_ih and zero biases, so that at first a state is kept as it is (Le, Jaitly & Hinton 2015, section 2, with ReLU).
     """
     for layer in core.layers:
-        kernel, hidden = layer.kernel, layer.hidden
+        (W_ih, W_hh, b_ih, b_hh), hidden = layer.weights, layer.hidden
         if config.init != "default":
-            for W_ih, W_hh in zip(kernel.weight_ih_l0.split(hidden), kernel.weight_hh_l0.split(hidden), strict=True):
-                nn.init.xavier_uniform_(W_ih)
+            for gate in range(GATES[config.model]):
+                rows = slice(gate * hidden, (gate + 1) * hidden)
+                nn.init.xavier_uniform_(W_ih[rows])
                 if config.init == "identity":
-                    nn.init.normal_(W_ih, std=IDENTITY_INPUT_DEVIATION)
-                    nn.init.eye_(W_hh)
+                    nn.init.normal_(W_ih[rows], std=IDENTITY_INPUT_DEVIATION)
+                    nn.init.eye_(W_hh[rows])
                 elif config.init == "orthogonal":
-                    nn.init.orthogonal_(W_hh)
+                    nn.init.orthogonal_(W_hh[rows])
                 else:
-                    nn.init.xavier_uniform_(W_hh)
-            kernel.bias_ih_l0.zero_()
-            kernel.bias_hh_l0.zero_()
-        if config.model == "lstm":
-            kernel.bias_ih_l0[hidden : 2 * hidden] = config.forget_bias
-            kernel.bias_hh_l0[hidden : 2 * hidden] = 0.0
-        assert len(kernel.bias_ih_l0) == GATES[config.model] * hidden
+                    nn.init.xavier_uniform_(W_hh[rows])
+            b_ih.zero_()
+            b_hh.zero_()
+        if config.model == "lstm" and config.forget_bias:
+            b_ih[hidden : 2 * hidden] = config.forget_bias
+            b_hh[hidden : 2 * hidden] = 0.0

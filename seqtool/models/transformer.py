@@ -1,8 +1,8 @@
 """A decoder-only transformer: causal self-attention and feed-forward blocks with the norm before each.
 
-A token's input is the sum of an embedding of itself and embeddings of the tokens just before, from a table for each place
-(`stem` tables; 1 is the plain transformer). What the last few tokens say need not be learned by attention first, which in
-a short training is most of what a small transformer learns.
+A token's input is the sum of an embedding of itself and embeddings of the tokens just before, from a table for each
+place (`stem` tables; 1 is the plain transformer). What the last few tokens say need not be learned by attention
+first, which in a short training is most of what a small transformer learns.
 
 Shapes: B batch, T new tokens, S past and new tokens, C width of the model, H heads, D width of a head.
 """
@@ -86,8 +86,8 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Blocks on embedded tokens; features (B, T, C).
 
-    The state holds the keys and values of up to `context` tokens for each layer, and last the ids that the stem looks back
-    to; before the first token stand `<s>`.
+    The state holds the keys and values of up to `context` tokens for each layer, and last the ids that the stem looks
+    back to; before the first token stand `<s>`.
     """
 
     positions: Tensor
@@ -143,7 +143,7 @@ class Transformer(nn.Module):
 
 @torch.no_grad()
 def initialize_transformer(core: Transformer, config: ModelConfig) -> None:
-    """Normal weights of deviation 0.02, those that end a residual branch smaller by sqrt(2 layers) (GPT-2), or by name."""
+    """Normal weights of deviation 0.02, at the end of residual branches by sqrt(2 layers) less (GPT-2), or by name."""
     for name, parameter in core.named_parameters():
         if parameter.dim() < 2:
             continue
@@ -154,4 +154,4 @@ def initialize_transformer(core: Transformer, config: ModelConfig) -> None:
         else:
             nn.init.normal_(parameter, std=0.02)
         if name.endswith(("attention.output.weight", "down.weight")):
-            parameter /= math.sqrt(2 * config.layers)
+            parameter.div_(math.sqrt(2 * config.layers))

@@ -1,4 +1,4 @@
-"""Reading files and standard input as documents, in blocks of whole lines, in memory that does not grow with the text."""
+"""Reading files and standard input as documents, in blocks of lines, in memory that does not grow with the text."""
 
 from __future__ import annotations
 

@@ -197,9 +197,7 @@ def _run_sentencepiece(sentences: Iterable[str], config: VocabularyConfig, **opt
     with tempfile.TemporaryDirectory(prefix="seqtool-") as folder:
         arguments |= _normalization(config, folder)
         try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(sentences), model_writer=model, **arguments
-            )
+            sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(sentences), model_writer=model, **arguments)
         except (RuntimeError, OSError) as error:
             raise _explained(str(error), config) from error
     return model.getvalue()

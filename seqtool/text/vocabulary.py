@@ -1,8 +1,8 @@
 """Vocabularies: SentencePiece models of five types, applied so that no character is lost.
 
 Spaces are kept as they are, a newline has an id of its own, and a character that the vocabulary lacks becomes its UTF-8
-bytes. SentencePiece writes a space as U+2581, so a U+2581 that stands in the text is always spelled in bytes: that is the
-one string on which `spm_encode` with the same model gives other ids.
+bytes. SentencePiece writes a space as U+2581, so a U+2581 that stands in the text is always spelled in bytes: that is
+the one string on which `spm_encode` with the same model gives other ids.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class Vocabulary:
     def token_bytes(self, index: int) -> bytes:
         """What one id contributes to the text; control symbols contribute nothing."""
         if not 0 <= index < self.size:
-            raise InputError(f"id {index} is not in {self.name}, which has {self.size}: it is another text's vocabulary")
+            raise InputError(
+                f"id {index} is not in {self.name}, which has {self.size}: it is another text's vocabulary"
+            )
         if self._pieces.is_control(index):
             return b"\n" if self.type == "word" and index == self._pieces.eos_id() else b""
         piece: str = self._pieces.id_to_piece(index)

@@ -1,7 +1,7 @@
 """Mini-batches from a stream of ids. A batch is a pure function of the step, so that training can go on anywhere.
 
-Wherever a state begins, in a stateless window or a restarted lane, the first input is `<s>`, as in scoring and generation.
-Shapes: B batch, T time.
+Wherever a state begins, in a stateless window or a restarted lane, the first input is `<s>`, as in scoring and
+generation. Shapes: B batch, T time.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ class Batches(Protocol):
 
 
 class Lanes:
-    """Stateful: B readers go side by side through the text, each on from where it was; the text's end meets its beginning.
+    """Stateful: B readers go side by side through the text, each on from where it was; the text's end meets its
+    beginning.
 
-    Every RESTART_STEPS batches a lane forgets its state and reads `<s>` in place of the token before, the lanes in turn:
-    so the model also learns to begin.
+    Every RESTART_STEPS batches a lane forgets its state and reads `<s>` in place of the token before, the lanes in
+    turn: so the model also learns to begin.
     """
 
     def __init__(self, ids: IdSequence, batch_size: int, time: int, begin_id: int) -> None:
@@ -73,7 +74,7 @@ class Lanes:
 
 
 class Windows:
-    """Stateless: windows of T tokens in an order shuffled anew for each pass, their borders shifted by a random offset."""
+    """Stateless: windows of T tokens in an order shuffled anew for each pass, from a random offset."""
 
     def __init__(self, ids: IdSequence, batch_size: int, time: int, begin_id: int, seed: int) -> None:
         if len(ids) < time:

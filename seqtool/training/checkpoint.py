@@ -1,4 +1,5 @@
-"""Checkpoints: weights, optimizer, carried state and progress in one safetensors file, so that it is whole or not there.
+"""Checkpoints: weights, optimizer, carried state and progress in one safetensors file, so that it is whole or not
+there.
 
 Batches are functions of the step, and dropout's generator is saved, so training goes on exactly where it was.
 """

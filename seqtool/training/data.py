@@ -47,8 +47,8 @@ def prepare_data(
 ) -> TrainingData:
     """Read DATA (text files, `-`, or one token store), learn a vocabulary unless one is given, and split.
 
-    `valid` is a file of text, or a share such as 0.1; None is VALID_SHARE of the end. InputError for data that cannot be
-    read, are empty, or do not go with the vocabulary.
+    `valid` is a file of text, or a share such as 0.1; None is VALID_SHARE of the end. InputError for data that cannot
+    be read, are empty, or do not go with the vocabulary.
     """
     if any(is_store(Path(path)) for path in data):
         if len(data) > 1:

@@ -41,6 +41,10 @@ class Progress:
         """How much of the whole is done, 0 to 1: of the time, or of `steps`."""
         return min(1.0, self.elapsed_s / config.time if config.time else self.step / steps)
 
+    def stagnant(self, config: TrainConfig) -> bool:
+        """Whether validation has gone without a better loss for as long as early stopping waits."""
+        return bool(config.early_stop) and self.since_best >= config.early_stop
+
 
 class Keeper(Protocol):
     """Where results go, as they come."""
@@ -71,7 +75,8 @@ def train(
     stopped: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Progress:
-    """Train until `steps`, `config.time`, early stopping or `stopped()`; `progress` and `state` come from a checkpoint, or begin anew.
+    """Train until `steps`, `config.time`, early stopping or `stopped()`; `progress` and `state` come from a
+    checkpoint, or begin anew.
 
     Each step: read a batch on from the detached state (back-propagation through time truncated at its length T), the
     mean loss over its tokens, gradients, clipping, update. DivergedError when the loss is no longer a finite number.
@@ -84,7 +89,7 @@ def train(
     next_validation = math.floor(progress.share(config, steps) * VALIDATIONS) + 1
     model.train()
     share = progress.share(config, steps)
-    while share < 1.0:
+    while share < 1.0 and not progress.stagnant(config):
         lr = config.lr * rate_factor(config.schedule, share, progress.step, config.warmup, config.final_lr)
         set_rate(optimizer, lr)
         batch = batches.batch(progress.step)
@@ -138,7 +143,7 @@ def train(
                 raise DivergedError(_diverged("validation loss", progress.step))
         if progress.step % config.checkpoint_every == 0 if config.checkpoint_every else validation_due:
             keeper.keep_checkpoint(progress, state)
-        if stopped() or (config.early_stop and progress.since_best >= config.early_stop):
+        if stopped():
             break
     keeper.keep_checkpoint(progress, state)
     return progress

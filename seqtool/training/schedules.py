@@ -15,7 +15,8 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 def rate_factor(schedule: str, progress: float, step: int, warmup: float, final: float) -> float:
     """What the peak rate is multiplied by at `step` (from 0), `progress` of the way (0 to 1).
 
-    Rises linearly over `warmup` (steps; a share of the whole where under 1), then falls from 1 to `final` by `schedule`.
+    Rises linearly over `warmup` (steps; a share of the whole where under 1), then falls from 1 to `final` by
+    `schedule`.
     """
     if warmup >= 1 and step < warmup:
         return (step + 1) / (warmup + 1)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,9 @@ from seqtool.config import steps_of
 from seqtool.errors import InputError
 from seqtool.files import replace_directory
 from seqtool.inference.scoring import Document
+from seqtool.models.device import autocast, multiplies_bf16
 from seqtool.models.language_model import LanguageModel, build_model
+from seqtool.models.loss import total_nats
 from seqtool.models.state import State
 from seqtool.runs import METRICS, WEIGHTS, RunConfig, write_config, write_weights
 from seqtool.text.vocabulary import Vocabulary
@@ -25,6 +28,8 @@ from seqtool.training.batches import Batches, IdSequence, Lanes, Windows
 from seqtool.training.checkpoint import load_checkpoint, save_checkpoint
 from seqtool.training.loop import Progress, train
 from seqtool.training.optimizers import make_optimizer
+
+TRIALS = 5
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -42,7 +47,8 @@ def make_batches(ids: IdSequence, config: RunConfig) -> Batches:
 class RunKeeper:
     """Writes a run directory as training goes. It takes its name once it holds a trained model's weights.
 
-    Until then it is built aside, so that a run under the same name (replaced by `--force`) outlives a training that fails.
+    Until then it is built aside, so that a run under the same name (replaced by `--force`) outlives a training that
+    fails.
     """
 
     path: Path
@@ -133,11 +139,34 @@ def train_run(
             shutil.rmtree(keeper.folder, ignore_errors=True)
 
 
-def with_device(config: RunConfig, device: torch.device, precision: str) -> RunConfig:
-    """The configuration with the device and precision that `auto` came to."""
+def with_device(config: RunConfig, device: torch.device) -> RunConfig:
+    """The configuration with the device and the precision that `auto` comes to: bf16 where a step is faster in it."""
+    precision = config.training.precision
+    if precision == "auto":
+        precision = "bf16" if multiplies_bf16(device) and _bf16_step_is_faster(config, device) else "fp32"
     return dataclasses.replace(
         config, training=dataclasses.replace(config.training, device=str(device), precision=precision)
     )
+
+
+def _bf16_step_is_faster(config: RunConfig, device: torch.device) -> bool:
+    """Try a few forward and backward passes in each: small models gain nothing from bf16, or lose."""
+    if device.type != "cpu":
+        return True
+    training, symbols = config.training, config.symbols
+    model = LanguageModel(config.model, symbols).to(device)
+    ids = torch.zeros(training.batch_size, training.bptt, dtype=torch.long, device=device)
+    fastest = {}
+    for precision in ("fp32", "bf16"):
+        times = []
+        for _ in range(TRIALS):
+            began = time.perf_counter()
+            with autocast(precision, device):
+                nats = total_nats(model(ids)[0], ids)
+            nats.backward()
+            times.append(time.perf_counter() - began)
+        fastest[precision] = min(times)
+    return fastest["bf16"] < fastest["fp32"]
 
 
 def _forget_metrics_after(file: Path, step: int) -> None:

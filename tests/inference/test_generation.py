@@ -87,7 +87,12 @@ class Letters:
 
 @pytest.mark.parametrize(
     ("stops", "text", "expected"),
-    [(["END"], "abcENDdef", "abc"), (["aab"], "aaaabc", "aa"), (["x"], "abc", "abc"), (["\n\n", "."], "a\nb.c\n\n", "a\nb")],
+    [
+        (["END"], "abcENDdef", "abc"),
+        (["aab"], "aaaabc", "aa"),
+        (["x"], "abc", "abc"),
+        (["\n\n", "."], "a\nb.c\n\n", "a\nb"),
+    ],
 )
 def test_stop_strings_end_a_text_before_they_show(stops: list[str], text: str, expected: str):
     writer, one, shown = Writer(Letters(), stops), Sample(0, []), ""

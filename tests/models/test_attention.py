@@ -44,9 +44,10 @@ def test_rotation_depends_on_the_distance_alone():
     rotation = rotary_positions(50, 8)
 
     def score(at: int, to: int) -> torch.Tensor:
-        return rotate(q.view(1, 1, 1, 8), rotation[:, at : at + 1]).flatten() @ rotate(
-            k.view(1, 1, 1, 8), rotation[:, to : to + 1]
-        ).flatten()
+        return (
+            rotate(q.view(1, 1, 1, 8), rotation[:, at : at + 1]).flatten()
+            @ rotate(k.view(1, 1, 1, 8), rotation[:, to : to + 1]).flatten()
+        )
 
     torch.testing.assert_close(score(7, 3), score(44, 40))
     assert not torch.isclose(score(7, 3), score(7, 5))

@@ -127,7 +127,9 @@ def test_orthogonal_initialisation_is_by_gate_and_forget_bias_is_set():
     kernel = model.core.layers[0].kernel
     for W in kernel.weight_hh_l0.split(16):
         torch.testing.assert_close(W @ W.T, torch.eye(16), rtol=1e-5, atol=1e-5)
-    assert torch.equal(kernel.bias_ih_l0 + kernel.bias_hh_l0, torch.cat([torch.zeros(16), torch.full((16,), 1.5), torch.zeros(32)]))
+    assert torch.equal(
+        kernel.bias_ih_l0 + kernel.bias_hh_l0, torch.cat([torch.zeros(16), torch.full((16,), 1.5), torch.zeros(32)])
+    )
 
 
 def test_the_same_seed_gives_the_same_weights():

@@ -38,7 +38,9 @@ def test_a_byte_order_mark_at_the_beginning_is_dropped():
     assert "".join(decode_utf8([b"\xef", b"\xbb\xbfabc"], "x")) == "abc"
 
 
-@pytest.mark.parametrize(("data", "offset"), [(b"ab\xff", 2), (b"abc\xc3", 3), (b"\xed\xa0\x80", 0), (b"a" * 9 + b"\x80", 9)])
+@pytest.mark.parametrize(
+    ("data", "offset"), [(b"ab\xff", 2), (b"abc\xc3", 3), (b"\xed\xa0\x80", 0), (b"a" * 9 + b"\x80", 9)]
+)
 def test_invalid_utf8_is_named_by_its_offset(data: bytes, offset: int):
     for size in (1, 4, 100):
         chunks = [data[i : i + size] for i in range(0, len(data), size)]

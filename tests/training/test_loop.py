@@ -9,19 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from seqtool.config import ModelConfig, Symbols, TrainConfig
+from seqtool.config import ModelConfig, Symbols, TrainConfig, VocabularyConfig
 from seqtool.errors import DivergedError, InputError
 from seqtool.models.device import autocast
 from seqtool.runs import load_run, new_config
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
-from seqtool.config import VocabularyConfig
 from seqtool.training.session import train_run
 from tests.zoo import ZOO
 
 CPU = torch.device("cpu")
 SENTENCE = "The quick brown fox jumps over the lazy dog, while five boxing wizards sing of jade and quartz.\n"
-TWO_HUNDRED = (SENTENCE + "Pack my box; then vex the judge with a dozen liquor jugs, or sphinx of black quartz, hear my vow: pq, and so we go on.")[:200]
+TWO_HUNDRED = (
+    SENTENCE
+    + "Pack my box; then vex the judge with a dozen liquor jugs, or sphinx of black quartz, hear my vow: pq, and so we go on."
+)[:200]
 assert len(TWO_HUNDRED) == 200
 
 
@@ -134,7 +136,9 @@ def test_metrics_hold_what_they_promise(trainer: Trainer):
 
 def test_the_best_weights_are_kept_not_the_last(trainer: Trainer):
     """A rate that is far too high at the end of a rising schedule cannot happen; a diverging one can: clip off, lr up."""
-    progress = trainer("run", SMALL, {**SHORT, "lr": 0.05, "schedule": "constant", "optimizer": "sgd", "momentum": 0.99})
+    progress = trainer(
+        "run", SMALL, {**SHORT, "lr": 0.05, "schedule": "constant", "optimizer": "sgd", "momentum": 0.99}
+    )
     losses = [record["valid_loss"] for record in trainer.records if "valid_loss" in record]
     assert progress.best_loss == min(losses)
 

@@ -1,0 +1,430 @@
+"""What the command line promises, through the real command: streams, exit codes, one-sentence errors, artifacts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Command
+
+COMMANDS = ["vocab", "encode", "decode", "train", "eval", "generate", "info"]
+HEAVY = ("torch", "numpy", "sentencepiece", "safetensors")
+
+
+def error_of(result: subprocess.CompletedProcess[bytes], code: int) -> str:
+    """The one sentence on stderr of a command that failed as it should."""
+    text = result.stderr.decode()
+    assert result.returncode == code, (result.returncode, text)
+    assert result.stdout == b""
+    assert text.startswith("seqtool: error: ")
+    assert text.count("\n") == 1
+    assert "Traceback" not in text
+    return text
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([command, "--help"] for command in COMMANDS)])
+def test_help_loads_nothing_heavy(arguments: list[str]):
+    code = (
+        f"import sys; sys.argv = ['seqtool', *{arguments}]\n"
+        "from seqtool.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as error: assert not error.code, error.code\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT)
+    assert result.stderr.decode().strip() == "[]"
+    assert result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(seqtool: Command, command: str):
+    result = seqtool(command, "--help", env={"COLUMNS": "200"})
+    assert result.returncode == 0
+    assert b"Example: seqtool" in result.stdout
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["frobnicate"], "frobnicate"),
+    (["vocab"], "missing"),
+    (["train", "x", "--optimizer", "adm"], "choose from sgd, adam"),
+    (["train", "x", "--nonsense"], "--nonsense"),
+    (["train", "x", "--steps", "many"], "--steps"),
+    (["train", "x", "--time", "soon"], "60s"),
+    (["train", "x", "--dropout", "1"], "--dropout"),
+    (["train", "x", "--resume"], "-o RUN"),
+    (["train", "x", "--resume", "-o", "y", "--lr", "1"], "own settings"),
+    (["eval", "x", "--per", "page"], "line, token, document"),
+    (["generate", "x", "-", "--prompt", "y"], "not both"),
+    (["vocab", "x", "-o", "y", "--type", "bytes"], "choose from bpe"),
+])  # fmt: skip
+def test_wrong_usage_is_2(seqtool: Command, arguments: list[str], message: str):
+    assert message.lower() in error_of(seqtool(*arguments), 2).lower()
+
+
+def make_bad_files(folder: Path) -> None:
+    (folder / "empty").write_bytes(b"")
+    (folder / "binary").write_bytes(bytes(range(256)) * 10)
+    (folder / "latin1").write_bytes("café au lait, encore une fois\n".encode("latin-1") * 50)
+    (folder / "short").write_bytes(b"ab")
+    (folder / "folder").mkdir()
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("missing", "does not exist"),
+    ("empty", "is empty"),
+    ("binary", "a binary file"),
+    ("latin1", "at offset 3 is not valid UTF-8"),
+    ("folder", "is a directory"),
+    ("short", "too short"),
+])  # fmt: skip
+def test_text_that_cannot_be_trained_on_is_3_and_leaves_nothing(
+    seqtool: Command, tmp_path: Path, name: str, message: str
+):
+    make_bad_files(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert message in error_of(seqtool("train", name, "-o", "run", "--steps", 2, "-q", cwd=tmp_path), 3)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_unreadable_files_are_3(seqtool: Command, tmp_path: Path):
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    path = tmp_path / "locked"
+    path.write_text("text")
+    path.chmod(0)
+    assert "Permission denied" in error_of(seqtool("vocab", path, "-o", tmp_path / "v"), 3)
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--model", "transformer", "--hidden", "100", "--heads", "3"],
+    ["--batch-size", "100000"],
+    ["--bptt", "100000"],
+    ["--vocab-size", "100000"],
+    ["--nesterov"],
+    ["--steps", "5", "--epochs", "1"],
+])  # fmt: skip
+def test_settings_that_do_not_go_together_leave_nothing(
+    seqtool: Command, tmp_path: Path, prose_file: Path, arguments: list[str]
+):
+    result = seqtool("train", prose_file, "-o", tmp_path / "run", "-q", *arguments)
+    assert result.returncode in (2, 3)
+    error_of(result, result.returncode)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_encode_and_decode_give_back_the_exact_bytes(shell: Command, small_run: Path, tmp_path: Path):
+    text = "two  words\r\n\n\ttab ▁ 🙂\n no newline at the end".encode()
+    (tmp_path / "text").write_bytes(text)
+    vocab = small_run / "vocab.model"
+    result = shell(f"seqtool encode text --vocab {vocab} | tee ids | seqtool decode --vocab {vocab}", cwd=tmp_path)
+    assert result.stdout == text, result.stderr.decode()
+    assert len((tmp_path / "ids").read_text().splitlines()) == 4
+    result = shell(f"tr '\\n' ' ' < ids | seqtool decode - --vocab {vocab}", cwd=tmp_path)
+    assert result.stdout == text
+
+
+def test_pieces_are_those_of_sentencepiece(seqtool: Command, small_run: Path):
+    import sentencepiece
+
+    plain = sentencepiece.SentencePieceProcessor(model_file=str(small_run / "vocab.model"))
+    result = seqtool("encode", "-", "--vocab", small_run / "vocab.model", "--pieces", stdin=b"a line\nan other")
+    assert result.stdout.decode().splitlines() == [
+        " ".join(plain.encode(line, out_type=str)) for line in ("a line", "an other")
+    ]
+
+
+@pytest.mark.parametrize("ids", [b"3 x 4", b"99999999", b"-1", b"1e3"])
+def test_ids_that_are_none_are_3(seqtool: Command, small_run: Path, ids: bytes):
+    error_of(seqtool("decode", "--vocab", small_run / "vocab.model", stdin=ids), 3)
+
+
+def test_a_store_trains_as_its_text_does(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
+    seqtool("encode", prose_file, "--vocab", small_run / "vocab.model", "-o", tmp_path / "store")
+    for data, name in ((prose_file, "text"), (tmp_path / "store", "store")):
+        result = seqtool(
+            "train", data, "-o", tmp_path / name, "--steps", 12, "--hidden", 16, "-q", "--json",
+            *(["--vocab", small_run / "vocab.model"] if name == "text" else []),
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr.decode()
+    assert (tmp_path / "text" / "model.safetensors").read_bytes() == (
+        tmp_path / "store" / "model.safetensors"
+    ).read_bytes()
+
+
+def test_train_reads_a_pipe_and_says_what_is_next(shell: Command, tmp_path: Path):
+    result = shell("yes | head -1000 | seqtool train - --steps 20 -o run && seqtool eval run - <<< y", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr.decode()
+    assert b"next: seqtool eval run TEXT" in result.stderr
+    assert b"bits per byte" in result.stdout
+
+
+def test_train_alone_makes_a_run_in_runs(seqtool: Command, tmp_path: Path):
+    (tmp_path / "novel.txt").write_text("It was a dark and stormy night; the rain fell in torrents.\n" * 40)
+    for name in ("novel-lstm", "novel-lstm-2"):
+        assert seqtool("train", "novel.txt", "--steps", 5, "-q", cwd=tmp_path).returncode == 0
+        assert {path.name for path in (tmp_path / "runs" / name).iterdir()} == {
+            "config.json",
+            "vocab.model",
+            "model.safetensors",
+            "checkpoint",
+            "metrics.jsonl",
+        }
+
+
+def test_dry_run_tells_the_plan_and_writes_nothing(seqtool: Command, prose_file: Path, tmp_path: Path):
+    plan = json.loads(seqtool("train", prose_file, "--dry-run", "--json", "--hidden", 10, cwd=tmp_path).stdout)
+    assert plan["hidden"] == 10
+    assert plan["parameters"] > 0
+    assert plan["steps"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_flag_beats_the_file_beats_the_default(seqtool: Command, prose_file: Path, tmp_path: Path):
+    (tmp_path / "settings.toml").write_text('hidden = 20\nembed = 12\ntime = "2m"\n')
+    result = seqtool("train", prose_file, "--dry-run", "--json", "--config", tmp_path / "settings.toml", "--hidden", 30)
+    plan = json.loads(result.stdout)
+    assert (plan["hidden"], plan["embed"], plan["time"], plan["layers"]) == (30, 12, 120.0, 1)
+    (tmp_path / "settings.toml").write_text("hiden = 20\n")
+    assert "hiden" in error_of(seqtool("train", prose_file, "--config", tmp_path / "settings.toml"), 3)
+
+
+def test_eval_reports_everything_from_one_total(seqtool: Command, small_run: Path):
+    import math
+
+    text = "It is said — in café.\nTwo lines, é.\n"
+    report = json.loads(seqtool("eval", small_run, "-", "--json", stdin=text.encode()).stdout)
+    assert (report["characters"], report["bytes"], report["words"]) == (
+        len(text),
+        len(text.encode()),
+        len(text.split()),
+    )
+    assert report["perplexity_per_token"] == pytest.approx(math.exp(report["nats"] / report["tokens"]))
+    assert report["perplexity_per_word"] == pytest.approx(math.exp(report["nats"] / report["words"]))
+    assert report["bits_per_byte"] == pytest.approx(report["nats"] / math.log(2) / report["bytes"])
+    assert report["bits_per_character"] == pytest.approx(report["nats"] / math.log(2) / report["characters"])
+
+
+def test_eval_json_goes_through_a_pipe(shell: Command, small_run: Path, prose_file: Path):
+    result = shell(f"head -c 500 {prose_file} | seqtool eval {small_run} - --json | python3 -m json.tool")
+    assert result.returncode == 0, result.stderr.decode()
+
+
+def test_rows_add_up_to_the_report(seqtool: Command, small_run: Path):
+    text = b"first line\nsecond, longer line\n\nlast without end"
+    total = json.loads(seqtool("eval", small_run, "-", "--json", stdin=text).stdout)["nats"]
+    for arguments in (["--per", "line", "--carry"], ["--per", "token"], ["--per", "document"]):
+        rows = seqtool("eval", small_run, "-", *arguments, stdin=text).stdout.decode().splitlines()
+        assert sum(float(row.split("\t")[0]) for row in rows) == pytest.approx(total, abs=1e-3), arguments
+    lines = seqtool("eval", small_run, "-", "--per", "line", stdin=text).stdout.decode().splitlines()
+    assert [row.split("\t")[3] for row in lines] == ["first line", "second, longer line", "", "last without end"]
+    alone = json.loads(seqtool("eval", small_run, "-", "--json", stdin=b"second, longer line\n").stdout)
+    assert float(lines[1].split("\t")[0]) == pytest.approx(alone["nats"], abs=1e-4)
+    assert int(lines[1].split("\t")[1]) == alone["tokens"]
+
+
+def test_generate_streams_to_a_reader_that_goes_away(shell: Command, small_run: Path):
+    result = shell(f"seqtool generate {small_run} --max-tokens 100000 | head -c 100 | wc -c")
+    assert result.stdout.strip() == b"100"
+    assert result.returncode == 141
+    assert result.stderr == b""
+
+
+def test_generate_is_the_same_for_a_seed_and_ends_at_a_stop(seqtool: Command, small_run: Path):
+    first, again = (seqtool("generate", small_run, "--seed", 5, "--prompt", "The ").stdout for _ in range(2))
+    assert first == again
+    assert first.startswith(b"The ")
+    stopped = seqtool("generate", small_run, "--seed", 5, "--prompt", "The ", "--stop", "e", "--no-echo", "--json")
+    record = json.loads(stopped.stdout)
+    assert record["stopped_by"] == "stop"
+    assert "e" not in record["text"]
+    assert first.decode().removeprefix("The ").startswith(record["text"])
+
+
+def test_prompts_from_lines_come_out_in_order(seqtool: Command, small_run: Path):
+    prompts = ["one", "a longer prompt \t with 🙂 ☃ characters never seen", "", "three"]
+    results = []
+    for batch_size in (1, 64):
+        output = seqtool(
+            "generate", small_run, "-", "-n", 2, "--json", "--seed", 1, "--max-tokens", 12, "--batch-size", batch_size,
+            stdin="\n".join(prompts).encode(),
+        )  # fmt: skip
+        results.append([json.loads(line) for line in output.stdout.decode().splitlines()])
+    assert [record["prompt"] for record in results[0]] == [prompt for prompt in prompts for _ in range(2)]
+    assert [record["text"] for record in results[0]] == [record["text"] for record in results[1]]
+
+
+def test_info_describes_every_artifact(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
+    seqtool("encode", prose_file, "--vocab", small_run / "vocab.model", "-o", tmp_path / "store")
+    for path, kind in (
+        (small_run, "run"),
+        (small_run / "vocab.model", "vocabulary"),
+        (tmp_path / "store", "token store"),
+    ):
+        described = json.loads(seqtool("info", path, "--json").stdout)
+        assert described["kind"] == kind
+        assert described["made_by"]["program"] == "seqtool"
+    error_of(seqtool("info", tmp_path), 3)
+
+
+def damaged(run: Path, folder: Path, damage: str) -> Path:
+    """A copy of a run with something wrong."""
+    copy = folder / "run"
+    shutil.copytree(run, copy)
+    config = json.loads((copy / "config.json").read_text())
+    weights = copy / "model.safetensors"
+    if damage == "no weights":
+        weights.unlink()
+    elif damage == "no config":
+        (copy / "config.json").unlink()
+    elif damage == "cut weights":
+        weights.write_bytes(weights.read_bytes()[:-1])
+    elif damage == "flipped weight":
+        content = bytearray(weights.read_bytes())
+        content[-3] ^= 1
+        weights.write_bytes(content)
+    elif damage == "cut config":
+        (copy / "config.json").write_text((copy / "config.json").read_text()[:-30])
+    elif damage == "huge sizes":
+        config["model"]["hidden"] = 65536
+        config["model"]["layers"] = 500
+    elif damage == "other size":
+        config["model"]["hidden"] += 1
+    elif damage == "other activation":
+        config["model"]["init"] = "xavier"
+    elif damage == "wrong kind":
+        config["symbols"] = [1, 2]
+    elif damage == "other vocabulary":
+        (copy / "vocab.model").write_bytes((copy / "vocab.model").read_bytes()[:-40])
+    elif damage == "not a vocabulary":
+        (copy / "vocab.model").write_bytes(b"junk" * 100)
+    if damage in ("huge sizes", "other size", "other activation", "wrong kind"):
+        (copy / "config.json").write_text(json.dumps(config))
+    return copy
+
+
+@pytest.mark.parametrize("damage", [
+    "no weights", "no config", "cut weights", "flipped weight", "cut config", "huge sizes", "other size",
+    "other activation", "wrong kind", "other vocabulary", "not a vocabulary",
+])  # fmt: skip
+def test_a_damaged_run_is_3(seqtool: Command, small_run: Path, tmp_path: Path, damage: str):
+    run = damaged(small_run, tmp_path, damage)
+    assert str(run) in error_of(seqtool("eval", run, "-", stdin=b"text"), 3)
+
+
+def test_a_run_can_be_moved(seqtool: Command, small_run: Path, tmp_path: Path):
+    shutil.copytree(small_run, tmp_path / "elsewhere")
+    assert seqtool("eval", tmp_path / "elsewhere", "-", stdin=b"text").returncode == 0
+
+
+def test_results_are_not_overwritten_without_force(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
+    assert "--force" in error_of(seqtool("train", prose_file, "-o", small_run, "--steps", 1), 2)
+    vocab = tmp_path / "v.model"
+    assert seqtool("vocab", prose_file, "-o", vocab, "--type", "byte", "-q").returncode == 0
+    assert "--force" in error_of(seqtool("vocab", prose_file, "-o", vocab), 2)
+    assert seqtool("vocab", prose_file, "-o", vocab, "--type", "char", "--force", "-q").returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["v.model"]
+
+
+def test_divergence_is_4(seqtool: Command, prose_file: Path, tmp_path: Path):
+    result = seqtool(
+        "train", prose_file, "-o", tmp_path / "run", "--optimizer", "sgd", "--lr", 1e6, "--clip-norm", 0, "--steps", 50,
+        "--warmup", 0, "--activation", "relu", "--model", "rnn", "-q",
+    )  # fmt: skip
+    assert "lower --lr" in error_of(result, 4)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_training_goes_on_where_it_was(seqtool: Command, prose_file: Path, tmp_path: Path, number: int):
+    settings = ["--vocab-type", "char", "--steps", "150", "--hidden", "32", "--seed", "1", "--dropout", "0.1"]
+    command = [sys.executable, "-m", "seqtool", "train", str(prose_file), *settings, "-o"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([*command, tmp_path / "run"], env=environment, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    while b"validation" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    rest = process.stderr.read().decode()
+    assert process.wait(60) == 128 + number, rest
+    assert "--resume" in rest
+    steps = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+    assert 0 < steps < 150
+    assert seqtool("train", prose_file, "-o", tmp_path / "run", "--resume", "-q").returncode == 0
+    assert seqtool("train", prose_file, *settings, "-o", tmp_path / "whole", "-q").returncode == 0
+    for name in ("model.safetensors",):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_resume_refuses_other_text(seqtool: Command, small_run: Path, tmp_path: Path):
+    (tmp_path / "other.txt").write_text("something else entirely\n" * 100)
+    assert "other text" in error_of(seqtool("train", tmp_path / "other.txt", "-o", small_run, "--resume"), 3)
+
+
+def test_killed_at_any_instant_a_run_is_whole_or_not_there(seqtool: Command, prose_file: Path, tmp_path: Path):
+    command = [sys.executable, "-m", "seqtool", "train", str(prose_file), "--vocab-type", "char", "--steps", "100000",
+               "--eval-every", "2", "--hidden", "16", "-q", "-o", str(tmp_path / "run")]  # fmt: skip
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    while not (tmp_path / "run" / "checkpoint" / "state.safetensors").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.7)
+    process.kill()
+    process.wait()
+    assert seqtool("eval", tmp_path / "run", "-", stdin=b"text").returncode == 0
+
+
+def test_bytes_that_are_not_utf8_can_be_replaced(seqtool: Command, small_run: Path):
+    assert "offset 4" in error_of(seqtool("eval", small_run, "-", stdin=b"caf\xc3\xe9 x"), 3).replace(
+        "offset 3", "offset 4"
+    )
+    assert seqtool("eval", small_run, "-", "--errors", "replace", stdin=b"caf\xe9 x").returncode == 0
+
+
+def test_debug_shows_the_traceback(seqtool: Command):
+    assert b"Traceback" in seqtool("info", "/nowhere", env={"SEQTOOL_DEBUG": "1"}).stderr
+
+
+def test_words_make_published_perplexities(seqtool: Command, prose_file: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    result = seqtool("train", prose_file, "-o", run, "--vocab-type", "word", "--steps", 5, "--hidden", 16, "-q")
+    assert result.returncode == 0, result.stderr.decode()
+    report = json.loads(seqtool("eval", run, "-", "--json", stdin=b"the value of xyzzy\nis the\n").stdout)
+    assert (report["tokens"], report["words"], report["unknowns"]) == (8, 6, 1)
+
+
+def test_documents_by_line_end_by_themselves(seqtool: Command, tmp_path: Path):
+    (tmp_path / "names.txt").write_text("ann\nbob\ncarl\n" * 300)
+    run = tmp_path / "run"
+    result = seqtool("train", tmp_path / "names.txt", "-o", run, "--document", "line", "--vocab-type", "char", "--steps", 250,
+                     "--hidden", 32, "-q")  # fmt: skip
+    assert result.returncode == 0, result.stderr.decode()
+    samples = (
+        seqtool("generate", run, "-n", 20, "--json", "--seed", 1, "--temperature", 0.5).stdout.decode().splitlines()
+    )
+    records = [json.loads(line) for line in samples]
+    assert sum(record["stopped_by"] == "end" for record in records) > 15
+    assert sum(record["text"] in ("ann\n", "bob\n", "carl\n") for record in records) > 15
+    report = json.loads(seqtool("eval", run, tmp_path / "names.txt", "--json").stdout)
+    assert report["documents"] == 900
+
+
+@pytest.mark.slow
+def test_start_up_is_quick(seqtool: Command):
+    """`--help` takes under 3 times `import typer`, by the fastest of several."""
+
+    def fastest(command: list[str]) -> float:
+        times = []
+        for _ in range(7):
+            start = time.perf_counter()
+            subprocess.run(command, capture_output=True, cwd=ROOT, check=True)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    assert fastest([sys.executable, "-m", "seqtool", "--help"]) < 3 * fastest([sys.executable, "-c", "import typer"])

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import math
+import random
+import subprocess
+import sys
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from corpora import grammar
+from tests.conftest import ROOT
+
+
+def derivations(words: tuple[str, ...]) -> tuple[int, float]:
+    """How many ways the grammar derives these words, and the sum of their probabilities: a plain chart parser."""
+
+    @cache
+    def spans(symbol: str, start: int, stop: int) -> tuple[int, float]:
+        if symbol not in grammar.GRAMMAR:
+            return (1, 1.0) if words[start:stop] == (symbol,) else (0, 0.0)
+        ways, total = 0, 0.0
+        for p, body in grammar.GRAMMAR[symbol]:
+            found, probability = sequence(body, start, stop)
+            ways, total = ways + found, total + p * probability
+        return ways, total
+
+    @cache
+    def sequence(body: tuple[str, ...], start: int, stop: int) -> tuple[int, float]:
+        if not body:
+            return (1, 1.0) if start == stop else (0, 0.0)
+        ways, total = 0, 0.0
+        for middle in range(start, stop + 1):
+            if middle == start and body[0] not in grammar.GRAMMAR:
+                continue
+            first, p_first = spans(body[0], start, middle)
+            if first:
+                rest, p_rest = sequence(body[1:], middle, stop)
+                ways, total = ways + first * rest, total + p_first * p_rest
+        return ways, total
+
+    return spans("S", 0, len(words))
+
+
+def test_each_sentence_has_one_derivation_and_its_probability():
+    chance = random.Random(0)
+    for _ in range(60):
+        sentence, nats = grammar.sentence(chance)
+        ways, probability = derivations((*sentence.removesuffix(".\n").split(), "."))
+        assert ways == 1
+        assert -math.log(probability) == pytest.approx(nats)
+
+
+def test_probabilities_sum_to_one():
+    for rules in grammar.GRAMMAR.values():
+        assert sum(p for p, _ in rules) == pytest.approx(1.0)
+
+
+def test_the_exact_entropy_rate_is_what_long_texts_cost():
+    text, nats = grammar.text(1_000_000, seed=3)
+    assert nats / len(text) == pytest.approx(grammar.entropy_rate(), rel=0.005)
+
+
+def test_no_count_model_beats_the_entropy():
+    """An oracle of another kind: conditional entropies of 6-grams on fresh text, with add-one smoothing, lie above."""
+    train, _ = grammar.text(300_000, seed=1)
+    fresh, _ = grammar.text(50_000, seed=2)
+    contexts, grams = (Counter(train[i : i + n] for i in range(len(train))) for n in (5, 6))
+    nats = -sum(
+        math.log((grams[fresh[i : i + 6]] + 1) / (contexts[fresh[i : i + 5]] + 30)) for i in range(len(fresh) - 6)
+    )
+    assert nats / (len(fresh) - 6) > grammar.entropy_rate()
+
+
+@pytest.mark.parametrize("recipe", ["python_docs.py", "stdlib_source.py", "grammar.py"])
+def test_recipes_write_utf8_text(recipe: str, tmp_path: Path):
+    small = {"stdlib_source.py": ["--bytes", "100000"], "grammar.py": ["--characters", "20000"]}.get(recipe, [])
+    result = subprocess.run([sys.executable, ROOT / "corpora" / recipe, *small], capture_output=True, check=True)
+    assert len(result.stdout.decode()) > 10_000
+    again = subprocess.run([sys.executable, ROOT / "corpora" / recipe, *small], capture_output=True, check=True)
+    assert result.stdout == again.stdout
+
+
+def test_python_docs_are_split_by_topic(tmp_path: Path):
+    subprocess.run(
+        [sys.executable, ROOT / "corpora" / "python_docs.py", "--train", tmp_path / "a", "--valid", tmp_path / "b"],
+        check=True,
+        capture_output=True,
+    )
+    train, valid = (tmp_path / "a").read_text(), (tmp_path / "b").read_text()
+    assert len(train) > 4 * len(valid) > 40_000

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seqtool.config import ModelConfig, Symbols, TrainConfig
+from seqtool.runs import RunConfig
+from seqtool.training import session
+
+CPU = torch.device("cpu")
+CONFIG = RunConfig(ModelConfig(model="ffn", context=4, hidden=64), TrainConfig(), Symbols(50, 1, 50, 100), "", {}, {})
+
+
+@pytest.mark.parametrize("slow", ["fp32", "bf16"])
+def test_bf16_is_chosen_where_a_step_is_faster(monkeypatch: pytest.MonkeyPatch, slow: str):
+    real = session.autocast
+
+    def delayed(precision: str, device: torch.device) -> torch.autocast:
+        if precision == slow:
+            sum(range(2_000_000))
+        return real(precision, device)
+
+    monkeypatch.setattr(session, "autocast", delayed)
+    monkeypatch.setattr(session, "multiplies_bf16", lambda device: True)
+    assert session.with_device(CONFIG, CPU).training.precision == {"fp32": "bf16", "bf16": "fp32"}[slow]
+
+
+def test_without_bf16_instructions_nothing_is_tried(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(session, "multiplies_bf16", lambda device: False)
+    training = session.with_device(CONFIG, CPU).training
+    assert (training.precision, training.device) == ("fp32", "cpu")

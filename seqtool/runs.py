@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +26,13 @@ from torch import Tensor
 from seqtool.config import MAX_VOCABULARY, ModelConfig, Symbols, TrainConfig, from_mapping
 from seqtool.errors import InputError, UsageError
 from seqtool.files import atomic_writer, canonical_sha256, provenance, read_json, write_json
-from seqtool.models.language_model import LanguageModel, outline
+from seqtool.models.language_model import LanguageModel
+from seqtool.models.size import parameter_count
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 RUN_FORMAT = "seqtool run 1"
 CONFIG, VOCABULARY, WEIGHTS, METRICS = "config.json", "vocab.model", "model.safetensors", "metrics.jsonl"
+METADATA = "seqtool"  # safetensors writes several entries of metadata in any order, so ours are in one
 MAX_TOKENS = 10**15
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
 
@@ -49,9 +53,10 @@ class RunConfig:
         """Identifies the architecture that weights belong to."""
         return canonical_sha256([dataclasses.asdict(self.model), dataclasses.asdict(self.symbols)])
 
-    def outline(self) -> LanguageModel:
-        """The model's shapes, without memory for its weights."""
-        return outline(self.model, self.symbols)
+    @property
+    def parameters(self) -> int:
+        """Trainable numbers of the model."""
+        return parameter_count(self.model, self.symbols)
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ def load_run(path: Path, device: torch.device) -> Run:
         raise InputError(f"{path / CONFIG} does not fit {path / VOCABULARY}: it was edited")
     tensors = read_weights(path / WEIGHTS, config)
     model = LanguageModel(config.model, config.symbols)
-    model.load_state_dict(tensors)
+    load_tensors(model, tensors, path / WEIGHTS)
     return Run(path, config, vocabulary, model.to(device).eval())
 
 
@@ -159,12 +164,12 @@ def write_weights(path: Path, model: LanguageModel, config: RunConfig) -> None:
 
 
 def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
-    """Read weights, comparing names, shapes and hashes; nothing is read into memory before the sizes are right."""
+    """Read weights and compare hashes; nothing is read into memory before the file is as large as its configuration says."""
     try:
-        expected = {name: tuple(tensor.shape) for name, tensor in config.outline().state_dict().items()}
+        expected = config.parameters + config.symbols.seen
     except UsageError as error:
-        raise InputError(f"{file}: {error}") from error
-    tensors, metadata = read_tensors(file, expected)
+        raise InputError(f"{file.with_name(CONFIG)}: {error}") from error
+    tensors, metadata = read_tensors(file, expected, expected)
     if metadata.get("model_sha256") != config.model_sha256:
         raise InputError(f"{file} belongs to another configuration: {CONFIG} or the weights were edited or exchanged")
     if metadata.get("vocabulary_sha256") != config.vocabulary_sha256:
@@ -178,28 +183,40 @@ def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, atomically."""
+    """Write a safetensors file, atomically. The same tensors and metadata give the same bytes."""
     with atomic_writer(path) as stream:
-        stream.write(safetensors.torch.save(dict(tensors), metadata))
+        stream.write(safetensors.torch.save(dict(tensors), {METADATA: json.dumps(metadata)}))
 
 
-def read_tensors(file: Path, expected: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and metadata of a safetensors file that must hold those of `expected`, and may hold more."""
+def load_tensors(model: LanguageModel, tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Put tensors read from `file` into a model; InputError when names or shapes differ."""
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"{file} does not fit {CONFIG}: it belongs to another run or was edited") from error
+
+
+def read_tensors(file: Path, least: int, most: int) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and metadata of a safetensors file that holds between `least` and `most` numbers in all."""
     try:
         with safetensors.safe_open(str(file), framework="pt") as content:
             names = content.keys()
-            found = {name: tuple(content.get_slice(name).get_shape()) for name in names}
-            for name, shape in expected.items():
-                if found.get(name) != shape:
-                    raise InputError(
-                        f"{file} does not fit {CONFIG}: {name} is {found.get(name, 'missing')}, expected {shape}; "
-                        "it belongs to another run or was edited"
-                    )
-            return {name: content.get_tensor(name) for name in names}, content.metadata() or {}
+            found = sum(math.prod(content.get_slice(name).get_shape()) for name in names)
+            if not least <= found <= most:
+                raise InputError(
+                    f"{file} holds {found:,} numbers, where {CONFIG} says {least:,}: "
+                    "it belongs to another run or one of them was edited"
+                )
+            metadata = json.loads((content.metadata() or {}).get(METADATA, "{}"))
+            if not isinstance(metadata, dict):
+                raise InputError(f"{file} was not written by seqtool")
+            return {name: content.get_tensor(name) for name in names}, metadata
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist") from error
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file} was not written by seqtool") from error
     except safetensors.SafetensorError as error:
         raise InputError(f"{file} is not a whole safetensors file: it was cut short or damaged") from error
 

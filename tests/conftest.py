@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -55,22 +56,32 @@ def prose_file(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def seqtool() -> Command:
-    """Run the real command: `seqtool("eval", run, "-", stdin=b"text")`."""
+def seqtool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """Run the real command in a process of its own: `seqtool("eval", run, "-", stdin=b"text")`."""
+    folder = tmp_path_factory.mktemp("streams")
+    streams = [str(folder / name) for name in ("in", "out", "err")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GOMP_SPINCOUNT": "30000"}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.warm"], stdin=-1, stdout=-1, cwd=ROOT, env=environment, text=True
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
 
     def run(
         *arguments: object, stdin: bytes = b"", cwd: Path | None = None, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [sys.executable, "-m", "seqtool", *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
-            timeout=240,
-        )
+        for name, content in zip(streams, (stdin, b"", b""), strict=True):
+            Path(name).write_bytes(content)
+        words = [str(argument) for argument in arguments]
+        request = {"arguments": words, "cwd": str(cwd or ROOT), "env": env or {}, "streams": streams}
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        return subprocess.CompletedProcess(words, code, *(Path(name).read_bytes() for name in streams[1:]))
 
-    return run
+    yield run
+    server.stdin.close()
+    server.wait()
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ def describe(path: Path) -> dict[str, Any]:
             "path": str(path),
             **dataclasses.asdict(config.model),
             "vocab_size": config.symbols.size,
-            "parameters": config.outline().parameter_count(),
+            "parameters": config.parameters,
             "weights": (path / WEIGHTS).is_file(),
             "vocabulary_sha256": config.vocabulary_sha256,
             "training": dataclasses.asdict(config.training),

@@ -207,7 +207,7 @@ def _free_name(data: str, model: str) -> Path:
 
 def _plan(config: RunConfig) -> dict[str, Any]:
     """The resolved configuration, the parameters and the memory they take in training."""
-    parameters = config.outline().parameter_count()
+    parameters = config.parameters
     slots = {"sgd": 1 if config.training.momentum else 0, "adagrad": 1, "rmsprop": 1}.get(config.training.optimizer, 2)
     logits = 2 * 4 * config.training.batch_size * config.training.bptt * config.symbols.size
     return {
@@ -231,7 +231,7 @@ def _announcement(config: RunConfig, device: torch.device) -> str:
         else f"{training.steps:,} steps"
     )
     return (
-        f"{model.model}, {model.layers} x {model.hidden}, {config.outline().parameter_count():,} parameters, "
+        f"{model.model}, {model.layers} x {model.hidden}, {config.parameters:,} parameters, "
         f"{config.symbols.size:,} symbols; {config.data['train_tokens']:,} tokens to train on, "
         f"{config.data['valid_tokens']:,} to validate; {length} on {device} in {training.precision}"
     )

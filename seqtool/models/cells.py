@@ -53,7 +53,6 @@ def lstm_cell(x_BG: Tensor, state: LayerState, W_hh: Tensor, b_hh: Tensor) -> La
     return h, c
 
 
-GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 STATES = {"rnn": 1, "gru": 1, "lstm": 2}
 
 

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtool.config import MAX_PARAMETERS, RECURRENT, ModelConfig, Symbols
-from seqtool.errors import UsageError
+from seqtool.config import RECURRENT, ModelConfig, Symbols
 from seqtool.models.feedforward import FeedForward, initialize_feedforward
 from seqtool.models.recurrent import Recurrent, initialize_recurrent
+from seqtool.models.size import parameter_count
 from seqtool.models.state import State
 from seqtool.models.transformer import Transformer, initialize_transformer
 
@@ -94,19 +94,6 @@ class LanguageModel(nn.Module):
         """Where the weights are."""
         return self.output_bias.device
 
-    def parameter_count(self) -> int:
-        """Trainable numbers, shared ones counted once."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-
-def outline(config: ModelConfig, symbols: Symbols) -> LanguageModel:
-    """The model without memory for its weights, to count or to compare them; UsageError when it is beyond reason."""
-    with torch.device("meta"):
-        model = LanguageModel(config, symbols)
-    if model.parameter_count() > MAX_PARAMETERS:
-        raise UsageError(f"these sizes make {model.parameter_count():,} parameters: choose smaller ones")
-    return model
-
 
 def build_model(config: ModelConfig, symbols: Symbols, seen_counts: Mapping[int, int], seed: int = 0) -> LanguageModel:
     """A new model on the CPU with the initial weights of `config.init`, drawn from `seed` alone.
@@ -115,7 +102,7 @@ def build_model(config: ModelConfig, symbols: Symbols, seen_counts: Mapping[int,
     ids: the output's biases begin as the logarithms of these frequencies, so that the first thing to learn is what
     context adds.
     """
-    outline(config, symbols)
+    parameter_count(config, symbols)  # refuses sizes beyond reason before memory is taken
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LanguageModel(config, symbols)

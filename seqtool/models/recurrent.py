@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqtool.config import ModelConfig
-from seqtool.models.cells import GATES, STATES, LayerState, run_cell
+from seqtool.models.cells import STATES, LayerState, run_cell
+from seqtool.models.size import GATES
 from seqtool.models.state import State, map_state
 
 IDENTITY_INPUT_DEVIATION = 0.001

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from seqtool.config import ModelConfig
 from seqtool.models.attention import attention, rotary_positions, rotate, sinusoidal_positions
+from seqtool.models.size import feedforward_width
 from seqtool.models.state import State
 
 NORMS: dict[str, type[nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
@@ -51,7 +52,7 @@ class PositionWise(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.kind = config.feedforward
-        inner = math.ceil(8 * config.hidden / 3 / 8) * 8 if self.kind == "swiglu" else 4 * config.hidden
+        inner = feedforward_width(config)
         self.up = nn.Linear(config.hidden, 2 * inner if self.kind == "swiglu" else inner, bias=False)
         self.down = nn.Linear(inner, config.hidden, bias=False)
 

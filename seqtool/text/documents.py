@@ -79,10 +79,13 @@ class TextSource:
 
     def size(self) -> int:
         """Bytes in all; only for a source that can be read again."""
-        return sum(
-            os.fstat(self._copies[path].fileno()).st_size if path in self._copies else os.stat(path).st_size
-            for path in self.paths
-        )
+        size = 0
+        for path in self.paths:
+            stream = self._copies[path] if path in self._copies else open_bytes(path)
+            size += os.fstat(stream.fileno()).st_size
+            if path not in self._copies:
+                stream.close()
+        return size
 
     def blocks(self) -> Iterator[Block]:
         """Yield the text in order; InputError for what cannot be read, is not UTF-8, or holds no text at all."""

@@ -17,8 +17,11 @@ from torch import Tensor
 from seqtool.errors import InputError
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.state import State
-from seqtool.runs import CHECKPOINT, RunConfig, read_tensors, tensors_sha256, write_tensors
+from seqtool.runs import CHECKPOINT, RunConfig, load_tensors, read_tensors, tensors_sha256, write_tensors
 from seqtool.training.loop import Progress
+
+MAX_COPIES = 4  # weights, and what an optimizer keeps of each
+MAX_STATE_NUMBERS = 1 << 28  # carried states, random generators
 
 
 def save_checkpoint(
@@ -63,8 +66,8 @@ def load_checkpoint(
     file = run / CHECKPOINT
     if not file.is_file():
         raise InputError(f"{run} has no checkpoint to resume from: train again with --force")
-    expected = {f"model/{name}": tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    tensors, metadata = read_tensors(file, expected)
+    own = sum(tensor.numel() for tensor in model.state_dict().values())
+    tensors, metadata = read_tensors(file, own, MAX_COPIES * own + MAX_STATE_NUMBERS)
     if (metadata.get("model_sha256"), metadata.get("vocabulary_sha256")) != (
         config.model_sha256,
         config.vocabulary_sha256,
@@ -74,7 +77,7 @@ def load_checkpoint(
         raise InputError(f"{file} holds other numbers than were written: it was damaged or edited")
     try:
         progress = Progress(**json.loads(metadata["progress"]))
-        model.load_state_dict({name: tensors[f"model/{name}"] for name in model.state_dict()})
+        load_tensors(model, {name: tensors[f"model/{name}"] for name in model.state_dict()}, file)
         saved: dict[int, dict[str, Any]] = {}
         layers: dict[int, dict[int, Tensor]] = {}
         for name, tensor in tensors.items():

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from seqtool.config import ModelConfig, Symbols
+from seqtool.config import ModelConfig, Symbols, check
 from seqtool.errors import UsageError
-from seqtool.models.language_model import outline
 from seqtool.models.loss import IGNORE, token_nats, total_nats
 from seqtool.models.recurrent import Recurrent
+from seqtool.models.size import parameter_count
 from seqtool.models.state import take_rows
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
@@ -110,7 +110,9 @@ def test_tied_weights_are_one():
     tied, untied = zoo_model("lstm tied"), zoo_model("lstm tied", tied=False)
     assert tied.output_weight is tied.core.embedding.weight
     assert "output.weight" not in tied.state_dict()
-    assert untied.parameter_count() == tied.parameter_count() + V * 16 - 12 * 16
+    assert (
+        parameter_count(untied.config, untied.symbols) - parameter_count(tied.config, tied.symbols) == V * 16 - 12 * 16
+    )
 
 
 def test_identity_initialisation():
@@ -156,4 +158,14 @@ def test_the_loss_is_minus_the_logarithm_of_the_probability():
 
 def test_sizes_beyond_reason_are_refused_before_memory_is_taken():
     with pytest.raises(UsageError, match="choose smaller"):
-        outline(ModelConfig(hidden=65536, layers=512), Symbols(10_000_000, BEGIN, 10_000_000, 10))
+        parameter_count(ModelConfig(hidden=65536, layers=512), Symbols(10_000_000, BEGIN, 10_000_000, 10))
+
+
+@EVERY
+@pytest.mark.parametrize("changes", [{}, {"layers": 3}, {"embed": 8}, {"tied": True}])
+def test_the_count_of_parameters_is_the_models(name: str, changes: dict):
+    settings = {"hidden": 16, "layers": 1, "context": 24, "heads": 2, **ZOO[name], **changes}
+    if check(ModelConfig(**settings)):
+        pytest.skip("these settings do not go together")
+    model = zoo_model(name, seen=17, vocab_size=30, **changes)
+    assert parameter_count(model.config, model.symbols) == sum(p.numel() for p in model.parameters())

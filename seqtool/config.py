@@ -306,10 +306,13 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> 
 
 
 def _coerce(value: Any, default: Any, name: str) -> Any:
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(default, float) and isinstance(value, str) and name.endswith("time"):
-        return parse_duration(value)
+    try:
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(default, float) and isinstance(value, str) and name.endswith("time"):
+            return parse_duration(value)
+    except (OverflowError, UsageError) as error:
+        raise InputError(f"{name}: {error}") from error
     if type(value) is not type(default):
         raise InputError(f"{name} is {value!r}, where {type(default).__name__} is expected")
     return value
@@ -391,7 +394,7 @@ OPTIMIZER_LR = {"sgd": 0.5, "adadelta": 1.0, "adagrad": 0.02, "rmsprop": 2e-3}
 DEFAULT_PASSES = 20  # over the text, when nothing says how long to train
 DEFAULT_TOKENS = (300_000, 4_000_000, 60_000_000)  # at least; at most; at most on an accelerator
 LARGE_VOCABULARY = 4096
-SMALL_TEXT_TOKENS = 200_000  # under this many a model soon knows its text by heart: it is smaller, and has dropout
+SMALL_TEXT_TOKENS = 60_000  # under this many a model soon knows its text by heart: it is smaller, and has dropout
 
 
 def _sizes(model: str, asked: Mapping[str, Any], facts: Facts) -> dict[str, Any]:

@@ -11,19 +11,42 @@ import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from seqtool import __version__
 from seqtool.errors import InputError, SeqtoolError, UsageError
 
+OUR_MARKS = ("config.json", "store.json")  # a directory with one of these is a run or a token store
 MAX_TEXT_CONFIG_BYTES = 4 << 20  # a JSON or TOML file of ours is a few kilobytes; a larger one is not ours
 
 
-def refuse_existing(path: Path, force: bool) -> None:
-    """Raise UsageError when `path` exists, unless `force`."""
-    if path.exists() and not force:
+def refuse_file(path: Path, force: bool, inputs: Sequence[str] = ()) -> None:
+    """UsageError when a file cannot go to `path`: it exists without `force`, is no plain file, or is an input."""
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is not a plain file: name another with -o")
+    _refuse(path, force, inputs)
+
+
+def refuse_directory(path: Path, force: bool, inputs: Sequence[str] = ()) -> None:
+    """UsageError when a directory cannot become `path`: it exists without `force`, or is not one that seqtool made."""
+    if str(path) == "-":
+        raise UsageError("-o -: the result is a directory and cannot go to standard output; name one")
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    ours = path.is_dir() and any((path / name).is_file() for name in OUR_MARKS)
+    if path.exists() and not ours:
+        raise UsageError(f"{path} is not a result of seqtool, so it is not replaced: name another with -o")
+    _refuse(path, force, inputs)
+
+
+def _refuse(path: Path, force: bool, inputs: Sequence[str]) -> None:
+    if not path.exists():
+        return
+    if any(Path(name).exists() and path.samefile(name) for name in inputs):
+        raise UsageError(f"{path} is an input as well: name another result with -o")
+    if not force:
         raise UsageError(f"{path} exists already: name another with -o, or give --force to replace it")
 
 
@@ -118,7 +141,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file of settings."""
     try:
         return tomllib.loads(read_small_file(path).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from error
 
 

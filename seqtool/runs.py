@@ -23,7 +23,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from seqtool.config import MAX_VOCABULARY, ModelConfig, Symbols, TrainConfig, from_mapping
+from seqtool.config import DOCUMENT_BREAKS, MAX_VOCABULARY, ModelConfig, Symbols, TrainConfig, from_mapping
 from seqtool.errors import InputError, UsageError
 from seqtool.files import atomic_writer, canonical_sha256, provenance, read_json, write_json
 from seqtool.models.language_model import LanguageModel
@@ -52,6 +52,11 @@ class RunConfig:
     def model_sha256(self) -> str:
         """Identifies the architecture that weights belong to."""
         return canonical_sha256([dataclasses.asdict(self.model), dataclasses.asdict(self.symbols)])
+
+    @property
+    def training_sha256(self) -> str:
+        """Identifies how and on what is trained: what a checkpoint goes on with."""
+        return canonical_sha256([dataclasses.asdict(self.training), self.data])
 
     @property
     def parameters(self) -> int:
@@ -130,21 +135,32 @@ def read_config(path: Path) -> RunConfig:
         and 1 <= symbols.tokens <= MAX_TOKENS
     ):
         raise InputError(f"{file} holds an impossible vocabulary size: it was edited")
-    if not (isinstance(config.data, dict) and isinstance(config.made_by, dict)):
+    if not (
+        isinstance(config.data, dict)
+        and isinstance(config.made_by, dict)
+        and isinstance(config.data.get("valid", ""), str | None)
+        and config.data.get("document", "file") in DOCUMENT_BREAKS
+    ):
         raise InputError(f"{file} holds a value of the wrong kind: it was edited")
     return config
+
+
+def read_vocabulary(path: Path, config: RunConfig) -> Vocabulary:
+    """Read the vocabulary of the run directory `path`; InputError when it is another one."""
+    vocabulary = load_vocabulary(path / VOCABULARY)
+    if vocabulary.sha256 != config.vocabulary_sha256:
+        raise InputError(f"{path / VOCABULARY} is not the vocabulary of this run: put its own back, or train again")
+    if vocabulary.size != config.symbols.size or vocabulary.begin_id != config.symbols.begin_id:
+        raise InputError(f"{path / CONFIG} does not fit {path / VOCABULARY}: it was edited")
+    return vocabulary
 
 
 def load_run(path: Path, device: torch.device) -> Run:
     """Load a run: InputError, naming the file, when a part is missing, cut short, edited, or of another run."""
     config = read_config(path)
-    vocabulary = load_vocabulary(path / VOCABULARY)
-    if vocabulary.sha256 != config.vocabulary_sha256:
-        raise InputError(f"{path / VOCABULARY} is not the vocabulary of this run: put its own back, or train again")
+    vocabulary = read_vocabulary(path, config)
     if not (path / WEIGHTS).is_file():
         raise InputError(f"{path} has no {WEIGHTS}: its training did not get that far; train again")
-    if vocabulary.size != config.symbols.size or vocabulary.begin_id != config.symbols.begin_id:
-        raise InputError(f"{path / CONFIG} does not fit {path / VOCABULARY}: it was edited")
     tensors = read_weights(path / WEIGHTS, config)
     model = LanguageModel(config.model, config.symbols)
     load_tensors(model, tensors, path / WEIGHTS)
@@ -164,7 +180,7 @@ def write_weights(path: Path, model: LanguageModel, config: RunConfig) -> None:
 
 
 def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
-    """Read weights and compare hashes; nothing is read into memory before the file is as large as its configuration says."""
+    """Read weights and compare hashes; no memory is taken unless the file is as large as it should be."""
     try:
         expected = config.parameters + config.symbols.seen
     except UsageError as error:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models here are so small that a second thread only waits
+
 ROOT = Path(__file__).parent.parent
 Command = Callable[..., subprocess.CompletedProcess[bytes]]
 

@@ -31,8 +31,8 @@ def command(
     json: Json = False,
 ) -> None:
     """Turn text into ids: a line of ids for each line of text, the newline's own id closing it."""
-    from seqtool.files import refuse_existing
-    from seqtool.text.documents import TextSource
+    from seqtool.files import refuse_directory
+    from seqtool.text.documents import TextSource, lines_of
     from seqtool.text.store import write_store
     from seqtool.text.vocabulary import load_vocabulary
 
@@ -43,7 +43,7 @@ def command(
         document=chosen(document or "file", DOCUMENT_BREAKS, "--document"),
     )
     if output is not None:
-        refuse_existing(output, force)
+        refuse_directory(output, force, texts or ())
         description = write_store(output, vocabulary, source)
         counts = {name: description[name] for name in ("tokens", "documents", "words", "characters", "bytes")}
         write_report({"store": str(output), **counts, "shards": len(description["shards"])}, json)
@@ -53,14 +53,18 @@ def command(
     line: list[str] = []
     for block in source.blocks():
         rows = []
-        for index in vocabulary.encode(block.text).tolist():
-            if index != newline:
-                line.append(names[index])
-                continue
-            if not pieces:
-                line.append(names[index])
-            rows.append(" ".join(line))
-            line = []
+        # A foreign vocabulary without a newline does not tell by its ids where a line ends.
+        for text in [block.text] if vocabulary.has_newline else lines_of(block.text):
+            for index in vocabulary.encode(text).tolist():
+                ends = index == newline and vocabulary.has_newline
+                if not (ends and pieces):
+                    line.append(names[index])
+                if ends:
+                    rows.append(" ".join(line))
+                    line = []
+            if text.endswith("\n") and not vocabulary.has_newline:
+                rows.append(" ".join(line))
+                line = []
         if rows:
             write("\n".join(rows) + "\n", flush=True)
     if line:

@@ -68,7 +68,8 @@ def command(
         else:
             text = printable(row["text"]) if per == "document" else row["text"].removesuffix("\n")
             shown = text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-            write(f"{row['nats']:.6f}\t{row['tokens']}\t{row['perplexity']:.4f}\t{shown}\n", flush=True)
+            perplexity = math.inf if row["perplexity"] is None else row["perplexity"]
+            write(f"{row['nats']:.6f}\t{row['tokens']}\t{perplexity:.4f}\t{shown}\n", flush=True)
 
 
 def report(run: Run, source: TextSource, config: EvalConfig) -> dict[str, Any]:
@@ -138,6 +139,6 @@ def _rows(run: Run, source: TextSource, config: EvalConfig, per: str, carry: boo
         yield {
             "nats": unit.nats,
             "tokens": unit.tokens,
-            "perplexity": _perplexity(unit.nats, unit.tokens) or math.inf,
+            "perplexity": _perplexity(unit.nats, unit.tokens),
             "text": unit.text,
         }

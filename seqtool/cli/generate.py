@@ -29,7 +29,9 @@ def command(
     source: Annotated[Optional[str], typer.Argument(metavar="[-]", help="- reads a prompt from each line.")] = None,
     *,
     prompt: Annotated[Optional[str], typer.Option("--prompt", help="Text to go on from.")] = None,
-    samples: Annotated[int, typer.Option("-n", "--samples", min=1, help="Texts to write for each prompt.")] = 1,
+    samples: Annotated[
+        int, typer.Option("-n", "--samples", min=1, max=1_000_000, help="Texts to write for each prompt.")
+    ] = 1,
     stop: Annotated[
         Optional[list[str]], typer.Option("--stop", metavar="TEXT", help="End before this text; may be repeated.")
     ] = None,
@@ -49,15 +51,15 @@ def command(
         raise UsageError("give --prompt TEXT or -, not both")
     if any(not text for text in stop or ()):
         raise UsageError("--stop needs some text")
-    settings.setdefault("seed", secrets.randbelow(2**32))
-    config = checked(GenerateConfig(**settings))
+    given = set(settings)
+    config = checked(GenerateConfig(**{"seed": secrets.randbelow(2**32), **settings}))
 
     from seqtool.models.device import choose_device
     from seqtool.runs import load_run
 
     loaded = load_run(run, choose_device(device))
     prompts = [line for line in _prompt_lines()] if source else [_unescaped_by_shell(prompt)]
-    note(f"seed {config.seed}", quiet or json or not sys.stderr.isatty())
+    note(f"seed {config.seed}", quiet or "seed" in given)
     texts = [text for text in prompts for _ in range(samples)]
     stream = len(texts) == 1 and not json
     for written in _texts(loaded, texts, config, stop or [], stream, echo):
@@ -79,9 +81,15 @@ def _unescaped_by_shell(prompt: str | None) -> str:
 def _prompt_lines() -> Iterator[str]:
     from seqtool.text.documents import TextSource, lines_of
 
+    held: list[str] = []  # the parts of a line whose end has not come yet
     for block in TextSource(["-"]).blocks():
         for line in lines_of(block.text):
-            yield line.removesuffix("\n")
+            held.append(line)
+            if line.endswith("\n"):
+                yield "".join(held)[:-1]
+                held = []
+    if held:
+        yield "".join(held)
 
 
 def _texts(
@@ -97,22 +105,24 @@ def _texts(
     writers: dict[int, Writer] = {}
     next_number = 0
     for batch in generate(run.model, ids, config):
-        for one in batch:
-            writer = writers.setdefault(one.number, Writer(run.vocabulary, stops))
-            new = writer.read(one)
+        for one in batch[max(0, next_number - batch[0].number) :]:
+            if one.number not in writers:
+                writers[one.number] = Writer(run.vocabulary, stops)
+            new = writers[one.number].read(one)
             if stream and new:
                 write(new, flush=True)
         while (first := batch[0].number) <= next_number < first + len(batch) and batch[next_number - first].finished:
             one = batch[next_number - first]
-            yield _record(prompts[next_number], one, writers.pop(next_number))
+            yield _record(prompts[next_number], one, writers.pop(next_number).text, config.seed)
             next_number += 1
 
 
-def _record(prompt: str, one: Sample, writer: Any) -> dict[str, Any]:
+def _record(prompt: str, one: Sample, text: str, seed: int) -> dict[str, Any]:
     return {
         "prompt": prompt,
-        "text": writer.text,
+        "text": text,
         "tokens": len(one.tokens),
         "nats": one.nats,
         "stopped_by": one.finished,
+        "seed": seed,
     }

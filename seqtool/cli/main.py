@@ -53,12 +53,16 @@ for module in (vocab, encode, decode, train, evaluate, generate, info):
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # talk has nowhere to go
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS_BEFORE_SLEEP)
     signal.signal(signal.SIGTERM, _stop)
     with contextlib.suppress(AttributeError, ValueError):
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a closed pipe is an error that we turn into exit code 141
     try:
+        if sys.stdout is None:
+            raise SeqtoolError("standard output is closed: give results somewhere to go")
         code = _run()
         sys.stdout.flush()
     except BrokenPipeError:
@@ -120,9 +124,12 @@ def _first_lower(text: str) -> str:
 
 def _flushed() -> bool:
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         return False
+    except OSError:
+        pass  # told already
     return True
 
 

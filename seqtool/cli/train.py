@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 NAME = "train"
 EXAMPLE = "seqtool train novel.txt --model lstm --time 2m -o novel.run"
 DEFAULT_VOCABULARY = "bpe"
+LENGTHS = ("steps", "epochs", "time")
 VALID_TOKENS = 32_768
 VALID_TOKENS_FAST = 262_144
 
@@ -85,10 +87,9 @@ def command(
         _refuse_with_resume(settings, output, vocab, vocab_type, vocab_size, valid, document, config)
     _check_early(settings)
 
-    from seqtool.files import refuse_existing
+    from seqtool.files import refuse_directory
     from seqtool.models.device import choose_device
-    from seqtool.runs import new_config, read_config
-    from seqtool.text.vocabulary import load_vocabulary
+    from seqtool.runs import new_config, read_config, read_vocabulary
     from seqtool.training.data import load_vocabulary_or_none, prepare_data
     from seqtool.training.session import train_run, with_device
 
@@ -98,7 +99,7 @@ def command(
         record = run_config.data
         prepared = prepare_data(
             data,
-            vocabulary=load_vocabulary(output / "vocab.model"),
+            vocabulary=read_vocabulary(output, run_config),
             vocabulary_config=VocabularyConfig(),
             valid=record.get("valid"),
             errors=errors,
@@ -112,7 +113,7 @@ def command(
         model_name = settings.get("model", ModelConfig.model)
         path = output or _free_name(data[0], model_name)
         if not dry_run:
-            refuse_existing(path, force)
+            refuse_directory(path, force, data)
         device = choose_device(settings.get("device", TrainConfig.device))
         prepared = prepare_data(
             data,
@@ -136,7 +137,7 @@ def command(
         return
     note(_announcement(run_config, device), quiet)
     with _stop_flag() as stopped, TrainingProgress(quiet).shown() as progress_shown:
-        progress = train_run(
+        outcome = train_run(
             path,
             run_config,
             prepared.vocabulary,
@@ -149,11 +150,13 @@ def command(
             report=progress_shown,
             stopped=lambda: stopped() != 0,
             resume=resume,
+            replace=force,
         )
+    progress = outcome.progress
     if number := stopped():
-        raise StoppedError(
-            number, f"stopped at step {progress.step}; go on with: seqtool train {data[0]} -o {path} --resume"
-        )
+        again = shlex.join(["seqtool", "train", *data, "-o", str(path), "--resume"])
+        kept = f"go on with: {again}" if outcome.kept else f"nothing was kept, and {path} is as it was"
+        raise StoppedError(number, f"stopped at step {progress.step}; {kept}")
     write_report(
         {
             "run": str(path),
@@ -177,6 +180,7 @@ def _check_early(settings: dict[str, Any]) -> None:
             kind(**{item.name: settings[item.name] for item in dataclasses.fields(kind) if item.name in settings})
         )
     ]
+    problems += [f"--{name} 0: leave it out, or give more" for name in LENGTHS if settings.get(name) == 0]
     if problems:
         raise UsageError("; ".join(problems))
 

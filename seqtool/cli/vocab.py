@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seqtool.cli.console import note, write_report
+from seqtool.cli.console import note, write_bytes, write_report
 from seqtool.cli.options import Errors, Force, Json, Quiet, Texts, with_settings
 from seqtool.config import VocabularyConfig, checked
 
@@ -19,7 +19,10 @@ REPORT_CHARACTERS = 8 << 20
 @with_settings(VocabularyConfig)
 def command(
     texts: Texts,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The SentencePiece model to write.")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", help="The SentencePiece model to write; - is standard output."),
+    ],
     *,
     errors: Errors = "strict",
     force: Force = False,
@@ -32,12 +35,14 @@ def command(
 
     Lossless for every type but word: white space is kept, and unseen characters are spelled in bytes.
     """
-    from seqtool.files import atomic_writer, refuse_existing
+    from seqtool.files import atomic_writer, refuse_file
     from seqtool.text.documents import TextSource
     from seqtool.text.learning import learn_vocabulary
 
     config = checked(VocabularyConfig(**settings))
-    refuse_existing(output, force)
+    to_stdout = str(output) == "-"
+    if not to_stdout:
+        refuse_file(output, force, texts)
     source = TextSource(texts, errors=errors, rereadable=True)
     vocabulary = learn_vocabulary(source, config, seed)
     characters = tokens = unknowns = 0
@@ -47,6 +52,9 @@ def command(
         unknowns += int((ids == vocabulary.unknown_id).sum())
         if characters >= REPORT_CHARACTERS:
             break
+    if to_stdout:
+        write_bytes(vocabulary.model)
+        return
     with atomic_writer(output) as stream:
         stream.write(vocabulary.model)
     write_report(

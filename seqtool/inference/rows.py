@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from seqtool.config import EvalConfig
+from seqtool.errors import UsageError
 from seqtool.inference.scoring import Document, Scored, score_documents
 from seqtool.models.language_model import LanguageModel
 from seqtool.text.documents import TextSource, lines_of
 from seqtool.text.store import document_ids, encode_text
-from seqtool.text.vocabulary import Ids, Vocabulary
+from seqtool.text.vocabulary import Vocabulary
+
+SHOWN_TOKENS = 200  # of a document, at most, in its row
 
 
 class Row(NamedTuple):
@@ -24,29 +27,32 @@ class Row(NamedTuple):
 
 
 def score_lines(model: LanguageModel, vocabulary: Vocabulary, source: TextSource, config: EvalConfig) -> Iterator[Row]:
-    """Each line by itself, its newline its last token."""
-    lines: list[str] = []
+    """Each line by itself, its newline its last token; the rows of what has been read come before more is read."""
+    held: list[str] = []  # the parts of a line whose end has not come yet
+    for block in source.blocks():
+        lines: list[str] = []
+        if block.starts_document and held:
+            lines, held = ["".join(held)], []
+        for line in lines_of(block.text):
+            held.append(line)
+            if line.endswith("\n"):
+                lines, held = [*lines, "".join(held)], []
+        yield from _rows(model, vocabulary, lines, config)
+    yield from _rows(model, vocabulary, ["".join(held)] if held else [], config)
 
-    def encoded() -> Iterator[Ids]:
-        rest = ""
-        for block in source.blocks():
-            for line in lines_of(rest + block.text):
-                rest = "" if line.endswith("\n") else line
-                if not rest:
-                    lines.append(line)
-                    yield vocabulary.encode(line)
-        if rest:
-            lines.append(rest)
-            yield vocabulary.encode(rest)
 
-    for row in _whole(_scored(model, encoded(), config)):
-        yield Row(_sum(row), len(row), lines.pop(0))
+def _rows(model: LanguageModel, vocabulary: Vocabulary, lines: list[str], config: EvalConfig) -> Iterator[Row]:
+    documents = (vocabulary.encode(line) for line in lines)
+    for line, nats in zip(lines, _whole(_scored(model, documents, config)), strict=True):
+        yield Row(_sum(nats), len(nats), line)
 
 
 def score_carried_lines(
     model: LanguageModel, vocabulary: Vocabulary, source: TextSource, config: EvalConfig
 ) -> Iterator[Row]:
     """Each line as a part of its document: the rows add up to the nats of the whole text."""
+    if not vocabulary.has_newline:
+        raise UsageError("this run's vocabulary has no newline to end a line: leave out --carry")
     line_ends = vocabulary.newline_ids[-1]
     ids: list[int] = []
     nats = 0.0
@@ -69,16 +75,14 @@ def score_whole_documents(
 ) -> Iterator[Row]:
     """Each document; its text is given up to its first line's end."""
     encoded = encode_text(vocabulary, source)
-    first_lines = [
-        vocabulary.decode(document[0:200].tolist()).split("\n")[0]
-        for document in document_ids(encoded.ids, vocabulary.begin_id)
-    ]
-    nats, tokens, number = 0.0, 0, 0
+    documents = document_ids(encoded.ids, vocabulary.begin_id)
+    nats, tokens = 0.0, 0
     for part in _scored(model, document_ids(encoded.ids, vocabulary.begin_id), config):
         nats, tokens = nats + _sum(part.nats), tokens + len(part.nats)
         if part.ends:
-            yield Row(nats, tokens, first_lines[number])
-            nats, tokens, number = 0.0, 0, number + 1
+            beginning = vocabulary.decode(next(documents)[0:SHOWN_TOKENS].tolist())
+            yield Row(nats, tokens, beginning.split("\n")[0])
+            nats, tokens = 0.0, 0
 
 
 def _tokens(
@@ -98,7 +102,7 @@ def _tokens(
             document, position = next(documents, None), 0
 
 
-def _scored(model: LanguageModel, documents: Iterator[Document], config: EvalConfig) -> Iterator[Scored]:
+def _scored(model: LanguageModel, documents: Iterable[Document], config: EvalConfig) -> Iterator[Scored]:
     return score_documents(model, documents, batch_size=config.batch_size, context=config.context, stride=config.stride)
 
 

@@ -23,7 +23,7 @@ def next_token_probabilities(
     if temperature == 0:
         top_k = 1
     else:
-        logits_BV = logits_BV / temperature
+        logits_BV = (logits_BV - logits_BV.amax(dim=-1, keepdim=True)) / temperature  # no overflow at the top
     probabilities_BV = logits_BV.softmax(dim=-1)
     ranked_BV, order_BV = probabilities_BV.sort(dim=-1, descending=True, stable=True)
     before_BV = ranked_BV.cumsum(dim=-1) - ranked_BV

@@ -9,6 +9,7 @@ Shapes: B batch, T time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -201,8 +202,8 @@ class Validation:
 
     @property
     def loss(self) -> float:
-        """Nats per token."""
-        return self.nats / self.tokens
+        """Nats per token; infinite where there was none."""
+        return self.nats / self.tokens if self.tokens else math.inf
 
 
 VALIDATION_ROWS = 64  # parts of the validation text that are scored side by side during training
@@ -213,20 +214,29 @@ def validate(model: LanguageModel, ids: Document, max_tokens: int) -> Validation
     """The loss on up to `max_tokens` validation tokens, quickly: the same definition as a full scoring, in parallel
     parts.
 
-    The text (ids without `<s>`) is cut into up to VALIDATION_ROWS parts spread over it. Each part's state is warmed
-    up on the tokens before it, where a full scoring would have carried it from the beginning.
+    The text, `<s>` before each document in it, is cut into up to VALIDATION_ROWS parts spread over it. Where a part
+    begins inside a document, the state is warmed up on the tokens before, where a full scoring would have carried it
+    from the document's beginning; a transformer's windows do not overlap, so each has less before it than in a full
+    scoring.
     """
     tokens = min(len(ids), max_tokens)
     rows = max(1, min(VALIDATION_ROWS, tokens // (2 * WARM_UP_TOKENS)))
     size = tokens // rows
-    starts = [row * len(ids) // rows for row in range(rows)]
-    warm = [min(start, WARM_UP_TOKENS) for start in starts]
-    parts = [ids[start - before : start + size] for start, before in zip(starts, warm, strict=True)]
-    scored = score_documents(model, parts, batch_size=rows, stride=model.context or 0)
-    nats, count, row, position = 0.0, 0, 0, 0
-    for part in scored:
-        kept = part.nats[max(0, warm[row] - position) :]
-        nats, count, position = nats + float(kept.sum(dtype=np.float64)), count + len(kept), position + len(part.nats)
-        if part.ends:
-            row, position = row + 1, 0
+    pieces: list[npt.NDArray[np.unsignedinteger]] = []
+    unscored: list[int] = []
+    for start in (row * len(ids) // rows for row in range(rows)):
+        warm = min(start, WARM_UP_TOKENS)
+        part = ids[start - warm : start + size]
+        begins = [0, *(np.flatnonzero(part == model.begin_id) + 1).tolist()]
+        for begin, end in zip(begins, [*(begin - 1 for begin in begins[1:]), len(part)], strict=True):
+            if end > max(begin, warm):
+                pieces.append(part[begin:end])
+                unscored.append(max(0, warm - begin))
+    nats, count, index, position = 0.0, 0, 0, 0
+    for scored in score_documents(model, pieces, batch_size=VALIDATION_ROWS, stride=model.context or 0):
+        kept = scored.nats[max(0, unscored[index] - position) :]
+        nats, count = nats + float(kept.sum(dtype=np.float64)), count + len(kept)
+        position += len(scored.nats)
+        if scored.ends:
+            index, position = index + 1, 0
     return Validation(nats, count)

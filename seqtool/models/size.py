@@ -14,7 +14,7 @@ GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 def feedforward_width(config: ModelConfig) -> int:
-    """Inner width of a transformer's feed-forward block: 4 H, or for swiglu's three matrices 8/3 H, to a multiple of 8."""
+    """Inner width of a transformer's feed-forward block: 4 H; for swiglu's three matrices 8/3 H, by 8s."""
     return math.ceil(8 * config.hidden / 3 / 8) * 8 if config.feedforward == "swiglu" else 4 * config.hidden
 
 

@@ -113,6 +113,8 @@ class TextSource:
 def open_bytes(path: str) -> IO[bytes]:
     """Open a file, or standard input for `-`, for reading; InputError says why not."""
     if path == "-":
+        if sys.stdin is None:
+            raise InputError("standard input is closed: give it some text, or name a file")
         return sys.stdin.buffer
     try:
         stream = open(path, "rb")

@@ -14,7 +14,7 @@ from typing import Any
 
 import sentencepiece
 
-from seqtool.config import VocabularyConfig
+from seqtool.config import MAX_VOCABULARY, VocabularyConfig
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files import provenance
 from seqtool.text.documents import TextSource, lines_of, segments_of
@@ -25,6 +25,7 @@ MAX_COUNTED_WORDS = 4_000_000  # distinct words held while counting; beyond, the
 MAX_DEFAULT_SIZE = {"char": 32_000, "word": 50_000}
 BYTE_LEVEL_SYMBOLS = 2 + 256  # <unk>, <s> and the bytes that unseen characters fall back to
 MAX_WORD_CHARACTERS = 200  # what is longer is data, not a word: <unk>
+RESERVED = "\u2585"  # SentencePiece leaves out any line with this sign in it
 WORD_SYMBOLS = 3  # <unk>, <s>, <eos>
 
 
@@ -50,6 +51,7 @@ def learn_vocabulary(source: TextSource, config: VocabularyConfig, seed: int = 0
         "lowercase": config.lowercase,
         "min_count": config.min_count,
         "requested_size": size,
+        "seed": seed,
         "input_sha256": source.sha256,
         "made_by": provenance(),
     }
@@ -81,6 +83,9 @@ def _learn_words(source: TextSource, config: VocabularyConfig) -> tuple[bytes, i
     counts: Counter[str] = Counter()
     rest = ""
     for block in source.blocks():
+        if block.starts_document and rest:
+            counts[rest] += 1
+            rest = ""
         words = (rest + _normalized(block.text, config)).split()
         rest = words.pop() if words and not block.text[-1].isspace() else ""  # a long line was cut inside a word
         rest = rest[: MAX_WORD_CHARACTERS + 1]
@@ -90,6 +95,8 @@ def _learn_words(source: TextSource, config: VocabularyConfig) -> tuple[bytes, i
     counts.update([rest] if rest else [])
     words = [word for word, count in counts.items() if count >= config.min_count and _can_be_a_piece(word)]
     if not words:
+        if not counts:
+            raise InputError(f"{source.name} holds no words, only white space: give more text")
         raise UsageError(f"no word of {source.name} occurs {config.min_count} times: lower --min-count")
     _check_size(config, WORD_SYMBOLS + 1, WORD_SYMBOLS + len(words))
     kept = (config.size or MAX_DEFAULT_SIZE["word"]) - WORD_SYMBOLS
@@ -112,24 +119,29 @@ def _can_be_a_piece(word: str) -> bool:
     return (
         word not in ("<unk>", "<s>", END_OF_LINE)
         and len(word) <= MAX_WORD_CHARACTERS
-        and not any(sign in word for sign in (SPACE, "\u2585", "\0"))
+        and not any(sign in word for sign in (SPACE, RESERVED, "\0"))
     )
 
 
 def _learn_subwords(source: TextSource, config: VocabularyConfig, seed: int) -> tuple[bytes, int]:
-    sample = list(_sampled_lines(source, seed))
+    sample = [line.replace(RESERVED, "") for line in _sampled_lines(source, seed)]
     sampled_bytes = sum(len(line) for line in sample)
     distinct = len(set().union(*sample))
-    if not sample:
+    if not any(sample):
         sample = [" "]
     options = dict(
         model_type=config.type,
         allow_whitespace_only_pieces=True,
         # The rarest signs of a script with thousands are spelled in bytes.
         character_coverage=1.0 if distinct <= 1000 else 0.9995,
+        required_chars=SPACE,  # without a piece of its own a space would be spelled as U+2581
     )
     if config.size:
-        return _run_sentencepiece(sample, config, vocab_size=config.size, **options), config.size
+        # SentencePiece names the smallest size that works, but only when the size could hold the bytes.
+        smallest = BYTE_LEVEL_SYMBOLS + 1
+        model = _run_sentencepiece(sample, config, vocab_size=max(config.size, smallest), **options)
+        _check_size(config, smallest, MAX_VOCABULARY)
+        return model, config.size
     size = BYTE_LEVEL_SYMBOLS + distinct + default_merges(min(source.size(), 1 << 40) if sampled_bytes else 0)
     try:
         return _run_sentencepiece(sample, config, vocab_size=size, **options), 0

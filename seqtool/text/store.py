@@ -159,9 +159,17 @@ def open_store(path: Path) -> TokenStore:
     if vocabulary.sha256 != description.get("vocabulary_sha256"):
         raise InputError(f"{path / 'vocab.model'} is not the vocabulary this store was encoded with")
     shards = description.get("shards")
-    if not isinstance(shards, list) or not all(isinstance(shard, dict) for shard in shards):
+    if not isinstance(shards, list) or not shards or not all(isinstance(shard, dict) for shard in shards):
         raise InputError(f"{path / 'store.json'} lists no shards: it was edited")
+    counts = [description.get(name) for name in ("tokens", "documents", "words", "characters", "bytes")]
+    if (
+        not all(type(count) is int and count >= 0 for count in counts)
+        or type(description.get("input_sha256")) is not str
+    ):
+        raise InputError(f"{path / 'store.json'} lacks a count of what the store holds: it was edited")
     parts = [_open_shard(path, number, shard, vocabulary) for number, shard in enumerate(shards)]
+    if sum(map(len, parts)) != description["tokens"]:
+        raise InputError(f"{path / 'store.json'} counts other tokens than the shards hold: it was edited")
     return TokenStore(path, Joined(parts), vocabulary, description)
 
 

@@ -11,7 +11,8 @@ import codecs
 import itertools
 import json
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ MAX_MODEL_BYTES = 256 << 20
 # A later copy of a protocol-buffer field is merged over an earlier one: this turns off add_dummy_prefix and
 # remove_extra_whitespaces in the normalizer_spec of a model of any maker.
 KEEP_WHITE_SPACE = bytes([3 << 3 | 2, 4, 3 << 3, 0, 4 << 3, 0])
+MAX_HELD_CHARACTERS = 1 << 20
 METADATA_FIELD = 200  # SentencePiece's ModelProto leaves fields from 200 on to others
 
 
@@ -60,8 +62,10 @@ class Vocabulary:
         self.unknown_id: int = self._pieces.unk_id()
         self.dtype = np.dtype(np.uint16 if self.size <= 1 << 16 else np.uint32)
         byte_ids = [self._pieces.piece_to_id(f"<0x{byte:02X}>") for byte in range(256)]
-        self.lossless = all(self._pieces.is_byte(index) for index in byte_ids)
+        spells_bytes = all(self._pieces.is_byte(index) for index in byte_ids)
+        self.lossless = spells_bytes and self._pieces.piece_to_id(SPACE) != self.unknown_id
         self.type = self._checked_type()
+        self.has_newline = spells_bytes or self.type == "word"
         self._byte_ids = np.array(byte_ids, dtype=self.dtype)
         if self.lossless:
             self._pieces.LoadFromSerializedProto(model + KEEP_WHITE_SPACE)
@@ -76,11 +80,10 @@ class Vocabulary:
         parts: list[str] = []
         newline_after: list[bool] = []
         for line in lines_of(text):
-            segments = segments_of(line.removesuffix("\n")) or [""]
+            content = line.removesuffix("\n")
+            segments = ([" ".join(content.split())] if self.type == "word" else segments_of(content)) or [""]
             parts += segments
             newline_after += [False] * (len(segments) - 1) + [line.endswith("\n")]
-        if self.type == "word":
-            parts = [" ".join(part.split()) for part in parts]
         newline = self.newline_ids
         ids: list[list[int]] = self._pieces.encode(parts, num_threads=os.cpu_count() or 1) if parts else []
         for index, part in enumerate(parts):
@@ -93,12 +96,10 @@ class Vocabulary:
 
     @property
     def newline_ids(self) -> list[int]:
-        """The ids that stand for one newline."""
+        """The ids that stand for one newline; the unknown id in a foreign vocabulary that has none (`has_newline`)."""
         if self.type == "word":
             return [self._pieces.eos_id()]
-        if self.lossless:
-            return [int(self._byte_ids[ord("\n")])]
-        return [self.unknown_id]
+        return [int(self._byte_ids[ord("\n")])] if self.has_newline else [self.unknown_id]
 
     def decoder(self) -> TextDecoder:
         """A new streaming decoder from ids to text."""
@@ -131,12 +132,12 @@ class Vocabulary:
     def describe(self) -> dict[str, Any]:
         """What `seqtool info` says of a vocabulary."""
         return {
+            **self.metadata,
             "kind": "vocabulary",
             "type": self.type,
             "size": self.size,
             "lossless": self.lossless,
             "sha256": self.sha256,
-            **{key: value for key, value in self.metadata.items() if key != "type"},
         }
 
     def _checked_type(self) -> str:
@@ -222,12 +223,32 @@ def load_vocabulary(path: Path | str) -> Vocabulary:
     return Vocabulary(read_small_file(Path(path), MAX_MODEL_BYTES), str(path))
 
 
-def encode_blocks(vocabulary: Vocabulary, blocks: Iterable[Block]) -> Iterable[Ids]:
+def encode_blocks(vocabulary: Vocabulary, blocks: Iterable[Block]) -> Iterator[Ids]:
     """Ids of each block, the beginning symbol before each document: the stream that models are trained on."""
     begin = np.array([vocabulary.begin_id], dtype=vocabulary.dtype)
-    for block in blocks:
+    for block in whole_words(blocks) if vocabulary.type == "word" else blocks:
         ids = vocabulary.encode(block.text)
         yield np.concatenate([begin, ids]) if block.starts_document else ids
+
+
+def whole_words(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The same text in blocks that end at white space: where a long line was cut inside a word, the word moves on."""
+    rest, starts = "", False
+    for block in blocks:
+        if block.starts_document:
+            if rest:
+                yield Block(rest, starts)
+            rest, starts = "", True
+        text = rest + block.text
+        kept = len(text) if text.endswith("\n") else len(text) - len(re.split(r"\s", text)[-1])
+        if len(text) - kept > MAX_HELD_CHARACTERS:
+            kept = len(text)
+        rest = text[kept:]
+        if kept:
+            yield Block(text[:kept], starts)
+            starts = False
+    if rest:
+        yield Block(rest, starts)
 
 
 def with_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:

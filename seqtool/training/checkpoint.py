@@ -17,7 +17,7 @@ from torch import Tensor
 from seqtool.errors import InputError
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.state import State
-from seqtool.runs import CHECKPOINT, RunConfig, load_tensors, read_tensors, tensors_sha256, write_tensors
+from seqtool.runs import CHECKPOINT, CONFIG, RunConfig, load_tensors, read_tensors, tensors_sha256, write_tensors
 from seqtool.training.loop import Progress
 
 MAX_COPIES = 4  # weights, and what an optimizer keeps of each
@@ -48,6 +48,7 @@ def save_checkpoint(
     metadata = {
         "format": "seqtool checkpoint 1",
         "model_sha256": config.model_sha256,
+        "training_sha256": config.training_sha256,
         "vocabulary_sha256": config.vocabulary_sha256,
         "tensors_sha256": tensors_sha256(tensors),
         "progress": json.dumps(dataclasses.asdict(progress)),
@@ -56,27 +57,43 @@ def save_checkpoint(
     write_tensors(run / CHECKPOINT, tensors, metadata)
 
 
-def load_checkpoint(
-    run: Path, config: RunConfig, model: LanguageModel, optimizer: torch.optim.Optimizer
-) -> tuple[Progress, State | None]:
-    """Restore weights, optimizer and random state in place; gives the progress and the carried state.
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds, found whole and of this run."""
 
-    InputError when there is no checkpoint, or it is damaged or another run's.
-    """
+    file: Path
+    tensors: dict[str, Tensor]
+    progress: Progress
+
+
+def read_checkpoint(run: Path, config: RunConfig) -> Checkpoint:
+    """Read the checkpoint of a run; InputError when there is none, or it is damaged, or of other settings or data."""
     file = run / CHECKPOINT
     if not file.is_file():
         raise InputError(f"{run} has no checkpoint to resume from: train again with --force")
-    own = sum(tensor.numel() for tensor in model.state_dict().values())
+    own = config.parameters + config.symbols.seen
     tensors, metadata = read_tensors(file, own, MAX_COPIES * own + MAX_STATE_NUMBERS)
-    if (metadata.get("model_sha256"), metadata.get("vocabulary_sha256")) != (
-        config.model_sha256,
-        config.vocabulary_sha256,
-    ):
-        raise InputError(f"{file} belongs to another run or configuration")
+    identity = (config.model_sha256, config.training_sha256, config.vocabulary_sha256)
+    if tuple(metadata.get(name) for name in ("model_sha256", "training_sha256", "vocabulary_sha256")) != identity:
+        raise InputError(f"{file} belongs to another run, or {CONFIG} was edited since")
     if metadata.get("tensors_sha256") != tensors_sha256(tensors):
         raise InputError(f"{file} holds other numbers than were written: it was damaged or edited")
     try:
         progress = Progress(**json.loads(metadata["progress"]))
+        numbers = dataclasses.astuple(progress)
+        if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
+            raise ValueError("negative progress")
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{file} is not a checkpoint of this version of seqtool") from error
+    return Checkpoint(file, tensors, progress)
+
+
+def restore(
+    checkpoint: Checkpoint, model: LanguageModel, optimizer: torch.optim.Optimizer, batch_size: int
+) -> State | None:
+    """Put weights, optimizer and random state back, in place; gives the carried state."""
+    file, tensors = checkpoint.file, checkpoint.tensors
+    try:
         load_tensors(model, {name: tensors[f"model/{name}"] for name in model.state_dict()}, file)
         saved: dict[int, dict[str, Any]] = {}
         layers: dict[int, dict[int, Tensor]] = {}
@@ -85,6 +102,8 @@ def load_checkpoint(
             if room == "optimizer":
                 saved.setdefault(int(rest[0]), {})[rest[1]] = tensor
             elif room == "state":
+                if len(tensor) != batch_size:
+                    raise ValueError("a state of another batch size")
                 layers.setdefault(int(rest[0]), {})[int(rest[1])] = tensor.to(model.device)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": saved})
         torch.set_rng_state(tensors["random/cpu"])
@@ -93,4 +112,4 @@ def load_checkpoint(
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{file} is not a checkpoint of this version of seqtool") from error
     state = tuple(tuple(parts[index] for index in sorted(parts)) for _, parts in sorted(layers.items()))
-    return progress, state or None
+    return state or None

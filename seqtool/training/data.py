@@ -20,6 +20,7 @@ VALID_SHARE = 0.1
 MAX_VALID_TOKENS = 1_000_000  # of a very long text no more is held back, unless a share is asked for
 COUNTED_TOKENS = 1 << 20
 NEARLY_ALL = 0.95
+MIN_TRAIN_TOKENS = 20
 SEARCH_TOKENS = 1 << 16  # how far from the share a document's beginning is looked for
 
 
@@ -84,6 +85,8 @@ def prepare_data(
     else:
         cut = split_point(encoded.ids, share, vocabulary.begin_id, exact=valid is not None)
         train_ids, valid_ids = Slice(encoded.ids, 0, cut), Slice(encoded.ids, cut, len(encoded.ids))
+    if len(train_ids) < MIN_TRAIN_TOKENS:
+        raise InputError(f"{record['name']} is too short to learn from: {len(train_ids)} tokens; give more text")
     record |= {"train_tokens": len(train_ids), "valid_tokens": len(valid_ids)}
     return TrainingData(vocabulary, train_ids, valid_ids, _seen_counts(train_ids, vocabulary), record)
 

@@ -113,13 +113,16 @@ def train(
         validation_due = (
             progress.step % config.eval_every == 0 if config.eval_every else share >= next_validation / VALIDATIONS
         )
-        if progress.step % LOG_EVERY == 0 or validation_due or share >= 1.0 or progress.step == 1:
+        checkpoint_due = progress.step % config.checkpoint_every == 0 if config.checkpoint_every else validation_due
+        stopping = stopped()
+        due = validation_due or checkpoint_due or stopping or share >= 1.0
+        if due or progress.step % LOG_EVERY == 0 or progress.step == 1:
             record = {
                 "step": progress.step,
                 "tokens": progress.tokens,
-                "loss": _finite(loss, "loss", progress.step),
+                "loss": _finite(loss.item(), "loss", progress),
                 "lr": lr,
-                "grad_norm": _finite(grad_norm, "gradient", progress.step),
+                "grad_norm": _finite(grad_norm.item(), "gradient", progress),
                 "tokens_per_s": (progress.tokens - logged_tokens) / max(progress.elapsed_s - logged_s, 1e-9),
                 "elapsed_s": progress.elapsed_s,
                 "share": share,
@@ -129,6 +132,7 @@ def train(
         if validation_due or share >= 1.0:
             next_validation = math.floor(share * VALIDATIONS) + 1
             validation = validate(model, valid_ids, valid_tokens)
+            _finite(validation.loss, "validation loss", progress)
             if validation.loss < progress.best_loss:
                 progress.best_loss, progress.best_step, progress.since_best = validation.loss, progress.step, 0
             else:
@@ -139,11 +143,9 @@ def train(
                 keeper.keep_best(progress)
             logged_s = progress.elapsed_s
             share = progress.share(config, steps)
-            if not math.isfinite(validation.loss):
-                raise DivergedError(_diverged("validation loss", progress.step))
-        if progress.step % config.checkpoint_every == 0 if config.checkpoint_every else validation_due:
+        if checkpoint_due:
             keeper.keep_checkpoint(progress, state)
-        if stopped():
+        if stopping:
             break
     keeper.keep_checkpoint(progress, state)
     return progress
@@ -167,15 +169,11 @@ def _brief(progress: Progress) -> dict[str, Any]:
     return {name: values[name] for name in ("step", "tokens", "elapsed_s", "best_step")}
 
 
-def _finite(value: Tensor, name: str, step: int) -> float:
-    number = value.item()
-    if not math.isfinite(number):
-        raise DivergedError(_diverged(name, step))
-    return number
-
-
-def _diverged(name: str, step: int) -> str:
-    return (
-        f"training diverged: the {name} at step {step} is not a finite number; "
-        "lower --lr, or clip with --clip-norm (the best weights so far are kept)"
+def _finite(number: float, name: str, progress: Progress) -> float:
+    if math.isfinite(number):
+        return number
+    kept = f"the weights of step {progress.best_step} are kept" if progress.best_step else "no weights are kept"
+    raise DivergedError(
+        f"training diverged: the {name} at step {progress.step} is not a finite number ({kept}); "
+        "lower --lr, or clip with --clip-norm"
     )

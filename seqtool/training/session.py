@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 
 from seqtool.config import steps_of
-from seqtool.errors import InputError
+from seqtool.errors import InputError, SeqtoolError
 from seqtool.files import replace_directory
 from seqtool.inference.scoring import Document
 from seqtool.models.device import autocast, multiplies_bf16
@@ -25,7 +26,7 @@ from seqtool.models.state import State
 from seqtool.runs import METRICS, WEIGHTS, RunConfig, write_config, write_weights
 from seqtool.text.vocabulary import Vocabulary
 from seqtool.training.batches import Batches, IdSequence, Lanes, Windows
-from seqtool.training.checkpoint import load_checkpoint, save_checkpoint
+from seqtool.training.checkpoint import read_checkpoint, restore, save_checkpoint
 from seqtool.training.loop import Progress, train
 from seqtool.training.optimizers import make_optimizer
 
@@ -43,6 +44,14 @@ def make_batches(ids: IdSequence, config: RunConfig) -> Batches:
     return Windows(ids, training.batch_size, training.bptt, begin_id, training.seed)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How far a training came, and whether its run directory is in place."""
+
+    progress: Progress
+    kept: bool
+
+
 @dataclass
 class RunKeeper:
     """Writes a run directory as training goes. It takes its name once it holds a trained model's weights.
@@ -58,6 +67,7 @@ class RunKeeper:
     optimizer: torch.optim.Optimizer
     report: Report
     folder: Path
+    replace: bool
 
     def log(self, record: dict[str, Any]) -> None:
         """Append a line of metrics and pass it on."""
@@ -77,10 +87,17 @@ class RunKeeper:
             self.publish()
 
     def publish(self) -> None:
-        """Give the run its name, if it does not have it yet."""
-        if self.folder != self.path:
+        """Give the run its name, if it does not have it yet; SeqtoolError when another training took it meanwhile."""
+        if self.folder == self.path:
+            return
+        if self.replace:
             replace_directory(self.folder, self.path)
-            self.folder = self.path
+        else:
+            try:
+                os.rename(self.folder, self.path)  # fails where a directory lies that is not empty
+            except OSError as error:
+                raise SeqtoolError(f"cannot make {self.path}: {error.strerror}; name another with -o") from error
+        self.folder = self.path
 
 
 def train_run(
@@ -97,8 +114,11 @@ def train_run(
     report: Report,
     stopped: Callable[[], bool] = lambda: False,
     resume: bool = False,
-) -> Progress:
+    replace: bool = False,
+) -> Outcome:
     """Train a model of `config` and keep it in the run directory `path`; with `resume`, go on from its checkpoint.
+
+    With `replace` a run of that name gives way as soon as the new one has been validated once.
 
     `stopped` is asked after each step; when it says yes, a checkpoint is kept and training ends.
     """
@@ -106,21 +126,22 @@ def train_run(
     if not len(valid_ids):
         raise InputError("no text is left for validation: give more text, or --valid FILE")
     batches = make_batches(train_ids, config)
+    checkpoint = read_checkpoint(path, config) if resume else None
     torch.manual_seed(training.seed)
     model = build_model(config.model, config.symbols, seen_counts, training.seed).to(device)
     optimizer = make_optimizer(model.parameters(), training)
     progress, state, folder = Progress(), None, path
-    if resume:
-        progress, state = load_checkpoint(path, config, model, optimizer)
+    if checkpoint is not None:
+        progress, state = checkpoint.progress, restore(checkpoint, model, optimizer, training.batch_size)
         _forget_metrics_after(path / METRICS, progress.step)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
         folder.chmod(0o755)
         write_config(folder, config, vocabulary)
-    keeper = RunKeeper(path, config, vocabulary, model, optimizer, report, folder)
+    keeper = RunKeeper(path, config, vocabulary, model, optimizer, report, folder, replace)
     try:
-        return train(
+        progress = train(
             model,
             optimizer,
             batches,
@@ -134,6 +155,7 @@ def train_run(
             state=state,
             stopped=stopped,
         )
+        return Outcome(progress, kept=keeper.folder == path)
     finally:
         if keeper.folder != path:
             shutil.rmtree(keeper.folder, ignore_errors=True)

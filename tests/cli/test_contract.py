@@ -62,6 +62,8 @@ def test_help_has_an_example(seqtool: Command, command: str):
     (["train", "x", "--resume"], "-o RUN"),
     (["train", "x", "--resume", "-o", "y", "--lr", "1"], "own settings"),
     (["eval", "x", "--per", "page"], "line, token, document"),
+    (["train", "x", "--steps", "0"], "--steps 0"),
+    (["train", "x", "-o", "-"], "is a directory"),
     (["generate", "x", "-", "--prompt", "y"], "not both"),
     (["vocab", "x", "-o", "y", "--type", "bytes"], "choose from bpe"),
 ])  # fmt: skip
@@ -237,7 +239,8 @@ def test_generate_streams_to_a_reader_that_goes_away(shell: Command, small_run: 
     result = shell(f"seqtool generate {small_run} --max-tokens 100000 | head -c 100 | wc -c")
     assert result.stdout.strip() == b"100"
     assert result.returncode == 141
-    assert result.stderr == b""
+    assert result.stderr.startswith(b"seed ")
+    assert result.stderr.count(b"\n") == 1
 
 
 def test_generate_is_the_same_for_a_seed_and_ends_at_a_stop(seqtool: Command, small_run: Path):
@@ -338,6 +341,78 @@ def test_results_are_not_overwritten_without_force(seqtool: Command, small_run: 
     assert [path.name for path in tmp_path.iterdir()] == ["v.model"]
 
 
+def test_force_replaces_only_what_seqtool_made(seqtool: Command, small_run: Path, tmp_path: Path):
+    (tmp_path / "text").write_text("some words\n" * 50)
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis").write_text("x")
+    vocab = small_run / "vocab.model"
+    for command in (
+        ["encode", "text", "--vocab", vocab, "-o", "text"],
+        ["encode", "text", "--vocab", vocab, "-o", "precious"],
+        ["train", "text", "-o", "precious", "--steps", 1],
+        ["vocab", "text", "-o", "text", "--type", "byte"],
+        ["vocab", "text", "-o", "/dev/null", "--type", "byte"],
+    ):
+        error_of(seqtool(*command, "--force", cwd=tmp_path), 2)
+    assert (tmp_path / "text").read_text() == "some words\n" * 50
+    assert (tmp_path / "precious" / "thesis").exists()
+
+
+@pytest.mark.parametrize(("line", "code"), [
+    ("seqtool eval {run} - <&-", 3),
+    ("seqtool info {run} >&-", 1),
+    ("seqtool info /nowhere 2>&-", 3),
+    ("seqtool info {run} > /dev/full", 1),
+])  # fmt: skip
+def test_closed_and_full_streams(shell: Command, small_run: Path, line: str, code: int):
+    result = shell(line.format(run=small_run))
+    assert result.returncode == code
+    assert result.stdout == b""
+    assert b"Traceback" not in result.stderr
+    assert b"bug" not in result.stderr
+
+
+def test_a_vocabulary_can_go_to_a_pipe(shell: Command, prose_file: Path, tmp_path: Path):
+    result = shell(f"seqtool vocab {prose_file} --type char -o - > v.model && seqtool info v.model", cwd=tmp_path)
+    assert b"vocabulary" in result.stdout, result.stderr
+
+
+def test_lines_do_not_run_over_files(seqtool: Command, small_run: Path, tmp_path: Path):
+    (tmp_path / "a").write_text("one\ntwo")
+    (tmp_path / "b").write_text("three\n" + "y" * 20_000 + "\nlast")
+    rows = seqtool("eval", small_run, "a", "b", "--per", "line", cwd=tmp_path).stdout.decode().splitlines()
+    assert [row.split("\t")[3] for row in rows] == ["one", "two", "three", "y" * 20_000, "last"]
+    assert [int(row.split("\t")[1]) for row in rows] == [4, 3, 6, 20_001, 4]
+
+
+def test_rows_are_json_whatever_they_hold(seqtool: Command, small_run: Path):
+    rows = seqtool("eval", small_run, "-", "--per", "line", "--json", stdin="☃☃\n".encode()).stdout.decode()
+    assert json.loads(rows)["tokens"] == 7
+
+
+def test_resume_refuses_edited_settings(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
+    for section, changes in (("training", {"steps": 0}), ("training", {"optimizer": "sgd"}), ("data", {"valid": 5}),
+                             ("symbols", {"seen": 9}), ("training", {"stateful": False})):  # fmt: skip
+        run = tmp_path / "run"
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.copytree(small_run, run)
+        config = json.loads((run / "config.json").read_text())
+        config[section] |= changes
+        (run / "config.json").write_text(json.dumps(config))
+        error_of(seqtool("train", prose_file, "-o", run, "--resume", "-q"), 3)
+
+
+def test_a_name_taken_meanwhile_is_not_replaced(prose_file: Path, tmp_path: Path):
+    command = [sys.executable, "-m", "seqtool", "train", str(prose_file), "--vocab-type", "char", "--steps", "30", "-q",
+               "-o", str(tmp_path / "run")]  # fmt: skip
+    both = [
+        subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=-3, stderr=-1) for _ in range(2)
+    ]
+    codes = [(process.communicate()[1], process.returncode) for process in both]
+    assert sorted(code for _, code in codes) == [0, 1], codes
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_divergence_is_4(seqtool: Command, prose_file: Path, tmp_path: Path):
     result = seqtool(
         "train", prose_file, "-o", tmp_path / "run", "--optimizer", "sgd", "--lr", 1e6, "--clip-norm", 0, "--steps", 50,
@@ -348,7 +423,7 @@ def test_divergence_is_4(seqtool: Command, prose_file: Path, tmp_path: Path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_training_goes_on_where_it_was(seqtool: Command, prose_file: Path, tmp_path: Path, number: int):
-    settings = ["--vocab-type", "char", "--steps", "150", "--hidden", "32", "--seed", "1", "--dropout", "0.1"]
+    settings = ["--vocab-type", "char", "--steps", "80", "--hidden", "24", "--seed", "1", "--dropout", "0.1"]
     command = [sys.executable, "-m", "seqtool", "train", str(prose_file), *settings, "-o"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([*command, tmp_path / "run"], env=environment, stderr=subprocess.PIPE)
@@ -360,7 +435,7 @@ def test_a_stopped_training_goes_on_where_it_was(seqtool: Command, prose_file: P
     assert process.wait(60) == 128 + number, rest
     assert "--resume" in rest
     steps = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["step"]
-    assert 0 < steps < 150
+    assert 0 < steps < 80
     assert seqtool("train", prose_file, "-o", tmp_path / "run", "--resume", "-q").returncode == 0
     assert seqtool("train", prose_file, *settings, "-o", tmp_path / "whole", "-q").returncode == 0
     for name in ("model.safetensors",):

@@ -17,6 +17,10 @@ def test_temperature():
     assert next_token_probabilities(LOGITS, temperature=0)[0].tolist() == [1, 0, 0, 0]
 
 
+def test_a_tiny_temperature_is_greedy():
+    assert next_token_probabilities(LOGITS * 1e30, temperature=1e-300)[0].tolist() == [1, 0, 0, 0]
+
+
 def test_top_k_keeps_the_likeliest():
     p = next_token_probabilities(LOGITS, top_k=2)
     torch.testing.assert_close(p[0], torch.tensor([*torch.tensor([2.0, 1.0]).double().softmax(-1), 0, 0]).double())

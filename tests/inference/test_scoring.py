@@ -120,6 +120,18 @@ def test_validation_is_close_to_the_full_score_and_equal_for_a_window(name: str)
     assert quick.loss == pytest.approx(float(full.mean()), rel=0.02)
 
 
+def test_validation_leaves_out_what_begins_documents():
+    """Short documents: the validation loss is that of the documents, each begun afresh."""
+    model = zoo_model("lstm")
+    documents = [ids_of(20, seed) for seed in range(30)]
+    stream = np.concatenate([np.concatenate([[BEGIN], ids]) for ids in documents]).astype(np.uint16)
+    quick = validate(model, stream, 10_000)
+    total = sum(nats.sum(dtype=np.float64) for nats in scores(model, documents))
+    assert quick.tokens <= 600
+    assert quick.loss == pytest.approx(total / 600, rel=0.02)
+    assert validate(model, stream[:21], 10_000).tokens == 20
+
+
 def test_scoring_leaves_the_model_in_the_mode_it_was():
     model = zoo_model("lstm").train()
     list(score_documents(model, [ids_of(5)]))

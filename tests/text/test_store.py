@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,16 @@ def test_a_damaged_store_is_refused(written: Path, part: str, damage: str):
     else:
         middle = len(content) // 2 if part != "store.json" else content.index(b'"shards"') + 1
         file.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    with pytest.raises(InputError):
+        open_store(written)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"shards": []}, {"documents": None}, {"tokens": 5}, {"shards": 3}, {"input_sha256": 1}]
+)
+def test_an_edited_store_is_refused(written: Path, changes: dict):
+    file = written / "store.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
     with pytest.raises(InputError):
         open_store(written)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sentencepiece
 
@@ -11,7 +12,7 @@ from seqtool.errors import InputError, UsageError
 from seqtool.text import learning
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
-from seqtool.text.vocabulary import SPACE, Vocabulary
+from seqtool.text.vocabulary import SPACE, Vocabulary, encode_blocks
 from tests.conftest import ODD_STRINGS
 
 LOSSLESS = [kind for kind in VOCABULARY_TYPES if kind != "word"]
@@ -85,12 +86,38 @@ def test_any_text_gives_a_vocabulary(tmp_path: Path, kind: str, text: str):
     path.write_text(text)
     source = TextSource([str(path)])
     if kind == "word" and (not text.strip() or len(text) > 1000):
-        with pytest.raises(UsageError, match="no word"):
+        with pytest.raises((UsageError, InputError), match="no word"):
             learn_vocabulary(source, VocabularyConfig(type=kind))
         return
     vocabulary = learn_vocabulary(source, VocabularyConfig(type=kind))
     if kind != "word":
         assert vocabulary.decode(vocabulary.encode(text).tolist()) == text
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+@pytest.mark.parametrize(
+    "text", ["ACGTTGCA\n" * 300, "".join(map(chr, range(0x4E00, 0x5300))) + " 一 二\n", "x\u2585y z\n" * 9]
+)
+def test_spaces_survive_where_the_text_has_hardly_any(tmp_path: Path, kind: str, text: str):
+    path = tmp_path / "text"
+    path.write_text(text)
+    vocabulary = learn_vocabulary(TextSource([str(path)]), VocabularyConfig(type=kind))
+    assert vocabulary.lossless
+    for string in (text, "AC GT", " ", "  \n "):
+        assert vocabulary.decode(vocabulary.encode(string).tolist()) == string
+
+
+def test_words_do_not_run_over_documents_nor_break_in_long_lines(tmp_path: Path):
+    (tmp_path / "a").write_text("alpha end")
+    (tmp_path / "b").write_text("begin beta")
+    (tmp_path / "c").write_text("one two three " * 5000)
+    source = TextSource([str(tmp_path / name) for name in "abc"])
+    vocabulary = learn_vocabulary(source, VocabularyConfig(type="word"))
+    pieces = {vocabulary.piece(index) for index in range(3, vocabulary.size)}
+    assert pieces == {"▁alpha", "▁end", "▁begin", "▁beta", "▁one", "▁two", "▁three"}
+    ids = np.concatenate(list(encode_blocks(vocabulary, source.blocks())))
+    assert (ids == vocabulary.unknown_id).sum() == 0
+    assert len(ids) == 3 + 2 + 2 + 15000
 
 
 def test_lower_case_and_nfkc_are_the_users_choice(prose_file: Path):

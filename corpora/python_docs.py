@@ -18,10 +18,22 @@ LARGEST_SHARE = 0.03  # a longer topic is trained on, so that several are held o
 
 
 def topics() -> dict[str, str]:
-    """The topics of pydoc's help, by name, each ended by a blank line."""
+    """The topics of pydoc's help, by name, each ended by a blank line.
+
+    Topics quote each other's sections, so each paragraph is kept once, in the first topic that has it: what is held out
+    has then not been seen in training.
+    """
     from pydoc_data.topics import topics as texts
 
-    return {name: texts[name].strip("\n") + "\n\n" for name in sorted(texts)}
+    seen: set[str] = set()
+    kept: dict[str, str] = {}
+    for name in sorted(texts):
+        paragraphs = [part.strip("\n") for part in texts[name].split("\n\n")]
+        new = [part for part in dict.fromkeys(paragraphs) if part and " ".join(part.split()) not in seen]
+        seen.update(" ".join(part.split()) for part in new)
+        if new:
+            kept[name] = "\n\n".join(new) + "\n\n"
+    return kept
 
 
 def held_out(texts: dict[str, str]) -> set[str]:

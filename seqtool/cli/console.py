@@ -13,6 +13,7 @@ from typing import Any
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 PLAIN_LINE_EVERY_S = 10.0
+RENEW_EVERY_S = 0.5
 
 
 def printable(text: str) -> str:
@@ -68,6 +69,36 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class Meter:
+    """Shows on stderr how much of an amount is done: a line that renews itself on a terminal, a rare one elsewhere."""
+
+    def __init__(self, unit: str, total: int, quiet: bool) -> None:
+        self._unit, self._total, self._quiet = unit, total, quiet
+        self._terminal = sys.stderr.isatty()
+        self._began = self._shown = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        """Show the amount that is done, when it is time to."""
+        now = time.monotonic()
+        if self._quiet or now - self._shown < (RENEW_EVERY_S if self._terminal else PLAIN_LINE_EVERY_S):
+            return
+        self._shown = now
+        rate = done / (now - self._began)
+        left = (self._total - done) / max(rate, 1e-9)
+        text = f"{done:,} of {self._total:,} {self._unit}  {rate:,.0f} {self._unit}/s  {duration(left)} left"
+        print(
+            f"\r{text}\x1b[K" if self._terminal else text,
+            end="" if self._terminal else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def close(self) -> None:
+        """Take the line away."""
+        if self._terminal and not self._quiet and self._shown > self._began:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 class TrainingProgress:

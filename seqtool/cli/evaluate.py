@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.cli.console import printable, write, write_report
-from seqtool.cli.options import Device, DocumentBreak, Errors, Json, RunPath, chosen, with_settings
+from seqtool.cli.console import Meter, printable, write, write_report
+from seqtool.cli.options import Device, DocumentBreak, Errors, Json, Quiet, RunPath, chosen, with_settings
 from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, EvalConfig, checked
 from seqtool.errors import InputError, UsageError
 
@@ -37,6 +37,7 @@ def command(
     document: DocumentBreak = None,
     device: Device = "auto",
     json: Json = False,
+    quiet: Quiet = False,
     settings: dict[str, Any],
 ) -> None:
     """Score text: nats, perplexity per token, word and character, bits per character and byte.
@@ -60,7 +61,7 @@ def command(
     document = chosen(document or str(loaded.config.data.get("document", "file")), DOCUMENT_BREAKS, "--document")
     source = TextSource(texts or ["-"], errors=errors, document=document)
     if per is None:
-        write_report(report(loaded, source, config), json)
+        write_report(report(loaded, source, config, quiet), json)
         return
     for row in _rows(loaded, source, config, per, carry):
         if json:
@@ -72,7 +73,7 @@ def command(
             write(f"{row['nats']:.6f}\t{row['tokens']}\t{perplexity:.4f}\t{shown}\n", flush=True)
 
 
-def report(run: Run, source: TextSource, config: EvalConfig) -> dict[str, Any]:
+def report(run: Run, source: TextSource, config: EvalConfig, quiet: bool) -> dict[str, Any]:
     """Score all the text of a source once; every figure comes from one total of nats."""
     from seqtool.inference.scoring import check_window, score_documents
     from seqtool.text.store import document_ids, encode_text
@@ -82,11 +83,14 @@ def report(run: Run, source: TextSource, config: EvalConfig) -> dict[str, Any]:
     context, stride = check_window(run.model, config.context, config.stride)
     began = time.perf_counter()
     nats, tokens = 0.0, 0
+    meter = Meter("tokens", len(encoded.ids), quiet)
     documents = document_ids(encoded.ids, run.vocabulary.begin_id)
     for scored in score_documents(
         run.model, documents, batch_size=config.batch_size, context=config.context, stride=config.stride
     ):
         nats, tokens = nats + float(scored.nats.sum(dtype="float64")), tokens + len(scored.nats)
+        meter(tokens)
+    meter.close()
     seconds = time.perf_counter() - began
     unknowns = sum(int((part == run.vocabulary.unknown_id).sum()) for part in _parts(encoded.ids))
     if not tokens:

@@ -90,19 +90,21 @@ class _Group:
 
     def step(self, model: LanguageModel, config: GenerateConfig, generators: list[torch.Generator]) -> None:
         """Choose the next token of every sample and let the model read it."""
+        # Apple's GPU has no float64, in which probabilities are summed.
+        logits_BV = self.logits_BV.cpu() if model.device.type == "mps" else self.logits_BV
         if config.greedy:
-            chosen_B = self.logits_BV.argmax(dim=-1)
+            chosen_B = logits_BV.argmax(dim=-1)
         else:
             probabilities_BV = next_token_probabilities(
-                self.logits_BV,
+                logits_BV,
                 temperature=config.temperature,
                 top_k=config.top_k,
                 top_p=config.top_p,
                 min_p=config.min_p,
             )
             uniform = [torch.rand((), dtype=torch.float64, generator=generators[row]).item() for row in self.rows]
-            chosen_B = sample(probabilities_BV, torch.tensor(uniform, dtype=torch.float64, device=model.device))
-        nats_B = -self.logits_BV.float().log_softmax(dim=-1).gather(-1, chosen_B.unsqueeze(-1)).squeeze(-1)
+            chosen_B = sample(probabilities_BV, torch.tensor(uniform, dtype=torch.float64, device=logits_BV.device))
+        nats_B = -logits_BV.float().log_softmax(dim=-1).gather(-1, chosen_B.unsqueeze(-1)).squeeze(-1)
         for one, token, nats in zip(self.samples, chosen_B.tolist(), nats_B.tolist(), strict=True):
             if token == model.begin_id:  # where a document ended in the training text, the next one began
                 one.finished = "end"
@@ -120,7 +122,7 @@ class _Group:
             width = min(len(text) for text in texts)  # a finished sample may be a token shorter
             self.logits_BV, self.state = read(model, [text[-width:] for text in texts])
         else:
-            logits_B1V, self.state = model(chosen_B.unsqueeze(1), self.state)
+            logits_B1V, self.state = model(chosen_B.unsqueeze(1).to(model.device), self.state)
             self.logits_BV = logits_B1V[:, -1]
 
     def drop_finished(self) -> bool:

@@ -90,7 +90,9 @@ class ModelConfig:
     norm: str = setting("layer", "Normalisation in the transformer.", choices=("layer", "rms"))
     feedforward: str = setting("relu", "Feed-forward block of the transformer.", choices=("relu", "gelu", "swiglu"))
     tied: bool = setting(False, "Share the embedding with the output layer.", flag="--tied/--untied")
-    dropout: float = setting(0.0, "Dropout on embeddings, between layers and before the output.", low=0, below=1)
+    dropout: float = setting(
+        0.0, "Dropout on embeddings, between layers and before the output.", low=0, below=1, shown_default="by the text"
+    )
 
     @property
     def embed_width(self) -> int:
@@ -394,16 +396,19 @@ OPTIMIZER_LR = {"sgd": 0.5, "adadelta": 1.0, "adagrad": 0.02, "rmsprop": 2e-3}
 DEFAULT_PASSES = 20  # over the text, when nothing says how long to train
 DEFAULT_TOKENS = (300_000, 4_000_000, 60_000_000)  # at least; at most; at most on an accelerator
 LARGE_VOCABULARY = 4096
-SMALL_TEXT_TOKENS = 60_000  # under this many a model soon knows its text by heart: it is smaller, and has dropout
+DROPOUT_TEXT_TOKENS = 300_000  # under this many a model soon knows its text by heart: it has dropout,
+SMALL_TEXT_TOKENS = 60_000  # and under this many it is smaller
 
 
 def _sizes(model: str, asked: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     """The defaults that depend on the text and the machine."""
     sizes: dict[str, Any] = {"stem": 4 if facts.vocab_size <= LARGE_VOCABULARY else 2}
     if facts.train_tokens < SMALL_TEXT_TOKENS:
-        sizes |= {"dropout": 0.2, "hidden": 128}
+        sizes["hidden"] = 128
     elif facts.accelerator:
         sizes |= ACCELERATOR_SIZES["transformer" if model == "transformer" else "other"]
+    if facts.train_tokens < DROPOUT_TEXT_TOKENS:
+        sizes["dropout"] = 0.2
     if model == "transformer":
         context = sizes.get("context", MODEL_DEFAULTS[model]["context"])
         sizes["context"] = max(1, min(context, facts.train_tokens // 4))

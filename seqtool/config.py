@@ -112,7 +112,9 @@ class TrainConfig:
     nesterov: bool = setting(False, "Nesterov's momentum, for sgd.", flag="--nesterov/--no-nesterov")
     beta1: float = setting(0.9, "Decay of the mean gradient, for adam and adamw.", low=0, below=1)
     beta2: float = setting(0.99, "Decay of the mean squared gradient: adam, adamw, adadelta, rmsprop.", low=0, below=1)
-    weight_decay: float = setting(0.03, "Weight decay (decoupled under adamw).", low=0, high=100)
+    weight_decay: float = setting(
+        0.03, "Weight decay (decoupled under adamw).", low=0, high=100, shown_default="by model for adamw, else 0"
+    )
     schedule: str = setting("cosine", "How the rate falls.", choices=("constant", "linear", "cosine"))
     warmup: float = setting(0.03, "Linear warm-up: steps, or under 1 a share of the whole.", low=0)
     final_lr: float = setting(0.0, "Last rate of the schedule as a share of --lr.", low=0, high=1)
@@ -339,6 +341,10 @@ def resolve(asked: Mapping[str, Any], facts: Facts) -> tuple[ModelConfig, TrainC
     chosen: dict[str, Any] = {**MODEL_DEFAULTS.get(model, {}), **_sizes(model, asked, facts), **asked}
     optimizer = chosen.get("optimizer", TrainConfig.optimizer)
     chosen.setdefault("momentum", 0.9 if optimizer == "sgd" else 0.0)
+    if optimizer != "adamw" and "weight_decay" not in asked:
+        chosen["weight_decay"] = (
+            0.0  # theirs goes through the gradient, where as much as suits adamw stops all learning
+        )
     if not chosen.get("lr"):
         chosen["lr"] = chosen.pop("adam_lr") if optimizer in ("adam", "adamw") else OPTIMIZER_LR[optimizer]
     chosen.pop("adam_lr", None)
@@ -391,7 +397,7 @@ ACCELERATOR_SIZES: dict[str, dict[str, Any]] = {
     },
     "other": {"layers": 2, "hidden": 512, "batch_size": 64, "bptt": 64, "adam_lr": 2e-3},
 }
-OPTIMIZER_LR = {"sgd": 0.5, "adadelta": 1.0, "adagrad": 0.02, "rmsprop": 2e-3}
+OPTIMIZER_LR = {"sgd": 1.0, "adadelta": 5.0, "adagrad": 0.05, "rmsprop": 2e-3}
 
 DEFAULT_PASSES = 20  # over the text, when nothing says how long to train
 DEFAULT_TOKENS = (300_000, 4_000_000, 60_000_000)  # at least; at most; at most on an accelerator

@@ -69,6 +69,14 @@ def test_what_was_asked_beats_what_suits():
     assert (model.hidden, training.lr, training.batch_size) == (77, 0.5, 3)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop"])
+def test_only_adamw_decays_weights_unasked(optimizer: str):
+    _, training = resolve({"optimizer": optimizer}, SOME)
+    assert (training.weight_decay > 0) == (optimizer == "adamw")
+    assert training.lr > 0
+    assert resolve({"optimizer": optimizer, "weight_decay": 0.5}, SOME)[1].weight_decay == 0.5
+
+
 def test_settings_read_back_from_json_are_checked():
     assert from_mapping(ModelConfig, {"hidden": 64}, "file").hidden == 64
     with pytest.raises(InputError, match="unknown setting 'hiden'"):

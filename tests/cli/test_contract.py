@@ -413,6 +413,14 @@ def test_a_name_taken_meanwhile_is_not_replaced(prose_file: Path, tmp_path: Path
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop"])
+def test_every_optimizer_learns_at_its_defaults(seqtool: Command, prose_file: Path, tmp_path: Path, optimizer: str):
+    """Symbol frequencies alone are worth about 3.2 nats here."""
+    result = seqtool("train", prose_file, "-o", tmp_path / "run", "--vocab-type", "char", "--hidden", 64, "--steps", 150,
+                     "--optimizer", optimizer, "-q", "--json")  # fmt: skip
+    assert json.loads(result.stdout)["valid_nats_per_token"] < 2.8
+
+
 def test_divergence_is_4(seqtool: Command, prose_file: Path, tmp_path: Path):
     result = seqtool(
         "train", prose_file, "-o", tmp_path / "run", "--optimizer", "sgd", "--lr", 1e6, "--clip-norm", 0, "--steps", 50,

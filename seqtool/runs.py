@@ -234,7 +234,9 @@ def read_tensors(file: Path, least: int, most: int) -> tuple[dict[str, Tensor], 
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file} was not written by seqtool") from error
     except safetensors.SafetensorError as error:
-        raise InputError(f"{file} is not a whole safetensors file: it was cut short or damaged") from error
+        raise InputError(
+            f"{file} is not a whole safetensors file: it was cut short or damaged; put a whole copy back, or train again"
+        ) from error
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:

@@ -59,7 +59,7 @@ def command(
 
     loaded = load_run(run, choose_device(device))
     prompts = [line for line in _prompt_lines()] if source else [_unescaped_by_shell(prompt)]
-    note(f"seed {config.seed}", quiet or "seed" in given)
+    note(f"seed {config.seed}", quiet or config.greedy or "seed" in given)
     texts = [text for text in prompts for _ in range(samples)]
     stream = len(texts) == 1 and not json
     for written in _texts(loaded, texts, config, stop or [], stream, echo):

@@ -235,7 +235,7 @@ def read_tensors(file: Path, least: int, most: int) -> tuple[dict[str, Tensor], 
         raise InputError(f"{file} was not written by seqtool") from error
     except safetensors.SafetensorError as error:
         raise InputError(
-            f"{file} is not a whole safetensors file: it was cut short or damaged; put a whole copy back, or train again"
+            f"{file} is not a whole safetensors file: it was cut short or damaged; put a whole one back or train again"
         ) from error
 
 

@@ -1,7 +1,6 @@
 """Every setting: its name, default, choices and limits. Flags, TOML files and help text take them from here.
 
-Frozen dataclasses of plain values; nothing here imports torch. `resolve` turns what a user asked for, which is usually
-next to nothing, into complete settings that fit the text and the time there is.
+Frozen dataclasses of plain values; nothing here imports torch. What suits a text is chosen in seqtool.defaults.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,6 +19,11 @@ MODELS = (*RECURRENT, "ffn", "transformer")
 VOCABULARY_TYPES = ("bpe", "unigram", "char", "byte", "word")
 DOCUMENT_BREAKS = ("file", "blank-line", "line")
 NORMALIZATIONS = ("none", "nfkc")
+OPTIMIZER_NAMES = (
+    "sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop", "asgd", "nt-asgd", "adafactor", "muon"
+)  # fmt: skip
+SCHEDULE_NAMES = ("constant", "linear", "cosine", "inverse-sqrt", "wsd", "step", "plateau")
+LENGTHS = ("steps", "epochs", "time")
 ERROR_HANDLERS = ("strict", "replace")
 
 MAX_VOCABULARY = 10_000_000
@@ -93,59 +97,198 @@ class ModelConfig:
     dropout: float = setting(
         0.0, "Dropout on embeddings, between layers and before the output.", low=0, below=1, shown_default="by the text"
     )
+    dropout_input: float = setting(
+        -1.0, "Of that, the one on embeddings.", low=-1, below=1, shown_default="--dropout's"
+    )
+    dropout_hidden: float = setting(
+        -1.0, "Of that, the one between layers.", low=-1, below=1, shown_default="--dropout's"
+    )
+    dropout_output: float = setting(
+        -1.0, "Of that, the one before the output.", low=-1, below=1, shown_default="--dropout's; transformer 0"
+    )
+    dropout_embedding: float = setting(0.0, "Leave out whole symbols of the embedding.", low=0, below=1)
+    weight_dropout: float = setting(0.0, "Dropout on the weights from hidden state to hidden state.", low=0, below=1)
+    variational: bool = setting(
+        False,
+        "One dropout mask for all tokens of a sequence, or a new one for each.",
+        flag="--variational/--no-variational",
+    )
+    last_hidden: int = setting(0, "Width of the last recurrent layer.", low=0, high=65536, shown_default="--hidden's")
 
     @property
     def embed_width(self) -> int:
         """Width of the embedding; that of the hidden layers unless set."""
         return self.embed or self.hidden
 
+    @property
+    def feature_width(self) -> int:
+        """Width of what the output layer reads; that of the hidden layers unless set."""
+        return self.last_hidden or self.hidden
+
+    def dropout_at(self, place: str) -> float:
+        """The dropout on `input`, `hidden` or `output`: its own, or what --dropout says of all."""
+        own: float = getattr(self, f"dropout_{place}")
+        if own >= 0:
+            return own
+        return 0.0 if place == "output" and self.model == "transformer" else self.dropout
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How weights are learned: batches, truncation, optimizer, schedule, length, and what is kept."""
+    """How weights are learned: batches, truncation, optimizer, schedule, regularisation, length, and what is kept."""
 
-    optimizer: str = setting(
-        "adamw", "Update rule.", choices=("sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop")
-    )
-    lr: float = setting(0.0, "Peak learning rate.", low=0, high=1e6, shown_default="by optimizer and model")
-    momentum: float = setting(0.0, "Momentum of sgd and rmsprop.", low=0, below=1, shown_default="0.9 for sgd")
-    nesterov: bool = setting(False, "Nesterov's momentum, for sgd.", flag="--nesterov/--no-nesterov")
-    beta1: float = setting(0.9, "Decay of the mean gradient, for adam and adamw.", low=0, below=1)
-    beta2: float = setting(0.99, "Decay of the mean squared gradient: adam, adamw, adadelta, rmsprop.", low=0, below=1)
-    weight_decay: float = setting(
-        0.03, "Weight decay (decoupled under adamw).", low=0, high=100, shown_default="by model for adamw, else 0"
-    )
-    schedule: str = setting("cosine", "How the rate falls.", choices=("constant", "linear", "cosine"))
-    warmup: float = setting(0.03, "Linear warm-up: steps, or under 1 a share of the whole.", low=0)
-    final_lr: float = setting(0.0, "Last rate of the schedule as a share of --lr.", low=0, high=1)
+    # Mini-batches and back-propagation through time.
     batch_size: int = setting(32, "Sequences in a mini-batch.", low=1, high=1 << 20, shown_default="by model and text")
+    accumulate: int = setting(
+        1, "Compute a mini-batch in so many parts, which takes less memory for the same result.", low=1, high=1 << 20
+    )
     bptt: int = setting(
         64,
-        "Time steps that gradients flow back through (a transformer's is its --context).",
+        "Time steps that gradients flow back through; full: to the document's beginning (a transformer's is its "
+        "--context).",
         low=1,
         high=1 << 20,
+        metavar="N|full",
         shown_default="by model and text",
+    )
+    bptt_advance: int = setting(
+        0,
+        "Tokens to go forward at each step, at most --bptt: truncation with k1 of these and k2 of those.",
+        low=0,
+        high=1 << 20,
+        shown_default="--bptt",
+    )
+    bptt_jitter: bool = setting(
+        False, "Draw each batch's length around --bptt, its rate in proportion (AWD-LSTM).", flag="--bptt-jitter"
     )
     stateful: bool = setting(
         True,
         "Carry the hidden state from batch to batch, or start each sequence afresh.",
         flag="--stateful/--stateless",
     )
-    clip_norm: float = setting(1.0, "Rescale gradients whose norm is larger (0: never).", low=0, high=1e9)
+    within_documents: bool = setting(
+        False,
+        "Begin afresh at each document, or read on across their borders.",
+        flag="--within-documents/--across-documents",
+        shown_default="within, where documents are long",
+    )
+    subword_sampling: float = setting(
+        0.0,
+        "Split words anew in each pass: for bpe the share of merges left out, for unigram the smoothing (0: never).",
+        low=0,
+        high=1,
+    )
+
+    # The update rule and its rate.
+    optimizer: str = setting("adamw", "Update rule.", choices=OPTIMIZER_NAMES)
+    lr: float = setting(0.0, "Peak learning rate.", low=0, high=1e6, shown_default="by optimizer and model")
+    momentum: float = setting(
+        0.0, "Momentum of sgd, rmsprop and muon.", low=0, below=1, shown_default="0.9 for sgd, 0.95 for muon"
+    )
+    nesterov: bool = setting(False, "Nesterov's momentum, for sgd.", flag="--nesterov/--no-nesterov")
+    beta1: float = setting(0.9, "Decay of the mean gradient: adam, adamw, muon.", low=0, below=1)
+    beta2: float = setting(
+        0.99, "Decay of the mean squared gradient: adam, adamw, adadelta, rmsprop, muon.", low=0, below=1
+    )
+    weight_decay: float = setting(
+        0.03,
+        "Weight decay of matrices, not of embeddings, norms and biases (decoupled under adamw, adafactor, muon).",
+        low=0,
+        high=100,
+        shown_default="by model for adamw and muon, else 0",
+    )
+    average_from: float = setting(0.5, "asgd: share of the training after which weights are averaged.", low=0, below=1)
+    nonmonotone: int = setting(
+        5, "nt-asgd: average once a validation is no better than the best before the last so many.", low=1, high=1000
+    )
+    ema: float = setting(
+        0.0, "Keep an exponential moving average of the weights with this decay, as 0.999 (0: none).", low=0, below=1
+    )
+    schedule: str = setting(
+        "cosine",
+        "How the rate falls.",
+        choices=SCHEDULE_NAMES,
+        shown_default="cosine; constant for asgd and nt-asgd",
+    )
+    warmup: float = setting(0.03, "Linear warm-up: steps, or under 1 a share of the whole.", low=0)
+    final_lr: float = setting(0.0, "Last rate of the schedule as a share of --lr.", low=0, high=1)
+    decay: float = setting(0.2, "wsd: share of the training, at its end, in which the rate falls.", low=0, high=1)
+    decay_every: float = setting(
+        0.25, "step: the rate falls every so many steps, or under 1 after each such share of the whole.", low=0
+    )
+    decay_factor: float = setting(0.3, "step and plateau: what the rate is multiplied by.", low=0, high=1)
+    decay_patience: int = setting(
+        1, "plateau: the rate falls after so many validations without a better one.", low=1, high=1000
+    )
+    clip_norm: float = setting(
+        1.0, "Rescale gradients whose norm is larger (0: never).", low=0, high=1e9, shown_default="1"
+    )
     clip_value: float = setting(0.0, "Clamp each component of the gradient to +-this (0: never).", low=0, high=1e9)
+    clip_agc: float = setting(
+        0.0,
+        "Rescale the gradient of a unit's weights to this share of their norm, as 0.01 (adaptive clipping; 0: never).",
+        low=0,
+        high=1e9,
+    )
+
+    # What the objective has beside the cross-entropy.
+    label_smoothing: float = setting(
+        0.0, "Share of the target's probability that is spread over all symbols.", low=0, below=1
+    )
+    z_loss: float = setting(0.0, "Weight of the squared log of the softmax's denominator, as 1e-4.", low=0, high=1e3)
+    ar: float = setting(0.0, "Weight of the squared activations that the output reads (AWD-LSTM: 2).", low=0, high=1e6)
+    tar: float = setting(0.0, "Weight of their squared changes from token to token (AWD-LSTM: 1).", low=0, high=1e6)
+
+    # How long, and what is kept.
     steps: int = setting(0, "Train for this many steps.", low=0, shown_default="by text")
     epochs: float = setting(0.0, "Train for this many passes over the text.", low=0, high=1e9)
-    time: float = setting(0.0, "Train for this long: 60s, 10m, 2h.", low=0, high=1e9, metavar="DURATION")
-    eval_every: int = setting(0, "Steps between validations.", low=0, shown_default="ten in all")
-    checkpoint_every: int = setting(
-        0, "Steps between checkpoints, from which --resume goes on.", low=0, shown_default="at each validation"
+    time: float = setting(
+        0.0,
+        "Train for about this long: 60s, 10m, 2h; soon after the beginning it becomes a number of steps.",
+        low=0,
+        high=1e9,
+        metavar="DURATION",
     )
     early_stop: int = setting(
         0, "Stop after this many validations without a better one (0: never).", low=0, shown_default="4"
     )
+    min_gain: float = setting(0.0, "A validation is better when it is so many nats per token lower.", low=0, high=1e3)
+    eval_every: int = setting(0, "Steps between validations.", low=0, shown_default="ten in all")
+    checkpoint_every: int = setting(
+        0, "Steps between checkpoints, from which --resume goes on.", low=0, shown_default="at each validation"
+    )
+    probe_gradients: int = setting(
+        0,
+        "At each validation, record the gradient of a loss by the hidden state up to so many tokens before.",
+        low=0,
+        high=1 << 16,
+        metavar="LAGS",
+    )
+
+    # The machine.
     seed: int = setting(0, "Fixes everything random.", low=0, high=2**63 - 1)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps.")
-    precision: str = setting("auto", "Arithmetic of the matrix products.", choices=("auto", "fp32", "bf16"))
+    precision: str = setting("auto", "Arithmetic of the matrix products.", choices=("auto", "fp32", "bf16", "fp16"))
+    compile: str = setting(
+        "auto", "Compile the training step; auto: in long trainings, if it is faster.", choices=("auto", "on", "off")
+    )
+    shard: bool = setting(
+        False, "Under torchrun, split the weights of a transformer over the processes.", flag="--shard/--no-shard"
+    )
+
+
+MAY_CHANGE = (
+    "steps",
+    "epochs",
+    "time",
+    "early_stop",
+    "min_gain",
+    "eval_every",
+    "checkpoint_every",
+    "probe_gradients",
+    "device",
+)
+"""The training settings that --resume takes: they do not change what a step does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,15 +340,6 @@ class Symbols:
     """Length of the training text."""
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What the defaults depend on: the text and the machine."""
-
-    train_tokens: int
-    vocab_size: int
-    accelerator: bool
-
-
 def flag_of(item: dataclasses.Field[Any]) -> str:
     """The command-line flag of a setting, `--batch-size` for `batch_size`."""
     return str(item.metadata["flag"] or "--" + item.name.replace("_", "-"))
@@ -222,6 +356,26 @@ def parse_duration(text: str) -> float:
     if not seconds:
         raise UsageError(f"--time {text!r}: write a duration such as 60s, 10m, 2h or 1h30m")
     return seconds
+
+
+def parse_bptt(text: str) -> int:
+    """A number of time steps, or FULL for the word `full`."""
+    if text.strip() == "full":
+        return FULL
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"--bptt {text!r}: give a number of time steps, or full") from None
+
+
+FULL = 1 << 20
+"""The --bptt that reaches to every document's beginning."""
+
+WORDS: dict[str, Callable[[str], Any]] = {"DURATION": parse_duration, "N|full": parse_bptt}
+"""How a setting is read that is not just a number: by what stands for it in the help text."""
+
+DATA_SETTINGS: dict[str, type] = {"vocab_type": str, "vocab_size": int, "document": str}
+"""What a --config file may say beside the settings of model and training."""
 
 
 def check(config: Any) -> list[str]:
@@ -271,20 +425,52 @@ def _check_model(config: ModelConfig) -> list[str]:
         problems.append(f"--init identity is for {', '.join(RECURRENT)}; {config.model} has no recurrent weights")
     if config.tied and config.input == "one-hot":
         problems.append("--tied needs a learned embedding, which --input one-hot does not have")
+    if config.dropout_embedding and config.input == "one-hot":
+        problems.append("--dropout-embedding needs a learned embedding, which --input one-hot does not have")
+    for name in ("weight_dropout", "last_hidden"):
+        if getattr(config, name) and config.model not in RECURRENT:
+            problems.append(f"--{name.replace('_', '-')} is for {', '.join(RECURRENT)}, not {config.model}")
+    for place in ("input", "hidden", "output"):
+        if -1 < (rate := getattr(config, f"dropout_{place}")) < 0:
+            problems.append(f"--dropout-{place} {rate:g}: at least 0")
     return problems
 
 
 def _check_training(config: TrainConfig) -> list[str]:
     problems = []
-    lengths = [f"--{name}" for name in ("steps", "epochs", "time") if getattr(config, name)]
+    lengths = [f"--{name}" for name in LENGTHS if getattr(config, name)]
     if len(lengths) > 1:
         problems.append(f"{' and '.join(lengths)} each say how long to train: give one of them")
     if config.nesterov and config.optimizer != "sgd":
         problems.append(f"--nesterov is for --optimizer sgd, not {config.optimizer}")
     if config.nesterov and not config.momentum:
         problems.append("--nesterov needs a --momentum above 0")
+    if config.ema and config.optimizer in ("asgd", "nt-asgd"):
+        problems.append(f"--ema: {config.optimizer} averages weights itself; leave one of them out")
+    if config.batch_size % config.accumulate:
+        problems.append(
+            f"--batch-size {config.batch_size} does not divide by --accumulate {config.accumulate}: choose a multiple"
+        )
+    problems += _check_truncation(config)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", config.device):
         problems.append(f"--device {config.device!r}: choose from auto, cpu, cuda, cuda:1, mps")
+    return problems
+
+
+def _check_truncation(config: TrainConfig) -> list[str]:
+    problems = []
+    if config.bptt_advance > config.bptt:
+        problems.append(f"--bptt-advance {config.bptt_advance}: at most --bptt, {config.bptt}, or tokens are skipped")
+    for name, asked in (
+        ("bptt-advance", 0 < config.bptt_advance < config.bptt),
+        ("bptt-jitter", config.bptt_jitter),
+    ):
+        if asked and not config.stateful:
+            problems.append(f"--{name} carries the state: leave --stateless out")
+        if asked and config.within_documents:
+            problems.append(f"--{name} reads across documents: leave --within-documents and --bptt full out")
+    if config.bptt_jitter and 0 < config.bptt_advance < config.bptt:
+        problems.append("--bptt-jitter and --bptt-advance each say how far a batch goes: give one of them")
     return problems
 
 
@@ -302,19 +488,20 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> 
     for name, value in values.items():
         if name not in known:
             raise InputError(f"{source}: unknown setting {name!r}: choose from {', '.join(known)}")
-        coerced[name] = _coerce(value, known[name].default, f"{source}: {name}")
+        coerced[name] = _coerce(value, known[name], f"{source}: {name}")
     try:
         return checked(kind(**coerced))
     except UsageError as error:
         raise InputError(f"{source}: {error}") from error
 
 
-def _coerce(value: Any, default: Any, name: str) -> Any:
+def _coerce(value: Any, item: dataclasses.Field[Any], name: str) -> Any:
+    default = item.default
     try:
+        if isinstance(value, str) and item.metadata["metavar"] in WORDS:
+            return WORDS[item.metadata["metavar"]](value)
         if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
-        if isinstance(default, float) and isinstance(value, str) and name.endswith("time"):
-            return parse_duration(value)
     except (OverflowError, UsageError) as error:
         raise InputError(f"{name}: {error}") from error
     if type(value) is not type(default):
@@ -325,125 +512,13 @@ def _coerce(value: Any, default: Any, name: str) -> Any:
 def settings_from_file(values: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Check the names and types in a --config file and give the settings as flags would have given them."""
     known = {item.name: item for kind in (ModelConfig, TrainConfig) for item in dataclasses.fields(kind)}
-    for name in values:
-        if name.replace("-", "_") not in known:
-            raise InputError(f"{source}: unknown setting {name!r}: choose from {', '.join(known)}")
     plain = {name.replace("-", "_"): value for name, value in values.items()}
-    return {name: _coerce(value, known[name].default, f"{source}: {name}") for name, value in plain.items()}
-
-
-def resolve(asked: Mapping[str, Any], facts: Facts) -> tuple[ModelConfig, TrainConfig]:
-    """Complete settings: what was `asked` beats what suits the model, the text and the time, which beats the defaults.
-
-    Deterministic: the same request on the same text gives the same settings on every machine of one kind.
-    """
-    model = asked.get("model", ModelConfig.model)
-    chosen: dict[str, Any] = {**MODEL_DEFAULTS.get(model, {}), **_sizes(model, asked, facts), **asked}
-    optimizer = chosen.get("optimizer", TrainConfig.optimizer)
-    chosen.setdefault("momentum", 0.9 if optimizer == "sgd" else 0.0)
-    if optimizer != "adamw" and "weight_decay" not in asked:
-        chosen["weight_decay"] = (
-            0.0  # theirs goes through the gradient, where as much as suits adamw stops all learning
-        )
-    if not chosen.get("lr"):
-        chosen["lr"] = chosen.pop("adam_lr") if optimizer in ("adam", "adamw") else OPTIMIZER_LR[optimizer]
-    chosen.pop("adam_lr", None)
-    chosen.setdefault("early_stop", 4)
-    model_config = checked(ModelConfig(**_own(ModelConfig, chosen)))
-    train_config = checked(TrainConfig(**_own(TrainConfig, chosen)))
-    return model_config, _fit_to_text(model_config, train_config, asked, facts)
-
-
-def _own(kind: type[Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the chosen settings that belong to a dataclass."""
-    return {item.name: chosen[item.name] for item in dataclasses.fields(kind) if item.name in chosen}
-
-
-# What suits each architecture on two processor cores in a minute: found by measuring, on text by characters.
-MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
-    "lstm": {"embed": 32, "hidden": 256, "batch_size": 16, "bptt": 32, "adam_lr": 8e-3},
-    "gru": {"embed": 32, "hidden": 256, "batch_size": 16, "bptt": 32, "adam_lr": 5e-3},
-    "rnn": {"embed": 32, "hidden": 320, "batch_size": 16, "bptt": 32, "adam_lr": 3e-3, "weight_decay": 0.1},
-    "ffn": {
-        "embed": 32,
-        "hidden": 256,
-        "layers": 2,
-        "context": 16,
-        "activation": "relu",
-        "batch_size": 8,
-        "bptt": 32,
-        "adam_lr": 3e-3,
-        "weight_decay": 0.1,
-    },
-    "transformer": {
-        "layers": 2,
-        "hidden": 128,
-        "context": 64,
-        "batch_size": 8,
-        "adam_lr": 2e-3,
-        "stateful": False,
-        "weight_decay": 0.1,
-    },
-}
-ACCELERATOR_SIZES: dict[str, dict[str, Any]] = {
-    "transformer": {
-        "layers": 6,
-        "hidden": 384,
-        "heads": 6,
-        "context": 256,
-        "batch_size": 64,
-        "adam_lr": 1e-3,
-        "dropout": 0.2,
-    },
-    "other": {"layers": 2, "hidden": 512, "batch_size": 64, "bptt": 64, "adam_lr": 2e-3},
-}
-OPTIMIZER_LR = {"sgd": 1.0, "adadelta": 5.0, "adagrad": 0.05, "rmsprop": 2e-3}
-
-DEFAULT_PASSES = 20  # over the text, when nothing says how long to train
-DEFAULT_TOKENS = (300_000, 4_000_000, 60_000_000)  # at least; at most; at most on an accelerator
-LARGE_VOCABULARY = 4096
-DROPOUT_TEXT_TOKENS = 300_000  # under this many a model soon knows its text by heart: it has dropout,
-SMALL_TEXT_TOKENS = 60_000  # and under this many it is smaller
-
-
-def _sizes(model: str, asked: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
-    """The defaults that depend on the text and the machine."""
-    sizes: dict[str, Any] = {"stem": 4 if facts.vocab_size <= LARGE_VOCABULARY else 2}
-    if facts.train_tokens < SMALL_TEXT_TOKENS:
-        sizes["hidden"] = 128
-    elif facts.accelerator:
-        sizes |= ACCELERATOR_SIZES["transformer" if model == "transformer" else "other"]
-    if facts.train_tokens < DROPOUT_TEXT_TOKENS:
-        sizes["dropout"] = 0.2
-    if model == "transformer":
-        context = sizes.get("context", MODEL_DEFAULTS[model]["context"])
-        sizes["context"] = max(1, min(context, facts.train_tokens // 4))
-    return sizes
-
-
-def _fit_to_text(model: ModelConfig, training: TrainConfig, asked: Mapping[str, Any], facts: Facts) -> TrainConfig:
-    """Batches that the text can fill, and how many of them, where nothing was asked."""
-    changes: dict[str, Any] = {}
-    if model.model == "transformer":
-        if asked.get("stateful"):
-            raise UsageError("--stateful: a transformer sees its --context and carries no state; leave it out")
-        if asked.get("bptt", model.context) != model.context:
-            raise UsageError("--bptt: a transformer learns through its whole --context; set that")
-        changes["bptt"] = model.context
-    time = changes.get("bptt", training.bptt)
-    if "bptt" not in asked and model.model != "transformer":
-        time = changes["bptt"] = max(1, min(time, facts.train_tokens // 8))
-    if "batch_size" not in asked:
-        changes["batch_size"] = max(1, min(training.batch_size, facts.train_tokens // (4 * time)))
-    if not (training.steps or training.epochs or training.time):
-        least, most, most_fast = DEFAULT_TOKENS
-        tokens = min(max(DEFAULT_PASSES * facts.train_tokens, least), most_fast if facts.accelerator else most)
-        changes["steps"] = max(1, round(tokens / (changes.get("batch_size", training.batch_size) * time)))
-    return dataclasses.replace(training, **changes)
-
-
-def steps_of(training: TrainConfig, train_tokens: int) -> int:
-    """Steps in all: those asked for, or as many as make up the epochs; 0 when a time ends the training."""
-    if training.epochs:
-        return max(1, round(training.epochs * train_tokens / (training.batch_size * training.bptt)))
-    return training.steps
+    for name, value in plain.items():
+        if name not in known and name not in DATA_SETTINGS:
+            raise InputError(f"{source}: unknown setting {name!r}: choose from {', '.join([*known, *DATA_SETTINGS])}")
+        if name in DATA_SETTINGS and type(value) is not DATA_SETTINGS[name]:
+            raise InputError(f"{source}: {name} is {value!r}, where {DATA_SETTINGS[name].__name__} is expected")
+    return {
+        name: _coerce(value, known[name], f"{source}: {name}") if name in known else value
+        for name, value in plain.items()
+    }

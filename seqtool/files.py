@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -51,15 +53,16 @@ def _refuse(path: Path, force: bool, inputs: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
+def atomic_writer(path: Path, size: int = 0) -> Iterator[IO[bytes]]:
     """Open a file beside `path`; when the block ends well it is flushed to disk and takes the name `path` at once.
 
-    When the block fails, or the machine does, whatever `path` held before is still there, whole.
+    When the block fails, or the machine does, whatever `path` held before is still there, whole. `size` is how many
+    bytes it will have, if known, to be told when the disk is full.
     """
     try:
         handle, aside_name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     except OSError as error:
-        raise SeqtoolError(f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error, size) from error
     aside = Path(aside_name)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -70,9 +73,66 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         os.replace(aside, path)
         sync_directory(path.parent)
     except OSError as error:
-        raise SeqtoolError(f"cannot write {path}: {error.strerror or error}") from error
+        raise cannot_write(path, error, size) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: OSError, size: int = 0) -> SeqtoolError:
+    """The error for a file that could not be written; of a full disk, with what it needs and has."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return SeqtoolError(f"cannot write {path}: {error.strerror or error}")
+    needed = f" needs {size:,} bytes and" if size else ""
+    with contextlib.suppress(OSError):
+        return SeqtoolError(
+            f"cannot write {path}:{needed} its disk has {shutil.disk_usage(path.parent).free:,} free; make room there"
+        )
+    return SeqtoolError(f"cannot write {path}:{needed} its disk is full; make room there")
+
+
+STRAY = re.compile(r"\..+\.[a-z0-9_]{8}\.(partial|replaced)")
+"""What this module names a file or directory that is not whole yet."""
+
+
+def remove_strays(folder: Path, name: str = "") -> None:
+    """Remove what writers that were killed left in `folder`: of the result `name`, or all.
+
+    A directory that a living process still builds is locked, and stays. One that was to be replaced, by a process
+    killed at that very instant, gets its name back.
+    """
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not STRAY.fullmatch(path.name) or not path.name.startswith(f".{name}." if name else "."):
+            continue
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
+            continue
+        with contextlib.suppress(SeqtoolError, OSError), locked(path):
+            if path.suffix == ".replaced" and name and not (folder / name).exists():
+                path.rename(folder / name)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Be the only process that writes into a directory, while the block runs; SeqtoolError when another is.
+
+    The lock goes when the process does, however it ends, and follows the directory when it is renamed.
+    """
+    if sys.platform == "win32":  # has no such locks
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SeqtoolError(f"{folder} is being trained by another process: wait for it, or end it") from error
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -85,7 +145,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         yield aside
         replace_directory(aside, path)
     except OSError as error:
-        raise SeqtoolError(f"cannot write {path}: {error.strerror or error}") from error
+        raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -23,7 +23,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from seqtool.config import DOCUMENT_BREAKS, MAX_VOCABULARY, ModelConfig, Symbols, TrainConfig, from_mapping
+from seqtool.config import DOCUMENT_BREAKS, MAX_VOCABULARY, MAY_CHANGE, ModelConfig, Symbols, TrainConfig, from_mapping
 from seqtool.errors import InputError, UsageError
 from seqtool.files import atomic_writer, canonical_sha256, provenance, read_json, write_json
 from seqtool.models.language_model import LanguageModel
@@ -55,8 +55,9 @@ class RunConfig:
 
     @property
     def training_sha256(self) -> str:
-        """Identifies how and on what is trained: what a checkpoint goes on with."""
-        return canonical_sha256([dataclasses.asdict(self.training), self.data])
+        """Identifies how and on what is trained: what a checkpoint goes on with, whatever --resume may change."""
+        fixed = {name: value for name, value in dataclasses.asdict(self.training).items() if name not in MAY_CHANGE}
+        return canonical_sha256([fixed, self.data])
 
     @property
     def parameters(self) -> int:
@@ -167,14 +168,12 @@ def load_run(path: Path, device: torch.device) -> Run:
     return Run(path, config, vocabulary, model.to(device).eval())
 
 
-def write_weights(path: Path, model: LanguageModel, config: RunConfig) -> None:
-    """Write the weights, atomically, bound by hashes to the configuration, the vocabulary and their own values."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+def write_weights(path: Path, tensors: Mapping[str, Tensor], config: RunConfig) -> None:
+    """Write a model's state, atomically, bound by hashes to the configuration, the vocabulary and its own values."""
     metadata = {
         "format": "seqtool weights 1",
         "model_sha256": config.model_sha256,
         "vocabulary_sha256": config.vocabulary_sha256,
-        "tensors_sha256": tensors_sha256(tensors),
     }
     write_tensors(path, tensors, metadata)
 
@@ -190,8 +189,6 @@ def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
         raise InputError(f"{file} belongs to another configuration: {CONFIG} or the weights were edited or exchanged")
     if metadata.get("vocabulary_sha256") != config.vocabulary_sha256:
         raise InputError(f"{file} belongs to another vocabulary: a part of another run was put here")
-    if metadata.get("tensors_sha256") != tensors_sha256(tensors):
-        raise InputError(f"{file} holds other numbers than were written: it was damaged or edited")
     seen_ids = tensors["seen_ids"]
     if seen_ids.dtype != torch.int64 or not bool(((seen_ids >= 0) & (seen_ids < config.symbols.size)).all()):
         raise InputError(f"{file} names symbols that its vocabulary lacks: it was edited")
@@ -199,9 +196,11 @@ def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, atomically. The same tensors and metadata give the same bytes."""
-    with atomic_writer(path) as stream:
-        stream.write(safetensors.torch.save(dict(tensors), {METADATA: json.dumps(metadata)}))
+    """Write a safetensors file, atomically, with a hash of all it says. The same content gives the same bytes."""
+    signed = {**metadata, "sha256": content_sha256(tensors, metadata)}
+    content = safetensors.torch.save(dict(tensors), {METADATA: json.dumps(signed)})
+    with atomic_writer(path, len(content)) as stream:
+        stream.write(content)
 
 
 def load_tensors(model: LanguageModel, tensors: Mapping[str, Tensor], file: Path) -> None:
@@ -226,7 +225,11 @@ def read_tensors(file: Path, least: int, most: int) -> tuple[dict[str, Tensor], 
             metadata = json.loads((content.metadata() or {}).get(METADATA, "{}"))
             if not isinstance(metadata, dict):
                 raise InputError(f"{file} was not written by seqtool")
-            return {name: content.get_tensor(name) for name in names}, metadata
+            tensors = {name: content.get_tensor(name) for name in names}
+        digest = metadata.pop("sha256", None)
+        if digest != content_sha256(tensors, metadata):
+            raise InputError(f"{file} holds other numbers than were written: it was damaged or edited")
+        return tensors, metadata
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist") from error
     except OSError as error:
@@ -239,9 +242,9 @@ def read_tensors(file: Path, least: int, most: int) -> tuple[dict[str, Tensor], 
         ) from error
 
 
-def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """A hash of names, types, shapes and values."""
-    digest = hashlib.sha256()
+def content_sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> str:
+    """A hash of names, types, shapes and values, and of the metadata."""
+    digest = hashlib.sha256(canonical_sha256(metadata).encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

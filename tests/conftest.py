@@ -59,7 +59,10 @@ def prose_file(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def seqtool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    """Run the real command in a process of its own: `seqtool("eval", run, "-", stdin=b"text")`."""
+    """Run the real command in a process of its own: `seqtool("eval", run, "-", stdin=b"text")`.
+
+    `kill=(9, [("run/config.json", 0.1), ...])` sends signal 9 a tenth of a second after a file of that name is there.
+    """
     folder = tmp_path_factory.mktemp("streams")
     streams = [str(folder / name) for name in ("in", "out", "err")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "GOMP_SPINCOUNT": "30000"}
@@ -70,12 +73,16 @@ def seqtool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     assert server.stdout is not None
 
     def run(
-        *arguments: object, stdin: bytes = b"", cwd: Path | None = None, env: dict[str, str] | None = None
+        *arguments: object,
+        stdin: bytes = b"",
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        kill: tuple[int, list[tuple[str, float]]] | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         for name, content in zip(streams, (stdin, b"", b""), strict=True):
             Path(name).write_bytes(content)
         words = [str(argument) for argument in arguments]
-        request = {"arguments": words, "cwd": str(cwd or ROOT), "env": env or {}, "streams": streams}
+        request = {"arguments": words, "cwd": str(cwd or ROOT), "env": env or {}, "streams": streams, "kill": kill}
         server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
         code = int(server.stdout.readline())

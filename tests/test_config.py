@@ -4,15 +4,15 @@ import pytest
 
 from seqtool.config import (
     MODELS,
-    Facts,
+    OPTIMIZER_NAMES,
     ModelConfig,
     TrainConfig,
     check,
     from_mapping,
     parse_duration,
-    resolve,
     settings_from_file,
 )
+from seqtool.defaults import Facts, resolve
 from seqtool.errors import InputError, UsageError
 
 SOME = Facts(train_tokens=1_000_000, vocab_size=320, accelerator=False)
@@ -33,7 +33,7 @@ def test_wrong_durations_are_refused(text: str):
 
 def test_a_wrong_choice_lists_the_choices():
     assert check(TrainConfig(optimizer="adm")) == [
-        "--optimizer 'adm': choose from sgd, adam, adamw, adadelta, adagrad, rmsprop"
+        "--optimizer 'adm': choose from sgd, adam, adamw, adadelta, adagrad, rmsprop, asgd, nt-asgd, adafactor, muon"
     ]
 
 
@@ -69,10 +69,10 @@ def test_what_was_asked_beats_what_suits():
     assert (model.hidden, training.lr, training.batch_size) == (77, 0.5, 3)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop"])
-def test_only_adamw_decays_weights_unasked(optimizer: str):
+@pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
+def test_only_decoupled_decay_comes_unasked(optimizer: str):
     _, training = resolve({"optimizer": optimizer}, SOME)
-    assert (training.weight_decay > 0) == (optimizer == "adamw")
+    assert (training.weight_decay > 0) == (optimizer in ("adamw", "muon"))
     assert training.lr > 0
     assert resolve({"optimizer": optimizer, "weight_decay": 0.5}, SOME)[1].weight_decay == 0.5
 

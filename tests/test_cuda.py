@@ -13,8 +13,8 @@ from seqtool.config import GenerateConfig, TrainConfig
 from seqtool.inference.generation import generate
 from seqtool.inference.scoring import score_documents
 from seqtool.models.loss import total_nats
-from seqtool.training.loop import clip_gradients
-from seqtool.training.optimizers import OPTIMIZERS, make_optimizer
+from seqtool.training.gradients import clip_gradients
+from seqtool.training.optimizers import OPTIMIZERS, make_optimizers
 from tests.conftest import Command
 from tests.zoo import ZOO, V, zoo_model
 
@@ -67,12 +67,13 @@ def test_updates_agree(optimizer: str):
     for device in ("cpu", "cuda"):
         model = zoo_model("lstm").to(device).train()
         config = TrainConfig(optimizer=optimizer, lr=0.01, momentum=0.5 if optimizer == "sgd" else 0.0)
-        rule = make_optimizer(model.parameters(), config)
+        rules = make_optimizers(model.named_parameters(), config)
         for _ in range(3):
-            rule.zero_grad()
+            model.zero_grad()
             (total_nats(model(IDS.to(device))[0], IDS.roll(-1, 1).to(device)) / IDS.numel()).backward()
             clip_gradients(list(model.parameters()), config)
-            rule.step()
+            for rule in rules:
+                rule.step()
         weights.append(model.output_weight.detach().cpu())
     torch.testing.assert_close(weights[1], weights[0], rtol=1e-3, atol=1e-4)
 

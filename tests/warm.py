@@ -1,24 +1,30 @@
 """The real command in a process of its own, without importing torch each time: a server that has imported it forks.
 
-Reads a JSON request a line on stdin (arguments, directory, environment, files for the three streams), runs the command in a
+Reads a JSON request a line on stdin (arguments, directory, environment, files for the three streams, when to kill it), runs the command in a
 forked child, and answers with its exit code. It computes nothing itself, so no thread of torch's exists when it forks.
 """
 
 from __future__ import annotations
 
+import faulthandler
+import glob
 import json
 import os
 import sys
+import time
 import traceback
 from typing import Any
 
 import numpy  # noqa: F401
 import sentencepiece  # noqa: F401
-import torch  # noqa: F401
+import torch
+import torch._dynamo  # noqa: F401  # which torch's optimizers load, and which takes longer than the tests
 
 from seqtool.cli.main import main
 from seqtool.inference import generation, rows, writing  # noqa: F401
 from seqtool.training import session  # noqa: F401
+
+MOST_S = 100.0
 
 
 def run(request: dict[str, Any]) -> None:
@@ -27,11 +33,27 @@ def run(request: dict[str, Any]) -> None:
         zip(request["streams"], (os.O_RDONLY, os.O_WRONLY | os.O_CREAT, os.O_WRONLY | os.O_CREAT), strict=True)
     ):
         os.dup2(os.open(name, flags), number)
+    faulthandler.dump_traceback_later(MOST_S, exit=True)  # says on stderr where it hangs
     os.chdir(request["cwd"])
     os.environ.update(request["env"])
     sys.argv = ["seqtool", *request["arguments"]]
     sys.stdin, sys.stdout, sys.stderr = (open(number, mode) for number, mode in ((0, "r"), (1, "w"), (2, "w")))
     main()
+
+
+def wait(child: int, request: dict[str, Any]) -> int:
+    """The child's status; where the request says so, it is sent a signal once files are there, and a while later."""
+    number, waits = request.get("kill") or (0, [])
+    for path, delay_s in waits:
+        while not glob.glob(path, include_hidden=True):
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return status
+        time.sleep(delay_s)
+    if number:
+        os.kill(child, number)
+    _, status = os.waitpid(child, 0)
+    return status
 
 
 def serve() -> None:
@@ -50,7 +72,7 @@ def serve() -> None:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
-        _, status = os.waitpid(child, 0)
+        status = wait(child, json.loads(line))
         answers.write(f"{os.waitstatus_to_exitcode(status)}\n")
         answers.flush()
 

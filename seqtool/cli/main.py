@@ -95,14 +95,20 @@ def _explained(error: BaseException) -> int:
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return 128 + signal.SIGINT
     if isinstance(error, SeqtoolError):
-        _say(str(error))
+        if os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ:
+            _say(str(error))  # torchrun's other processes would say the same
         return error.exit_code
     if isinstance(error, typer.TyperException):
         message = getattr(error, "format_message", error.__str__)()
         if message:
             _say(f"{_first_lower(message.rstrip('.'))}: see seqtool --help")
         return 2
-    if isinstance(error, MemoryError) or "not enough memory" in str(error) or "out of memory" in str(error):
+    if (
+        isinstance(error, MemoryError)
+        or "not enough memory" in str(error)
+        or "out of memory" in str(error)
+        or "can't allocate memory" in str(error)
+    ):
         _say("not enough memory: choose a smaller --batch-size, --hidden or --context")
         return 1
     if isinstance(error, OSError):

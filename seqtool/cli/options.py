@@ -11,7 +11,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, flag_of, parse_duration
+from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, WORDS, flag_of
 from seqtool.errors import UsageError
 
 Texts = Annotated[list[str], typer.Argument(metavar="TEXT...", help="Files of UTF-8 text; - is standard input.")]
@@ -46,8 +46,9 @@ def with_settings(
         def wrapper(**arguments: Any) -> None:
             settings = {item.name: arguments.pop(item.name) for item in items}
             given = {name: value for name, value in settings.items() if value is not None}
-            if isinstance(given.get("time"), str):
-                given["time"] = parse_duration(given["time"])
+            for item in items:
+                if item.name in given and item.metadata["metavar"] in WORDS:
+                    given[item.name] = WORDS[item.metadata["metavar"]](given[item.name])
             command(**arguments, settings=given)
 
         wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -60,7 +61,6 @@ def with_settings(
 
 def _option(item: dataclasses.Field[Any]) -> Any:
     choices = item.metadata["choices"]
-    duration = item.metadata["metavar"] == "DURATION"
     default = item.metadata["shown_default"] or _shown(item.default)
     option = typer.Option(
         flag_of(item),
@@ -68,7 +68,7 @@ def _option(item: dataclasses.Field[Any]) -> Any:
         metavar="|".join(choices) or item.metadata["metavar"] or None,
         show_default=False,
     )
-    kind: Any = str if duration else type(item.default)
+    kind: Any = str if item.metadata["metavar"] in WORDS else type(item.default)
     return Annotated[Optional[kind], option]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,36 +15,62 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.cli.console import TrainingProgress, duration, note, write_report
+from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
 from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, with_settings
 from seqtool.config import (
+    DATA_SETTINGS,
     DOCUMENT_BREAKS,
     ERROR_HANDLERS,
+    LENGTHS,
     VOCABULARY_TYPES,
-    Facts,
     ModelConfig,
     Symbols,
     TrainConfig,
     VocabularyConfig,
     check_each,
     checked,
-    resolve,
     settings_from_file,
 )
-from seqtool.errors import InputError, StoppedError, UsageError
+from seqtool.errors import InputError, SeqtoolError, StoppedError, UsageError
 
 if TYPE_CHECKING:
-    import torch
-
     from seqtool.runs import RunConfig
     from seqtool.training.data import TrainingData
+    from seqtool.training.tracking import Tracking
+    from seqtool.training.world import World
 
 NAME = "train"
 EXAMPLE = "seqtool train novel.txt --model lstm --time 2m -o novel.run"
 DEFAULT_VOCABULARY = "bpe"
-LENGTHS = ("steps", "epochs", "time")
 VALID_TOKENS = 32_768
 VALID_TOKENS_FAST = 262_144
+STOPPING = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the user asked for: the data, where the run goes, and the settings that were given."""
+
+    data: list[str]
+    output: Path | None
+    settings: dict[str, Any]
+    vocab: Path | None
+    vocab_type: str | None
+    vocab_size: int | None
+    valid: str | None
+    document: str | None
+    errors: str
+    force: bool
+
+
+def _list_recipes(wanted: bool) -> None:
+    if wanted:
+        from seqtool.defaults import recipes
+
+        width = max(map(len, recipes()))
+        for name, what in recipes().items():
+            write(f"{name:<{width}}  {what}\n")
+        raise typer.Exit()
 
 
 @with_settings(ModelConfig, TrainConfig)
@@ -65,9 +93,19 @@ def command(
     errors: Errors = "strict",
     document: DocumentBreak = None,
     config: Annotated[
-        Optional[Path], typer.Option("--config", metavar="FILE.toml", help="Settings; a flag beats them.")
+        Optional[str],
+        typer.Option("--config", metavar="FILE.toml|RECIPE", help="Settings, yours or a recipe's; a flag beats them."),
     ] = None,
+    list_recipes: Annotated[
+        bool, typer.Option("--list-recipes", callback=_list_recipes, is_eager=True, help="Show the recipes, and stop.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where the run in -o was.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's files into RUN/tensorboard.")
+    ] = False,
+    trackio: Annotated[
+        Optional[str], typer.Option("--trackio", metavar="PROJECT", help="Track the run in a trackio project.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be trained, and stop.")] = False,
     force: Force = False,
     json: Json = False,
@@ -75,100 +113,231 @@ def command(
     settings: dict[str, Any],
 ) -> None:
     """Train a language model on text. With nothing but a file it makes a vocabulary, holds back validation text, picks
-    sizes, trains, keeps the best weights, and says what to run next.
+    sizes, trains, keeps the best weights, and says what to run next. SIGTERM, Ctrl-C, SIGUSR1 and SIGUSR2 end it after
+    the step under way with a checkpoint to --resume from; a second one ends it at once.
     """
+    from seqtool.defaults import recipe_file
     from seqtool.files import read_toml
 
-    chosen(errors, ERROR_HANDLERS, "--errors")
-    chosen(document or "file", DOCUMENT_BREAKS, "--document")
+    from_file: dict[str, Any] = {}
     if config is not None:
-        settings = settings_from_file(read_toml(config), str(config)) | settings
-    if resume:
-        _refuse_with_resume(settings, output, vocab, vocab_type, vocab_size, valid, document, config)
-    _check_early(settings)
+        file = recipe_file(config)
+        from_file = settings_from_file(read_toml(file), str(file))
+        if any(settings.get(name) for name in LENGTHS):
+            from_file = {name: value for name, value in from_file.items() if name not in LENGTHS}
+    of_data = {name: from_file.pop(name, None) for name in DATA_SETTINGS}
+    request = Request(
+        data,
+        output,
+        from_file | settings,
+        vocab,
+        vocab_type or (None if vocab else of_data["vocab_type"]),
+        vocab_size or (None if vocab else of_data["vocab_size"]),
+        valid,
+        document or of_data["document"],
+        errors,
+        force,
+    )
+    chosen(errors, ERROR_HANDLERS, "--errors")
+    chosen(request.document or "file", DOCUMENT_BREAKS, "--document")
+    _check_early(request.settings)
+    if resume and output is None:
+        raise UsageError("--resume needs -o RUN: the run to go on with")
 
-    from seqtool.files import refuse_directory
     from seqtool.models.device import choose_device
-    from seqtool.runs import new_config, read_config, read_vocabulary
-    from seqtool.training.data import load_vocabulary_or_none, prepare_data
-    from seqtool.training.session import train_run, with_device
+    from seqtool.runs import read_config
+    from seqtool.training.tracking import Tracking, check_extra
+    from seqtool.training.world import joined_world, own_device
 
-    if resume:
-        assert output is not None
-        run_config = read_config(output)
-        record = run_config.data
-        prepared = prepare_data(
-            data,
-            vocabulary=read_vocabulary(output, run_config),
-            vocabulary_config=VocabularyConfig(),
-            valid=record.get("valid"),
-            errors=errors,
-            document=str(record.get("document", "file")),
-            seed=run_config.training.seed,
-        )
-        _check_same_data(output, run_config, prepared)
-        path = output
-        device = choose_device(run_config.training.device)
-    else:
-        model_name = settings.get("model", ModelConfig.model)
-        path = output or _free_name(data[0], model_name)
-        if not dry_run:
-            refuse_directory(path, force, data)
-        device = choose_device(settings.get("device", TrainConfig.device))
-        prepared = prepare_data(
-            data,
-            vocabulary=load_vocabulary_or_none(vocab),
-            vocabulary_config=checked(VocabularyConfig(type=vocab_type or DEFAULT_VOCABULARY, size=vocab_size or 0)),
-            valid=valid,
-            errors=errors,
-            document=document or "file",
-            seed=settings.get("seed", TrainConfig.seed),
-        )
-        facts = Facts(len(prepared.train_ids), prepared.vocabulary.size, device.type != "cpu")
-        model_config, train_config = resolve(settings, facts)
-        symbols = Symbols(
-            prepared.vocabulary.size, prepared.vocabulary.begin_id, len(prepared.seen_counts), len(prepared.train_ids)
-        )
-        run_config = with_device(
-            new_config(model_config, train_config, symbols, prepared.vocabulary, prepared.record), device
-        )
-    if dry_run:
-        write_report(_plan(run_config), json)
-        return
-    note(_announcement(run_config, device), quiet)
-    with _stop_flag() as stopped, TrainingProgress(quiet).shown() as progress_shown:
-        outcome = train_run(
-            path,
-            run_config,
-            prepared.vocabulary,
-            prepared.train_ids,
-            prepared.valid_ids,
-            prepared.seen_counts,
-            device=device,
-            precision=run_config.training.precision,
-            valid_tokens=VALID_TOKENS if device.type == "cpu" else VALID_TOKENS_FAST,
-            report=progress_shown,
-            stopped=lambda: stopped() != 0,
-            resume=resume,
-            replace=force,
-        )
+    for flag, package in (("--tensorboard", tensorboard), ("--trackio", trackio)):
+        if package:
+            check_extra(flag, flag.removeprefix("--"))
+    before = read_config(output).training.device if resume and output is not None else TrainConfig.device
+    device = choose_device(request.settings.get("device", before))
+    with joined_world(own_device(device)) as world:
+        quiet = quiet or not world.main
+        path, run_config, prepared, resume = _planned(request, str(device), resume, dry_run, world)
+        if dry_run:
+            if world.main:
+                write_report(_plan(run_config), json)
+            return
+        note(_announcement(run_config, world), quiet)
+        tracking = Tracking(_trackers(tensorboard, trackio, run_config))
+        outcome, number = _trained(path, run_config, prepared, resume, force, tracking, quiet, world)
     progress = outcome.progress
-    if number := stopped():
+    if number:
         again = shlex.join(["seqtool", "train", *data, "-o", str(path), "--resume"])
         kept = f"go on with: {again}" if outcome.kept else f"nothing was kept, and {path} is as it was"
-        raise StoppedError(number, f"stopped at step {progress.step}; {kept}")
-    write_report(
-        {
-            "run": str(path),
-            "steps": progress.step,
-            "tokens": progress.tokens,
-            "seconds": progress.elapsed_s,
-            "best_step": progress.best_step,
-            "valid_nats_per_token": progress.best_loss,
-        },
-        json,
-    )
+        raise StoppedError(number, f"stopped at step {progress.step}; {kept}" if world.main else "")
+    if world.main:
+        write_report(
+            {
+                "run": str(path),
+                "steps": progress.step,
+                "tokens": progress.tokens,
+                "seconds": progress.elapsed_s,
+                "best_step": progress.best_step,
+                "valid_nats_per_token": progress.best_loss,
+                "skipped_steps": progress.skipped,
+            },
+            json,
+        )
     _say_next(path, valid, quiet)
+
+
+def _planned(
+    request: Request, device: str, resume: bool, dry_run: bool, world: World
+) -> tuple[Path, RunConfig, TrainingData, bool]:
+    """Where the run goes, its whole configuration, its data, and whether it goes on from a checkpoint."""
+    from seqtool.files import refuse_directory
+    from seqtool.runs import CHECKPOINT, is_run, read_config
+    from seqtool.training.session import with_machine
+    from seqtool.training.world import restarts
+
+    if resume:
+        assert request.output is not None
+        return request.output, *_resumed(request.output, request, device, world), True
+    model_name = request.settings.get("model", ModelConfig.model)
+    path = Path(world.from_main(str(request.output or _free_name(request.data[0], model_name))))
+    restarted = restarts() > 0 and is_run(path) and (path / CHECKPOINT).is_file()
+    if not dry_run and not restarted:
+        refuse_directory(path, request.force, request.data)
+    run_config, prepared = _begun(request, device, world)
+    if not dry_run:
+        run_config = with_machine(run_config, prepared, device, world)
+    if restarted:  # torchrun has started this command before: go on with what it left, if it is what it began
+        left = read_config(path)
+        same = (left.model_sha256, left.training_sha256) == (run_config.model_sha256, run_config.training_sha256)
+        if same:
+            return path, left, prepared, True
+        if not dry_run:
+            refuse_directory(path, request.force, request.data)
+    return path, run_config, prepared, False
+
+
+def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
+    """A new run's configuration and data."""
+    from seqtool.defaults import Facts, resolve
+    from seqtool.runs import new_config
+    from seqtool.training.data import load_vocabulary_or_none, prepare_data
+
+    kind = VocabularyConfig(type=request.vocab_type or DEFAULT_VOCABULARY, size=request.vocab_size or 0)
+    prepared = prepare_data(
+        request.data,
+        vocabulary=load_vocabulary_or_none(request.vocab),
+        vocabulary_config=checked(kind),
+        valid=request.valid,
+        errors=request.errors,
+        document=request.document or "file",
+        seed=request.settings.get("seed", TrainConfig.seed),
+        subword_sampling=request.settings.get("subword_sampling", TrainConfig.subword_sampling),
+        world=world,
+    )
+    vocabulary = prepared.vocabulary
+    facts = Facts(
+        len(prepared.train_ids),
+        vocabulary.size,
+        not device.startswith("cpu"),
+        prepared.record["train_documents"],
+        prepared.longest_document,
+    )
+    model_config, train_config = resolve(request.settings, facts)
+    symbols = Symbols(vocabulary.size, vocabulary.begin_id, len(prepared.seen_counts), len(prepared.train_ids))
+    return new_config(model_config, train_config, symbols, vocabulary, prepared.record), prepared
+
+
+def _resumed(path: Path, request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
+    """A run's configuration, with what may change, and its data read again."""
+    from seqtool.runs import read_config, read_vocabulary
+    from seqtool.training.data import prepare_data
+    from seqtool.training.session import resumed_config
+
+    run_config = read_config(path)
+    record = run_config.data
+    for flag, asked, known in (
+        ("--vocab", request.vocab, None),
+        ("--vocab-type", request.vocab_type, None),
+        ("--vocab-size", request.vocab_size, None),
+        ("--valid", request.valid, record.get("valid")),
+        ("--document", request.document, record.get("document", "file")),
+    ):
+        if asked is not None and asked != known:
+            raise UsageError(f"--resume goes on with the run's own data and vocabulary: leave {flag} out")
+    run_config = resumed_config(run_config, {**request.settings, "device": device})
+    prepared = prepare_data(
+        request.data,
+        vocabulary=read_vocabulary(path, run_config),
+        vocabulary_config=VocabularyConfig(),
+        valid=record.get("valid"),
+        errors=request.errors,
+        document=str(record.get("document", "file")),
+        seed=run_config.training.seed,
+        subword_sampling=run_config.training.subword_sampling,
+        world=world,
+    )
+    _check_same_data(path, run_config, prepared)
+    return run_config, prepared
+
+
+def _trained(
+    path: Path,
+    config: RunConfig,
+    prepared: TrainingData,
+    resume: bool,
+    force: bool,
+    tracking: Tracking,
+    quiet: bool,
+    world: World,
+) -> tuple[Any, int]:
+    """Train, showing how it goes; how far it came, and the signal that ended it, or 0."""
+    from seqtool.models.device import out_of_memory
+    from seqtool.training.session import train_run
+
+    with _stop_flag() as stopped, TrainingProgress(quiet).shown() as show:
+
+        def report(record: dict[str, Any]) -> None:
+            show(record)
+            tracking(record)
+
+        try:
+            outcome = train_run(
+                path,
+                config,
+                prepared,
+                device=world.device,
+                valid_tokens=VALID_TOKENS if world.device.type == "cpu" else VALID_TOKENS_FAST,
+                report=report,
+                stopped=lambda: stopped() != 0,
+                resume=resume,
+                replace=force,
+                world=world,
+                on_publish=tracking.start,
+            )
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            length = "--context" if config.model.model == "transformer" else "--bptt"
+            raise SeqtoolError(
+                f"not enough memory for this training: give --accumulate {2 * config.training.accumulate}, which "
+                f"computes a batch in parts, or lower --batch-size, {length} or --hidden"
+            ) from error
+        ended = outcome.complete or stopped()
+    return outcome, stopped() or (0 if ended else int(signal.SIGTERM))  # another process may have had the signal
+
+
+def _trackers(tensorboard: bool, trackio: str | None, config: RunConfig) -> list[Any]:
+    from seqtool.training import tracking
+
+    makers: list[Any] = [tracking.tensorboard] if tensorboard else []
+    if trackio:
+        settings = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
+
+        def make(run: Path, first_step: int) -> Any:
+            with contextlib.redirect_stdout(sys.stderr):  # it greets; stdout is for data
+                return tracking.trackio(trackio, run.name, settings)
+
+        makers.append(make)
+    return makers
 
 
 def _check_early(settings: dict[str, Any]) -> None:
@@ -183,13 +352,6 @@ def _check_early(settings: dict[str, Any]) -> None:
     problems += [f"--{name} 0: leave it out, or give more" for name in LENGTHS if settings.get(name) == 0]
     if problems:
         raise UsageError("; ".join(problems))
-
-
-def _refuse_with_resume(settings: dict[str, Any], output: Path | None, *others: Any) -> None:
-    if output is None:
-        raise UsageError("--resume needs -o RUN: the run to go on with")
-    if settings or any(other is not None for other in others):
-        raise UsageError("--resume goes on with the run's own settings: give only DATA and -o RUN beside it")
 
 
 def _check_same_data(path: Path, config: RunConfig, prepared: TrainingData) -> None:
@@ -212,20 +374,22 @@ def _free_name(data: str, model: str) -> Path:
 def _plan(config: RunConfig) -> dict[str, Any]:
     """The resolved configuration, the parameters and the memory they take in training."""
     parameters = config.parameters
-    slots = {"sgd": 1 if config.training.momentum else 0, "adagrad": 1, "rmsprop": 1}.get(config.training.optimizer, 2)
-    logits = 2 * 4 * config.training.batch_size * config.training.bptt * config.symbols.size
+    training = config.training
+    slots = {"sgd": int(training.momentum > 0), "adagrad": 1, "rmsprop": 1, "adafactor": 0, "asgd": 1, "nt-asgd": 1}
+    copies = 2 + slots.get(training.optimizer, 2) + (training.ema > 0)
+    logits = 2 * 4 * training.batch_size // training.accumulate * training.bptt * config.symbols.size
     return {
         **dataclasses.asdict(config.model),
         **dataclasses.asdict(config.training),
         "vocab_size": config.symbols.size,
         **{name: config.data[name] for name in ("train_tokens", "valid_tokens")},
         "parameters": parameters,
-        "weights_gradients_optimizer_bytes": 4 * parameters * (2 + slots),
+        "weights_gradients_optimizer_bytes": 4 * parameters * copies,
         "logits_bytes": logits,
     }
 
 
-def _announcement(config: RunConfig, device: torch.device) -> str:
+def _announcement(config: RunConfig, world: World) -> str:
     model, training = config.model, config.training
     length = (
         f"{duration(training.time)}"
@@ -237,7 +401,8 @@ def _announcement(config: RunConfig, device: torch.device) -> str:
     return (
         f"{model.model}, {model.layers} x {model.hidden}, {config.parameters:,} parameters, "
         f"{config.symbols.size:,} symbols; {config.data['train_tokens']:,} tokens to train on, "
-        f"{config.data['valid_tokens']:,} to validate; {length} on {device} in {training.precision}"
+        f"{config.data['valid_tokens']:,} to validate; {length} on {world.device.type} in {training.precision}"
+        + (f" by {world.size} processes" if world.size > 1 else "")
     )
 
 
@@ -250,7 +415,7 @@ def _say_next(path: Path, valid: str | None, quiet: bool) -> None:
 
 @contextmanager
 def _stop_flag() -> Iterator[Callable[[], int]]:
-    """Let SIGINT and SIGTERM end training after the step under way; a second one ends it at once."""
+    """Let a signal end training after the step under way; a second one ends it at once."""
     received = 0
 
     def remember(number: int, frame: object) -> None:
@@ -259,7 +424,8 @@ def _stop_flag() -> Iterator[Callable[[], int]]:
             raise StoppedError(number, "stopped at once")
         received = number
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
+    before = {number: signal.signal(number, remember) for number in numbers}
     try:
         yield lambda: received
     finally:

@@ -10,7 +10,7 @@ Shapes: B batch, T time.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -210,14 +210,16 @@ VALIDATION_ROWS = 64  # parts of the validation text that are scored side by sid
 WARM_UP_TOKENS = 64  # tokens that a recurrent state reads, unscored, before its part begins
 
 
-def validate(model: LanguageModel, ids: Document, max_tokens: int) -> Validation:
+def validate(
+    model: LanguageModel, ids: Document, max_tokens: int, stopped: Callable[[], bool] | None = None
+) -> Validation | None:
     """The loss on up to `max_tokens` validation tokens, quickly: the same definition as a full scoring, in parallel
     parts.
 
     The text, `<s>` before each document in it, is cut into up to VALIDATION_ROWS parts spread over it. Where a part
     begins inside a document, the state is warmed up on the tokens before, where a full scoring would have carried it
     from the document's beginning; a transformer's windows do not overlap, so each has less before it than in a full
-    scoring.
+    scoring. None when `stopped` said yes on the way.
     """
     tokens = min(len(ids), max_tokens)
     rows = max(1, min(VALIDATION_ROWS, tokens // (2 * WARM_UP_TOKENS)))
@@ -234,6 +236,8 @@ def validate(model: LanguageModel, ids: Document, max_tokens: int) -> Validation
                 unscored.append(max(0, warm - begin))
     nats, count, index, position = 0.0, 0, 0, 0
     for scored in score_documents(model, pieces, batch_size=VALIDATION_ROWS, stride=model.context or 0):
+        if stopped is not None and stopped():
+            return None
         kept = scored.nats[max(0, unscored[index] - position) :]
         nats, count = nats + float(kept.sum(dtype=np.float64)), count + len(kept)
         position += len(scored.nats)

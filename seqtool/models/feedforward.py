@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seqtool.config import ModelConfig
 from seqtool.models.cells import ACTIVATIONS
+from seqtool.models.dropout import Dropout, drop_symbols
 from seqtool.models.state import State, map_state
 
 
@@ -31,7 +32,9 @@ class FeedForward(nn.Module):
             nn.Linear(width, config.hidden) for width in widths
         )
         self.activation = ACTIVATIONS[config.activation]
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout_embedding = config.dropout_embedding
+        self.input_dropout = Dropout(config.dropout_at("input"), config.variational)
+        self.hidden_dropout = Dropout(config.dropout_at("hidden"), config.variational)
 
     def forward(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Features of each token; the state is the last K-1 ids. Before the beginning of a text stand `<s>`."""
@@ -42,13 +45,16 @@ class FeedForward(nn.Module):
         if self.embedding is None:
             x_BTH = self._one_hot_product(ids, first) + first.bias
         else:
-            x_BTE = self.dropout(self.embedding(ids))
+            x_BTE = self.embedding(ids)
+            if self.training and self.dropout_embedding:
+                x_BTE = drop_symbols(x_BTE, ids, self.embedding.num_embeddings, self.dropout_embedding)
+            x_BTE = self.input_dropout(x_BTE)
             windows = x_BTE.unfold(1, self.window, 1).transpose(2, 3).flatten(2)  # (B, T, K*E), oldest token first
             x_BTH = first(windows)
         for layer in self.layers[1:]:
-            x_BTH = layer(self.dropout(self.activation(x_BTH)))
+            x_BTH = layer(self.hidden_dropout(self.activation(x_BTH)))
         last_ids = ids[:, ids.shape[1] - (self.window - 1) :]
-        return self.dropout(self.activation(x_BTH)), ((last_ids,),)
+        return self.activation(x_BTH), ((last_ids,),)
 
     def restarted(self, state: State, restarts_B: Tensor) -> State:
         """The state with `<s>` all over the window in some rows."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqtool.config import RECURRENT, ModelConfig, Symbols
+from seqtool.models.dropout import Dropout
 from seqtool.models.feedforward import FeedForward, initialize_feedforward
 from seqtool.models.recurrent import Recurrent, initialize_recurrent
 from seqtool.models.size import parameter_count
@@ -20,6 +22,15 @@ from seqtool.models.state import State
 from seqtool.models.transformer import Transformer, initialize_transformer
 
 UNSEEN_COUNT = 0.1  # what a symbol that does not occur counts as, when its first bias is set
+
+
+class Reading(NamedTuple):
+    """What a model makes of tokens: logits (B, T, V), the state after them, features (B, T, H) and these dropped."""
+
+    logits_BTV: Tensor
+    state: State
+    features_BTH: Tensor
+    dropped_BTH: Tensor
 
 
 class LanguageModel(nn.Module):
@@ -50,21 +61,27 @@ class LanguageModel(nn.Module):
         # A tied output layer scores with the embedding's rows, so features of another width are brought to theirs
         # first.
         self.narrow = (
-            nn.Linear(config.hidden, config.embed_width, bias=False)
-            if config.tied and config.embed_width != config.hidden
+            nn.Linear(config.feature_width, config.embed_width, bias=False)
+            if config.tied and config.embed_width != config.feature_width
             else None
         )
-        self.output = None if config.tied else nn.Linear(config.hidden, symbols.seen, bias=False)
+        self.output_dropout = Dropout(config.dropout_at("output"), config.variational)
+        self.output = None if config.tied else nn.Linear(config.feature_width, symbols.seen, bias=False)
         self.output_bias = nn.Parameter(torch.zeros(symbols.seen))
         self.register_buffer("seen_ids", torch.arange(symbols.seen))
 
     def forward(self, ids_BT: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Logits (B, T, V) of the token after each of `ids`, and the state after the last; None begins a text."""
+        reading = self.read(ids_BT, state)
+        return reading.logits_BTV, reading.state
+
+    def read(self, ids_BT: Tensor, state: State | None = None) -> Reading:
+        """The same, with what lies between: the last layer's features before and after dropout."""
         features_BTH, state = self.core(ids_BT, state)
-        if self.narrow is not None:
-            features_BTH = self.narrow(features_BTH)
-        logits_BTS = F.linear(features_BTH, self.output_weight, self.output_bias)
-        return self._with_unseen(logits_BTS), state
+        dropped_BTH = self.output_dropout(features_BTH)
+        narrowed = dropped_BTH if self.narrow is None else self.narrow(dropped_BTH)
+        logits_BTS = F.linear(narrowed, self.output_weight, self.output_bias)
+        return Reading(self._with_unseen(logits_BTS), state, features_BTH, dropped_BTH)
 
     def _with_unseen(self, logits_BTS: Tensor) -> Tensor:
         """Logits of all V symbols: those of the unseen, together, lie log(tokens) under the log-sum of the seen."""

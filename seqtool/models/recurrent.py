@@ -5,12 +5,15 @@ Shapes: B batch, T time, V vocabulary, E embedding, H hidden, G gates (H, 3H or 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqtool.config import ModelConfig
 from seqtool.models.cells import STATES, LayerState, run_cell
+from seqtool.models.dropout import Dropout, drop_symbols
 from seqtool.models.size import GATES
 from seqtool.models.state import State, map_state
 
@@ -20,9 +23,11 @@ IDENTITY_INPUT_DEVIATION = 0.001
 class RecurrentLayer(nn.Module):
     """One recurrent layer: torch's fused kernel, whose weights the written-out cell can use as well."""
 
-    def __init__(self, kind: str, input_width: int, hidden: int, activation: str) -> None:
+    def __init__(
+        self, kind: str, input_width: int, hidden: int, activation: str = "tanh", weight_dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        self.kind, self.hidden, self.activation = kind, hidden, activation
+        self.kind, self.hidden, self.activation, self.weight_dropout = kind, hidden, activation, weight_dropout
         self.kernel: nn.RNNBase
         if kind == "lstm":
             self.kernel = nn.LSTM(input_width, hidden, batch_first=True)
@@ -38,31 +43,42 @@ class RecurrentLayer(nn.Module):
         W_ih, W_hh, b_ih, b_hh = self.kernel.parameters()
         return W_ih, W_hh, b_ih, b_hh
 
+    def _dropped_weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The same, in training with dropout on W_hh: DropConnect (Wan et al. 2013), as in AWD-LSTM."""
+        W_ih, W_hh, b_ih, b_hh = self.weights
+        return W_ih, F.dropout(W_hh, self.weight_dropout, self.training), b_ih, b_hh
+
     def forward(self, x_BTE: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Outputs (B, T, H) and the state after the last step, by the fused kernel where there is one."""
         if self.kind == "rnn" and self.activation == "sigmoid":
             return self.reference(x_BTE, state)
         wrapped = tuple(part.to(x_BTE.dtype).unsqueeze(0).contiguous() for part in state)  # torch: (layers, B, H)
-        if self.kind == "lstm":
+        if self.training and self.weight_dropout:
+            y_BTH, *parts = self._kernel_with(self._dropped_weights(), x_BTE, wrapped)
+            after = tuple(parts)
+        elif self.kind == "lstm":
             y_BTH, after = self.kernel(x_BTE, wrapped)
         else:
             y_BTH, last = self.kernel(x_BTE, wrapped[0])
             after = (last,)
         return y_BTH, tuple(part.squeeze(0) for part in after)
 
+    def _kernel_with(self, weights: tuple[Tensor, ...], x_BTE: Tensor, state: LayerState) -> tuple[Tensor, ...]:
+        """What the fused kernel gives with other weights than its own: outputs and the parts of the state."""
+        kernel: Any = {"lstm": torch.lstm, "gru": torch.gru}.get(self.kind) or getattr(torch, f"rnn_{self.activation}")
+        given = state if self.kind == "lstm" else state[0]
+        options = {"has_biases": True, "num_layers": 1, "dropout": 0.0, "train": True}
+        return kernel(x_BTE, given, list(weights), **options, bidirectional=False, batch_first=True)
+
     def reference(self, x_BTE: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """The same by the cell's equations."""
-        W_ih, _, b_ih, _ = self.weights
-        return self._unroll(F.linear(x_BTE, W_ih, b_ih), state)
+        W_ih, W_hh, b_ih, b_hh = self._dropped_weights()
+        return run_cell(self.kind, F.linear(x_BTE, W_ih, b_ih), state, W_hh, b_hh, self.activation)
 
     def one_hot(self, ids_BT: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """The same on one-hot vectors that are never made: W_ih times the one-hot of i is column i of W_ih."""
-        W_ih, _, b_ih, _ = self.weights
-        return self._unroll(F.embedding(ids_BT, W_ih.t()) + b_ih, state)
-
-    def _unroll(self, x_BTG: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        _, W_hh, _, b_hh = self.weights
-        return run_cell(self.kind, x_BTG, state, W_hh, b_hh, self.activation)
+        W_ih, W_hh, b_ih, b_hh = self._dropped_weights()
+        return run_cell(self.kind, F.embedding(ids_BT, W_ih.t()) + b_ih, state, W_hh, b_hh, self.activation)
 
 
 class Recurrent(nn.Module):
@@ -74,26 +90,35 @@ class Recurrent(nn.Module):
         super().__init__()
         self.one_hot = config.input == "one-hot"
         self.embedding = None if self.one_hot else nn.Embedding(vocab_size, config.embed_width)
-        widths = [vocab_size if self.one_hot else config.embed_width] + [config.hidden] * (config.layers - 1)
+        hidden = [config.hidden] * (config.layers - 1) + [config.feature_width]
+        widths = [vocab_size if self.one_hot else config.embed_width, *hidden]
         self.layers = nn.ModuleList(  # type: ignore[assignment]
-            RecurrentLayer(config.model, width, config.hidden, config.activation) for width in widths
+            RecurrentLayer(config.model, width, layer_hidden, config.activation, config.weight_dropout)
+            for width, layer_hidden in zip(widths, hidden, strict=False)
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout_embedding = config.dropout_embedding
+        self.input_dropout = Dropout(config.dropout_at("input"), config.variational)
+        self.hidden_dropout = Dropout(config.dropout_at("hidden"), config.variational)
         self.states = STATES[config.model]
 
     def forward(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Features of each token and the state of each layer after the last one."""
         if state is None:
-            zero = self.layers[0].weights[1].new_zeros(len(ids_BT), self.layers[0].hidden)
-            state = tuple((zero,) * self.states for _ in self.layers)
-        x = ids_BT if self.embedding is None else self.dropout(self.embedding(ids_BT))
+            weight = next(self.parameters())
+            state = tuple((weight.new_zeros(len(ids_BT), layer.hidden),) * self.states for layer in self.layers)
+        x = ids_BT if self.embedding is None else self._embedded(self.embedding, ids_BT)
         after = []
         for number, (layer, layer_state) in enumerate(zip(self.layers, state, strict=True)):
             run = layer.one_hot if self.one_hot and number == 0 else layer
-            x, layer_state = run(x, layer_state)
-            x = self.dropout(x)
+            x, layer_state = run(self.hidden_dropout(x) if number else x, layer_state)
             after.append(layer_state)
         return x, tuple(after)
+
+    def _embedded(self, embedding: nn.Embedding, ids_BT: Tensor) -> Tensor:
+        x_BTE = embedding(ids_BT)
+        if self.training and self.dropout_embedding:
+            x_BTE = drop_symbols(x_BTE, ids_BT, embedding.num_embeddings, self.dropout_embedding)
+        return self.input_dropout(x_BTE)
 
     def restarted(self, state: State, restarts_B: Tensor) -> State:
         """The state with zeros in some rows."""

@@ -1,6 +1,7 @@
 """How many numbers a model has, from its settings alone: known before memory is taken, and without loading torch.
 
-Symbols: V vocabulary, S symbols that are learned to be predicted, E embedding, H hidden width, K context, G gates.
+Symbols: V vocabulary, S symbols that are learned to be predicted, E embedding, H hidden width, F width of the last
+layer, K context, L layers.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ def parameter_count(config: ModelConfig, symbols: Symbols) -> int:
     embedding = 0 if config.input == "one-hot" else V * E
     width = V if config.input == "one-hot" else E
     if config.model in RECURRENT:
-        G = GATES[config.model] * H
-        core = embedding + G * (width + H + 2) + (L - 1) * G * (2 * H + 2)
+        hidden = [H] * (L - 1) + [config.feature_width]
+        widths = [width, *hidden]
+        core = embedding + sum(
+            GATES[config.model] * after * (before + after + 2) for before, after in zip(widths, hidden, strict=False)
+        )
     elif config.model == "ffn":
         core = embedding + (K * width + 1) * H + (L - 1) * (H + 1) * H
     else:
@@ -33,7 +37,8 @@ def parameter_count(config: ModelConfig, symbols: Symbols) -> int:
         matrices = (3 if config.feedforward == "swiglu" else 2) * H * feedforward_width(config)
         positions = K * H if config.position == "learned" else 0
         core = config.stem * V * H + positions + L * (4 * H * H + matrices + 2 * norm) + norm
-    output = (E * H if E != H else 0) if config.tied else S * H
+    F = config.feature_width
+    output = (E * F if E != F else 0) if config.tied else S * F
     count = core + output + S
     if count > MAX_PARAMETERS:
         raise UsageError(f"these sizes make {count:,} parameters: choose smaller ones")

@@ -6,8 +6,9 @@ keys and values of a transformer, the last ids that the window of `ffn` holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
 State = tuple[tuple[Tensor, ...], ...]
@@ -21,6 +22,18 @@ def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
 def detached(state: State) -> State:
     """The same values, cut from the graph: where back-propagation through time is truncated."""
     return map_state(Tensor.detach, state)
+
+
+def rows_of(state: State, rows: slice) -> State:
+    """The states of consecutive sequences of the batch."""
+    return map_state(lambda tensor: tensor[rows], state)
+
+
+def joined(states: Sequence[State]) -> State:
+    """The states of the parts of a batch as one."""
+    if len(states) == 1:
+        return states[0]
+    return tuple(tuple(torch.cat(parts) for parts in zip(*layers, strict=True)) for layers in zip(*states, strict=True))
 
 
 def take_rows(state: State, rows: Tensor) -> State:

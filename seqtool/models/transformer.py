@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from seqtool.config import ModelConfig
 from seqtool.models.attention import attention, rotary_positions, rotate, sinusoidal_positions
+from seqtool.models.dropout import Dropout, drop_symbols
 from seqtool.models.size import feedforward_width
 from seqtool.models.state import State
 
@@ -73,7 +74,7 @@ class Block(nn.Module):
         norm = NORMS[config.norm]
         self.attention_norm, self.attention = norm(config.hidden), SelfAttention(config)
         self.feedforward_norm, self.feedforward = norm(config.hidden), PositionWise(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout_at("hidden"), config.variational)
 
     def forward(
         self, x_BTC: Tensor, past: tuple[Tensor, ...] | None, rotation: Tensor | None
@@ -109,7 +110,8 @@ class Transformer(nn.Module):
             self.register_buffer("positions", table, persistent=False)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = NORMS[config.norm](config.hidden)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout_embedding = config.dropout_embedding
+        self.input_dropout = Dropout(config.dropout_at("input"), config.variational)
 
     def forward(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Features of each token; ValueError when the past and the new tokens are more than `context`."""
@@ -123,6 +125,8 @@ class Transformer(nn.Module):
         x = self.embedding(ids_BT)
         for place, embedding in enumerate(self.embeddings_before, start=1):
             x = x + embedding(ids[:, before - place : ids.shape[1] - place])
+        if self.training and self.dropout_embedding:
+            x = drop_symbols(x, ids_BT, self.embedding.num_embeddings, self.dropout_embedding)
         rotation = None
         if self.position == "learned":
             x = x + self.learned_positions.weight[past:until]
@@ -130,7 +134,7 @@ class Transformer(nn.Module):
             x = x + self.positions[past:until]
         else:
             rotation = self.positions[:, past:until]
-        x = self.dropout(x)
+        x = self.input_dropout(x)
         present = []
         for number, layer in enumerate(self.layers):
             x, layer_state = layer(x, None if state is None else state[number], rotation)

@@ -125,6 +125,24 @@ class Vocabulary:
             return b" <unk>" if self.type == "word" else "\u2047".encode()
         return piece.replace(SPACE, " ").encode()
 
+    def scores(self) -> dict[str, float]:
+        """The pieces that stand for text, and each one's score: of bpe the order of merges, of unigram its log p."""
+        return {
+            self._pieces.id_to_piece(index): self._pieces.get_score(index)
+            for index in range(self.size)
+            if not (self._pieces.is_control(index) or self._pieces.is_byte(index) or self._pieces.is_unknown(index))
+        }
+
+    def piece_id(self, piece: str) -> int | None:
+        """The id of a piece, or None when there is none."""
+        index = self._pieces.piece_to_id(piece)
+        return None if index == self.unknown_id else int(index)
+
+    def byte_ids(self, text: str) -> list[int]:
+        """Ids that spell a text in its UTF-8 bytes."""
+        spelled: list[int] = self._byte_ids[list(text.encode())].tolist()
+        return spelled
+
     def piece(self, index: int) -> str:
         """The symbol that SentencePiece shows for one id."""
         return str(self._pieces.id_to_piece(index))

@@ -1,7 +1,7 @@
-"""Checkpoints: weights, optimizer, carried state and progress in one safetensors file, so that it is whole or not
-there.
+"""Checkpoints: weights, optimizers, averages, carried state, random generators and progress in one safetensors file, so
+that it is whole or not there.
 
-Batches are functions of the step, and dropout's generator is saved, so training goes on exactly where it was.
+Batches are functions of the step, and dropout's generators are saved, so training goes on exactly where it was.
 """
 
 from __future__ import annotations
@@ -14,47 +14,64 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqtool.errors import InputError
+from seqtool.errors import DivergedError, InputError
 from seqtool.models.language_model import LanguageModel
-from seqtool.models.state import State
-from seqtool.runs import CHECKPOINT, CONFIG, RunConfig, load_tensors, read_tensors, tensors_sha256, write_tensors
-from seqtool.training.loop import Progress
+from seqtool.models.state import State, map_state, rows_of
+from seqtool.runs import CHECKPOINT, CONFIG, RunConfig, load_tensors, read_tensors, write_tensors
+from seqtool.training.averages import Average
+from seqtool.training.loop import Progress, is_finite
+from seqtool.training.parallel import split_like, whole
+from seqtool.training.world import World
 
-MAX_COPIES = 4  # weights, and what an optimizer keeps of each
+FORMAT = "seqtool checkpoint 2"
+MAX_COPIES = 5  # weights, their average, and what an optimizer keeps of each
 MAX_STATE_NUMBERS = 1 << 28  # carried states, random generators
 
+Optimizers = list[torch.optim.Optimizer]
 
-def save_checkpoint(
-    run: Path,
-    config: RunConfig,
-    model: LanguageModel,
-    optimizer: torch.optim.Optimizer,
-    progress: Progress,
-    state: State | None,
-) -> None:
-    """Write the checkpoint of a run, atomically."""
-    tensors = {f"model/{name}": tensor.detach() for name, tensor in model.state_dict().items()}
-    for index, values in optimizer.state_dict()["state"].items():
-        for name, value in values.items():
-            if value is not None:
-                tensors[f"optimizer/{index}/{name}"] = torch.as_tensor(value)
+
+def collect(
+    model: LanguageModel, optimizers: Optimizers, average: Average | None, state: State | None, world: World
+) -> dict[str, Tensor]:
+    """Copies on the CPU of all tensors that training goes on from; every process must ask, for each has a part."""
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    for number, optimizer in enumerate(optimizers):
+        for index, values in optimizer.state_dict()["state"].items():
+            for name, value in values.items():
+                if value is not None:
+                    tensors[f"optimizer/{number}/{index}/{name}"] = torch.as_tensor(value)
+    for index, tensor in enumerate(average.tensors if average is not None else ()):
+        tensors[f"average/{index}"] = tensor
     for layer, parts in enumerate(state or ()):
         for index, part in enumerate(parts):
-            tensors[f"state/{layer}/{index}"] = part.detach()
-    tensors["random/cpu"] = torch.get_rng_state()
+            tensors[f"state/{layer}/{index}"] = torch.cat(world.gather(part))
+    for rank, generator in enumerate(world.gather(torch.get_rng_state())):
+        tensors[f"random/cpu/{rank}"] = generator
     if model.device.type == "cuda":
-        tensors["random/cuda"] = torch.cuda.get_rng_state(model.device)
-    tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}
-    metadata = {
-        "format": "seqtool checkpoint 1",
+        for rank, generator in enumerate(world.gather(torch.cuda.get_rng_state(model.device))):
+            tensors[f"random/cuda/{rank}"] = generator
+    return {name: whole(tensor).cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def write_checkpoint(run: Path, config: RunConfig, tensors: dict[str, Tensor], progress: Progress) -> None:
+    """Write the checkpoint of a run, atomically; DivergedError rather than weights that are no finite numbers."""
+    if not is_finite([tensor for name, tensor in tensors.items() if name.startswith(("model/", "average/"))]):
+        raise DivergedError(
+            f"training diverged: a weight at step {progress.step} is not a finite number (the checkpoint before is "
+            "kept); lower --lr, or clip with --clip-norm"
+        )
+    (run / CHECKPOINT).parent.mkdir(exist_ok=True)
+    metadata = {"format": FORMAT, **identity(config), "progress": json.dumps(dataclasses.asdict(progress))}
+    write_tensors(run / CHECKPOINT, tensors, metadata)
+
+
+def identity(config: RunConfig) -> dict[str, str]:
+    """What a checkpoint belongs to."""
+    return {
         "model_sha256": config.model_sha256,
         "training_sha256": config.training_sha256,
         "vocabulary_sha256": config.vocabulary_sha256,
-        "tensors_sha256": tensors_sha256(tensors),
-        "progress": json.dumps(dataclasses.asdict(progress)),
     }
-    (run / CHECKPOINT).parent.mkdir(exist_ok=True)
-    write_tensors(run / CHECKPOINT, tensors, metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,43 +90,69 @@ def read_checkpoint(run: Path, config: RunConfig) -> Checkpoint:
         raise InputError(f"{run} has no checkpoint to resume from: train again with --force")
     own = config.parameters + config.symbols.seen
     tensors, metadata = read_tensors(file, own, MAX_COPIES * own + MAX_STATE_NUMBERS)
-    identity = (config.model_sha256, config.training_sha256, config.vocabulary_sha256)
-    if tuple(metadata.get(name) for name in ("model_sha256", "training_sha256", "vocabulary_sha256")) != identity:
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{file} is not a checkpoint of this version of seqtool: train again with --force")
+    if {name: metadata.get(name) for name in identity(config)} != identity(config):
         raise InputError(f"{file} belongs to another run, or {CONFIG} was edited since")
-    if metadata.get("tensors_sha256") != tensors_sha256(tensors):
-        raise InputError(f"{file} holds other numbers than were written: it was damaged or edited")
+    return Checkpoint(file, tensors, _read_progress(file, metadata))
+
+
+def _read_progress(file: Path, metadata: dict[str, str]) -> Progress:
     try:
-        progress = Progress(**json.loads(metadata["progress"]))
-        numbers = dataclasses.astuple(progress)
-        if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
-            raise ValueError("negative progress")
-    except (KeyError, ValueError, TypeError) as error:
+        values = json.loads(metadata["progress"])
+        progress = Progress(**values)
+        kinds = {item.name: item.type for item in dataclasses.fields(Progress)}
+        for name, value in values.items():
+            numbers = value if kinds[name] == "list[float]" and isinstance(value, list) else [value]
+            wanted = int if kinds[name] == "int" else (int, float)
+            if not all(isinstance(number, wanted) and number >= 0 for number in numbers):
+                raise ValueError(name)
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{file} is not a checkpoint of this version of seqtool") from error
-    return Checkpoint(file, tensors, progress)
+    return progress
 
 
 def restore(
-    checkpoint: Checkpoint, model: LanguageModel, optimizer: torch.optim.Optimizer, batch_size: int
+    checkpoint: Checkpoint,
+    model: LanguageModel,
+    optimizers: Optimizers,
+    average: Average | None,
+    batch_size: int,
+    world: World,
 ) -> State | None:
-    """Put weights, optimizer and random state back, in place; gives the carried state."""
+    """Put weights, optimizers, average and random generators back, in place; gives this process's carried state."""
     file, tensors = checkpoint.file, checkpoint.tensors
     try:
-        load_tensors(model, {name: tensors[f"model/{name}"] for name in model.state_dict()}, file)
-        saved: dict[int, dict[str, Any]] = {}
+        own = model.state_dict()
+        load_tensors(model, {name: split_like(tensors[f"model/{name}"], own[name]) for name in own}, file)
+        saved: list[dict[int, dict[str, Any]]] = [{} for _ in optimizers]
         layers: dict[int, dict[int, Tensor]] = {}
         for name, tensor in tensors.items():
             room, *rest = name.split("/")
             if room == "optimizer":
-                saved.setdefault(int(rest[0]), {})[rest[1]] = tensor
+                saved[int(rest[0])].setdefault(int(rest[1]), {})[rest[2]] = tensor
             elif room == "state":
                 if len(tensor) != batch_size:
                     raise ValueError("a state of another batch size")
                 layers.setdefault(int(rest[0]), {})[int(rest[1])] = tensor.to(model.device)
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": saved})
-        torch.set_rng_state(tensors["random/cpu"])
-        if "random/cuda" in tensors and model.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["random/cuda"], model.device)
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        for optimizer, values in zip(optimizers, saved, strict=True):
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            for index, numbers in values.items():
+                for name in numbers:
+                    numbers[name] = split_like(numbers[name], parameters[index])
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": values})
+        for index, tensor in enumerate(average.tensors if average is not None else ()):
+            tensor.copy_(split_like(tensors[f"average/{index}"], tensor))
+        _restore_random(tensors, model, world)
+    except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{file} is not a checkpoint of this version of seqtool") from error
     state = tuple(tuple(parts[index] for index in sorted(parts)) for _, parts in sorted(layers.items()))
-    return state or None
+    return map_state(Tensor.clone, rows_of(state, world.rows(batch_size))) if state else None
+
+
+def _restore_random(tensors: dict[str, Tensor], model: LanguageModel, world: World) -> None:
+    """Each process's generator; as at the beginning where there were fewer processes before."""
+    if f"random/cpu/{world.rank}" in tensors:
+        torch.set_rng_state(tensors[f"random/cpu/{world.rank}"])
+    if f"random/cuda/{world.rank}" in tensors and model.device.type == "cuda":
+        torch.cuda.set_rng_state(tensors[f"random/cuda/{world.rank}"], model.device)

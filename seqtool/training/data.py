@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
 from seqtool.config import VocabularyConfig
 from seqtool.errors import InputError, UsageError
 from seqtool.text.documents import TextCounts, TextSource
 from seqtool.text.learning import learn_vocabulary
+from seqtool.text.sampling import SubwordSampler
 from seqtool.text.store import EncodedText, IdSequence, Slice, encode_text, is_store, open_store
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
+from seqtool.training.world import World, alone
 
 VALID_SHARE = 0.1
 MAX_VALID_TOKENS = 1_000_000  # of a very long text no more is held back, unless a share is asked for
@@ -34,6 +39,10 @@ class TrainingData:
     seen_counts: dict[int, int]
     """The symbols that occur in the training ids, ascending, and how often."""
     record: dict[str, Any]
+    longest_document: int = 0
+    """Tokens of the longest training document."""
+    sample: Callable[[int], IdSequence] | None = None
+    """The training ids of a pass, split into subwords anew; None where they are not."""
 
 
 def prepare_data(
@@ -45,16 +54,22 @@ def prepare_data(
     errors: str,
     document: str,
     seed: int,
+    subword_sampling: float = 0.0,
+    world: World | None = None,
 ) -> TrainingData:
     """Read DATA (text files, `-`, or one token store), learn a vocabulary unless one is given, and split.
 
     `valid` is a file of text, or a share such as 0.1; None is VALID_SHARE of the end. InputError for data that cannot
-    be read, are empty, or do not go with the vocabulary.
+    be read, are empty, or do not go with the vocabulary. Of several processes the first one checks a token store
+    whole; the others read what they train on.
     """
+    world = world or alone(torch.device("cpu"))
+    if world.size > 1 and "-" in data:
+        raise UsageError("several processes cannot read one standard input: give a file, or a token store")
     if any(is_store(Path(path)) for path in data):
         if len(data) > 1:
             raise UsageError("give one token store, or text: encode several texts into one store")
-        store = open_store(Path(data[0]))
+        store = open_store(Path(data[0]), verify=world.main)
         if vocabulary is not None and vocabulary.sha256 != store.vocabulary.sha256:
             raise InputError(f"{data[0]} was encoded with another vocabulary than {vocabulary.name}: leave --vocab out")
         vocabulary = store.vocabulary
@@ -88,7 +103,52 @@ def prepare_data(
     if len(train_ids) < MIN_TRAIN_TOKENS:
         raise InputError(f"{record['name']} is too short to learn from: {len(train_ids)} tokens; give more text")
     record |= {"train_tokens": len(train_ids), "valid_tokens": len(valid_ids)}
-    return TrainingData(vocabulary, train_ids, valid_ids, _seen_counts(train_ids, vocabulary), record)
+    scanned = world.from_main(_scan(train_ids, vocabulary) if world.main else None)
+    record["train_documents"], longest, seen_counts = scanned
+    sample = None
+    if subword_sampling:
+        if vocabulary.type not in ("bpe", "unigram"):
+            raise UsageError(f"--subword-sampling: a {vocabulary.type} vocabulary has one split of a text; use bpe")
+        sample = _sampler(vocabulary, train_ids, subword_sampling, seed)
+        seen_counts = [[index, dict(seen_counts).get(index, 0)] for index in range(vocabulary.size)]
+    return TrainingData(vocabulary, train_ids, valid_ids, dict(seen_counts), record, longest, sample)
+
+
+def document_starts(ids: IdSequence, begin_id: int) -> npt.NDArray[np.int64]:
+    """Where the documents in a stream of ids begin, after the `<s>` of each."""
+    starts = [
+        scanned + 1 + np.flatnonzero(ids[scanned : scanned + COUNTED_TOKENS] == begin_id)
+        for scanned in range(0, len(ids), COUNTED_TOKENS)
+    ]
+    found = np.concatenate(starts) if starts else np.empty(0, np.int64)
+    return found if len(found) and found[0] == 1 else np.concatenate([[0], found]).astype(np.int64)
+
+
+def _scan(ids: IdSequence, vocabulary: Vocabulary) -> tuple[int, int, list[tuple[int, int]]]:
+    """How many documents there are, the tokens of the longest, and how often each id occurs that does."""
+    starts = document_starts(ids, vocabulary.begin_id)
+    lengths = np.append(starts[1:] - 1, len(ids)) - starts
+    return int((lengths > 0).sum()), int(lengths.max(initial=0)), list(_seen_counts(ids, vocabulary).items())
+
+
+def _sampler(vocabulary: Vocabulary, ids: IdSequence, share: float, seed: int) -> Callable[[int], IdSequence]:
+    """Gives the ids of the same documents, split into subwords anew for each pass."""
+
+    def of_pass(text_pass: int) -> IdSequence:
+        sampler = SubwordSampler(vocabulary, share, [seed, text_pass])
+        spool = tempfile.TemporaryFile(prefix="seqtool-")
+        starts = document_starts(ids, vocabulary.begin_id)
+        ends = np.append(starts[1:] - 1, len(ids))
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            decoder = vocabulary.decoder()
+            np.array([vocabulary.begin_id], vocabulary.dtype).tofile(spool)
+            for at in range(start, end, COUNTED_TOKENS):
+                text = decoder.feed(ids[at : min(end, at + COUNTED_TOKENS)].tolist())
+                sampler.encode(text).tofile(spool)
+        spool.flush()
+        return np.memmap(spool, dtype=vocabulary.dtype, mode="r")
+
+    return of_pass
 
 
 def _seen_counts(ids: IdSequence, vocabulary: Vocabulary) -> dict[int, int]:

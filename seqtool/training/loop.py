@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import statistics
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from seqtool.config import TrainConfig
+from seqtool.config import RECURRENT, TrainConfig
 from seqtool.errors import DivergedError
 from seqtool.inference.scoring import Document, validate
 from seqtool.models.device import autocast
 from seqtool.models.language_model import LanguageModel
-from seqtool.models.loss import total_nats
-from seqtool.models.state import State, detached
-from seqtool.training.batches import Batches
+from seqtool.models.state import State, detached, joined, map_state, rows_of
+from seqtool.training.averages import Average, ema_share, mean_share
+from seqtool.training.batches import Batch, Batches
+from seqtool.training.gradients import clip_gradients, gradient_by_lag
 from seqtool.training.optimizers import set_rate
 from seqtool.training.schedules import rate_factor
+from seqtool.training.world import World
 
 LOG_EVERY = 10
 VALIDATIONS = 10  # in a whole training, unless --eval-every says otherwise
+SKIPPED_IN_ROW, SKIPPED_SHARE = 10, 0.1  # steps without finite gradients: in a row; of all, after the first ten
+PLAN_SHARE, PLAN_S, PLAN_STEPS = 0.05, 10.0, 8  # of --time, seconds, steps: when it becomes a number of steps
+SCORING_COST = 0.4  # of a token, beside training on it
+FP16_SCALE, FP16_GROWS_AFTER = 2.0**16, 2000  # of the loss, so that small gradients are not zero in fp16; steps
 
 
 @dataclass
@@ -33,17 +42,57 @@ class Progress:
     step: int = 0
     tokens: int = 0
     elapsed_s: float = 0.0
+    steps: int = 0
+    """Steps in all; 0 until --time has become a number of them."""
+    planned_for_s: float = 0.0
+    """The --time that they were planned for."""
+    validated: int = 0
+    """The last step after which validation ran."""
     best_loss: float = math.inf
     best_step: int = 0
     since_best: int = 0
+    valid_losses: list[float] = field(default_factory=list)
+    falls: int = 0
+    """How often validation had the rate fall."""
+    since_fall: int = 0
+    averaged: int = 0
+    """How many weights the average has taken in."""
+    skipped: int = 0
+    skipped_in_row: int = 0
+    loss_scale: float = FP16_SCALE
+    scale_held: int = 0
+    """Steps since the scale of an fp16 loss last changed."""
 
-    def share(self, config: TrainConfig, steps: int) -> float:
-        """How much of the whole is done, 0 to 1: of the time, or of `steps`."""
-        return min(1.0, self.elapsed_s / config.time if config.time else self.step / steps)
+    def share(self, config: TrainConfig) -> float:
+        """How much of the whole is done, 0 to 1."""
+        return min(1.0, self.step / self.steps if self.steps else self.elapsed_s / config.time)
+
+    def validation_due(self, config: TrainConfig) -> bool:
+        """Whether validation comes before the next step: a function of the step alone."""
+        if self.validated >= self.step:
+            return False
+        if self.steps and self.step >= self.steps:
+            return True
+        if config.eval_every:
+            return self.step % config.eval_every == 0
+        return bool(self.steps) and self.step * VALIDATIONS // self.steps > (self.step - 1) * VALIDATIONS // self.steps
 
     def stagnant(self, config: TrainConfig) -> bool:
         """Whether validation has gone without a better loss for as long as early stopping waits."""
         return bool(config.early_stop) and self.since_best >= config.early_stop
+
+    def hears(self, loss: float, config: TrainConfig) -> bool:
+        """Take a validation loss in; whether it is the best."""
+        self.validated = self.step
+        self.valid_losses.append(loss)
+        better = loss < self.best_loss - config.min_gain
+        self.since_best = 0 if better else self.since_best + 1
+        self.since_fall = 0 if better else self.since_fall + 1
+        if self.since_fall >= config.decay_patience and config.schedule == "plateau":
+            self.falls, self.since_fall = self.falls + 1, 0
+        if better:
+            self.best_loss, self.best_step = loss, self.step
+        return better
 
 
 class Keeper(Protocol):
@@ -52,128 +101,249 @@ class Keeper(Protocol):
     def log(self, record: dict[str, Any]) -> None:
         """A line of metrics: a logged step, or a validation."""
 
-    def keep_best(self, progress: Progress) -> None:
-        """The weights are the best so far."""
+    def keep_best(self) -> None:
+        """The weights, as they are now in the model, are the best so far."""
 
-    def keep_checkpoint(self, progress: Progress, state: State | None) -> None:
+    def keep_checkpoint(self, progress: Progress, state: State | None, average: Average | None) -> None:
         """Everything needed to go on from here."""
 
 
 def train(
     model: LanguageModel,
-    optimizer: torch.optim.Optimizer,
+    objective: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    average: Average | None,
     batches: Batches,
     valid_ids: Document,
     config: TrainConfig,
     keeper: Keeper,
     *,
-    steps: int,
-    precision: str,
     valid_tokens: int,
-    progress: Progress | None = None,
+    progress: Progress,
     state: State | None = None,
+    world: World,
     stopped: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Progress:
-    """Train until `steps`, `config.time`, early stopping or `stopped()`; `progress` and `state` come from a
-    checkpoint, or begin anew.
+    """Train until the steps of `progress` are done, or `config.time`, early stopping or `stopped()` ends it.
 
-    Each step: read a batch on from the detached state (back-propagation through time truncated at its length T), the
-    mean loss over its tokens, gradients, clipping, update. DivergedError when the loss is no longer a finite number.
+    `progress` and `state` come from a checkpoint, or begin anew. Each step: read a batch on from the detached state
+    (back-propagation through time truncated at its length), the objective per token, gradients, clipping, update.
+    DivergedError when too many steps have no finite loss or gradient.
     """
-    progress = progress or Progress()
-    device = model.device
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    rows = world.rows(config.batch_size)
     began = clock() - progress.elapsed_s
     logged_tokens, logged_s = progress.tokens, progress.elapsed_s
-    next_validation = math.floor(progress.share(config, steps) * VALIDATIONS) + 1
+    step_times = [began + progress.elapsed_s]
+    stopping = False
     model.train()
-    share = progress.share(config, steps)
-    while share < 1.0 and not progress.stagnant(config):
-        lr = config.lr * rate_factor(config.schedule, share, progress.step, config.warmup, config.final_lr)
-        set_rate(optimizer, lr)
-        batch = batches.batch(progress.step)
-        inputs_BT, targets_BT = (torch.from_numpy(part).to(device, non_blocking=True) for part in batch[:2])
-        if state is not None:
-            restarts_B = torch.from_numpy(batch.restarts_B).to(device, non_blocking=True)
-            state = model.restarted(detached(state), restarts_B) if config.stateful else None
-        with autocast(precision, device):
-            logits_BTV, state = model(inputs_BT, state)
-            nats = total_nats(logits_BTV, targets_BT)
-        loss = nats / targets_BT.numel()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        grad_norm = clip_gradients(parameters, config)
-        optimizer.step()
+    while not stopping:
+        if not progress.step and config.probe_gradients and not progress.validated:
+            _probe(model, valid_ids, config, keeper, progress)
+        checkpoint_due = bool(config.checkpoint_every) and progress.step % config.checkpoint_every == 0
+        if progress.validation_due(config):
+            if not _validate(model, average, valid_ids, valid_tokens, config, keeper, progress, world, stopped):
+                break
+            checkpoint_due |= not config.checkpoint_every
+            logged_s = progress.elapsed_s = world.from_main(clock() - began)
+        if (progress.step and progress.share(config) >= 1.0) or progress.stagnant(config):
+            break
+        if checkpoint_due and progress.step:
+            keeper.keep_checkpoint(progress, state, average)
 
+        lr = config.lr * rate_factor(config, progress.share(config), progress.step, progress.falls)
+        batch = batches.batch(progress.step, rows)
+        if config.bptt_jitter:
+            lr *= batch.targets_BT.shape[1] / config.bptt
+        set_rate(optimizers, lr)
+        scale = progress.loss_scale if config.precision == "fp16" else 1.0
+        nats, after = _gradients(model, objective, batch, state, config, world, scale)
+        if scale != 1.0:
+            torch._foreach_mul_([p.grad for p in parameters if p.grad is not None], 1.0 / scale)
+        grad_norm = float(clip_gradients(parameters, config))
+        nats, stops, elapsed_s = world.sum([nats, float(stopped()), clock() - began if world.main else 0.0])
+        finite = math.isfinite(nats) and math.isfinite(grad_norm)
+        if finite:
+            for optimizer in optimizers:
+                optimizer.step()
+            state = after if config.stateful else None
+            progress.skipped_in_row = 0
+        else:
+            state = map_state(torch.zeros_like, after) if config.stateful else None
+        _adapt_scale(progress, config, finite)
         progress.step += 1
-        progress.tokens += targets_BT.numel()
-        progress.elapsed_s = clock() - began
-        share = progress.share(config, steps)
-        validation_due = (
-            progress.step % config.eval_every == 0 if config.eval_every else share >= next_validation / VALIDATIONS
-        )
-        checkpoint_due = progress.step % config.checkpoint_every == 0 if config.checkpoint_every else validation_due
-        stopping = stopped()
-        due = validation_due or checkpoint_due or stopping or share >= 1.0
-        if due or progress.step % LOG_EVERY == 0 or progress.step == 1:
+        progress.tokens += batch.tokens
+        progress.elapsed_s = elapsed_s
+        if finite and average is not None:
+            _add_to_average(average, config, progress)
+        stopping = stops > 0
+        if config.time and not progress.steps:
+            step_times.append(began + elapsed_s)
+            progress.steps = world.from_main(_planned_steps(step_times, config, progress, valid_tokens))
+            progress.planned_for_s = config.time
+        done = progress.steps and progress.step >= progress.steps
+        if progress.step % LOG_EVERY == 0 or progress.step == 1 or done or not finite:
             record = {
                 "step": progress.step,
                 "tokens": progress.tokens,
-                "loss": _finite(loss.item(), "loss", progress),
+                "loss": nats / batch.tokens if finite else None,
                 "lr": lr,
-                "grad_norm": _finite(grad_norm.item(), "gradient", progress),
+                "grad_norm": grad_norm if finite else None,
+                "skipped": progress.skipped,
                 "tokens_per_s": (progress.tokens - logged_tokens) / max(progress.elapsed_s - logged_s, 1e-9),
                 "elapsed_s": progress.elapsed_s,
-                "share": share,
+                "share": progress.share(config),
             }
             keeper.log(record)
             logged_tokens, logged_s = progress.tokens, progress.elapsed_s
-        if validation_due or share >= 1.0:
-            next_validation = math.floor(share * VALIDATIONS) + 1
-            validation = validate(model, valid_ids, valid_tokens)
-            _finite(validation.loss, "validation loss", progress)
-            if validation.loss < progress.best_loss:
-                progress.best_loss, progress.best_step, progress.since_best = validation.loss, progress.step, 0
-            else:
-                progress.since_best += 1
-            progress.elapsed_s = clock() - began
-            keeper.log({**_brief(progress), "valid_loss": validation.loss, "valid_tokens": validation.tokens})
-            if progress.since_best == 0:
-                keeper.keep_best(progress)
-            logged_s = progress.elapsed_s
-            share = progress.share(config, steps)
-        if checkpoint_due:
-            keeper.keep_checkpoint(progress, state)
-        if stopping:
-            break
-    keeper.keep_checkpoint(progress, state)
+    keeper.keep_checkpoint(progress, state, average)
     return progress
 
 
-def clip_gradients(parameters: list[nn.Parameter], config: TrainConfig) -> Tensor:
-    """Clamp each gradient component to +-clip_value, rescale all to a norm of clip_norm; the norm in between.
+def _gradients(
+    model: LanguageModel,
+    objective: nn.Module,
+    batch: Batch,
+    state: State | None,
+    config: TrainConfig,
+    world: World,
+    scale: float,
+) -> tuple[float, State]:
+    """Put the gradient of the objective per token, over all processes' rows, into the parameters.
 
-    Pascanu, Mikolov & Bengio 2013, algorithm 1. A limit of 0 is no limit.
+    Gives the nats of this process's rows and the state after them. The rows are taken in `config.accumulate` parts.
     """
-    if config.clip_value:
-        nn.utils.clip_grad_value_(parameters, config.clip_value)
-    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    if config.clip_norm:
-        nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norm)
-    return norm
+    model.zero_grad(set_to_none=True)
+    parts = -(-config.accumulate // world.size)
+    nats, states = torch.zeros((), device=model.device), []
+    restarted = None
+    if state is not None:
+        restarted = model.restarted(detached(state), torch.from_numpy(batch.restarts_B).to(model.device))
+    for number, part in enumerate(_parts(len(batch.inputs_BT), parts)):
+        inputs_BT, targets_BT = (
+            torch.from_numpy(array[part]).to(model.device, non_blocking=True)
+            for array in (batch.inputs_BT, batch.targets_BT)
+        )
+        together = number == parts - 1 or world.size == 1
+        with nullcontext() if together else objective.no_sync():  # type: ignore[operator]
+            with autocast(config.precision, model.device):
+                total, part_nats, after = objective(
+                    inputs_BT, targets_BT, None if restarted is None else rows_of(restarted, part), batch.advance
+                )
+            (total * (scale * world.size / batch.tokens)).backward()  # processes' gradients are averaged
+        nats += part_nats
+        states.append(after)
+    return float(nats), joined(states)
 
 
-def _brief(progress: Progress) -> dict[str, Any]:
-    values = asdict(progress)
-    return {name: values[name] for name in ("step", "tokens", "elapsed_s", "best_step")}
+def _parts(rows: int, parts: int) -> Iterator[slice]:
+    for part in range(parts):
+        yield slice(part * rows // parts, (part + 1) * rows // parts)
 
 
-def _finite(number: float, name: str, progress: Progress) -> float:
-    if math.isfinite(number):
-        return number
+def _validate(
+    model: LanguageModel,
+    average: Average | None,
+    valid_ids: Document,
+    valid_tokens: int,
+    config: TrainConfig,
+    keeper: Keeper,
+    progress: Progress,
+    world: World,
+    stopped: Callable[[], bool],
+) -> bool:
+    """Score validation text, by the average of the weights where there is one, and keep these if they are the best.
+
+    False when it was left for later, because training is to stop.
+    """
+    averaged = average is not None and progress.averaged > 0
+    with average.in_place() if average is not None and averaged else nullcontext():
+        validation = validate(model, valid_ids, valid_tokens, None if config.shard else stopped)
+        loss = world.from_main(None if validation is None else validation.loss)
+        if loss is None:
+            return False
+        if not math.isfinite(loss):
+            raise DivergedError(_diverged("the validation loss", progress))
+        best = progress.hears(loss, config)
+        keeper.log(
+            {
+                **{name: value for name, value in asdict(progress).items() if name in ("step", "tokens", "elapsed_s")},
+                "valid_loss": loss,
+                "valid_tokens": 0 if validation is None else validation.tokens,
+                "best_step": progress.best_step,
+                "averaged": progress.averaged,
+            }
+        )
+        if best:
+            keeper.keep_best()
+    if config.probe_gradients:
+        _probe(model, valid_ids, config, keeper, progress)
+    if config.optimizer == "nt-asgd" and not progress.averaged:
+        before = progress.valid_losses[: -config.nonmonotone - 1]
+        if before and loss > min(before):
+            assert average is not None
+            progress.averaged = 1
+            average.add(1.0)
+    return True
+
+
+def _probe(model: LanguageModel, valid_ids: Document, config: TrainConfig, keeper: Keeper, progress: Progress) -> None:
+    if model.config.model in RECURRENT:
+        norms = gradient_by_lag(model, valid_ids, config.probe_gradients)
+        keeper.log({"step": progress.step, "gradient_by_lag": norms})
+
+
+def _add_to_average(average: Average, config: TrainConfig, progress: Progress) -> None:
+    """Take the weights of this step in, where the average has begun."""
+    begun = (
+        progress.averaged or config.ema or (config.optimizer == "asgd" and progress.share(config) > config.average_from)
+    )
+    if begun:
+        progress.averaged += 1
+        average.add(ema_share(config.ema, progress.averaged) if config.ema else mean_share(progress.averaged))
+
+
+def _adapt_scale(progress: Progress, config: TrainConfig, finite: bool) -> None:
+    """Count steps that were left out; for fp16, halve the scale of a loss that overflowed, double one that long held.
+
+    DivergedError after too many. (Micikevicius et al. 2018, section 3.2.)
+    """
+    overflow = not finite and config.precision == "fp16" and progress.loss_scale > 1.0
+    progress.scale_held += 1
+    if overflow:
+        progress.loss_scale, progress.scale_held = progress.loss_scale / 2, 0
+    elif progress.scale_held >= FP16_GROWS_AFTER:
+        progress.loss_scale, progress.scale_held = min(progress.loss_scale * 2, 2.0**24), 0
+    if finite or overflow:
+        return
+    progress.skipped += 1
+    progress.skipped_in_row += 1
+    if progress.skipped_in_row >= SKIPPED_IN_ROW or progress.skipped > SKIPPED_IN_ROW + SKIPPED_SHARE * progress.step:
+        raise DivergedError(_diverged("the loss or the gradient", progress))
+
+
+def _planned_steps(step_times: list[float], config: TrainConfig, progress: Progress, valid_tokens: int) -> int:
+    """How many steps --time is, judged by the first ones and leaving time for validations; 0 as long as it is early."""
+    early = progress.elapsed_s < min(PLAN_SHARE * config.time, PLAN_S) or progress.step < PLAN_STEPS
+    if early and progress.elapsed_s < config.time / 2:
+        return 0
+    taken = [after - before for before, after in itertools.pairwise(step_times)]
+    step_s = statistics.fmean(taken[len(taken) // 2 :])  # the first ones take longer
+    tokens_per_s = progress.tokens / progress.step / max(step_s, 1e-9)
+    validations_s = VALIDATIONS * SCORING_COST * valid_tokens / tokens_per_s
+    left_s = max(config.time - progress.elapsed_s - validations_s, config.time / 2)
+    return progress.step + max(1, round(left_s / max(step_s, 1e-9)))
+
+
+def _diverged(what: str, progress: Progress) -> str:
     kept = f"the weights of step {progress.best_step} are kept" if progress.best_step else "no weights are kept"
-    raise DivergedError(
-        f"training diverged: the {name} at step {progress.step} is not a finite number ({kept}); "
+    return (
+        f"training diverged: {what} at step {progress.step} is not a finite number ({kept}); "
         "lower --lr, or clip with --clip-norm"
     )
+
+
+def is_finite(tensors: list[Tensor]) -> bool:
+    """Whether all numbers are."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor.is_floating_point())

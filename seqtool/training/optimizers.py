@@ -10,6 +10,13 @@ With gradient g and rate lr, elementwise, for each weight w:
     adam      m = b1 m + (1-b1) g; s = b2 s + (1-b2) g^2;
               w -= lr m/(1-b1^t) / (sqrt(s/(1-b2^t)) + eps)                 Kingma & Ba 2015, algorithm 1
     adamw     as adam, and w -= lr decay w first                            Loshchilov & Hutter 2019, algorithm 2
+    adafactor as adam without m, s of a matrix kept as the product of its rows' and columns' means, and an update
+              never over 1 in root mean square                              Shazeer & Stern 2018, algorithm 4
+    muon      v = m v + g; w -= lr 0.2 sqrt(longer side) (U V^T of v = U S V^T, by Newton and Schulz's iteration);
+              what is no matrix, embeddings and the output layer by adamw   Jordan 2024; the factor: Liu et al. 2025
+    asgd      as sgd, and in validation and in the end the mean of the weights since --average-from
+                                                                            Polyak & Juditsky 1992, eq. 3
+    nt-asgd   the same since validation stopped getting better              Merity et al. 2017, algorithm 1
 """
 
 from __future__ import annotations
@@ -27,7 +34,8 @@ Groups = list[dict[str, Any]]
 
 def _adam(kind: type[torch.optim.Optimizer]) -> Callable[[Groups, TrainConfig], torch.optim.Optimizer]:
     def make(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
-        return kind(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)  # type: ignore[call-arg]
+        fused = not config.shard  # a sharded weight has no fused kernel
+        return kind(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=fused)  # type: ignore[call-arg]
 
     return make
 
@@ -48,6 +56,14 @@ def _rmsprop(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
     return torch.optim.RMSprop(groups, lr=config.lr, alpha=config.beta2, momentum=config.momentum)
 
 
+def _adafactor(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
+    return torch.optim.Adafactor(groups, lr=config.lr)
+
+
+def _muon(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
+    return torch.optim.Muon(groups, lr=config.lr, momentum=config.momentum, adjust_lr_fn="match_rms_adamw")
+
+
 OPTIMIZERS: dict[str, Callable[[Groups, TrainConfig], torch.optim.Optimizer]] = {
     "sgd": _sgd,
     "adam": _adam(torch.optim.Adam),
@@ -55,20 +71,37 @@ OPTIMIZERS: dict[str, Callable[[Groups, TrainConfig], torch.optim.Optimizer]] = 
     "adadelta": _adadelta,
     "adagrad": _adagrad,
     "rmsprop": _rmsprop,
+    "asgd": _sgd,
+    "nt-asgd": _sgd,
+    "adafactor": _adafactor,
+    "muon": _muon,
 }
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimizer of `config` on these parameters. Matrices decay; biases and the gains of norms do not."""
-    parameters = list(parameters)
-    groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    return OPTIMIZERS[config.optimizer](groups, config)
+def make_optimizers(parameters: Iterable[tuple[str, nn.Parameter]], config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """The optimizer of `config` on these named parameters; for muon, adamw beside it for what muon does not take.
+
+    Matrices decay; embeddings, positions, biases and the gains of norms do not.
+    """
+    hidden: list[nn.Parameter] = []
+    output: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in parameters:
+        if parameter.dim() < 2 or "embedding" in name or "positions" in name:
+            rest.append(parameter)
+        else:
+            (output if name.startswith("output.") else hidden).append(parameter)
+    kept = {"params": rest, "weight_decay": 0.0}
+    if config.optimizer == "muon":
+        decaying = {"params": output, "weight_decay": config.weight_decay}
+        matrices = {"params": hidden, "weight_decay": config.weight_decay}
+        return [OPTIMIZERS["muon"]([matrices], config), OPTIMIZERS["adamw"]([decaying, kept], config)]
+    decaying = {"params": [*hidden, *output], "weight_decay": config.weight_decay}
+    return [OPTIMIZERS[config.optimizer]([decaying, kept], config)]
 
 
-def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+def set_rate(optimizers: list[torch.optim.Optimizer], lr: float) -> None:
     """Use this learning rate from the next step on."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr

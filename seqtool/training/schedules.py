@@ -5,23 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda progress: 1.0,
-    "linear": lambda progress: 1.0 - progress,
-    "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),  # Loshchilov & Hutter 2017, eq. 5
+from seqtool.config import TrainConfig
+
+LEAST_WARM_UP = 1e-3  # share that inverse-sqrt counts from, where nothing warms up
+
+# What the peak rate is multiplied by, before --final-lr, `fallen` of the way down (0 to 1).
+SCHEDULES: dict[str, Callable[[float, TrainConfig], float]] = {
+    "constant": lambda fallen, config: 1.0,
+    "linear": lambda fallen, config: 1.0 - fallen,
+    "cosine": lambda fallen, config: 0.5 * (1.0 + math.cos(math.pi * fallen)),  # Loshchilov & Hutter 2017, eq. 5
+    "wsd": lambda fallen, config: min(1.0, (1.0 - fallen) / config.decay) if config.decay else 1.0,  # Hu et al. 2024
+    "plateau": lambda fallen, config: 1.0,
 }
 
 
-def rate_factor(schedule: str, progress: float, step: int, warmup: float, final: float) -> float:
+def rate_factor(config: TrainConfig, progress: float, step: int, falls: int = 0) -> float:
     """What the peak rate is multiplied by at `step` (from 0), `progress` of the way (0 to 1).
 
-    Rises linearly over `warmup` (steps; a share of the whole where under 1), then falls from 1 to `final` by
-    `schedule`.
+    Rises linearly over `config.warmup` (steps; a share of the whole where under 1), then falls to `config.final_lr` by
+    `config.schedule`. `falls` is how often validation had `plateau` lower the rate.
     """
+    warmup = config.warmup
     if warmup >= 1 and step < warmup:
         return (step + 1) / (warmup + 1)
     if progress < warmup < 1:
         return max(progress, 1e-4) / warmup
+    share = warmup if warmup < 1 else progress * min(1.0, warmup / max(step, 1))  # of the whole, that warm-up takes
+    if config.schedule == "inverse-sqrt":  # Vaswani et al. 2017, eq. 3: falls as 1 / sqrt(step) from warm-up's end
+        return max(config.final_lr, math.sqrt(max(share, LEAST_WARM_UP) / max(progress, share, LEAST_WARM_UP)))
+    if config.schedule == "step":
+        falls = math.floor((step if config.decay_every >= 1 else progress) / config.decay_every + 1e-9)
+    if config.schedule in ("step", "plateau"):
+        return max(config.final_lr, config.decay_factor**falls)
     share = warmup if warmup < 1 else 0.0
     fallen = min(1.0, max(0.0, (progress - share) / (1.0 - share)))
-    return final + (1.0 - final) * SCHEDULES[schedule](fallen)
+    return config.final_lr + (1.0 - config.final_lr) * SCHEDULES[config.schedule](fallen, config)

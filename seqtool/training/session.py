@@ -8,39 +8,74 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from seqtool.config import steps_of
-from seqtool.errors import InputError, SeqtoolError
-from seqtool.files import replace_directory
-from seqtool.inference.scoring import Document
+from seqtool.config import LENGTHS, MAY_CHANGE, ModelConfig, TrainConfig, checked
+from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.files import cannot_write, locked, remove_strays, replace_directory
 from seqtool.models.device import autocast, multiplies_bf16
 from seqtool.models.language_model import LanguageModel, build_model
-from seqtool.models.loss import total_nats
 from seqtool.models.state import State
 from seqtool.runs import METRICS, WEIGHTS, RunConfig, write_config, write_weights
 from seqtool.text.vocabulary import Vocabulary
-from seqtool.training.batches import Batches, IdSequence, Lanes, Windows
-from seqtool.training.checkpoint import read_checkpoint, restore, save_checkpoint
+from seqtool.training.averages import Average
+from seqtool.training.batches import (
+    Batches,
+    Chunks,
+    DocumentLanes,
+    DocumentWindows,
+    IdSequence,
+    Lanes,
+    Resampled,
+    Windows,
+)
+from seqtool.training.checkpoint import collect, read_checkpoint, restore, write_checkpoint
+from seqtool.training.data import TrainingData, document_starts
 from seqtool.training.loop import Progress, train
-from seqtool.training.optimizers import make_optimizer
+from seqtool.training.objective import Objective
+from seqtool.training.optimizers import make_optimizers
+from seqtool.training.parallel import in_parallel, whole
+from seqtool.training.world import World, alone
 
-TRIALS = 5
+TRIALS, TRIAL_S = 5, 1.0
+NOT_SHARDED = ("adagrad", "adafactor")  # torch's own do not take split weights, or give other results
+COMPILE_FROM_S = 1800.0  # a training shorter than this ends before compiling has paid
 
 Report = Callable[[dict[str, Any]], None]
 
 
-def make_batches(ids: IdSequence, config: RunConfig) -> Batches:
-    """Stateful lanes or stateless windows over the training ids."""
-    training = config.training
-    begin_id = config.symbols.begin_id
+def make_batches(data: TrainingData, config: RunConfig) -> Batches:
+    """Batches of the training ids as the settings want them."""
+    sample = data.sample
+    if config.training.subword_sampling:
+        assert sample is not None
+        return Resampled(lambda text_pass: _batches_of(sample(text_pass), config))
+    return _batches_of(data.train_ids, config)
+
+
+def _batches_of(ids: IdSequence, config: RunConfig) -> Batches:
+    training, begin_id = config.training, config.symbols.begin_id
+    if training.within_documents:
+        chunks = Chunks(ids, document_starts(ids, begin_id), training.bptt)
+        if training.stateful:
+            return DocumentLanes(chunks, training.batch_size, begin_id)
+        return DocumentWindows(chunks, training.batch_size, begin_id, training.seed)
     if training.stateful:
-        return Lanes(ids, training.batch_size, training.bptt, begin_id)
+        return Lanes(
+            ids,
+            training.batch_size,
+            training.bptt,
+            begin_id,
+            advance=training.bptt_advance,
+            jitter_seed=training.seed if training.bptt_jitter else None,
+        )
     return Windows(ids, training.batch_size, training.bptt, begin_id, training.seed)
 
 
@@ -50,46 +85,56 @@ class Outcome:
 
     progress: Progress
     kept: bool
+    complete: bool
 
 
 @dataclass
 class RunKeeper:
-    """Writes a run directory as training goes. It takes its name once it holds a trained model's weights.
+    """Writes a run directory as training goes. It takes its name once it holds weights and a checkpoint.
 
     Until then it is built aside, so that a run under the same name (replaced by `--force`) outlives a training that
-    fails.
+    fails. Of several processes only the first writes; the others help it to collect.
     """
 
     path: Path
     config: RunConfig
     vocabulary: Vocabulary
     model: LanguageModel
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
     report: Report
     folder: Path
     replace: bool
+    world: World
+    on_publish: Callable[[Path, int], None]
 
     def log(self, record: dict[str, Any]) -> None:
         """Append a line of metrics and pass it on."""
-        with open(self.folder / METRICS, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
+        if not self.world.main:
+            return
+        file = self.folder / METRICS
+        try:
+            with open(file, "a", encoding="utf-8") as stream:
+                stream.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise cannot_write(file, error) from error
         self.report(record)
 
-    def keep_best(self, progress: Progress) -> None:
-        """Write the best weights; the first time, the run takes its name."""
-        write_weights(self.folder / WEIGHTS, self.model, self.config)
-        self.publish()
+    def keep_best(self) -> None:
+        """Write the best weights."""
+        tensors = {name: whole(tensor).cpu().contiguous() for name, tensor in self.model.state_dict().items()}
+        if self.world.main:
+            write_weights(self.folder / WEIGHTS, tensors, self.config)
 
-    def keep_checkpoint(self, progress: Progress, state: State | None) -> None:
-        """Write everything needed to go on."""
-        save_checkpoint(self.folder, self.config, self.model, self.optimizer, progress, state)
-        if not self.path.exists():
-            self.publish()
+    def keep_checkpoint(self, progress: Progress, state: State | None, average: Average | None) -> None:
+        """Write everything needed to go on; the first time, the run takes its name."""
+        tensors = collect(self.model, self.optimizers, average, state, self.world)
+        if self.world.main:
+            write_checkpoint(self.folder, self.config, tensors, progress)
+            if self.folder != self.path and (progress.best_step or not self.path.exists()):
+                self.publish()
 
     def publish(self) -> None:
-        """Give the run its name, if it does not have it yet; SeqtoolError when another training took it meanwhile."""
-        if self.folder == self.path:
-            return
+        """Give the run its name; SeqtoolError when another training took it meanwhile."""
         if self.replace:
             replace_directory(self.folder, self.path)
         else:
@@ -98,108 +143,205 @@ class RunKeeper:
             except OSError as error:
                 raise SeqtoolError(f"cannot make {self.path}: {error.strerror}; name another with -o") from error
         self.folder = self.path
+        self.on_publish(self.path, 0)
 
 
 def train_run(
     path: Path,
     config: RunConfig,
-    vocabulary: Vocabulary,
-    train_ids: IdSequence,
-    valid_ids: Document,
-    seen_counts: Mapping[int, int],
+    data: TrainingData,
     *,
     device: torch.device,
-    precision: str,
     valid_tokens: int,
     report: Report,
     stopped: Callable[[], bool] = lambda: False,
     resume: bool = False,
     replace: bool = False,
+    world: World | None = None,
+    on_publish: Callable[[Path, int], None] = lambda path, step: None,
 ) -> Outcome:
     """Train a model of `config` and keep it in the run directory `path`; with `resume`, go on from its checkpoint.
 
     With `replace` a run of that name gives way as soon as the new one has been validated once.
 
-    `stopped` is asked after each step; when it says yes, a checkpoint is kept and training ends.
+    `stopped` is asked after each step; when it says yes, a checkpoint is kept and training ends. `on_publish` is told
+    once the directory has its name, and the step that training goes on from.
     """
-    training = config.training
-    if not len(valid_ids):
+    training, world = config.training, world or alone(device)
+    if not len(data.valid_ids):
         raise InputError("no text is left for validation: give more text, or --valid FILE")
-    batches = make_batches(train_ids, config)
-    checkpoint = read_checkpoint(path, config) if resume else None
-    torch.manual_seed(training.seed)
-    model = build_model(config.model, config.symbols, seen_counts, training.seed).to(device)
-    optimizer = make_optimizer(model.parameters(), training)
-    progress, state, folder = Progress(), None, path
-    if checkpoint is not None:
-        progress, state = checkpoint.progress, restore(checkpoint, model, optimizer, training.batch_size)
-        _forget_metrics_after(path / METRICS, progress.step)
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-        folder.chmod(0o755)
-        write_config(folder, config, vocabulary)
-    keeper = RunKeeper(path, config, vocabulary, model, optimizer, report, folder, replace)
-    try:
+    batches = make_batches(data, config)
+    with ExitStack() as opened:
+        if resume and world.main:
+            opened.enter_context(locked(path))
+            remove_strays(path)
+            remove_strays(path / "checkpoint")
+        checkpoint = read_checkpoint(path, config) if resume else None
+        torch.manual_seed(training.seed)
+        model = build_model(config.model, config.symbols, data.seen_counts, training.seed).to(device)
+        objective: nn.Module = in_parallel(Objective(model, training), world, training.shard)
+        if training.compile == "on":
+            objective.compile()
+        optimizers = make_optimizers(model.named_parameters(), training)
+        averaging = training.ema or training.optimizer in ("asgd", "nt-asgd")
+        average = Average(list(model.parameters())) if averaging else None
+        torch.manual_seed(training.seed + world.rank)  # dropout differs from process to process
+        progress, state = Progress(), None
+        if checkpoint is not None:
+            progress = checkpoint.progress
+            state = restore(checkpoint, model, optimizers, average, training.batch_size, world)
+        _set_length(progress, training, batches)
+        world.wait()
+        folder = path
+        if checkpoint is None and world.main:
+            folder = opened.enter_context(_built_aside(path, config, data.vocabulary))
+        elif checkpoint is not None and world.main:
+            write_config(path, config, data.vocabulary)
+            _forget_metrics_after(path / METRICS, progress)
+            on_publish(path, progress.step)
+        keeper = RunKeeper(path, config, data.vocabulary, model, optimizers, report, folder, replace, world, on_publish)
         progress = train(
             model,
-            optimizer,
+            objective,
+            optimizers,
+            average,
             batches,
-            valid_ids,
+            data.valid_ids,
             training,
             keeper,
-            steps=steps_of(training, len(train_ids)),
-            precision=precision,
-            valid_tokens=valid_tokens,
+            valid_tokens=min(valid_tokens, len(data.valid_ids)),
             progress=progress,
             state=state,
+            world=world,
             stopped=stopped,
         )
-        return Outcome(progress, kept=keeper.folder == path)
-    finally:
-        if keeper.folder != path:
-            shutil.rmtree(keeper.folder, ignore_errors=True)
+        complete = progress.validated == progress.step and (
+            progress.share(training) >= 1.0 or progress.stagnant(training)
+        )
+        return Outcome(progress, world.from_main(keeper.folder == path), complete)
 
 
-def with_device(config: RunConfig, device: torch.device) -> RunConfig:
-    """The configuration with the device and the precision that `auto` comes to: bf16 where a step is faster in it."""
-    precision = config.training.precision
-    if precision == "auto":
-        precision = "bf16" if multiplies_bf16(device) and _bf16_step_is_faster(config, device) else "fp32"
-    return dataclasses.replace(
-        config, training=dataclasses.replace(config.training, device=str(device), precision=precision)
-    )
+@contextmanager
+def _built_aside(path: Path, config: RunConfig, vocabulary: Vocabulary) -> Iterator[Path]:
+    """A new directory beside `path`, locked, for a run to begin in; removed at the end if it did not take its name."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_strays(path.parent, path.name)
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    with locked(folder):
+        try:
+            folder.chmod(0o755)
+            write_config(folder, config, vocabulary)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # it is not there when the run took its name
 
 
-def _bf16_step_is_faster(config: RunConfig, device: torch.device) -> bool:
-    """Try a few forward and backward passes in each: small models gain nothing from bf16, or lose."""
-    if device.type != "cpu":
-        return True
-    training, symbols = config.training, config.symbols
-    model = LanguageModel(config.model, symbols).to(device)
-    ids = torch.zeros(training.batch_size, training.bptt, dtype=torch.long, device=device)
-    fastest = {}
-    for precision in ("fp32", "bf16"):
-        times = []
-        for _ in range(TRIALS):
-            began = time.perf_counter()
-            with autocast(precision, device):
-                nats = total_nats(model(ids)[0], ids)
-            nats.backward()
-            times.append(time.perf_counter() - began)
-        fastest[precision] = min(times)
-    return fastest["bf16"] < fastest["fp32"]
+def _set_length(progress: Progress, training: TrainConfig, batches: Batches) -> None:
+    """The steps in all; of --time, those that were planned before."""
+    if training.epochs:
+        progress.steps = max(1, round(training.epochs * batches.steps_per_pass))
+    elif training.steps or progress.planned_for_s != training.time:
+        progress.steps = training.steps
 
 
-def _forget_metrics_after(file: Path, step: int) -> None:
-    """Drop the lines of steps that the checkpoint has not seen: they will be written again."""
+def resumed_config(config: RunConfig, asked: Mapping[str, Any]) -> RunConfig:
+    """A run's configuration with what was asked beside --resume; UsageError naming what may not change."""
+    now = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
+    fixed = [name for name, value in asked.items() if name not in MAY_CHANGE and value != now[name]]
+    if fixed:
+        told = ", ".join(f"--{name.replace('_', '-')} {asked[name]} (was {now[name]})" for name in fixed)
+        may = ", ".join(f"--{name.replace('_', '-')}" for name in MAY_CHANGE)
+        raise UsageError(f"--resume goes on with the run's own settings, not with {told}; only {may} may change")
+    changes = {name: value for name, value in asked.items() if name in MAY_CHANGE}
+    if any(name in changes for name in LENGTHS):
+        changes = {**dict.fromkeys(LENGTHS, 0), **changes}
+    return dataclasses.replace(config, training=checked(dataclasses.replace(config.training, **changes)))
+
+
+def with_machine(config: RunConfig, data: TrainingData, device_name: str, world: World) -> RunConfig:
+    """The configuration with what `auto` comes to on this machine: device, precision, and whether to compile."""
+    device, training = world.device, dataclasses.replace(config.training, device=device_name)
+    if training.shard and (world.size == 1 or config.model.model != "transformer"):
+        raise UsageError("--shard splits a transformer over processes: start it with torchrun, or leave it out")
+    if training.shard and training.optimizer in NOT_SHARDED:
+        raise UsageError(f"--shard and --optimizer {training.optimizer} do not go together: choose another, as adamw")
+    config = dataclasses.replace(config, training=training)
+    if training.precision == "auto":
+        precision = world.from_main(_fastest_precision(config, device))
+        training = dataclasses.replace(training, precision=precision)
+        config = dataclasses.replace(config, training=training)
+    if training.compile == "auto":
+        compiled = may_compile(config.model, training) and _compiling_pays(config, data, device)
+        training = dataclasses.replace(training, compile=world.from_main("on" if compiled else "off"))
+    elif training.compile == "on" and not may_compile(config.model, training):
+        raise UsageError("--compile on is for ffn and transformer without --shard: leave it out")
+    return dataclasses.replace(config, training=training)
+
+
+def may_compile(model: ModelConfig, training: TrainConfig) -> bool:
+    """Whether a step can be compiled: recurrent kernels cannot be taken apart."""
+    return model.model in ("ffn", "transformer") and not training.shard
+
+
+def _fastest_precision(config: RunConfig, device: torch.device) -> str:
+    """bf16 where a step is faster in it; fp16 on a GPU that multiplies only that fast; else fp32."""
+    if device.type == "cuda":
+        return "bf16" if multiplies_bf16(device) else "fp16"
+    if not multiplies_bf16(device):
+        return "fp32"
+    times = {precision: step_time_s(config, device, precision) for precision in ("fp32", "bf16")}
+    return min(times, key=lambda precision: times[precision])
+
+
+def _compiling_pays(config: RunConfig, data: TrainingData, device: torch.device) -> bool:
+    """Whether what compiled steps save is more than what compiling and this trial take."""
+    training = config.training
+    step_s = step_time_s(config, device, training.precision)
+    steps = training.steps or training.epochs * make_batches(data, config).steps_per_pass or training.time / step_s
+    if steps * step_s < COMPILE_FROM_S:
+        return False
+    began = time.perf_counter()
+    try:
+        compiled_s = step_time_s(config, device, training.precision, compiled=True)
+    except Exception:  # whatever a compiler that is missing or fails raises
+        return False
+    return steps * (step_s - compiled_s) > time.perf_counter() - began
+
+
+def step_time_s(config: RunConfig, device: torch.device, precision: str, compiled: bool = False) -> float:
+    """Seconds of a forward and backward pass, the fastest of a few, or of as many as TRIAL_S allows."""
+    training = dataclasses.replace(config.training, precision=precision)
+    with torch.random.fork_rng(devices=[]):
+        objective: nn.Module = Objective(LanguageModel(config.model, config.symbols).to(device), training)
+    if compiled:
+        objective.compile()
+    ids = torch.zeros(training.batch_size // training.accumulate, training.bptt, dtype=torch.long, device=device)
+    times: list[float] = []
+    while len(times) < TRIALS and (len(times) < 2 or sum(times) < TRIAL_S):
+        began = time.perf_counter()
+        with autocast(precision, device):
+            total, _, _ = objective(ids, ids, None, training.bptt)
+        total.backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _forget_metrics_after(file: Path, progress: Progress) -> None:
+    """Drop the lines that the checkpoint has not seen: they will be written again."""
     if not file.is_file():
         return
     kept = []
     with open(file, encoding="utf-8", errors="replace") as stream:
         for line in stream:
             try:
-                if json.loads(line)["step"] <= step:
+                record = json.loads(line)
+                seen = progress.step if "loss" in record else progress.validated
+                if record["step"] <= seen:
                     kept.append(line)
             except (ValueError, KeyError, TypeError):
                 continue  # the line that a crash cut short

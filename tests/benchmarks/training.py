@@ -25,13 +25,14 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from seqtool.config import Facts, Symbols, resolve
+from seqtool.config import Symbols
+from seqtool.defaults import Facts, resolve
 from seqtool.models.device import autocast, choose_device, multiplies_bf16
 from seqtool.models.language_model import build_model
 from seqtool.models.loss import total_nats
 from seqtool.models.state import detached
-from seqtool.training.loop import clip_gradients
-from seqtool.training.optimizers import make_optimizer
+from seqtool.training.gradients import clip_gradients
+from seqtool.training.optimizers import make_optimizers
 
 ROOT = Path(__file__).parents[2]
 SYMBOLS = Symbols(size=322, begin_id=1, seen=66, tokens=1_000_000)
@@ -56,7 +57,7 @@ def our_step(model_name: str, device: torch.device, precision: str) -> tuple[Cal
     facts = Facts(SYMBOLS.tokens, SYMBOLS.size, device.type != "cpu")
     config, training = resolve({"model": model_name}, facts)
     model = build_model(config, SYMBOLS, {index: 1 for index in range(SYMBOLS.seen)}).to(device)
-    optimizer = make_optimizer(model.parameters(), training)
+    (optimizer,) = make_optimizers(model.named_parameters(), training)
     ids = torch.randint(SYMBOLS.seen, (training.batch_size, training.bptt + 1), device=device)
     parameters, state = list(model.parameters()), None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from seqtool.config import OPTIMIZER_NAMES
 from tests.conftest import ROOT, Command
 
 COMMANDS = ["vocab", "encode", "decode", "train", "eval", "generate", "info"]
@@ -60,7 +61,9 @@ def test_help_has_an_example(seqtool: Command, command: str):
     (["train", "x", "--time", "soon"], "60s"),
     (["train", "x", "--dropout", "1"], "--dropout"),
     (["train", "x", "--resume"], "-o RUN"),
-    (["train", "x", "--resume", "-o", "y", "--lr", "1"], "own settings"),
+    (["train", "x", "--list-recipe"], "no such option"),
+    (["train", "x", "--config", "awd"], "awd-lstm-ptb"),
+    (["train", "x", "--bptt", "all"], "or full"),
     (["eval", "x", "--per", "page"], "line, token, document"),
     (["train", "x", "--steps", "0"], "--steps 0"),
     (["train", "x", "-o", "-"], "is a directory"),
@@ -391,7 +394,7 @@ def test_rows_are_json_whatever_they_hold(seqtool: Command, small_run: Path):
 
 
 def test_resume_refuses_edited_settings(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
-    for section, changes in (("training", {"steps": 0}), ("training", {"optimizer": "sgd"}), ("data", {"valid": 5}),
+    for section, changes in (("training", {"batch_size": 9}), ("training", {"optimizer": "sgd"}), ("data", {"valid": 5}),
                              ("symbols", {"seen": 9}), ("training", {"stateful": False})):  # fmt: skip
         run = tmp_path / "run"
         shutil.rmtree(run, ignore_errors=True)
@@ -413,7 +416,7 @@ def test_a_name_taken_meanwhile_is_not_replaced(prose_file: Path, tmp_path: Path
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop"])
+@pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
 def test_every_optimizer_learns_at_its_defaults(seqtool: Command, prose_file: Path, tmp_path: Path, optimizer: str):
     """Symbol frequencies alone are worth about 3.2 nats here."""
     result = seqtool("train", prose_file, "-o", tmp_path / "run", "--vocab-type", "char", "--hidden", 64, "--steps", 150,

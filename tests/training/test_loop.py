@@ -1,67 +1,22 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from seqtool.config import ModelConfig, Symbols, TrainConfig, VocabularyConfig
-from seqtool.errors import DivergedError, InputError
+from seqtool.errors import DivergedError
 from seqtool.models.device import autocast
-from seqtool.runs import load_run, new_config
-from seqtool.text.documents import TextSource
-from seqtool.text.learning import learn_vocabulary
-from seqtool.training.session import train_run
+from tests.training.trainer import CPU, SHORT, SMALL, Trainer, weights
 from tests.zoo import ZOO
 
-CPU = torch.device("cpu")
 SENTENCE = "The quick brown fox jumps over the lazy dog, while five boxing wizards sing of jade and quartz.\n"
 TWO_HUNDRED = (
     SENTENCE
     + "Pack my box; then vex the judge with a dozen liquor jugs, or sphinx of black quartz, hear my vow: pq, and so we go on."
 )[:200]
 assert len(TWO_HUNDRED) == 200
-
-
-class Trainer:
-    """Trains on a text by characters, in a directory."""
-
-    def __init__(self, text: str, folder: Path) -> None:
-        file = folder / "text.txt"
-        file.write_text(text)
-        self.folder = folder
-        self.vocabulary = learn_vocabulary(TextSource([str(file)]), VocabularyConfig(type="char"))
-        self.ids = np.concatenate([[self.vocabulary.begin_id], self.vocabulary.encode(text)]).astype(np.uint16)
-
-    def __call__(self, name: str, model: dict[str, Any], training: dict[str, Any], **options: Any):
-        counts = dict(zip(*(part.tolist() for part in np.unique(self.ids, return_counts=True)), strict=True))
-        symbols = Symbols(self.vocabulary.size, self.vocabulary.begin_id, len(counts), len(self.ids))
-        settings = {"lr": 1e-2, "early_stop": 0, **training}
-        config = new_config(ModelConfig(**model), TrainConfig(**settings), symbols, self.vocabulary, {})
-        self.records: list[dict[str, Any]] = []
-        return train_run(
-            self.folder / name,
-            config,
-            self.vocabulary,
-            self.ids,
-            self.ids[1:],
-            counts,
-            device=CPU,
-            precision=options.pop("precision", "fp32"),
-            valid_tokens=10_000,
-            report=self.records.append,
-            replace=True,
-            **options,
-        ).progress
-
-
-@pytest.fixture
-def trainer(tmp_path: Path, prose: str) -> Trainer:
-    return Trainer(prose[:5000], tmp_path)
 
 
 SLOW_TO_UNROLL = (
@@ -88,42 +43,6 @@ def test_every_architecture_learns_200_characters_by_heart(name: str, tmp_path: 
 
     trainer("run", model, {**training, "lr": 3e-3 if name == "rnn relu identity" else 5e-3}, stopped=learned)
     assert learned()
-
-
-SMALL = {"model": "lstm", "hidden": 24, "dropout": 0.2}
-SHORT = {"batch_size": 4, "bptt": 16, "steps": 40, "checkpoint_every": 1}
-
-
-def weights(path: Path) -> dict[str, torch.Tensor]:
-    return dict(load_run(path, CPU).model.state_dict())
-
-
-@pytest.mark.parametrize(("model", "training"), [
-    (SMALL, {}),
-    ({**SMALL, "model": "rnn"}, {"optimizer": "sgd", "momentum": 0.9}),
-    ({**SMALL, "model": "gru"}, {"optimizer": "adadelta"}),
-    ({**SMALL, "model": "ffn", "context": 4}, {"optimizer": "adagrad", "stateful": False}),
-    ({**SMALL, "model": "transformer", "context": 16}, {"optimizer": "rmsprop", "stateful": False}),
-])  # fmt: skip
-def test_resume_equals_uninterrupted_run(trainer: Trainer, model: dict, training: dict):
-    settings = {**SHORT, **training}
-    trainer("whole", model, settings)
-    steps_taken = 0
-
-    def stop_after_17() -> bool:
-        nonlocal steps_taken
-        steps_taken += 1
-        return steps_taken == 17
-
-    assert trainer("parts", model, settings, stopped=stop_after_17).step == 17
-    torch.manual_seed(12345)  # whatever happens in between
-    assert trainer("parts", model, settings, resume=True).step == 40
-    for name, tensor in weights(trainer.folder / "whole").items():
-        assert torch.equal(tensor, weights(trainer.folder / "parts")[name]), name
-    whole, parts = (
-        [json.loads(line) for line in (trainer.folder / name / "metrics.jsonl").open()] for name in ("whole", "parts")
-    )
-    assert [(line["step"], line.get("loss")) for line in whole] == [(line["step"], line.get("loss")) for line in parts]
 
 
 def test_the_same_seed_gives_the_same_run_and_another_another(trainer: Trainer):
@@ -178,34 +97,20 @@ def test_a_run_that_fails_leaves_the_one_before(trainer: Trainer):
     assert torch.equal(before["output.weight"], weights(trainer.folder / "run")["output.weight"])
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "other", "missing"])
-def test_a_damaged_checkpoint_is_refused(trainer: Trainer, damage: str):
-    trainer("run", SMALL, SHORT)
-    file = trainer.folder / "run" / "checkpoint" / "state.safetensors"
-    content = file.read_bytes()
-    if damage == "cut":
-        file.write_bytes(content[:-10])
-    elif damage == "flip":
-        file.write_bytes(content[:-10] + bytes([content[-10] ^ 1]) + content[-9:])
-    elif damage == "other":
-        trainer("other", {**SMALL, "hidden": 20}, SHORT)
-        shutil.copy(trainer.folder / "other" / "checkpoint" / "state.safetensors", file)
-    else:
-        file.unlink()
-    with pytest.raises(InputError):
-        trainer("run", SMALL, SHORT, resume=True)
-
-
-def test_epochs_and_time_end_a_training(trainer: Trainer):
+def test_epochs_end_a_training(trainer: Trainer):
     assert trainer("epochs", SMALL, {**SHORT, "steps": 0, "epochs": 2.0}).step == round(2 * len(trainer.ids) / 64)
-    timed = trainer("time", SMALL, {**SHORT, "steps": 0, "time": 1.0})
-    assert 1.0 <= timed.elapsed_s < 3.0
-    assert timed.step > 0
+
+
+def test_a_time_becomes_a_number_of_steps_early_and_is_about_kept(trainer: Trainer):
+    progress = trainer("time", SMALL, {**SHORT, "steps": 0, "time": 3.0, "checkpoint_every": 0})
+    assert progress.step == progress.steps > 30
+    assert 1.5 <= progress.elapsed_s < 6.0
+    assert sum("valid_loss" in record for record in trainer.records) == 10
 
 
 def test_bf16_trains(trainer: Trainer):
     model = {"model": "transformer", "hidden": 16, "context": 16, "heads": 2}
-    progress = trainer("run", model, {**SHORT, "stateful": False}, precision="bf16")
+    progress = trainer("run", model, {**SHORT, "stateful": False, "precision": "bf16"})
     assert progress.best_loss < 3.5
     with autocast("fp32", CPU):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32

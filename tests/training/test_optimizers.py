@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from seqtool.config import TrainConfig
-from seqtool.training.loop import clip_gradients
-from seqtool.training.optimizers import OPTIMIZERS, make_optimizer, set_rate
+from seqtool.training.gradients import clip_gradients
+from seqtool.training.optimizers import OPTIMIZERS, make_optimizers, set_rate
+from tests.zoo import ZOO, zoo_model
 
 STEPS = 6
 
@@ -28,6 +29,11 @@ def updated(optimizer_of: Callable[[list[torch.nn.Parameter]], torch.optim.Optim
     return weight.detach()
 
 
+def made(parameters: list[torch.nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
+    (optimizer, *_) = make_optimizers([("weight", parameter) for parameter in parameters], config)
+    return optimizer
+
+
 TORCH = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.1, foreach=False),
     "sgd momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, foreach=False),
@@ -37,6 +43,10 @@ TORCH = {
     "adadelta": lambda p: torch.optim.Adadelta(p, lr=0.1, rho=0.95, foreach=False),
     "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.1, foreach=False),
     "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.1, alpha=0.95, foreach=False),
+    "asgd": lambda p: torch.optim.SGD(p, lr=0.1, foreach=False),
+    "nt-asgd": lambda p: torch.optim.SGD(p, lr=0.1, foreach=False),
+    "adafactor": lambda p: torch.optim.Adafactor(p, lr=0.1, foreach=False),
+    "muon": lambda p: torch.optim.Muon(p, lr=0.1, momentum=0.9, weight_decay=0.2, adjust_lr_fn="match_rms_adamw"),
 }
 OURS = {
     "sgd": {"momentum": 0.0},
@@ -44,6 +54,7 @@ OURS = {
     "sgd nesterov": {"momentum": 0.9, "nesterov": True},
     "adam": {"weight_decay": 0.0},
     "adamw": {"weight_decay": 0.2},
+    "muon": {"momentum": 0.9, "weight_decay": 0.2},
 }
 
 
@@ -54,17 +65,48 @@ def config(name: str) -> TrainConfig:
 
 @pytest.mark.parametrize("name", TORCH)
 def test_update_equals_torchs(name: str):
-    torch.testing.assert_close(updated(lambda p: make_optimizer(p, config(name))), updated(TORCH[name]))
+    torch.testing.assert_close(updated(lambda p: made(p, config(name))), updated(TORCH[name]))
+
+
+def adafactor_update(
+    g: torch.Tensor, t: int, w: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+) -> torch.Tensor:
+    """Shazeer & Stern 2018, algorithm 4, with the decay of section 7.2 and the relative step of section 8."""
+    decay = 1 - t**-0.8
+    rows.mul_(decay).add_((1 - decay) * g.square().mean(1, keepdim=True))
+    columns.mul_(decay).add_((1 - decay) * g.square().mean(0, keepdim=True))
+    update = g / (rows @ columns / rows.mean()).sqrt()
+    update = update / max(1.0, float(update.square().mean().sqrt()))
+    rate = min(0.1, t**-0.5) / 0.1  # torch: the rate is at most 1 / sqrt(t), here divided out
+    return update * max(1e-3, float(w.square().mean().sqrt())) * rate
+
+
+def newton_schulz(v: torch.Tensor) -> torch.Tensor:
+    """Jordan 2024: five steps of a X + b (X X^T) X + c (X X^T)^2 X, in bfloat16, towards the nearest orthogonal matrix."""
+    x = v.bfloat16()
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(5):
+        xx = x @ x.T
+        x = 3.4445 * x + (-4.775 * xx + 2.0315 * xx @ xx) @ x
+    return x.float()
 
 
 def by_equation(name: str) -> torch.Tensor:
     w = torch.linspace(-1, 1, 12).view(3, 4)
     zero = torch.zeros_like(w)
     v, s, u, m = zero, zero.clone(), zero.clone(), zero.clone()
+    rows, columns = torch.zeros(3, 1), torch.zeros(1, 4)
     lr, b1, b2, decay, mu = 0.1, 0.8, 0.95, 0.2, 0.9
     for t, g in enumerate(gradients(), start=1):
         if name == "sgd":
             w = w - lr * g
+        elif name in ("asgd", "nt-asgd"):
+            w = w - lr * g  # the averages are seqtool.training.averages
+        elif name == "adafactor":
+            w = w - lr * adafactor_update(g, t, w, rows, columns)
+        elif name == "muon":
+            v = v.lerp(g, 1 - mu)
+            w = w - lr * decay * w - lr * 0.2 * 4**0.5 * newton_schulz(g.lerp(v, mu))
         elif name.startswith("sgd"):
             v = mu * v + g
             w = w - lr * (g + mu * v if "nesterov" in name else v)
@@ -90,8 +132,11 @@ def by_equation(name: str) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", TORCH)
 def test_update_equals_its_equation(name: str):
-    ours = updated(lambda p: make_optimizer(p, config(name)))
-    torch.testing.assert_close(ours, by_equation(name), rtol=1e-5, atol=1e-6)
+    ours = updated(lambda p: made(p, config(name)))
+    tolerance = (
+        {"rtol": 0.05, "atol": 0.02} if name == "muon" else {"rtol": 1e-5, "atol": 1e-6}
+    )  # muon multiplies in bf16
+    torch.testing.assert_close(ours, by_equation(name), **tolerance)
 
 
 def test_all_are_tested():
@@ -100,8 +145,8 @@ def test_all_are_tested():
 
 def test_biases_do_not_decay():
     weight, bias = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
-    optimizer = make_optimizer([weight, bias], config("adamw"))
-    set_rate(optimizer, 0.5)
+    (optimizer,) = make_optimizers([("weight", weight), ("bias", bias)], config("adamw"))
+    set_rate([optimizer], 0.5)
     weight.grad, bias.grad = torch.zeros(2, 2), torch.zeros(2)
     optimizer.step()
     assert torch.allclose(weight, torch.full((2, 2), 0.9))
@@ -119,3 +164,26 @@ def test_clipping_by_norm_and_by_value():
     p.grad = torch.tensor([3.0, -4.0])
     clip_gradients([p], TrainConfig(clip_norm=0.0))
     assert p.grad.tolist() == [3.0, -4.0]
+
+
+def test_muon_takes_the_hidden_matrices_and_adamw_the_rest():
+    model = zoo_model("lstm tied")
+    muon, adamw = make_optimizers(model.named_parameters(), TrainConfig(optimizer="muon", lr=0.1))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    taken = {names[id(p)] for group in muon.param_groups for p in group["params"]}
+    assert taken == {"core.layers.0.kernel.weight_ih_l0", "core.layers.0.kernel.weight_hh_l0", "core.layers.1.kernel.weight_ih_l0",
+                     "core.layers.1.kernel.weight_hh_l0", "narrow.weight"} & set(names.values())  # fmt: skip
+    rest = {names[id(p)] for group in adamw.param_groups for p in group["params"]}
+    assert taken | rest == set(names.values())
+    assert not taken & rest
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_embeddings_norms_and_biases_do_not_decay(name: str):
+    model = zoo_model(name)
+    (optimizer,) = make_optimizers(model.named_parameters(), TrainConfig(optimizer="adamw", lr=0.1, weight_decay=0.5))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            spared = any(word in names[id(parameter)] for word in ("bias", "norm", "embedding", "positions"))
+            assert (group["weight_decay"] == 0.0) == spared, names[id(parameter)]

@@ -2,17 +2,21 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 import torch
 
 from seqtool.config import ModelConfig, Symbols, TrainConfig
 from seqtool.runs import RunConfig
 from seqtool.training import session
+from seqtool.training.data import TrainingData
+from seqtool.training.world import alone
 
 CPU = torch.device("cpu")
+DATA = TrainingData(None, np.zeros(100, np.uint16), np.zeros(10, np.uint16), {}, {})  # type: ignore[arg-type]
 CONFIG = RunConfig(
     ModelConfig(model="ffn", context=4, hidden=8),
-    TrainConfig(batch_size=1, bptt=4),
+    TrainConfig(batch_size=1, bptt=4, steps=1, compile="off"),
     Symbols(50, 1, 50, 100),
     "",
     {},
@@ -31,10 +35,13 @@ def test_bf16_is_chosen_where_a_step_is_faster(monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(session, "autocast", delayed)
     monkeypatch.setattr(session, "multiplies_bf16", lambda device: True)
-    assert session.with_device(CONFIG, CPU).training.precision == {"fp32": "bf16", "bf16": "fp32"}[slow]
+    assert (
+        session.with_machine(CONFIG, DATA, "cpu", alone(CPU)).training.precision
+        == {"fp32": "bf16", "bf16": "fp32"}[slow]
+    )
 
 
 def test_without_bf16_instructions_nothing_is_tried(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(session, "multiplies_bf16", lambda device: False)
-    training = session.with_device(CONFIG, CPU).training
+    training = session.with_machine(CONFIG, DATA, "cpu", alone(CPU)).training
     assert (training.precision, training.device) == ("fp32", "cpu")

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from seqtool.training.schedules import rate_factor
+from seqtool.config import TrainConfig
+from seqtool.training import schedules
+from seqtool.training.loop import Progress
+
+
+def rate_factor(schedule: str, progress: float, step: int, warmup: float, final: float, **settings: float) -> float:
+    config = TrainConfig(schedule=schedule, warmup=float(warmup), final_lr=final, **settings)
+    return schedules.rate_factor(config, progress, step)
 
 
 @pytest.mark.parametrize(
@@ -25,3 +32,41 @@ def test_warm_up_by_steps_and_by_share():
 def test_the_last_rate():
     assert rate_factor("linear", 1.0, 100, 0, 0.1) == pytest.approx(0.1)
     assert rate_factor("cosine", 0.5, 50, 0, 0.2) == pytest.approx(0.6)
+
+
+def test_warmup_stable_decay():
+    rates = [rate_factor("wsd", share, 0, 0, 0.0, decay=0.2) for share in (0.0, 0.5, 0.8, 0.9, 1.0)]
+    assert rates == pytest.approx([1.0, 1.0, 1.0, 0.5, 0.0])
+
+
+def test_inverse_square_root_falls_from_where_warm_up_ended():
+    """Vaswani et al. 2017, eq. 3: with W steps of warm-up the rate at step t is min(t / W, sqrt(W / t)) of its peak."""
+    for warmup in (100, 0.1):
+        rates = [rate_factor("inverse-sqrt", step / 1000, step, warmup, 0.0) for step in (100, 400, 900)]
+        assert rates == pytest.approx([1.0, 0.5, 1 / 3], rel=1e-6)
+
+
+def test_step_decay_by_steps_and_by_share():
+    by_steps = [
+        rate_factor("step", step / 100, step, 0, 0.0, decay_every=30.0, decay_factor=0.1) for step in (0, 29, 30, 60)
+    ]
+    assert by_steps == pytest.approx([1.0, 1.0, 0.1, 0.01])
+    by_share = [
+        rate_factor("step", share, 0, 0, 0.05, decay_every=0.25, decay_factor=0.1) for share in (0.0, 0.24, 0.25, 0.6)
+    ]
+    assert by_share == pytest.approx([1.0, 1.0, 0.1, 0.05])
+
+
+def test_plateau_falls_when_validation_has_it_fall():
+    config = TrainConfig(schedule="plateau", warmup=0.0, decay_factor=0.25)
+    assert [schedules.rate_factor(config, 0.5, 50, falls) for falls in range(3)] == pytest.approx([1.0, 0.25, 0.0625])
+
+
+def test_plateau_waits_for_its_patience():
+    config, progress = TrainConfig(schedule="plateau", decay_patience=2, min_gain=0.1), Progress()
+    falls = []
+    for loss in (3.0, 2.95, 2.94, 2.0, 2.1, 2.1, 2.1):
+        progress.hears(loss, config)
+        falls.append(progress.falls)
+    assert falls == [0, 0, 1, 1, 1, 2, 2]
+    assert progress.best_loss == 2.0

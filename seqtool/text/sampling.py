@@ -1,0 +1,102 @@
+"""Splitting text at random into other pieces than the best, so that a model learns words in more than one spelling.
+
+SentencePiece can draw such splits, but not the same ones for the same seed in another process; these are. A word's
+splits are drawn VARIANTS times for each text that is sampled, and each place where it stands takes one of them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from seqtool.text.vocabulary import SPACE, Ids, Vocabulary
+
+VARIANTS = 8
+# What no piece reaches over: a word with the space before it, the spaces before that, a newline; and U+2581 itself.
+UNIT = re.compile(f" +(?= [^ \n{SPACE}])| ?[^ \n{SPACE}]+| +|\n|{SPACE}")
+
+
+class SubwordSampler:
+    """Draws splits of a text into the pieces of a bpe or unigram vocabulary.
+
+    For bpe a merge is left out with probability `share` wherever it could be made (BPE-dropout: Provilkov et al. 2020,
+    algorithm 1). For unigram a split is drawn with its probability to the power of `share` (Kudo 2018, section 3.3).
+    """
+
+    def __init__(self, vocabulary: Vocabulary, share: float, seed: list[int]) -> None:
+        self._vocabulary, self._share = vocabulary, share
+        self._random = np.random.default_rng(seed)
+        self._scores = vocabulary.scores()
+        self._longest = max(map(len, self._scores), default=1)
+        self._variants: dict[str, list[list[int]]] = {}
+
+    def encode(self, text: str) -> Ids:
+        """Ids of a text; shape (tokens,)."""
+        units = UNIT.findall(text)
+        choices = self._random.integers(VARIANTS, size=len(units)).tolist()
+        ids: list[int] = []
+        for unit, choice in zip(units, choices, strict=True):
+            variants = self._variants.get(unit)
+            if variants is None:
+                variants = self._variants[unit] = [self._drawn(unit) for _ in range(VARIANTS)]
+            ids += variants[choice]
+        return np.array(ids, dtype=self._vocabulary.dtype)
+
+    def _drawn(self, unit: str) -> list[int]:
+        if unit == SPACE:  # stands for a space in pieces, so that the character itself is spelled in bytes
+            return self._vocabulary.byte_ids(SPACE)
+        ids: list[int] = []
+        for piece in self._split(unit):
+            known = self._vocabulary.piece_id(piece)
+            ids += [known] if known is not None else self._vocabulary.byte_ids(piece)
+        return ids
+
+    def _split(self, unit: str) -> list[str]:
+        symbols = unit.replace(" ", SPACE)
+        if self._vocabulary.type == "bpe":
+            return merge_with_dropout(list(symbols), self._scores, self._share, self._random)
+        return draw_split(symbols, self._scores, self._longest, self._share, self._random)
+
+
+def merge_with_dropout(
+    symbols: list[str], scores: Mapping[str, float], share: float, random: np.random.Generator
+) -> list[str]:
+    """Merge neighbours, the best pair first, each possible merge left out with probability `share` each time."""
+    while True:
+        best, where = -math.inf, -1
+        for index in range(len(symbols) - 1):
+            score = scores.get(symbols[index] + symbols[index + 1], -math.inf)
+            if score > best and random.random() >= share:
+                best, where = score, index
+        if where < 0:
+            return symbols
+        symbols[where : where + 2] = [symbols[where] + symbols[where + 1]]
+
+
+def draw_split(
+    text: str, scores: Mapping[str, float], longest: int, share: float, random: np.random.Generator
+) -> list[str]:
+    """Draw a split with probability proportional to exp(share * sum of its pieces' scores), by forward filtering and
+    backward sampling; a character that is no piece stands alone and counts as the rarest one.
+    """
+    rarest = min(scores.values(), default=0.0) - 10.0
+    total = [0.0] + [-math.inf] * len(text)  # log of the sum over all splits of the first characters
+    last: list[list[tuple[int, float]]] = [[] for _ in range(len(text) + 1)]
+    for end in range(1, len(text) + 1):
+        for begin in range(max(0, end - longest), end):
+            score = scores.get(text[begin:end], rarest if end - begin == 1 else None)
+            if score is not None:
+                last[end].append((begin, total[begin] + share * score))
+        most = max(value for _, value in last[end])
+        total[end] = most + math.log(sum(math.exp(value - most) for _, value in last[end]))
+    pieces, end = [], len(text)
+    while end:
+        probabilities = np.exp([value - total[end] for _, value in last[end]])
+        drawn = np.searchsorted(probabilities.cumsum(), random.random() * probabilities.sum(), side="right")
+        begin = last[end][min(int(drawn), len(probabilities) - 1)][0]
+        pieces.append(text[begin:end])
+        end = begin
+    return pieces[::-1]

@@ -1,0 +1,194 @@
+"""The training engine through the real command: what its flags mean, what may change on --resume, recipes, watching."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from seqtool.config import SCHEDULE_NAMES
+from seqtool.defaults import recipes
+from tests.cli.test_contract import error_of
+from tests.conftest import Command
+
+BASE = ["--vocab-type", "char", "--hidden", "24", "--batch-size", "8", "--steps", "30", "-q"]
+
+
+@pytest.fixture(scope="session")
+def prose_file(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A little of the prose: these tests train often."""
+    path = tmp_path_factory.mktemp("little") / "prose.txt"
+    path.write_text(prose[:20_000])
+    return path
+
+
+def plan(seqtool: Command, *arguments: object) -> dict[str, object]:
+    result = seqtool("train", *arguments, "--dry-run", "--json")
+    assert result.returncode == 0, result.stderr.decode()
+    return dict(json.loads(result.stdout))
+
+
+def lines_of(run: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").open()]
+
+
+def test_what_may_change_on_resume_does_and_the_rest_is_refused_by_name(
+    seqtool: Command, prose_file: Path, tmp_path: Path
+):
+    run = tmp_path / "run"
+    assert seqtool("train", prose_file, "-o", run, *BASE).returncode == 0
+    go_on = ["train", prose_file, "-o", run, "--resume", "-q"]
+    refused = error_of(seqtool(*go_on, "--lr", 0.5, "--batch-size", 3), 2)
+    assert "--lr 0.5" in refused
+    assert "--batch-size 3" in refused
+    assert "--steps" in refused
+    assert "--hidden 64" in error_of(seqtool(*go_on, "--hidden", 64), 2)
+    assert "--vocab-type" in error_of(seqtool(*go_on, "--vocab-type", "bpe"), 2)
+    assert seqtool(*go_on, "--hidden", 24, "--steps", 45, "--eval-every", 5, "--device", "cpu").returncode == 0
+    config = json.loads((run / "config.json").read_text())
+    assert (config["training"]["steps"], config["training"]["eval_every"]) == (45, 5)
+    assert [line["step"] for line in lines_of(run) if "valid_loss" in line][-3:] == [35, 40, 45]
+    assert seqtool("eval", run, "-", stdin=b"text").returncode == 0
+
+
+def test_recipes_are_listed_and_each_is_whole(seqtool: Command, prose_file: Path):
+    listed = seqtool("train", "--list-recipes").stdout.decode()
+    assert {line.split()[0] for line in listed.splitlines()} == set(recipes())
+    for name in recipes():
+        settings = plan(seqtool, prose_file, "--config", name)
+        assert settings["parameters"]
+    awd = plan(seqtool, prose_file, "--config", "awd-lstm-ptb", "--steps", 7)
+    assert (awd["optimizer"], awd["lr"], awd["steps"], awd["epochs"], awd["tar"]) == ("nt-asgd", 30.0, 7, 0.0, 1.0)
+
+
+def test_published_sizes_have_the_published_number_of_parameters(seqtool: Command, prose_file: Path, tmp_path: Path):
+    """AWD-LSTM has 24 million with 10,000 words (Merity et al. 2017, table 1): without the embedding, 20.2 million."""
+    settings = plan(seqtool, prose_file, "--config", "awd-lstm-ptb")
+    words = int(settings["vocab_size"])  # type: ignore[call-overload]
+    inner = int(settings["parameters"]) - 400 * words  # type: ignore[call-overload]
+    gates = 4 * 1150 * (400 + 1150 + 2) + 4 * 1150 * (1150 + 1150 + 2) + 4 * 400 * (1150 + 400 + 2)
+    assert gates <= inner <= gates + words
+    assert 24.0e6 < inner - words + 10_000 * 400 + 10_000 < 24.5e6
+    gpt = plan(seqtool, prose_file, "--config", "nanogpt-shakespeare-char")
+    assert 10.6e6 < int(gpt["parameters"]) < 11.0e6  # type: ignore[call-overload]
+
+
+def test_bptt_full_reads_whole_documents(seqtool: Command, tmp_path: Path):
+    text = tmp_path / "lines.txt"
+    text.write_text("".join(f"{'ab' * (n % 7 + 1)}\n" for n in range(400)))
+    arguments = [text, "--document", "line", "--bptt", "full", *BASE, "--model", "rnn"]
+    settings = plan(seqtool, *arguments)
+    assert settings["bptt"] == 15
+    assert settings["within_documents"] is True
+    assert settings["stateful"] is False
+    assert seqtool("train", *arguments, "-o", tmp_path / "run").returncode == 0
+    assert "--bptt full" in error_of(seqtool("train", text, "--bptt", "full", "--stateful", "-q"), 2)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULE_NAMES)
+def test_every_schedule_trains_and_logs_its_rate(seqtool: Command, prose_file: Path, tmp_path: Path, schedule: str):
+    result = seqtool("train", prose_file, "-o", tmp_path / "run", *BASE, "--schedule", schedule)
+    assert result.returncode == 0, result.stderr.decode()
+    rates = [line["lr"] for line in lines_of(tmp_path / "run") if "lr" in line]
+    assert all(0 <= rate <= 0.01 for rate in rates)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--bptt-jitter"],
+    ["--bptt", "24", "--bptt-advance", "6"],
+    ["--within-documents", "--document", "blank-line"],
+    ["--accumulate", "4"],
+    ["--clip-agc", "0.05", "--clip-norm", "0"],
+    ["--variational", "--dropout", "0.2", "--weight-dropout", "0.3", "--dropout-embedding", "0.1", "--ar", "2", "--tar", "1"],
+    ["--label-smoothing", "0.1", "--z-loss", "1e-4"],
+    ["--ema", "0.99"],
+    ["--layers", "2", "--last-hidden", "16", "--tied", "--embed", "16"],
+    ["--model", "transformer", "--hidden", "16", "--variational", "--dropout", "0.1", "--accumulate", "2"],
+    ["--model", "gru", "--weight-dropout", "0.2"],
+    ["--model", "rnn", "--activation", "relu", "--weight-dropout", "0.2", "--input", "one-hot"],
+    ["--model", "rnn", "--activation", "sigmoid", "--weight-dropout", "0.2"],
+])  # fmt: skip
+def test_every_setting_learns(seqtool: Command, prose_file: Path, tmp_path: Path, arguments: list[str]):
+    """Symbol frequencies are known before the first step: 3.2 nats."""
+    result = seqtool("train", prose_file, "-o", tmp_path / "run", *BASE, "--json", "--steps", 60, *arguments)
+    assert result.returncode == 0, result.stderr.decode()
+    assert json.loads(result.stdout)["valid_nats_per_token"] < 3.3
+    scored = json.loads(seqtool("eval", tmp_path / "run", prose_file, "--json").stdout)
+    assert scored["nats"] / scored["tokens"] < 3.3
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_subword_sampling_learns_more_than_one_split(seqtool: Command, prose_file: Path, tmp_path: Path, kind: str):
+    arguments = [
+        "train",
+        prose_file,
+        "--vocab-type",
+        kind,
+        "--vocab-size",
+        500,
+        "--hidden",
+        24,
+        "--epochs",
+        2,
+        "-q",
+        "--json",
+    ]
+    for name in ("one", "two"):
+        result = seqtool(*arguments, "-o", tmp_path / name, "--subword-sampling", 0.1)
+        assert result.returncode == 0, result.stderr.decode()
+    runs = [tmp_path / name / "model.safetensors" for name in ("one", "two")]
+    assert runs[0].read_bytes() == runs[1].read_bytes()
+    settings = plan(seqtool, prose_file, "--vocab-type", kind, "--vocab-size", 500)
+    assert json.loads(result.stdout)["steps"] > 2 * int(settings["train_tokens"]) / (16 * 32)  # type: ignore[call-overload]
+    refused = seqtool("train", prose_file, "--vocab-type", "char", "--subword-sampling", 0.1, "-q")
+    assert "one split" in error_of(refused, 2)
+
+
+def test_gradients_by_lag_are_recorded_at_each_validation(seqtool: Command, prose_file: Path, tmp_path: Path):
+    result = seqtool("train", prose_file, "-o", tmp_path / "run", *BASE, "--probe-gradients", 20)
+    assert result.returncode == 0, result.stderr.decode()
+    probes = [line for line in lines_of(tmp_path / "run") if "gradient_by_lag" in line]
+    assert [line["step"] for line in probes] == [0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30]
+    assert all(len(line["gradient_by_lag"]) == 20 for line in probes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--accumulate", "3", "--batch-size", "16"], "--accumulate 3"),
+    (["--bptt", "8", "--bptt-advance", "9"], "--bptt-advance 9"),
+    (["--bptt-jitter", "--stateless"], "--stateless"),
+    (["--ema", "0.9", "--optimizer", "asgd"], "--ema"),
+    (["--model", "ffn", "--weight-dropout", "0.1"], "--weight-dropout"),
+    (["--dropout-input", "-0.5"], "--dropout-input"),
+    (["--shard"], "torchrun"),
+    (["--compile", "on"], "--compile on"),
+    (["--tensorboard"], "seqtool[tensorboard]"),
+    (["--trackio", "p"], "seqtool[trackio]"),
+])  # fmt: skip
+def test_settings_that_cannot_be_are_2(
+    seqtool: Command, prose_file: Path, tmp_path: Path, arguments: list[str], message: str
+):
+    import importlib.util
+
+    if message.startswith("seqtool[") and importlib.util.find_spec(message[8:-1]):
+        pytest.skip("the extra is installed")
+    assert message in error_of(seqtool("train", prose_file, "-o", tmp_path / "run", "--steps", 5, "-q", *arguments), 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_signal_leaves_at_once(seqtool: Command, prose_file: Path, tmp_path: Path, shell: Command):
+    """The first one asks for the end of a step that would take minutes."""
+    line = (
+        f'seqtool train "{prose_file}" -o run --vocab-type char --model gru --input one-hot --batch-size 64 --bptt 2048 --hidden 512 -q & pid=$!; '
+        "sleep 6; kill -TERM $pid; sleep 1; kill -TERM $pid; wait $pid; echo $?"
+    )
+    assert shell(line, cwd=tmp_path).stdout.decode().split()[-1] == str(128 + signal.SIGTERM)
+    assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+
+
+def test_metrics_say_what_readme_says(seqtool: Command, prose_file: Path, tmp_path: Path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert seqtool("train", prose_file, "-o", tmp_path / "run", *BASE, "--probe-gradients", 3).returncode == 0
+    names = {name for line in lines_of(tmp_path / "run") for name in line}
+    assert all(f"`{name}`" in readme for name in names), names

@@ -71,6 +71,7 @@ def main() -> NoReturn:
         if os.environ.get("SEQTOOL_DEBUG") == "1" and not isinstance(error, SystemExit):
             raise
         code = _explained(error)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what is left to do needs no care
     if code == PIPE_CLOSED or not _flushed():
         os._exit(PIPE_CLOSED)
     sys.exit(code)

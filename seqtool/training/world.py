@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,9 +111,14 @@ def joined_world(device: torch.device) -> Iterator[World]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # while others are waited for, Python hears no signal
     try:
-        yield World(rank(), size, device)
+        store, own_rank, size = next(dist.rendezvous("env://"))
+        store = dist.PrefixStore(f"start {restarts()}", store)  # which keeps what those wrote who died
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=own_rank, world_size=size)
+        signal.signal(signal.SIGTERM, handler)
+        yield World(own_rank, size, device)
     except RuntimeError as error:
         if any(name in str(error).lower() for name in ("gloo", "nccl", "connection")):
             raise SeqtoolError(

@@ -78,7 +78,8 @@ def test_two_processes_lose_as_one_does(seqtool: Command, text: Path, tmp_path: 
     out, err = both.communicate(timeout=200)
     assert both.returncode == 0, err.decode()
     assert out.count(b"steps") >= 1
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
+    tolerance = 1e-4 if "--shard" in more else 1e-5  # sums in another order, which adamw makes more of
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=tolerance)
     assert seqtool("eval", tmp_path / "two", "-", stdin=b"text").returncode == 0
 
 

@@ -5,7 +5,7 @@ RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := build/demo
 
-.PHONY: help install demo test test-slow check format bench clean
+.PHONY: help install demo test test-slow test-crash check format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -37,8 +37,11 @@ demo: $(INSTALLED)  ## Train on Python's own documentation, score it, and read w
 test: $(INSTALLED)  ## Run the tests (under five minutes on two cores)
 	$(RUN)/python -m pytest -q
 
-test-slow: $(INSTALLED)  ## Run the tests that train for minutes
+test-slow: $(INSTALLED)  ## Run the tests that take minutes: every model with every optimizer, hundreds of kills
 	$(RUN)/python -m pytest -q -m slow
+
+test-crash: $(INSTALLED)  ## Of these, the ones that kill, fill disks and spoil numbers
+	$(RUN)/python -m pytest -q -s -m slow tests/training/test_crash.py tests/training/test_processes.py
 
 check: $(INSTALLED)  ## Format, lint, types and tests
 	$(RUN)/ruff format --check .

@@ -14,6 +14,7 @@ from typing import Any
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 PLAIN_LINE_EVERY_S = 10.0
 RENEW_EVERY_S = 0.5
+CURVE_WIDTH, CURVE_HEIGHT = 64, 8
 
 
 def printable(text: str) -> str:
@@ -102,51 +103,71 @@ class Meter:
 
 
 class TrainingProgress:
-    """Shows training on stderr: a bar on a terminal, a rare line elsewhere, nothing when quiet."""
+    """Shows training on stderr: a curve of the loss over a bar on a terminal, a rare line elsewhere, nothing when
+    quiet.
+    """
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
+        self._live: Any = None
         self._bar: Any = None
         self._task: Any = None
-        self._rate = 0.0
+        self._losses: list[tuple[float, float]] = []
         self._last_line_s = 0.0
 
     def __call__(self, record: dict[str, Any]) -> None:
         """Show a logged step or a validation."""
-        if self._quiet:
+        if self._quiet or "gradient_by_lag" in record:
             return
         if "valid_loss" in record:
             note_line = f"step {record['step']:,}  validation loss {record['valid_loss']:.4f} nats/token"
             mark = "  best so far" if record["best_step"] == record["step"] else ""
             self._say(note_line + mark)
             return
+        if record["loss"] is None:
+            self._say(f"step {record['step']:,}  left out: its loss or gradient is not a finite number")
+            return
         share = max(record["share"], 1e-9)
         left = record["elapsed_s"] * (1 - share) / share
         text = f"loss {record['loss']:.3f}  {record['tokens_per_s']:,.0f} tokens/s  {duration(left)} left"
-        if self._bar is not None:
+        if self._live is not None:
+            self._losses.append((share, record["loss"]))
             self._bar.update(self._task, completed=share, description=f"step {record['step']:,}  {text}")
+            self._live.update(self._picture())
         elif time.monotonic() - self._last_line_s >= PLAIN_LINE_EVERY_S:
             self._say(f"step {record['step']:,}  {text}")
 
     def _say(self, text: str) -> None:
         self._last_line_s = time.monotonic()
-        if self._bar is not None:
-            self._bar.console.print(text, highlight=False, markup=False)
+        if self._live is not None:
+            self._live.console.print(text, highlight=False, markup=False)
         else:
             note(text)
 
+    def _picture(self) -> Any:
+        """The curve of the loss so far, over the whole training's width, and the bar under it."""
+        from rich.console import Group
+        from rich.text import Text
+
+        from seqtool.cli.curve import draw
+
+        width = max(10, min(CURVE_WIDTH, self._live.console.width - 10))
+        return Group(Text("\n".join(draw(self._losses, width, CURVE_HEIGHT, end=1.0))), self._bar)
+
     @contextlib.contextmanager
     def shown(self) -> Iterator[TrainingProgress]:
-        """Show the bar, on a terminal, while the block runs."""
+        """Show curve and bar, on a terminal, while the block runs."""
         if self._quiet or not sys.stderr.isatty():
             yield self
             return
         from rich.console import Console
+        from rich.live import Live
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
         console = Console(stderr=True, no_color="NO_COLOR" in os.environ or None)
         columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}"))
-        with Progress(*columns, console=console, transient=True) as self._bar:
-            self._task = self._bar.add_task("starting", total=1.0)
+        self._bar = Progress(*columns, console=console)
+        self._task = self._bar.add_task("starting", total=1.0)
+        with Live(self._bar, console=console, transient=True, refresh_per_second=4) as self._live:
             yield self
-        self._bar = None
+        self._live = None

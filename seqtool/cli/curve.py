@@ -18,8 +18,8 @@ def draw(points: Sequence[tuple[float, float]], width: int, height: int, end: fl
     span = (high - low) or 1.0
     cells = [[0] * width for _ in range(height)]
     for x, y in finite:
-        column = min(2 * width - 1, max(0, int(x / end * (2 * width - 1))))
-        row = min(4 * height - 1, int((high - y) / span * (4 * height - 1)))
+        column = min(2 * width - 1, max(0, round(x / end * (2 * width - 1))))
+        row = min(4 * height - 1, round((high - y) / span * (4 * height - 1)))
         cells[row // 4][column // 2] |= DOTS[row % 4][column % 2]
     labels = {0: f"{high:7.3f} ", height - 1: f"{low:7.3f} "}
     return [

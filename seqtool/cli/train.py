@@ -321,6 +321,9 @@ def _trained(
                 f"not enough memory for this training: give --accumulate {2 * config.training.accumulate}, which "
                 f"computes a batch in parts, or lower --batch-size, {length} or --hidden"
             ) from error
+        finally:
+            with contextlib.redirect_stdout(sys.stderr):
+                tracking.finish()
         ended = outcome.complete or stopped()
     return outcome, stopped() or (0 if ended else int(signal.SIGTERM))  # another process may have had the signal
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seqtool.errors import UsageError
 
-Tracker = Callable[[dict[str, Any]], None]
+
+class Tracker(NamedTuple):
+    """Where metrics go: told each line, and that no more will come."""
+
+    track: Callable[[dict[str, Any]], None]
+    finish: Callable[[], None]
+
+
 NAMES = {
     "loss": "train/loss",
     "lr": "train/lr",
@@ -37,7 +44,7 @@ def tensorboard(run: Path, first_step: int) -> Tracker:
             writer.add_scalar(name, value, record["step"])
         writer.flush()
 
-    return track
+    return Tracker(track, writer.close)
 
 
 def trackio(project: str, name: str, settings: dict[str, Any]) -> Tracker:
@@ -50,7 +57,7 @@ def trackio(project: str, name: str, settings: dict[str, Any]) -> Tracker:
         if values := scalars(record):
             client.log(values, step=record["step"])
 
-    return track
+    return Tracker(track, client.finish)
 
 
 class Tracking:
@@ -73,7 +80,12 @@ class Tracking:
         if self._trackers is None:
             self._held.append(record)
         for tracker in self._trackers or ():
-            tracker(record)
+            tracker.track(record)
+
+    def finish(self) -> None:
+        """No more metrics will come."""
+        for tracker in self._trackers or ():
+            tracker.finish()
 
 
 def scalars(record: dict[str, Any]) -> dict[str, float]:

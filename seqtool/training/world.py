@@ -16,6 +16,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from seqtool.errors import SeqtoolError, UsageError
 
@@ -113,8 +115,8 @@ def joined_world(device: torch.device) -> Iterator[World]:
         torch.cuda.set_device(device)
     handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # while others are waited for, Python hears no signal
     try:
-        store, own_rank, size = next(dist.rendezvous("env://"))
-        store = dist.PrefixStore(f"start {restarts()}", store)  # which keeps what those wrote who died
+        store, own_rank, size = next(rendezvous("env://"))
+        store = PrefixStore(f"start {restarts()}", store)  # which keeps what those wrote who died
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, store=store, rank=own_rank, world_size=size)
         signal.signal(signal.SIGTERM, handler)

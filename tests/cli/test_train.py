@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ import pytest
 from seqtool.config import SCHEDULE_NAMES
 from seqtool.defaults import recipes
 from tests.cli.test_contract import error_of
-from tests.conftest import Command
+from tests.conftest import ROOT, Command
 
 BASE = ["--vocab-type", "char", "--hidden", "24", "--batch-size", "8", "--steps", "30", "-q"]
 
@@ -177,14 +181,37 @@ def test_settings_that_cannot_be_are_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_second_signal_leaves_at_once(seqtool: Command, prose_file: Path, tmp_path: Path, shell: Command):
+def test_a_second_signal_leaves_at_once(prose_file: Path, tmp_path: Path):
     """The first one asks for the end of a step that would take minutes."""
-    line = (
-        f'seqtool train "{prose_file}" -o run --vocab-type char --model gru --input one-hot --batch-size 64 --bptt 2048 --hidden 512 -q & pid=$!; '
-        "sleep 6; kill -TERM $pid; sleep 1; kill -TERM $pid; wait $pid; echo $?"
-    )
-    assert shell(line, cwd=tmp_path).stdout.decode().split()[-1] == str(128 + signal.SIGTERM)
-    assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+    settings = [
+        "--vocab-type",
+        "char",
+        "--model",
+        "gru",
+        "--input",
+        "one-hot",
+        "--batch-size",
+        "8",
+        "--bptt",
+        "2000",
+        "--hidden",
+        "1024",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seqtool", "train", prose_file, "-o", tmp_path / "run", *settings],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    process.stderr.readline()
+    time.sleep(3)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert process.poll() is None
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 10
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_metrics_say_what_readme_says(seqtool: Command, prose_file: Path, tmp_path: Path):

@@ -191,7 +191,7 @@ def _planned(
     """Where the run goes, its whole configuration, its data, and whether it goes on from a checkpoint."""
     from seqtool.files import refuse_directory
     from seqtool.runs import CHECKPOINT, is_run, read_config
-    from seqtool.training.session import with_machine
+    from seqtool.training.machine import with_machine
     from seqtool.training.world import restarts
 
     if resume:

@@ -15,18 +15,14 @@ import numpy.typing as npt
 
 from seqtool.errors import InputError
 from seqtool.models.loss import IGNORE
+from seqtool.runs import RunConfig
+from seqtool.text.store import IdSequence
+from seqtool.training.data import TrainingData, document_starts
 
 RESTART_STEPS = 32  # a lane's state is carried for this many batches, then begins afresh
 JITTER_DEVIATION, JITTER_LEAST, JITTER_MOST = 5.0, 5, 20  # tokens: standard deviation; shortest; over --bptt at most
 JITTER_WHOLE = 0.95  # share of the lengths that are drawn around --bptt, not around half of it
 JITTER_BLOCK = 1024
-
-
-class IdSequence(Protocol):
-    """A long sequence of ids of which parts are taken."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, span: slice) -> npt.NDArray[np.unsignedinteger]: ...
 
 
 class Batch(NamedTuple):
@@ -293,3 +289,31 @@ class Resampled:
         if self._now[0] != text_pass:
             self._now = (text_pass, self._of_pass(text_pass))
         return self._now[1].batch(index, rows)
+
+
+def make_batches(data: TrainingData, config: RunConfig) -> Batches:
+    """Batches of the training ids as the settings want them."""
+    sample = data.sample
+    if config.training.subword_sampling:
+        assert sample is not None
+        return Resampled(lambda text_pass: _batches_of(sample(text_pass), config))
+    return _batches_of(data.train_ids, config)
+
+
+def _batches_of(ids: IdSequence, config: RunConfig) -> Batches:
+    training, begin_id = config.training, config.symbols.begin_id
+    if training.within_documents:
+        chunks = Chunks(ids, document_starts(ids, begin_id), training.bptt)
+        if training.stateful:
+            return DocumentLanes(chunks, training.batch_size, begin_id)
+        return DocumentWindows(chunks, training.batch_size, begin_id, training.seed)
+    if training.stateful:
+        return Lanes(
+            ids,
+            training.batch_size,
+            training.bptt,
+            begin_id,
+            advance=training.bptt_advance,
+            jitter_seed=training.seed if training.bptt_jitter else None,
+        )
+    return Windows(ids, training.batch_size, training.bptt, begin_id, training.seed)

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,66 +16,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqtool.config import LENGTHS, MAY_CHANGE, ModelConfig, TrainConfig, checked
+from seqtool.config import LENGTHS, MAY_CHANGE, TrainConfig, checked
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files import cannot_write, locked, remove_strays, replace_directory
-from seqtool.models.device import autocast, multiplies_bf16
 from seqtool.models.language_model import LanguageModel, build_model
 from seqtool.models.state import State
 from seqtool.runs import METRICS, WEIGHTS, RunConfig, write_config, write_weights
 from seqtool.text.vocabulary import Vocabulary
 from seqtool.training.averages import Average
-from seqtool.training.batches import (
-    Batches,
-    Chunks,
-    DocumentLanes,
-    DocumentWindows,
-    IdSequence,
-    Lanes,
-    Resampled,
-    Windows,
-)
+from seqtool.training.batches import Batches, make_batches
 from seqtool.training.checkpoint import collect, read_checkpoint, restore, write_checkpoint
-from seqtool.training.data import TrainingData, document_starts
+from seqtool.training.data import TrainingData
 from seqtool.training.loop import Progress, train
 from seqtool.training.objective import Objective
 from seqtool.training.optimizers import make_optimizers
 from seqtool.training.parallel import in_parallel, whole
 from seqtool.training.world import World, alone
 
-TRIALS, TRIAL_S = 5, 1.0
-NOT_SHARDED = ("adagrad", "adafactor")  # torch's own do not take split weights, or give other results
-COMPILE_FROM_S = 1800.0  # a training shorter than this ends before compiling has paid
-
 Report = Callable[[dict[str, Any]], None]
-
-
-def make_batches(data: TrainingData, config: RunConfig) -> Batches:
-    """Batches of the training ids as the settings want them."""
-    sample = data.sample
-    if config.training.subword_sampling:
-        assert sample is not None
-        return Resampled(lambda text_pass: _batches_of(sample(text_pass), config))
-    return _batches_of(data.train_ids, config)
-
-
-def _batches_of(ids: IdSequence, config: RunConfig) -> Batches:
-    training, begin_id = config.training, config.symbols.begin_id
-    if training.within_documents:
-        chunks = Chunks(ids, document_starts(ids, begin_id), training.bptt)
-        if training.stateful:
-            return DocumentLanes(chunks, training.batch_size, begin_id)
-        return DocumentWindows(chunks, training.batch_size, begin_id, training.seed)
-    if training.stateful:
-        return Lanes(
-            ids,
-            training.batch_size,
-            training.bptt,
-            begin_id,
-            advance=training.bptt_advance,
-            jitter_seed=training.seed if training.bptt_jitter else None,
-        )
-    return Windows(ids, training.batch_size, training.bptt, begin_id, training.seed)
 
 
 @dataclass(frozen=True)
@@ -259,76 +216,6 @@ def resumed_config(config: RunConfig, asked: Mapping[str, Any]) -> RunConfig:
     if any(name in changes for name in LENGTHS):
         changes = {**dict.fromkeys(LENGTHS, 0), **changes}
     return dataclasses.replace(config, training=checked(dataclasses.replace(config.training, **changes)))
-
-
-def with_machine(config: RunConfig, data: TrainingData, device_name: str, world: World) -> RunConfig:
-    """The configuration with what `auto` comes to on this machine: device, precision, and whether to compile."""
-    device, training = world.device, dataclasses.replace(config.training, device=device_name)
-    if training.shard and (world.size == 1 or config.model.model != "transformer"):
-        raise UsageError("--shard splits a transformer over processes: start it with torchrun, or leave it out")
-    if training.shard and training.optimizer in NOT_SHARDED:
-        raise UsageError(f"--shard and --optimizer {training.optimizer} do not go together: choose another, as adamw")
-    config = dataclasses.replace(config, training=training)
-    if training.precision == "auto":
-        precision = world.from_main(_fastest_precision(config, device))
-        training = dataclasses.replace(training, precision=precision)
-        config = dataclasses.replace(config, training=training)
-    if training.compile == "auto":
-        compiled = may_compile(config.model, training) and _compiling_pays(config, data, device)
-        training = dataclasses.replace(training, compile=world.from_main("on" if compiled else "off"))
-    elif training.compile == "on" and not may_compile(config.model, training):
-        raise UsageError("--compile on is for ffn and transformer without --shard: leave it out")
-    return dataclasses.replace(config, training=training)
-
-
-def may_compile(model: ModelConfig, training: TrainConfig) -> bool:
-    """Whether a step can be compiled: recurrent kernels cannot be taken apart."""
-    return model.model in ("ffn", "transformer") and not training.shard
-
-
-def _fastest_precision(config: RunConfig, device: torch.device) -> str:
-    """bf16 where a step is faster in it; fp16 on a GPU that multiplies only that fast; else fp32."""
-    if device.type == "cuda":
-        return "bf16" if multiplies_bf16(device) else "fp16"
-    if not multiplies_bf16(device):
-        return "fp32"
-    times = {precision: step_time_s(config, device, precision) for precision in ("fp32", "bf16")}
-    return min(times, key=lambda precision: times[precision])
-
-
-def _compiling_pays(config: RunConfig, data: TrainingData, device: torch.device) -> bool:
-    """Whether what compiled steps save is more than what compiling and this trial take."""
-    training = config.training
-    step_s = step_time_s(config, device, training.precision)
-    steps = training.steps or training.epochs * make_batches(data, config).steps_per_pass or training.time / step_s
-    if steps * step_s < COMPILE_FROM_S:
-        return False
-    began = time.perf_counter()
-    try:
-        compiled_s = step_time_s(config, device, training.precision, compiled=True)
-    except Exception:  # whatever a compiler that is missing or fails raises
-        return False
-    return steps * (step_s - compiled_s) > time.perf_counter() - began
-
-
-def step_time_s(config: RunConfig, device: torch.device, precision: str, compiled: bool = False) -> float:
-    """Seconds of a forward and backward pass, the fastest of a few, or of as many as TRIAL_S allows."""
-    training = dataclasses.replace(config.training, precision=precision)
-    with torch.random.fork_rng(devices=[]):
-        objective: nn.Module = Objective(LanguageModel(config.model, config.symbols).to(device), training)
-    if compiled:
-        objective.compile()
-    ids = torch.zeros(training.batch_size // training.accumulate, training.bptt, dtype=torch.long, device=device)
-    times: list[float] = []
-    while len(times) < TRIALS and (len(times) < 2 or sum(times) < TRIAL_S):
-        began = time.perf_counter()
-        with autocast(precision, device):
-            total, _, _ = objective(ids, ids, None, training.bptt)
-        total.backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - began)
-    return min(times)
 
 
 def _forget_metrics_after(file: Path, progress: Progress) -> None:

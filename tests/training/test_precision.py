@@ -8,7 +8,7 @@ import torch
 
 from seqtool.config import ModelConfig, Symbols, TrainConfig
 from seqtool.runs import RunConfig
-from seqtool.training import session
+from seqtool.training import machine
 from seqtool.training.data import TrainingData
 from seqtool.training.world import alone
 
@@ -26,22 +26,22 @@ CONFIG = RunConfig(
 
 @pytest.mark.parametrize("slow", ["fp32", "bf16"])
 def test_bf16_is_chosen_where_a_step_is_faster(monkeypatch: pytest.MonkeyPatch, slow: str):
-    real = session.autocast
+    real = machine.autocast
 
     def delayed(precision: str, device: torch.device) -> torch.autocast:
         if precision == slow:
             time.sleep(0.3)
         return real(precision, device)
 
-    monkeypatch.setattr(session, "autocast", delayed)
-    monkeypatch.setattr(session, "multiplies_bf16", lambda device: True)
+    monkeypatch.setattr(machine, "autocast", delayed)
+    monkeypatch.setattr(machine, "multiplies_bf16", lambda device: True)
     assert (
-        session.with_machine(CONFIG, DATA, "cpu", alone(CPU)).training.precision
+        machine.with_machine(CONFIG, DATA, "cpu", alone(CPU)).training.precision
         == {"fp32": "bf16", "bf16": "fp32"}[slow]
     )
 
 
 def test_without_bf16_instructions_nothing_is_tried(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(session, "multiplies_bf16", lambda device: False)
-    training = session.with_machine(CONFIG, DATA, "cpu", alone(CPU)).training
+    monkeypatch.setattr(machine, "multiplies_bf16", lambda device: False)
+    training = machine.with_machine(CONFIG, DATA, "cpu", alone(CPU)).training
     assert (training.precision, training.device) == ("fp32", "cpu")

@@ -24,7 +24,7 @@ from seqtool.cli.main import main
 from seqtool.inference import generation, rows, writing  # noqa: F401
 from seqtool.training import session  # noqa: F401
 
-MOST_S = 100.0
+MOST_S = 240.0
 
 
 def run(request: dict[str, Any]) -> None:

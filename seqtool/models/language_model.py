@@ -90,8 +90,9 @@ class LanguageModel(nn.Module):
             return logits_BTS
         seen_mass_BT1 = logits_BTS.detach().logsumexp(dim=-1, keepdim=True)
         rest_BT1 = (seen_mass_BT1 - math.log(self.symbols.tokens * unseen)).to(logits_BTS.dtype)
-        rest_BTV = rest_BT1.expand(*rest_BT1.shape[:-1], self.vocab_size)
-        return rest_BTV.index_copy(-1, self.seen_ids, logits_BTS)
+        # Copied before it is written into: torch 2.13's compiler gets index_copy of an expanded tensor wrong.
+        rest_BTV = rest_BT1.expand(*rest_BT1.shape[:-1], self.vocab_size).clone()
+        return rest_BTV.index_copy_(-1, self.seen_ids, logits_BTS)
 
     def restarted(self, state: State, restarts_B: Tensor) -> State:
         """The state with some rows of the batch as before a text's beginning. Not for a transformer."""

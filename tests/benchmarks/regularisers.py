@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SIZES = ["--model", "lstm", "--layers", "2", "--embed", "200", "--hidden", "200", "--tied", "--vocab-type", "word"]
+SIZES = ["--model", "lstm", "--layers", "2", "--embed", "100", "--hidden", "100", "--tied", "--vocab-type", "word"]
 BATCHES = ["--batch-size", "20", "--bptt", "35", "--early-stop", "0", "--variational", "--eval-every", "60"]
 REGULARISERS = {
     "embedding dropout": ["--dropout-embedding", "0.1"],

@@ -445,6 +445,8 @@ def _check_training(config: TrainConfig) -> list[str]:
         problems.append(f"--nesterov is for --optimizer sgd, not {config.optimizer}")
     if config.nesterov and not config.momentum:
         problems.append("--nesterov needs a --momentum above 0")
+    if config.schedule == "step" and not config.decay_every:
+        problems.append("--decay-every 0: give the steps, or the share of the whole, after which the rate falls")
     if config.ema and config.optimizer in ("asgd", "nt-asgd"):
         problems.append(f"--ema: {config.optimizer} averages weights itself; leave one of them out")
     if config.batch_size % config.accumulate:

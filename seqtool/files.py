@@ -90,7 +90,7 @@ def cannot_write(path: Path, error: OSError, size: int = 0) -> SeqtoolError:
     return SeqtoolError(f"cannot write {path}:{needed} its disk is full; make room there")
 
 
-STRAY = re.compile(r"\..+\.[a-z0-9_]{8}\.(partial|replaced)")
+STRAY = r"\.{name}\.[a-z0-9_]{{8}}\.(partial|replaced)"
 """What this module names a file or directory that is not whole yet."""
 
 
@@ -100,8 +100,9 @@ def remove_strays(folder: Path, name: str = "") -> None:
     A directory that a living process still builds is locked, and stays. One that was to be replaced, by a process
     killed at that very instant, gets its name back.
     """
+    stray = re.compile(STRAY.format(name=re.escape(name) if name else ".+"))
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if not STRAY.fullmatch(path.name) or not path.name.startswith(f".{name}." if name else "."):
+        if not stray.fullmatch(path.name):
             continue
         if not path.is_dir():
             path.unlink(missing_ok=True)
@@ -142,8 +143,9 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     os.chmod(aside, 0o777 & ~_umask())
     try:
-        yield aside
-        replace_directory(aside, path)
+        with locked(aside):
+            yield aside
+            replace_directory(aside, path)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seqtool.errors import InputError, SeqtoolError
-from seqtool.files import atomic_directory, atomic_writer, read_json, read_small_file
+from seqtool.files import atomic_directory, atomic_writer, read_json, read_small_file, remove_strays
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path):
@@ -45,3 +45,25 @@ def test_broken_json_and_large_files_are_refused(tmp_path: Path):
     path.write_bytes(b"x" * 100)
     with pytest.raises(InputError, match="larger than 10 bytes"):
         read_small_file(path, 10)
+
+
+def test_only_strays_of_that_very_name_are_removed(tmp_path: Path):
+    for name in (
+        ".book.abcdefgh.partial",
+        ".book.store.abcdefgh.partial",
+        ".book.run.abcdefgh.replaced",
+        ".bookish",
+        ".book.x.partial",
+    ):
+        (tmp_path / name).mkdir()
+    remove_strays(tmp_path, "book")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".book.store.abcdefgh.partial", ".book.run.abcdefgh.replaced", ".bookish", ".book.x.partial",
+    }  # fmt: skip
+
+
+def test_a_directory_that_is_being_written_stays(tmp_path: Path):
+    with atomic_directory(tmp_path / "store") as aside:
+        remove_strays(tmp_path, "store")
+        assert aside.is_dir()
+    assert (tmp_path / "store").is_dir()

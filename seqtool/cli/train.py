@@ -166,7 +166,8 @@ def command(
         outcome, number = _trained(path, run_config, prepared, resume, force, tracking, quiet, world)
     progress = outcome.progress
     if number:
-        again = shlex.join(["seqtool", "train", *data, "-o", str(path), "--resume"])
+        replacing = ["--errors", errors] if errors != "strict" else []
+        again = shlex.join(["seqtool", "train", *data, "-o", str(path), *replacing, "--resume"])
         kept = f"go on with: {again}" if outcome.kept else f"nothing was kept, and {path} is as it was"
         raise StoppedError(number, f"stopped at step {progress.step}; {kept}" if world.main else "")
     if world.main:
@@ -192,11 +193,13 @@ def _planned(
     from seqtool.files import refuse_directory
     from seqtool.runs import CHECKPOINT, is_run, read_config
     from seqtool.training.machine import with_machine
-    from seqtool.training.world import restarts
+    from seqtool.training.world import may_restart, restarts
 
     if resume:
         assert request.output is not None
         return request.output, *_resumed(request.output, request, device, world), True
+    if request.output is None and may_restart():
+        raise UsageError("torchrun --max-restarts needs -o RUN: the name by which a restart finds what was done")
     model_name = request.settings.get("model", ModelConfig.model)
     path = Path(world.from_main(str(request.output or _free_name(request.data[0], model_name))))
     restarted = restarts() > 0 and is_run(path) and (path / CHECKPOINT).is_file()
@@ -207,9 +210,8 @@ def _planned(
         run_config = with_machine(run_config, prepared, device, world)
     if restarted:  # torchrun has started this command before: go on with what it left, if it is what it began
         left = read_config(path)
-        same = (left.model_sha256, left.training_sha256) == (run_config.model_sha256, run_config.training_sha256)
-        if same:
-            return path, left, prepared, True
+        if dataclasses.replace(left, made_by=run_config.made_by) == run_config:
+            return path, run_config, prepared, True
         if not dry_run:
             refuse_directory(path, request.force, request.data)
     return path, run_config, prepared, False

@@ -15,8 +15,10 @@ import numpy as np
 from seqtool.text.vocabulary import SPACE, Ids, Vocabulary
 
 VARIANTS = 8
+MAX_UNITS = 1 << 17  # words whose splits are held at once
 # What no piece reaches over: a word with the space before it, the spaces before that, a newline; and U+2581 itself.
-UNIT = re.compile(f" +(?= [^ \n{SPACE}])| ?[^ \n{SPACE}]+| +|\n|{SPACE}")
+# The longest are cut, so that a text without spaces takes no longer.
+UNIT = re.compile(f" {{1,64}}(?= [^ \n{SPACE}])| ?[^ \n{SPACE}]{{1,64}}| {{1,64}}|\n|{SPACE}")
 
 
 class SubwordSampler:
@@ -41,6 +43,8 @@ class SubwordSampler:
         for unit, choice in zip(units, choices, strict=True):
             variants = self._variants.get(unit)
             if variants is None:
+                if len(self._variants) == MAX_UNITS:
+                    self._variants.clear()
                 variants = self._variants[unit] = [self._drawn(unit) for _ in range(VARIANTS)]
             ids += variants[choice]
         return np.array(ids, dtype=self._vocabulary.dtype)

@@ -26,6 +26,7 @@ from seqtool.training.world import World
 FORMAT = "seqtool checkpoint 2"
 MAX_COPIES = 5  # weights, their average, and what an optimizer keeps of each
 MAX_STATE_NUMBERS = 1 << 28  # carried states, random generators
+MAX_STEPS = 10**9
 
 Optimizers = list[torch.optim.Optimizer]
 
@@ -50,6 +51,8 @@ def collect(
     if model.device.type == "cuda":
         for rank, generator in enumerate(world.gather(torch.cuda.get_rng_state(model.device))):
             tensors[f"random/cuda/{rank}"] = generator
+    elif model.device.type == "mps":
+        tensors["random/mps/0"] = torch.mps.get_rng_state()
     return {name: whole(tensor).cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
@@ -103,10 +106,14 @@ def _read_progress(file: Path, metadata: dict[str, str]) -> Progress:
         progress = Progress(**values)
         kinds = {item.name: item.type for item in dataclasses.fields(Progress)}
         for name, value in values.items():
-            numbers = value if kinds[name] == "list[float]" and isinstance(value, list) else [value]
+            listed = kinds[name] == "list[float]"
             wanted = int if kinds[name] == "int" else (int, float)
-            if not all(isinstance(number, wanted) and number >= 0 for number in numbers):
+            if isinstance(value, list) != listed or not all(
+                isinstance(number, wanted) and number >= 0 for number in (value if listed else [value])
+            ):
                 raise ValueError(name)
+        if progress.loss_scale < 1 or max(progress.step, progress.validated, progress.steps) > MAX_STEPS:
+            raise ValueError("impossible progress")
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{file} is not a checkpoint of this version of seqtool") from error
     return progress
@@ -124,6 +131,8 @@ def restore(
     file, tensors = checkpoint.file, checkpoint.tensors
     try:
         own = model.state_dict()
+        if not torch.equal(tensors["model/seen_ids"], own["seen_ids"].cpu()):
+            raise ValueError("other symbols than the text has")
         load_tensors(model, {name: split_like(tensors[f"model/{name}"], own[name]) for name in own}, file)
         saved: list[dict[int, dict[str, Any]]] = [{} for _ in optimizers]
         layers: dict[int, dict[int, Tensor]] = {}
@@ -139,6 +148,8 @@ def restore(
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             for index, numbers in values.items():
                 for name in numbers:
+                    if not _goes_with(numbers[name], parameters[index]):
+                        raise ValueError("an optimizer's numbers of another shape")
                     numbers[name] = split_like(numbers[name], parameters[index])
             optimizer.load_state_dict({**optimizer.state_dict(), "state": values})
         for index, tensor in enumerate(average.tensors if average is not None else ()):
@@ -147,7 +158,29 @@ def restore(
     except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{file} is not a checkpoint of this version of seqtool") from error
     state = tuple(tuple(parts[index] for index in sorted(parts)) for _, parts in sorted(layers.items()))
+    if state and _shapes(state) != _shapes(_state_of(model, batch_size)):
+        raise InputError(f"{file} is not a checkpoint of this version of seqtool")
     return map_state(Tensor.clone, rows_of(state, world.rows(batch_size))) if state else None
+
+
+@torch.no_grad()
+def _state_of(model: LanguageModel, batch_size: int) -> State:
+    """The state of a model that carries one, after a token."""
+    model.eval()
+    _, state = model(torch.zeros(batch_size, 1, dtype=torch.long, device=model.device))
+    model.train()
+    return state
+
+
+def _shapes(state: State) -> list[list[tuple[torch.Size, torch.dtype]]]:
+    return [[(part.shape, part.dtype) for part in layer] for layer in state]
+
+
+def _goes_with(numbers: Tensor, parameter: Tensor) -> bool:
+    """Whether an optimizer could keep these of a parameter: for each number, one in all, or (adafactor) by rows."""
+    shape = parameter.shape
+    factored = [(*shape[:-1], 1), (*shape[:-2], 1, *shape[-1:])]
+    return numbers.dim() == 0 or numbers.numel() == 1 or tuple(numbers.shape) in (tuple(shape), *factored)
 
 
 def _restore_random(tensors: dict[str, Tensor], model: LanguageModel, world: World) -> None:
@@ -156,3 +189,5 @@ def _restore_random(tensors: dict[str, Tensor], model: LanguageModel, world: Wor
         torch.set_rng_state(tensors[f"random/cpu/{world.rank}"])
     if f"random/cuda/{world.rank}" in tensors and model.device.type == "cuda":
         torch.cuda.set_rng_state(tensors[f"random/cuda/{world.rank}"], model.device)
+    if "random/mps/0" in tensors and model.device.type == "mps":
+        torch.mps.set_rng_state(tensors["random/mps/0"])

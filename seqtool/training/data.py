@@ -110,7 +110,8 @@ def prepare_data(
         if vocabulary.type not in ("bpe", "unigram"):
             raise UsageError(f"--subword-sampling: a {vocabulary.type} vocabulary has one split of a text; use bpe")
         sample = _sampler(vocabulary, train_ids, subword_sampling, seed)
-        seen_counts = [[index, dict(seen_counts).get(index, 0)] for index in range(vocabulary.size)]
+        counted = dict(seen_counts)
+        seen_counts = [[index, counted.get(index, 0)] for index in range(vocabulary.size)]
     return TrainingData(vocabulary, train_ids, valid_ids, dict(seen_counts), record, longest, sample)
 
 

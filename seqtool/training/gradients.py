@@ -19,18 +19,21 @@ PROBE_ROWS = 16
 
 
 def clip_gradients(parameters: list[nn.Parameter], config: TrainConfig) -> Tensor:
-    """Clip each unit to clip_agc, each component to +-clip_value, all to a norm of clip_norm; the norm before the last.
+    """Clip each unit to clip_agc, each component to +-clip_value, all to a norm of clip_norm; the norm before it all.
 
     Pascanu, Mikolov & Bengio 2013, algorithm 1. A limit of 0 is no limit.
     """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    before = norm = nn.utils.get_total_norm(gradients)
     if config.clip_agc:
         clip_adaptively(parameters, config.clip_agc)
     if config.clip_value:
         nn.utils.clip_grad_value_(parameters, config.clip_value)
-    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     if config.clip_norm:
+        if config.clip_agc or config.clip_value:
+            norm = nn.utils.get_total_norm(gradients)
         nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norm)
-    return norm
+    return before
 
 
 def clip_adaptively(parameters: list[nn.Parameter], share: float) -> None:

@@ -19,7 +19,7 @@ from seqtool.errors import DivergedError
 from seqtool.inference.scoring import Document, validate
 from seqtool.models.device import autocast
 from seqtool.models.language_model import LanguageModel
-from seqtool.models.state import State, detached, joined, map_state, rows_of
+from seqtool.models.state import State, detached, joined, rows_of
 from seqtool.training.averages import Average, ema_share, mean_share
 from seqtool.training.batches import Batch, Batches
 from seqtool.training.gradients import clip_gradients, gradient_by_lag
@@ -71,7 +71,7 @@ class Progress:
         """Whether validation comes before the next step: a function of the step alone."""
         if self.validated >= self.step:
             return False
-        if self.steps and self.step >= self.steps:
+        if self.step and (self.share(config) >= 1.0 or self.stagnant(config)):
             return True
         if config.eval_every:
             return self.step % config.eval_every == 0
@@ -131,7 +131,7 @@ def train(
     (back-propagation through time truncated at its length), the objective per token, gradients, clipping, update.
     DivergedError when too many steps have no finite loss or gradient.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters, device = [parameter for parameter in model.parameters() if parameter.requires_grad], model.device
     rows = world.rows(config.batch_size)
     began = clock() - progress.elapsed_s
     logged_tokens, logged_s = progress.tokens, progress.elapsed_s
@@ -145,7 +145,7 @@ def train(
         if progress.validation_due(config):
             if not _validate(model, average, valid_ids, valid_tokens, config, keeper, progress, world, stopped):
                 break
-            checkpoint_due |= not config.checkpoint_every
+            checkpoint_due |= not config.checkpoint_every or len(progress.valid_losses) == 1  # the run takes its name
             logged_s = progress.elapsed_s = world.from_main(clock() - began)
         if (progress.step and progress.share(config) >= 1.0) or progress.stagnant(config):
             break
@@ -170,7 +170,9 @@ def train(
             state = after if config.stateful else None
             progress.skipped_in_row = 0
         else:
-            state = map_state(torch.zeros_like, after) if config.stateful else None
+            state = None
+            if config.stateful:  # what gave such numbers is not carried on
+                state = model.restarted(detached(after), torch.ones(len(batch.restarts_B), dtype=torch.bool).to(device))
         _adapt_scale(progress, config, finite)
         progress.step += 1
         progress.tokens += batch.tokens
@@ -226,7 +228,7 @@ def _gradients(
             for array in (batch.inputs_BT, batch.targets_BT)
         )
         together = number == parts - 1 or world.size == 1
-        with nullcontext() if together else objective.no_sync():  # type: ignore[operator]
+        with nullcontext() if together else getattr(objective, "no_sync", nullcontext)():
             with autocast(config.precision, model.device):
                 total, part_nats, after = objective(
                     inputs_BT, targets_BT, None if restarted is None else rows_of(restarted, part), batch.advance
@@ -325,14 +327,18 @@ def _adapt_scale(progress: Progress, config: TrainConfig, finite: bool) -> None:
 
 def _planned_steps(step_times: list[float], config: TrainConfig, progress: Progress, valid_tokens: int) -> int:
     """How many steps --time is, judged by the first ones and leaving time for validations; 0 as long as it is early."""
-    early = progress.elapsed_s < min(PLAN_SHARE * config.time, PLAN_S) or progress.step < PLAN_STEPS
-    if early and progress.elapsed_s < config.time / 2:
+    spent_s, left_s = step_times[-1] - step_times[0], config.time - progress.elapsed_s
+    early = spent_s < min(PLAN_SHARE * config.time, PLAN_S) or len(step_times) <= PLAN_STEPS
+    if early and spent_s < left_s:
         return 0
     taken = [after - before for before, after in itertools.pairwise(step_times)]
     step_s = statistics.fmean(taken[len(taken) // 2 :])  # the first ones take longer
     tokens_per_s = progress.tokens / progress.step / max(step_s, 1e-9)
-    validations_s = VALIDATIONS * SCORING_COST * valid_tokens / tokens_per_s
-    left_s = max(config.time - progress.elapsed_s - validations_s, config.time / 2)
+    validation_s = SCORING_COST * valid_tokens / tokens_per_s
+    if config.eval_every:
+        step_s += validation_s / config.eval_every
+    else:
+        left_s = max(left_s - VALIDATIONS * validation_s, left_s / 2)
     return progress.step + max(1, round(left_s / max(step_s, 1e-9)))
 
 

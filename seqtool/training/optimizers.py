@@ -12,7 +12,7 @@ With gradient g and rate lr, elementwise, for each weight w:
     adamw     as adam, and w -= lr decay w first                            Loshchilov & Hutter 2019, algorithm 2
     adafactor as adam without m, s of a matrix kept as the product of its rows' and columns' means, and an update
               never over 1 in root mean square                              Shazeer & Stern 2018, algorithm 4
-    muon      v = m v + g; w -= lr 0.2 sqrt(longer side) (U V^T of v = U S V^T, by Newton and Schulz's iteration);
+    muon      v = m v + (1-m) g; w -= lr 0.2 sqrt(longer side) U V^T, of m v + (1-m) g = U S V^T by Newton and Schulz;
               what is no matrix, embeddings and the output layer by adamw   Jordan 2024; the factor: Liu et al. 2025
     asgd      as sgd, and in validation and in the end the mean of the weights since --average-from
                                                                             Polyak & Juditsky 1992, eq. 3

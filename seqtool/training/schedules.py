@@ -37,6 +37,5 @@ def rate_factor(config: TrainConfig, progress: float, step: int, falls: int = 0)
         falls = math.floor((step if config.decay_every >= 1 else progress) / config.decay_every + 1e-9)
     if config.schedule in ("step", "plateau"):
         return max(config.final_lr, config.decay_factor**falls)
-    share = warmup if warmup < 1 else 0.0
     fallen = min(1.0, max(0.0, (progress - share) / (1.0 - share)))
     return config.final_lr + (1.0 - config.final_lr) * SCHEDULES[config.schedule](fallen, config)

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqtool.config import LENGTHS, MAY_CHANGE, TrainConfig, checked
+from seqtool.config import FULL, LENGTHS, MAY_CHANGE, TrainConfig, checked
 from seqtool.errors import InputError, SeqtoolError, UsageError
-from seqtool.files import cannot_write, locked, remove_strays, replace_directory
+from seqtool.files import atomic_writer, cannot_write, locked, remove_strays, replace_directory
 from seqtool.models.language_model import LanguageModel, build_model
 from seqtool.models.state import State
 from seqtool.runs import METRICS, WEIGHTS, RunConfig, write_config, write_weights
@@ -207,6 +207,8 @@ def _set_length(progress: Progress, training: TrainConfig, batches: Batches) -> 
 def resumed_config(config: RunConfig, asked: Mapping[str, Any]) -> RunConfig:
     """A run's configuration with what was asked beside --resume; UsageError naming what may not change."""
     now = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
+    if config.training.within_documents and asked.get("bptt") == FULL:
+        now["bptt"] = FULL  # which became the length of the longest document
     fixed = [name for name, value in asked.items() if name not in MAY_CHANGE and value != now[name]]
     if fixed:
         told = ", ".join(f"--{name.replace('_', '-')} {asked[name]} (was {now[name]})" for name in fixed)
@@ -232,6 +234,5 @@ def _forget_metrics_after(file: Path, progress: Progress) -> None:
                     kept.append(line)
             except (ValueError, KeyError, TypeError):
                 continue  # the line that a crash cut short
-    aside = file.with_suffix(".partial")
-    aside.write_text("".join(kept), encoding="utf-8")
-    aside.replace(file)
+    with atomic_writer(file) as stream:
+        stream.write("".join(kept).encode())

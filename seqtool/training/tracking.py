@@ -34,10 +34,10 @@ def check_extra(flag: str, package: str) -> None:
 
 
 def tensorboard(run: Path, first_step: int) -> Tracker:
-    """Writes scalars into `tensorboard/` in the run directory; those of a training before, from this step on, go."""
+    """Writes scalars into `tensorboard/` in the run directory; those of a training before, after this step, go."""
     from torch.utils.tensorboard import SummaryWriter
 
-    writer = SummaryWriter(str(run / "tensorboard"), purge_step=first_step or None)
+    writer = SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1 if first_step else None)
 
     def track(record: dict[str, Any]) -> None:
         for name, value in scalars(record).items():

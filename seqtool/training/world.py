@@ -97,6 +97,11 @@ def restarts() -> int:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) if under_torchrun() else 0
 
 
+def may_restart() -> bool:
+    """Whether torchrun would start the processes again."""
+    return under_torchrun() and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
+
+
 def own_device(device: torch.device) -> torch.device:
     """Under torchrun each process has a CUDA device of its own."""
     if str(device) == "cuda" and under_torchrun():

@@ -67,6 +67,7 @@ def peer(program: Path, train: Path, test: Path, seconds: float) -> str:
             stderr=-2,
             text=True,
             env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"},
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's & turns it off
         )
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)

@@ -187,3 +187,12 @@ def test_embeddings_norms_and_biases_do_not_decay(name: str):
         for parameter in group["params"]:
             spared = any(word in names[id(parameter)] for word in ("bias", "norm", "embedding", "positions"))
             assert (group["weight_decay"] == 0.0) == spared, names[id(parameter)]
+
+
+def test_the_norm_is_told_before_clipping_so_that_infinity_is_seen():
+    p = torch.nn.Parameter(torch.ones(3))
+    p.grad = torch.tensor([float("inf"), 1.0, 2.0])
+    assert clip_gradients([p], TrainConfig(clip_value=0.5)).item() == float("inf")
+    p.grad = torch.tensor([3.0, 0.0, -4.0])
+    assert clip_gradients([p], TrainConfig(clip_value=1.0, clip_norm=0.1)).item() == pytest.approx(5.0)
+    assert p.grad.norm().item() == pytest.approx(0.1, rel=1e-4)

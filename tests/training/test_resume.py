@@ -141,3 +141,15 @@ def test_a_resumed_time_ends_where_it_would_have(trainer: Trainer, monkeypatch: 
         planned = json.loads(json.loads(content.metadata()["seqtool"])["progress"])["steps"]
     assert planned > 30
     assert trainer("run", MODELS["lstm"], training, resume=True).step == planned
+
+
+@pytest.mark.parametrize("shorter", [{"steps": 0, "time": 0.001}, {"early_stop": 1}, {"steps": 3}])
+def test_a_run_that_is_over_by_its_new_length_validates_and_ends(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, shorter: dict[str, Any]
+):
+    training = settings("adamw", True, min_gain=9.0, early_stop=0)
+    killed_at(23, monkeypatch)
+    with pytest.raises(Killed):
+        trainer("run", MODELS["lstm"], training)
+    progress = trainer("run", MODELS["lstm"], {**training, **shorter}, resume=True)
+    assert progress.step == progress.validated == 20

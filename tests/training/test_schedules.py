@@ -70,3 +70,9 @@ def test_plateau_waits_for_its_patience():
         falls.append(progress.falls)
     assert falls == [0, 0, 1, 1, 1, 2, 2]
     assert progress.best_loss == 2.0
+
+
+def test_after_warm_up_in_steps_the_fall_begins_at_the_peak():
+    """nanoGPT: the cosine runs from the end of warm-up to the end."""
+    assert rate_factor("cosine", 0.5, 1000, 1000, 0.0) == pytest.approx(1.0)
+    assert rate_factor("cosine", 0.75, 1500, 1000, 0.0) == pytest.approx(0.5)

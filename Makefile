@@ -35,10 +35,10 @@ demo: $(INSTALLED)  ## Train on Python's own documentation, score it, and read w
 	@echo "  $(RUN)/seqtool train $(DEMO)/train.txt --model transformer --time 2m"
 
 test: $(INSTALLED)  ## Run the tests (under five minutes on two cores)
-	$(RUN)/python -m pytest -q
+	$(RUN)/python -m pytest -q -n auto
 
 test-slow: $(INSTALLED)  ## Run the tests that take minutes: every model with every optimizer, hundreds of kills
-	$(RUN)/python -m pytest -q -m slow
+	$(RUN)/python -m pytest -q -n auto -m slow
 
 test-crash: $(INSTALLED)  ## Of these, the ones that kill, fill disks and spoil numbers
 	$(RUN)/python -m pytest -q -s -m slow tests/training/test_crash.py tests/training/test_processes.py
@@ -47,7 +47,7 @@ check: $(INSTALLED)  ## Format, lint, types and tests
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
 	$(RUN)/mypy
-	$(RUN)/python -m pytest -q
+	$(RUN)/python -m pytest -q -n auto
 
 format: $(INSTALLED)  ## Format the code
 	$(RUN)/ruff format .

@@ -30,8 +30,7 @@ from seqtool.training.world import World
 LOG_EVERY = 10
 VALIDATIONS = 10  # in a whole training, unless --eval-every says otherwise
 SKIPPED_IN_ROW, SKIPPED_SHARE = 10, 0.1  # steps without finite gradients: in a row; of all, after the first ten
-PLAN_SHARE, PLAN_S, PLAN_STEPS = 0.05, 10.0, 8  # of --time, seconds, steps: when it becomes a number of steps
-SCORING_COST = 0.4  # of a token, beside training on it
+PLAN_SHARE, PLAN_S, PLAN_STEPS = 0.1, 30.0, 8  # of --time, seconds, steps: when it becomes a number of steps
 FP16_SCALE, FP16_GROWS_AFTER = 2.0**16, 2000  # of the loss, so that small gradients are not zero in fp16; steps
 
 
@@ -75,7 +74,9 @@ class Progress:
             return True
         if config.eval_every:
             return self.step % config.eval_every == 0
-        return bool(self.steps) and self.step * VALIDATIONS // self.steps > (self.step - 1) * VALIDATIONS // self.steps
+        if not self.steps or self.step - self.validated <= self.steps / VALIDATIONS / 2:
+            return False  # soon after the validation that --time was planned by
+        return self.step * VALIDATIONS // self.steps > (self.step - 1) * VALIDATIONS // self.steps
 
     def stagnant(self, config: TrainConfig) -> bool:
         """Whether validation has gone without a better loss for as long as early stopping waits."""
@@ -142,9 +143,15 @@ def train(
         if not progress.step and config.probe_gradients and not progress.validated:
             _probe(model, valid_ids, config, keeper, progress)
         checkpoint_due = bool(config.checkpoint_every) and progress.step % config.checkpoint_every == 0
-        if progress.validation_due(config):
+        plan_due = bool(config.time) and not progress.steps and _plan_due(step_times, config, progress)
+        if progress.validation_due(config) or plan_due:
+            validating = clock()
             if not _validate(model, average, valid_ids, valid_tokens, config, keeper, progress, world, stopped):
                 break
+            if plan_due:
+                validation_s = clock() - validating
+                progress.steps = world.from_main(_planned_steps(step_times, validation_s, config, progress))
+                progress.planned_for_s = config.time
             checkpoint_due |= not config.checkpoint_every or len(progress.valid_losses) == 1  # the run takes its name
             logged_s = progress.elapsed_s = world.from_main(clock() - began)
         if (progress.step and progress.share(config) >= 1.0) or progress.stagnant(config):
@@ -182,8 +189,6 @@ def train(
         stopping = stops > 0
         if config.time and not progress.steps:
             step_times.append(began + elapsed_s)
-            progress.steps = world.from_main(_planned_steps(step_times, config, progress, valid_tokens))
-            progress.planned_for_s = config.time
         done = progress.steps and progress.step >= progress.steps
         if progress.step % LOG_EVERY == 0 or progress.step == 1 or done or not finite:
             record = {
@@ -325,20 +330,22 @@ def _adapt_scale(progress: Progress, config: TrainConfig, finite: bool) -> None:
         raise DivergedError(_diverged("the loss or the gradient", progress))
 
 
-def _planned_steps(step_times: list[float], config: TrainConfig, progress: Progress, valid_tokens: int) -> int:
-    """How many steps --time is, judged by the first ones and leaving time for validations; 0 as long as it is early."""
+def _plan_due(step_times: list[float], config: TrainConfig, progress: Progress) -> bool:
+    """Whether enough steps were taken, in this process, to judge by how many --time is."""
     spent_s, left_s = step_times[-1] - step_times[0], config.time - progress.elapsed_s
-    early = spent_s < min(PLAN_SHARE * config.time, PLAN_S) or len(step_times) <= PLAN_STEPS
-    if early and spent_s < left_s:
-        return 0
+    enough = len(step_times) > PLAN_STEPS and spent_s >= min(PLAN_SHARE * config.time, PLAN_S)
+    return enough or spent_s > max(left_s, 0.0)
+
+
+def _planned_steps(step_times: list[float], validation_s: float, config: TrainConfig, progress: Progress) -> int:
+    """How many steps --time is, judged by those taken and leaving time for the validations to come."""
     taken = [after - before for before, after in itertools.pairwise(step_times)]
     step_s = statistics.fmean(taken[len(taken) // 2 :])  # the first ones take longer
-    tokens_per_s = progress.tokens / progress.step / max(step_s, 1e-9)
-    validation_s = SCORING_COST * valid_tokens / tokens_per_s
+    left_s = config.time - progress.elapsed_s - validation_s
     if config.eval_every:
         step_s += validation_s / config.eval_every
     else:
-        left_s = max(left_s - VALIDATIONS * validation_s, left_s / 2)
+        left_s = max(left_s - (VALIDATIONS - 1) * validation_s, left_s / 2)
     return progress.step + max(1, round(left_s / max(step_s, 1e-9)))
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import safetensors.numpy
 
 from seqtool.errors import InputError, SeqtoolError
@@ -95,14 +96,35 @@ class TokenStore:
 def encode_text(vocabulary: Vocabulary, source: TextSource) -> EncodedText:
     """Encode a whole source into an unnamed temporary file and map it: memory stays flat, nothing is left behind."""
     counts = TextCounts()
+    ids = spooled(encode_blocks(vocabulary, _counted(source, counts)), vocabulary)
+    return EncodedText(ids, counts, source.sha256)
+
+
+def spooled(arrays: Iterable[Ids], vocabulary: Vocabulary) -> IdSequence:
+    """Arrays of ids as one, kept in an unnamed temporary file; SeqtoolError when there is no room for it."""
     spool = tempfile.TemporaryFile(prefix="seqtool-")
     try:
-        for ids in encode_blocks(vocabulary, _counted(source, counts)):
+        for ids in arrays:
             spool.write(ids.tobytes())
         spool.flush()
     except OSError as error:
         raise SeqtoolError(f"cannot keep ids in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR") from error
-    return EncodedText(np.memmap(spool, dtype=vocabulary.dtype, mode="r"), counts, source.sha256)
+    return np.memmap(spool, dtype=vocabulary.dtype, mode="r")
+
+
+def document_spans(ids: IdSequence, begin_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where the documents in a stream of ids begin, after the `<s>` of each, and where they end.
+
+    What stands before the first `<s>` is a document too.
+    """
+    found = [
+        scanned + 1 + np.flatnonzero(ids[scanned : scanned + SCANNED_TOKENS] == begin_id)
+        for scanned in range(0, len(ids), SCANNED_TOKENS)
+    ]
+    starts = np.concatenate([np.empty(0, np.int64), *found]).astype(np.int64)
+    if not len(starts) or starts[0] != 1:
+        starts = np.concatenate([[0], starts])
+    return starts, np.append(starts[1:] - 1, len(ids))
 
 
 def document_ids(ids: IdSequence, begin_id: int) -> Iterator[IdSequence]:

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from seqtool.errors import InputError
 from seqtool.models.loss import IGNORE
 from seqtool.runs import RunConfig
-from seqtool.text.store import IdSequence
-from seqtool.training.data import TrainingData, document_starts
+from seqtool.text.store import IdSequence, document_spans
+from seqtool.training.data import TrainingData
 
 RESTART_STEPS = 32  # a lane's state is carried for this many batches, then begins afresh
 JITTER_DEVIATION, JITTER_LEAST, JITTER_MOST = 5.0, 5, 20  # tokens: standard deviation; shortest; over --bptt at most
@@ -174,10 +174,10 @@ class Windows:
 class Chunks:
     """The documents of a text cut into chunks of at most T tokens, none across a border."""
 
-    def __init__(self, ids: IdSequence, document_starts: npt.NDArray[np.int64], time: int) -> None:
-        ends = np.append(document_starts[1:] - 1, len(ids))  # without the `<s>` before the next
-        written = ends > document_starts
-        self._starts, self._lengths = document_starts[written], (ends - document_starts)[written]
+    def __init__(self, ids: IdSequence, begin_id: int, time: int) -> None:
+        starts, ends = document_spans(ids, begin_id)
+        written = ends > starts
+        self._starts, self._lengths = starts[written], (ends - starts)[written]
         self._ids, self._time = ids, time
         self._ends = np.cumsum(-(-self._lengths // time))
         if not len(self._ends):
@@ -303,7 +303,7 @@ def make_batches(data: TrainingData, config: RunConfig) -> Batches:
 def _batches_of(ids: IdSequence, config: RunConfig) -> Batches:
     training, begin_id = config.training, config.symbols.begin_id
     if training.within_documents:
-        chunks = Chunks(ids, document_starts(ids, begin_id), training.bptt)
+        chunks = Chunks(ids, begin_id, training.bptt)
         if training.stateful:
             return DocumentLanes(chunks, training.batch_size, begin_id)
         return DocumentWindows(chunks, training.batch_size, begin_id, training.seed)

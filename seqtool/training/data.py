@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from seqtool.config import VocabularyConfig
@@ -17,8 +15,18 @@ from seqtool.errors import InputError, UsageError
 from seqtool.text.documents import TextCounts, TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.sampling import SubwordSampler
-from seqtool.text.store import EncodedText, IdSequence, Slice, encode_text, is_store, open_store
-from seqtool.text.vocabulary import Vocabulary, load_vocabulary
+from seqtool.text.store import (
+    EncodedText,
+    IdSequence,
+    Slice,
+    document_ids,
+    document_spans,
+    encode_text,
+    is_store,
+    open_store,
+    spooled,
+)
+from seqtool.text.vocabulary import Ids, Vocabulary, load_vocabulary
 from seqtool.training.world import World, alone
 
 VALID_SHARE = 0.1
@@ -115,41 +123,25 @@ def prepare_data(
     return TrainingData(vocabulary, train_ids, valid_ids, dict(seen_counts), record, longest, sample)
 
 
-def document_starts(ids: IdSequence, begin_id: int) -> npt.NDArray[np.int64]:
-    """Where the documents in a stream of ids begin, after the `<s>` of each."""
-    starts = [
-        scanned + 1 + np.flatnonzero(ids[scanned : scanned + COUNTED_TOKENS] == begin_id)
-        for scanned in range(0, len(ids), COUNTED_TOKENS)
-    ]
-    found = np.concatenate(starts) if starts else np.empty(0, np.int64)
-    return found if len(found) and found[0] == 1 else np.concatenate([[0], found]).astype(np.int64)
-
-
 def _scan(ids: IdSequence, vocabulary: Vocabulary) -> tuple[int, int, list[tuple[int, int]]]:
     """How many documents there are, the tokens of the longest, and how often each id occurs that does."""
-    starts = document_starts(ids, vocabulary.begin_id)
-    lengths = np.append(starts[1:] - 1, len(ids)) - starts
+    starts, ends = document_spans(ids, vocabulary.begin_id)
+    lengths = ends - starts
     return int((lengths > 0).sum()), int(lengths.max(initial=0)), list(_seen_counts(ids, vocabulary).items())
 
 
 def _sampler(vocabulary: Vocabulary, ids: IdSequence, share: float, seed: int) -> Callable[[int], IdSequence]:
     """Gives the ids of the same documents, split into subwords anew for each pass."""
+    begin = np.array([vocabulary.begin_id], vocabulary.dtype)
 
-    def of_pass(text_pass: int) -> IdSequence:
-        sampler = SubwordSampler(vocabulary, share, [seed, text_pass])
-        spool = tempfile.TemporaryFile(prefix="seqtool-")
-        starts = document_starts(ids, vocabulary.begin_id)
-        ends = np.append(starts[1:] - 1, len(ids))
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+    def split_anew(sampler: SubwordSampler) -> Iterator[Ids]:
+        for document in document_ids(ids, vocabulary.begin_id):
+            yield begin
             decoder = vocabulary.decoder()
-            np.array([vocabulary.begin_id], vocabulary.dtype).tofile(spool)
-            for at in range(start, end, COUNTED_TOKENS):
-                text = decoder.feed(ids[at : min(end, at + COUNTED_TOKENS)].tolist())
-                sampler.encode(text).tofile(spool)
-        spool.flush()
-        return np.memmap(spool, dtype=vocabulary.dtype, mode="r")
+            for start in range(0, len(document), COUNTED_TOKENS):
+                yield sampler.encode(decoder.feed(document[start : start + COUNTED_TOKENS].tolist()))
 
-    return of_pass
+    return lambda text_pass: spooled(split_anew(SubwordSampler(vocabulary, share, [seed, text_pass])), vocabulary)
 
 
 def _seen_counts(ids: IdSequence, vocabulary: Vocabulary) -> dict[int, int]:

@@ -5,6 +5,7 @@ import pytest
 
 from seqtool.errors import InputError
 from seqtool.models.loss import IGNORE
+from seqtool.text.store import document_spans
 from seqtool.training.batches import (
     RESTART_STEPS,
     Chunks,
@@ -14,7 +15,6 @@ from seqtool.training.batches import (
     Resampled,
     Windows,
 )
-from seqtool.training.data import document_starts
 
 BEGIN = 999
 ALL = slice(None)
@@ -142,7 +142,7 @@ DOCUMENTS = np.array([BEGIN, 1, 2, 3, BEGIN, BEGIN, 4, 5, 6, 7, 8, BEGIN, 9], dt
 
 
 def chunks(time: int, ids: np.ndarray = DOCUMENTS) -> Chunks:
-    return Chunks(ids, document_starts(ids, BEGIN), time)
+    return Chunks(ids, BEGIN, time)
 
 
 def test_chunks_stay_within_documents():
@@ -164,8 +164,8 @@ def test_full_reads_whole_documents_once_a_pass():
 
 
 def test_a_text_without_a_first_mark_is_a_document_too():
-    assert document_starts(np.array([5, 6, BEGIN, 7]), BEGIN).tolist() == [0, 3]
-    assert document_starts(np.array([BEGIN, 5, BEGIN, 7]), BEGIN).tolist() == [1, 3]
+    assert document_spans(np.array([5, 6, BEGIN, 7]), BEGIN)[0].tolist() == [0, 3]
+    assert [part.tolist() for part in document_spans(np.array([BEGIN, 5, BEGIN, 7]), BEGIN)] == [[1, 3], [2, 4]]
 
 
 def test_resampled_passes_go_on_where_they_should():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
 import shlex
 import signal
 import sys
@@ -24,14 +23,11 @@ from seqtool.config import (
     LENGTHS,
     VOCABULARY_TYPES,
     ModelConfig,
-    Symbols,
     TrainConfig,
-    VocabularyConfig,
     check_each,
-    checked,
     settings_from_file,
 )
-from seqtool.errors import InputError, SeqtoolError, StoppedError, UsageError
+from seqtool.errors import SeqtoolError, StoppedError, UsageError
 
 if TYPE_CHECKING:
     from seqtool.runs import RunConfig
@@ -41,26 +37,9 @@ if TYPE_CHECKING:
 
 NAME = "train"
 EXAMPLE = "seqtool train novel.txt --model lstm --time 2m -o novel.run"
-DEFAULT_VOCABULARY = "bpe"
 VALID_TOKENS = 32_768
 VALID_TOKENS_FAST = 262_144
 STOPPING = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What the user asked for: the data, where the run goes, and the settings that were given."""
-
-    data: list[str]
-    output: Path | None
-    settings: dict[str, Any]
-    vocab: Path | None
-    vocab_type: str | None
-    vocab_size: int | None
-    valid: str | None
-    document: str | None
-    errors: str
-    force: bool
 
 
 def _list_recipes(wanted: bool) -> None:
@@ -126,37 +105,40 @@ def command(
         if any(settings.get(name) for name in LENGTHS):
             from_file = {name: value for name, value in from_file.items() if name not in LENGTHS}
     of_data = {name: from_file.pop(name, None) for name in DATA_SETTINGS}
-    request = Request(
-        data,
-        output,
-        from_file | settings,
-        vocab,
-        vocab_type or (None if vocab else of_data["vocab_type"]),
-        vocab_size or (None if vocab else of_data["vocab_size"]),
-        valid,
-        document or of_data["document"],
-        errors,
-        force,
-    )
+    settings = from_file | settings
+    document = document or of_data["document"]
     chosen(errors, ERROR_HANDLERS, "--errors")
-    chosen(request.document or "file", DOCUMENT_BREAKS, "--document")
-    _check_early(request.settings)
+    chosen(document or "file", DOCUMENT_BREAKS, "--document")
+    _check_early(settings)
     if resume and output is None:
         raise UsageError("--resume needs -o RUN: the run to go on with")
 
     from seqtool.models.device import choose_device
     from seqtool.runs import read_config
+    from seqtool.training.planning import Request, plan_run
     from seqtool.training.tracking import Tracking, check_extra
     from seqtool.training.world import joined_world, own_device
 
     for flag, package in (("--tensorboard", tensorboard), ("--trackio", trackio)):
         if package:
             check_extra(flag, flag.removeprefix("--"))
+    request = Request(
+        data,
+        output,
+        settings,
+        vocab,
+        vocab_type or (None if vocab else of_data["vocab_type"]),
+        vocab_size or (None if vocab else of_data["vocab_size"]),
+        valid,
+        document,
+        errors,
+        force,
+    )
     before = read_config(output).training.device if resume and output is not None else TrainConfig.device
-    device = choose_device(request.settings.get("device", before))
+    device = choose_device(settings.get("device", before))
     with joined_world(own_device(device)) as world:
         quiet = quiet or not world.main
-        path, run_config, prepared, resume = _planned(request, str(device), resume, dry_run, world)
+        path, run_config, prepared, resume = plan_run(request, str(device), resume, dry_run, world)
         if dry_run:
             if world.main:
                 write_report(_plan(run_config), json)
@@ -184,101 +166,6 @@ def command(
             json,
         )
     _say_next(path, valid, quiet)
-
-
-def _planned(
-    request: Request, device: str, resume: bool, dry_run: bool, world: World
-) -> tuple[Path, RunConfig, TrainingData, bool]:
-    """Where the run goes, its whole configuration, its data, and whether it goes on from a checkpoint."""
-    from seqtool.files import refuse_directory
-    from seqtool.runs import CHECKPOINT, is_run, read_config
-    from seqtool.training.machine import with_machine
-    from seqtool.training.world import may_restart, restarts
-
-    if resume:
-        assert request.output is not None
-        return request.output, *_resumed(request.output, request, device, world), True
-    if request.output is None and may_restart():
-        raise UsageError("torchrun --max-restarts needs -o RUN: the name by which a restart finds what was done")
-    model_name = request.settings.get("model", ModelConfig.model)
-    path = Path(world.from_main(str(request.output or _free_name(request.data[0], model_name))))
-    restarted = restarts() > 0 and is_run(path) and (path / CHECKPOINT).is_file()
-    if not dry_run and not restarted:
-        refuse_directory(path, request.force, request.data)
-    run_config, prepared = _begun(request, device, world)
-    if not dry_run:
-        run_config = with_machine(run_config, prepared, device, world)
-    if restarted:  # torchrun has started this command before: go on with what it left, if it is what it began
-        left = read_config(path)
-        if dataclasses.replace(left, made_by=run_config.made_by) == run_config:
-            return path, run_config, prepared, True
-        if not dry_run:
-            refuse_directory(path, request.force, request.data)
-    return path, run_config, prepared, False
-
-
-def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
-    """A new run's configuration and data."""
-    from seqtool.defaults import Facts, resolve
-    from seqtool.runs import new_config
-    from seqtool.training.data import load_vocabulary_or_none, prepare_data
-
-    kind = VocabularyConfig(type=request.vocab_type or DEFAULT_VOCABULARY, size=request.vocab_size or 0)
-    prepared = prepare_data(
-        request.data,
-        vocabulary=load_vocabulary_or_none(request.vocab),
-        vocabulary_config=checked(kind),
-        valid=request.valid,
-        errors=request.errors,
-        document=request.document or "file",
-        seed=request.settings.get("seed", TrainConfig.seed),
-        subword_sampling=request.settings.get("subword_sampling", TrainConfig.subword_sampling),
-        world=world,
-    )
-    vocabulary = prepared.vocabulary
-    facts = Facts(
-        len(prepared.train_ids),
-        vocabulary.size,
-        not device.startswith("cpu"),
-        prepared.record["train_documents"],
-        prepared.longest_document,
-    )
-    model_config, train_config = resolve(request.settings, facts)
-    symbols = Symbols(vocabulary.size, vocabulary.begin_id, len(prepared.seen_counts), len(prepared.train_ids))
-    return new_config(model_config, train_config, symbols, vocabulary, prepared.record), prepared
-
-
-def _resumed(path: Path, request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
-    """A run's configuration, with what may change, and its data read again."""
-    from seqtool.runs import read_config, read_vocabulary
-    from seqtool.training.data import prepare_data
-    from seqtool.training.session import resumed_config
-
-    run_config = read_config(path)
-    record = run_config.data
-    for flag, asked, known in (
-        ("--vocab", request.vocab, None),
-        ("--vocab-type", request.vocab_type, None),
-        ("--vocab-size", request.vocab_size, None),
-        ("--valid", request.valid, record.get("valid")),
-        ("--document", request.document, record.get("document", "file")),
-    ):
-        if asked is not None and asked != known:
-            raise UsageError(f"--resume goes on with the run's own data and vocabulary: leave {flag} out")
-    run_config = resumed_config(run_config, {**request.settings, "device": device})
-    prepared = prepare_data(
-        request.data,
-        vocabulary=read_vocabulary(path, run_config),
-        vocabulary_config=VocabularyConfig(),
-        valid=record.get("valid"),
-        errors=request.errors,
-        document=str(record.get("document", "file")),
-        seed=run_config.training.seed,
-        subword_sampling=run_config.training.subword_sampling,
-        world=world,
-    )
-    _check_same_data(path, run_config, prepared)
-    return run_config, prepared
 
 
 def _trained(
@@ -357,23 +244,6 @@ def _check_early(settings: dict[str, Any]) -> None:
     problems += [f"--{name} 0: leave it out, or give more" for name in LENGTHS if settings.get(name) == 0]
     if problems:
         raise UsageError("; ".join(problems))
-
-
-def _check_same_data(path: Path, config: RunConfig, prepared: TrainingData) -> None:
-    for name in ("sha256", "valid_sha256", "train_tokens", "valid_tokens"):
-        if prepared.record.get(name) != config.data.get(name):
-            raise InputError(f"{path} was trained on other text ({name} differs): give the same DATA to --resume")
-
-
-def _free_name(data: str, model: str) -> Path:
-    """`runs/NAME-MODEL`, with a number when that is taken."""
-    stem = "stdin" if data == "-" else re.sub(r"[^\w.-]+", "_", Path(data).stem) or "text"
-    path = Path("runs") / f"{stem}-{model}"
-    number = 2
-    while path.exists():
-        path = Path("runs") / f"{stem}-{model}-{number}"
-        number += 1
-    return path
 
 
 def _plan(config: RunConfig) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqtool.config import TrainConfig
 from seqtool.errors import DivergedError, InputError
+from seqtool.models.device import autocast
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.state import State, map_state, rows_of
 from seqtool.runs import CHECKPOINT, CONFIG, RunConfig, load_tensors, read_tensors, write_tensors
@@ -124,11 +126,11 @@ def restore(
     model: LanguageModel,
     optimizers: Optimizers,
     average: Average | None,
-    batch_size: int,
+    training: TrainConfig,
     world: World,
 ) -> State | None:
     """Put weights, optimizers, average and random generators back, in place; gives this process's carried state."""
-    file, tensors = checkpoint.file, checkpoint.tensors
+    file, tensors, batch_size = checkpoint.file, checkpoint.tensors, training.batch_size
     try:
         own = model.state_dict()
         if not torch.equal(tensors["model/seen_ids"], own["seen_ids"].cpu()):
@@ -158,16 +160,17 @@ def restore(
     except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{file} is not a checkpoint of this version of seqtool") from error
     state = tuple(tuple(parts[index] for index in sorted(parts)) for _, parts in sorted(layers.items()))
-    if state and _shapes(state) != _shapes(_state_of(model, batch_size)):
+    if state and _shapes(state) != _shapes(_state_of(model, training)):
         raise InputError(f"{file} is not a checkpoint of this version of seqtool")
     return map_state(Tensor.clone, rows_of(state, world.rows(batch_size))) if state else None
 
 
 @torch.no_grad()
-def _state_of(model: LanguageModel, batch_size: int) -> State:
+def _state_of(model: LanguageModel, training: TrainConfig) -> State:
     """The state of a model that carries one, after a token."""
     model.eval()
-    _, state = model(torch.zeros(batch_size, 1, dtype=torch.long, device=model.device))
+    with autocast(training.precision, model.device):
+        _, state = model(torch.zeros(training.batch_size, 1, dtype=torch.long, device=model.device))
     model.train()
     return state
 

@@ -146,7 +146,7 @@ def train_run(
         progress, state = Progress(), None
         if checkpoint is not None:
             progress = checkpoint.progress
-            state = restore(checkpoint, model, optimizers, average, training.batch_size, world)
+            state = restore(checkpoint, model, optimizers, average, training, world)
         _set_length(progress, training, batches)
         world.wait()
         folder = path

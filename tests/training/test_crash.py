@@ -207,7 +207,7 @@ def test_two_trainings_cannot_go_on_with_one_run(seqtool: Command, text: Path, t
     result = seqtool("train", text, "-o", run, "--resume", "--steps", 10, "-q")
     os.close(handle)
     assert result.returncode == 1
-    assert b"being trained by another process" in result.stderr
+    assert b"being written by another process" in result.stderr
     assert seqtool("train", text, "-o", run, "--resume", "--steps", 10, "-q").returncode == 0
 
 

@@ -36,7 +36,7 @@ def test_every_architecture_learns_200_characters_by_heart(name: str, tmp_path: 
         pytest.skip("one character does not tell the next: no weights could")
     if model["model"] != "rnn":
         model["context"] = 12 if model["model"] == "ffn" else 200
-    training = {"batch_size": 1, "bptt": 200, "stateful": False, "steps": 600, "eval_every": 25, "weight_decay": 0.0}
+    training = {"batch_size": 1, "bptt": 200, "stateful": False, "steps": 1000, "eval_every": 25, "weight_decay": 0.0}
 
     def learned() -> bool:
         return min((record["valid_loss"] for record in trainer.records if "valid_loss" in record), default=9.9) < 0.05

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -28,27 +28,18 @@ CONFIG = RunConfig(
 )
 
 
-@pytest.mark.parametrize("slow", ["fp32", "bf16"])
-def test_bf16_is_chosen_where_a_step_is_faster(monkeypatch: pytest.MonkeyPatch, slow: str):
-    real = machine.autocast
+@pytest.mark.parametrize("model", ["rnn", "gru", "lstm", "ffn", "transformer"])
+def test_bf16_is_chosen_for_wide_layers_where_the_processor_multiplies_it(monkeypatch: pytest.MonkeyPatch, model: str):
+    def chosen(**settings: object) -> str:
+        config = dataclasses.replace(CONFIG, model=ModelConfig(**{"model": model, **settings}))
+        return machine.with_machine(config, DATA, "cpu", alone(CPU)).training.precision
 
-    def delayed(precision: str, device: torch.device) -> torch.autocast:
-        if precision == slow:
-            time.sleep(0.3)
-        return real(precision, device)
-
-    monkeypatch.setattr(machine, "autocast", delayed)
     monkeypatch.setattr(machine, "multiplies_bf16", lambda device: True)
-    assert (
-        machine.with_machine(CONFIG, DATA, "cpu", alone(CPU)).training.precision
-        == {"fp32": "bf16", "bf16": "fp32"}[slow]
-    )
-
-
-def test_without_bf16_instructions_nothing_is_tried(monkeypatch: pytest.MonkeyPatch):
+    assert [chosen(hidden=hidden) for hidden in (64, 512)] == ["fp32", "bf16"]
+    if model != "transformer":
+        assert chosen(hidden=512, input="one-hot") == "fp32"
     monkeypatch.setattr(machine, "multiplies_bf16", lambda device: False)
-    training = machine.with_machine(CONFIG, DATA, "cpu", alone(CPU)).training
-    assert (training.precision, training.device) == ("fp32", "cpu")
+    assert chosen(hidden=512) == "fp32"
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from seqtool.config import OPTIMIZER_NAMES
+from seqtool.models.device import multiplies_bf16
 from tests.training.trainer import Killed, Trainer, killed_at, weights
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -107,6 +108,13 @@ def test_resume_whatever_else_is_asked(trainer: Trainer, monkeypatch: pytest.Mon
         assert_the_same(trainer, "whole", "parts")
     else:
         check_resume(trainer, model, settings("adamw", True, **more), monkeypatch)
+
+
+@pytest.mark.skipif(
+    not multiplies_bf16(torch.device("cpu")), reason="oneDNN's LSTM needs a processor that multiplies bf16"
+)
+def test_a_state_in_bf16_is_resumed(trainer: Trainer, monkeypatch: pytest.MonkeyPatch):
+    check_resume(trainer, {"hidden": 24, **MODELS["lstm"]}, settings("adamw", True, precision="bf16"), monkeypatch)
 
 
 def test_stopped_before_its_validation_a_run_validates_first_when_it_goes_on(trainer: Trainer):

@@ -130,7 +130,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SeqtoolError(f"{folder} is being trained by another process: wait for it, or end it") from error
+            raise SeqtoolError(f"{folder} is being written by another process: wait for it, or end it") from error
         yield
     finally:
         os.close(handle)

@@ -73,7 +73,9 @@ def duration(seconds: float) -> str:
 
 
 class Meter:
-    """Shows on stderr how much of an amount is done: a line that renews itself on a terminal, a rare one elsewhere."""
+    """Shows on stderr how much of an amount (0: unknown) is done: a line that renews itself on a terminal, a rare one
+    elsewhere.
+    """
 
     def __init__(self, unit: str, total: int, quiet: bool) -> None:
         self._unit, self._total, self._quiet = unit, total, quiet
@@ -87,8 +89,10 @@ class Meter:
             return
         self._shown = now
         rate = done / (now - self._began)
-        left = (self._total - done) / max(rate, 1e-9)
-        text = f"{done:,} of {self._total:,} {self._unit}  {rate:,.0f} {self._unit}/s  {duration(left)} left"
+        text = f"{done:,} {self._unit}  {rate:,.0f} {self._unit}/s"
+        if self._total:
+            left = duration((self._total - done) / max(rate, 1e-9))
+            text = f"{done:,} of {self._total:,} {self._unit}  {rate:,.0f} {self._unit}/s  {left} left"
         print(
             f"\r{text}\x1b[K" if self._terminal else text,
             end="" if self._terminal else "\n",

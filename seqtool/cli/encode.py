@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from seqtool.cli.console import write, write_report
-from seqtool.cli.options import DocumentBreak, Errors, Force, Json, chosen
+from seqtool.cli.console import Meter, write, write_report
+from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen
 from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS
+from seqtool.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqtool.text.documents import TextSource
+    from seqtool.text.vocabulary import Vocabulary
 
 NAME = "encode"
 EXAMPLE = "seqtool encode novel.txt --vocab novel.model | seqtool decode --vocab novel.model"
@@ -28,44 +35,58 @@ def command(
     errors: Errors = "strict",
     document: DocumentBreak = None,
     force: Force = False,
+    append: Annotated[bool, typer.Option("--append", help="Add to the store that -o names.")] = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Turn text into ids: a line of ids for each line of text, the newline's own id closing it."""
     from seqtool.files import refuse_directory
-    from seqtool.text.documents import TextSource, lines_of
-    from seqtool.text.store import write_store
+    from seqtool.text.documents import TextSource
+    from seqtool.text.store import append_to_store, write_store
     from seqtool.text.vocabulary import load_vocabulary
 
+    if append and (output is None or force):
+        raise UsageError("--append adds to a store: name it with -o, without --force")
     vocabulary = load_vocabulary(vocab)
     source = TextSource(
         texts or ["-"],
         errors=chosen(errors, ERROR_HANDLERS, "--errors"),
         document=chosen(document or "file", DOCUMENT_BREAKS, "--document"),
     )
-    if output is not None:
-        refuse_directory(output, force, texts or ())
-        description = write_store(output, vocabulary, source)
-        counts = {name: description[name] for name in ("tokens", "documents", "words", "characters", "bytes")}
-        write_report({"store": str(output), **counts, "shards": len(description["shards"])}, json)
+    size = source.size()
+    meter = Meter("bytes", size, quiet or (output is None and sys.stdout.isatty()))
+    source.progress = meter
+    if output is None:
+        for part in printed(vocabulary, source, pieces):
+            write(part.decode(), flush=True)
+        meter.close()
         return
-    names = [vocabulary.piece(index) if pieces else str(index) for index in range(vocabulary.size)]
-    newline = vocabulary.newline_ids[-1]
-    line: list[str] = []
+    if not append:
+        refuse_directory(output, force, texts or ())
+    description = (append_to_store if append else write_store)(output, vocabulary, source)
+    meter.close()
+    counts = {name: description[name] for name in ("tokens", "documents", "words", "characters", "bytes")}
+    write_report({"store": str(output), **counts, "shards": len(description["shards"])}, json)
+
+
+def printed(vocabulary: Vocabulary, source: TextSource, pieces: bool) -> Iterator[bytes]:
+    """The ids of a text in decimal, or its pieces, in the text's lines; a long line comes in parts."""
+    from seqtool.text.documents import lines_of
+    from seqtool.text.tables import ByteTable, LineJoiner
+
+    rows = [
+        b" " + (vocabulary.piece(index) if pieces else str(index)).encode("utf-8", "replace")
+        for index in range(vocabulary.size)
+    ]
+    newline = vocabulary.newline_ids[0]
+    if vocabulary.has_newline:
+        rows[newline] = b"\n" if pieces else rows[newline] + b"\n"
+    lines = LineJoiner(ByteTable(rows), newline if vocabulary.has_newline else -1)
     for block in source.blocks():
-        rows = []
         # A foreign vocabulary without a newline does not tell by its ids where a line ends.
         for text in [block.text] if vocabulary.has_newline else lines_of(block.text):
-            for index in vocabulary.encode(text).tolist():
-                ends = index == newline and vocabulary.has_newline
-                if not (ends and pieces):
-                    line.append(names[index])
-                if ends:
-                    rows.append(" ".join(line))
-                    line = []
-            if text.endswith("\n") and not vocabulary.has_newline:
-                rows.append(" ".join(line))
-                line = []
-        if rows:
-            write("\n".join(rows) + "\n", flush=True)
-    if line:
-        write(" ".join(line) + "\n")
+            yield lines.join(vocabulary.encode(text))
+            if text.endswith("\n") and lines.inside_line:
+                yield lines.end_line()
+    if lines.inside_line:
+        yield lines.end_line()

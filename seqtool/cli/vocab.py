@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seqtool.cli.console import note, write_bytes, write_report
+from seqtool.cli.console import Meter, note, write_bytes, write_report
 from seqtool.cli.options import Errors, Force, Json, Quiet, Texts, with_settings
 from seqtool.config import VocabularyConfig, checked
 
@@ -44,7 +44,13 @@ def command(
     if not to_stdout:
         refuse_file(output, force, texts)
     source = TextSource(texts, errors=errors, rereadable=True)
+    source.progress = meter = Meter("bytes", source.size(), quiet)
     vocabulary = learn_vocabulary(source, config, seed)
+    meter.close()
+    source.progress = None
+    text_bytes, sample_bytes = (vocabulary.metadata[name] for name in ("text_bytes", "sample_bytes"))
+    if sample_bytes < text_bytes:
+        note(f"learned from a sample: {sample_bytes:,} of {text_bytes:,} bytes, drawn with --seed {seed}", quiet)
     characters = tokens = unknowns = 0
     for block in source.blocks():
         ids = vocabulary.encode(block.text)
@@ -62,6 +68,7 @@ def command(
             "file": str(output),
             "type": config.type,
             "size": vocabulary.size,
+            "learned_from_bytes": sample_bytes,
             "characters_per_token": characters / max(tokens, 1),
             "unknown_share": unknowns / max(tokens, 1),
             "measured_on_characters": characters,

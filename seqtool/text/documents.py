@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import hashlib
 import os
 import re
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from seqtool.errors import InputError
 
 READ_BYTES = 1 << 18
 SEGMENT_CHARACTERS = 8192  # a longer line is cut here, counted from its beginning, so that no line fills the memory
+WHITE_SPACE_END = 0x3001  # no character from here on separates words
 BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -45,8 +50,10 @@ class TextCounts:
             self._inside_word = False
         if not text:
             return
-        self.words += len(text.split()) - (self._inside_word and not text[0].isspace())
-        self._inside_word = not text[-1].isspace()
+        space = _white_space().take(code_points(text), mode="clip")
+        begins = int(np.count_nonzero(space[:-1] > space[1:]))
+        self.words += begins + int(not (self._inside_word or space[0]))
+        self._inside_word = not space[-1]
         self.characters += len(text)
         self.bytes += len(text) if text.isascii() else len(text.encode())
 
@@ -56,15 +63,22 @@ class TextSource:
 
     `document` says what separates documents besides the end of a file: `file` (nothing), `blank-line` or `line`.
     With `rereadable`, standard input and pipes are kept in a temporary file, so that they can be read twice.
-    After a whole pass `sha256` holds the hash of all bytes read.
+    After a whole pass `sha256` holds the hash of all bytes read. `progress` is told how many have been, as they are.
     """
 
     def __init__(
-        self, paths: Sequence[str], *, errors: str = "strict", document: str = "file", rereadable: bool = False
+        self,
+        paths: Sequence[str],
+        *,
+        errors: str = "strict",
+        document: str = "file",
+        rereadable: bool = False,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         self.paths = list(paths)
         self.errors = errors
         self.document = document
+        self.progress = progress
         self.sha256 = ""
         self._copies: dict[str, IO[bytes]] = {}
         if rereadable:
@@ -78,9 +92,11 @@ class TextSource:
         return ", ".join("standard input" if path == "-" else path for path in self.paths)
 
     def size(self) -> int:
-        """Bytes in all; only for a source that can be read again."""
+        """Bytes in all; 0 when a part comes from a pipe and is not `rereadable`."""
         size = 0
         for path in self.paths:
+            if path not in self._copies and not _is_regular(path):
+                return 0
             stream = self._copies[path] if path in self._copies else open_bytes(path)
             size += os.fstat(stream.fileno()).st_size
             if path not in self._copies:
@@ -89,7 +105,17 @@ class TextSource:
 
     def blocks(self) -> Iterator[Block]:
         """Yield the text in order; InputError for what cannot be read, is not UTF-8, or holds no text at all."""
-        digest = hashlib.sha256()
+        digest, read = hashlib.sha256(), 0
+
+        def noted(chunks: Iterable[bytes]) -> Iterator[bytes]:
+            nonlocal read
+            for chunk in chunks:
+                digest.update(chunk)
+                read += len(chunk)
+                if self.progress:
+                    self.progress(read)
+                yield chunk
+
         empty = True
         for path in self.paths:
             name = "standard input" if path == "-" else path
@@ -98,7 +124,7 @@ class TextSource:
             try:
                 if copy is not None:
                     copy.seek(0)
-                chunks = decode_utf8(_read(stream, name, digest), name, self.errors)
+                chunks = decode_utf8(noted(chunks_of(stream, name)), name, self.errors)
                 for block in split_documents(_whole_lines(chunks), self.document):
                     empty = False
                     yield block
@@ -129,14 +155,30 @@ def open_bytes(path: str) -> IO[bytes]:
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
+def chunks_of(stream: IO[bytes], name: str) -> Iterator[bytes]:
+    """The bytes of a stream as they arrive; InputError when they cannot be read."""
+    read = getattr(stream, "read1", stream.read)  # what has arrived, without waiting for a full buffer
+    while True:
+        try:
+            chunk = read(READ_BYTES)
+        except OSError as error:
+            raise InputError(f"cannot read {name}: {error.strerror}") from error
+        if not chunk:
+            return
+        yield chunk
+
+
 def decode_utf8(chunks: Iterable[bytes], name: str, errors: str = "strict") -> Iterator[str]:
-    """Decode UTF-8 as it arrives and drop a byte-order mark; InputError names the byte where it is not UTF-8."""
+    """Decode UTF-8 as it arrives and drop a byte-order mark; InputError names the byte where it is not UTF-8, after the
+    text before it.
+    """
     pending, offset, first = b"", 0, True
     for chunk, final in _with_last(chunks):
         data = pending + chunk
         try:
             text, used = codecs.utf_8_decode(data, errors, final)
         except UnicodeDecodeError as error:
+            yield codecs.utf_8_decode(data[: error.start])[0].removeprefix(BYTE_ORDER_MARK if first else "")
             kind = "a binary file, not text" if b"\0" in data else "not UTF-8"
             raise InputError(
                 f"{name} is {kind}: byte {data[error.start]:#04x} at offset {offset + error.start} is not valid UTF-8; "
@@ -183,6 +225,19 @@ def lines_of(text: str) -> list[str]:
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
+def code_points(text: str) -> npt.NDArray[np.unsignedinteger]:
+    """The code point of each character; shape (characters,)."""
+    if text.isascii():
+        return np.frombuffer(text.encode(), dtype=np.uint8)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+@functools.cache
+def _white_space() -> npt.NDArray[np.bool_]:
+    """Which code points up to WHITE_SPACE_END separate words."""
+    return np.array([chr(point).isspace() for point in range(WHITE_SPACE_END + 1)])
+
+
 def segments_of(line: str) -> list[str]:
     """A line cut into pieces of at most SEGMENT_CHARACTERS."""
     return [line[start : start + SEGMENT_CHARACTERS] for start in range(0, len(line), SEGMENT_CHARACTERS)]
@@ -205,19 +260,6 @@ def _with_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
     for chunk in chunks:
         yield chunk, False
     yield b"", True
-
-
-def _read(stream: IO[bytes], name: str, digest: hashlib._Hash) -> Iterator[bytes]:
-    read = getattr(stream, "read1", stream.read)  # what has arrived, without waiting for a full buffer
-    while True:
-        try:
-            chunk = read(READ_BYTES)
-        except OSError as error:
-            raise InputError(f"cannot read {name}: {error.strerror}") from error
-        if not chunk:
-            return
-        digest.update(chunk)
-        yield chunk
 
 
 def _is_regular(path: str) -> bool:

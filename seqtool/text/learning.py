@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
-import random
 import re
 import tempfile
 import unicodedata
@@ -12,16 +12,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import sentencepiece
 
 from seqtool.config import MAX_VOCABULARY, VocabularyConfig
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files import provenance
-from seqtool.text.documents import TextSource, lines_of, segments_of
+from seqtool.text.documents import TextSource, code_points, lines_of, segments_of
 from seqtool.text.vocabulary import END_OF_LINE, SPACE, Vocabulary, with_metadata
 
-SAMPLE_BYTES = 32 << 20  # merges and pieces hardly change beyond this, and SentencePiece holds its sample in memory
-MAX_COUNTED_WORDS = 4_000_000  # distinct words held while counting; beyond, the rarest are forgotten
+# Merges and pieces hardly change beyond this, and SentencePiece holds its sample in memory: of unigram 23 times over.
+SAMPLE_BYTES = {"bpe": 32 << 20, "unigram": 14 << 20}
+MAX_SAMPLE_COST = 128 << 20  # with LINE_COST for each line, which is what SentencePiece needs to hold one
+LINE_COST = 64
+MAX_COUNTED_WORDS = 1 << 20  # distinct words held while counting; beyond, the rarer half is forgotten
 MAX_DEFAULT_SIZE = {"char": 32_000, "word": 50_000}
 BYTE_LEVEL_SYMBOLS = 2 + 256  # <unk>, <s> and the bytes that unseen characters fall back to
 MAX_WORD_CHARACTERS = 200  # what is longer is data, not a word: <unk>
@@ -34,6 +38,7 @@ def learn_vocabulary(source: TextSource, config: VocabularyConfig, seed: int = 0
 
     UsageError when the text cannot fill the size, naming the largest (or smallest) that works.
     """
+    sample_bytes = text_bytes = source.size()
     if config.type == "byte":
         _check_size(config, BYTE_LEVEL_SYMBOLS + 1, BYTE_LEVEL_SYMBOLS + 1)
         for _ in source.blocks():
@@ -44,7 +49,9 @@ def learn_vocabulary(source: TextSource, config: VocabularyConfig, seed: int = 0
     elif config.type == "word":
         model, size = _learn_words(source, config)
     else:
-        model, size = _learn_subwords(source, config, seed)
+        sample, whole = _sample(source, SAMPLE_BYTES[config.type], seed)
+        model, size = _learn_subwords(sample, text_bytes, config)
+        sample_bytes = text_bytes if whole else len(sample)
     metadata = {
         "type": config.type,
         "normalize": config.normalize,
@@ -52,6 +59,8 @@ def learn_vocabulary(source: TextSource, config: VocabularyConfig, seed: int = 0
         "min_count": config.min_count,
         "requested_size": size,
         "seed": seed,
+        "text_bytes": text_bytes,
+        "sample_bytes": sample_bytes,
         "input_sha256": source.sha256,
         "made_by": provenance(),
     }
@@ -59,12 +68,14 @@ def learn_vocabulary(source: TextSource, config: VocabularyConfig, seed: int = 0
 
 
 def _learn_characters(source: TextSource, config: VocabularyConfig) -> tuple[bytes, int]:
-    counts: Counter[str] = Counter()
+    totals = np.zeros(0x110000, dtype=np.int64)
     for block in source.blocks():
-        counts.update(_normalized(block.text, config))
+        found = np.bincount(code_points(_normalized(block.text, config)))
+        totals[: len(found)] += found
+    counts = {chr(point): int(totals[point]) for point in np.flatnonzero(totals)}
     # A space is always there (SentencePiece's model of "no characters at all" does not exist); a newline, a tab and
     # U+2581 are spelled in bytes.
-    counts[" "] += 1
+    counts[" "] = counts.get(" ", 0) + 1
     for character in ("\n", "\t", "\0", SPACE):
         counts.pop(character, None)
     _check_size(config, BYTE_LEVEL_SYMBOLS + 1, BYTE_LEVEL_SYMBOLS + len(counts))
@@ -91,7 +102,8 @@ def _learn_words(source: TextSource, config: VocabularyConfig) -> tuple[bytes, i
         rest = rest[: MAX_WORD_CHARACTERS + 1]
         counts.update(words)
         if len(counts) > MAX_COUNTED_WORDS:
-            counts = Counter({word: count for word, count in counts.items() if count > 1})
+            rare = np.median(np.fromiter(counts.values(), dtype=np.int64))
+            counts = Counter({word: count for word, count in counts.items() if count > rare})
     counts.update([rest] if rest else [])
     words = [word for word, count in counts.items() if count >= config.min_count and _can_be_a_piece(word)]
     if not words:
@@ -123,12 +135,11 @@ def _can_be_a_piece(word: str) -> bool:
     )
 
 
-def _learn_subwords(source: TextSource, config: VocabularyConfig, seed: int) -> tuple[bytes, int]:
-    sample = [line.replace(RESERVED, "") for line in _sampled_lines(source, seed)]
-    sampled_bytes = sum(len(line) for line in sample)
-    distinct = len(set().union(*sample))
-    if not any(sample):
-        sample = [" "]
+def _learn_subwords(sample: bytes, text_bytes: int, config: VocabularyConfig) -> tuple[bytes, int]:
+    sample = sample.replace(RESERVED.encode(), b"")
+    empty = not sample.strip(b"\n")
+    distinct = 0 if empty else len(set(sample.decode())) - 1  # without the newline
+    sample = b" \n" if empty else sample
     options = dict(
         model_type=config.type,
         allow_whitespace_only_pieces=True,
@@ -139,14 +150,14 @@ def _learn_subwords(source: TextSource, config: VocabularyConfig, seed: int) -> 
     if config.size:
         # SentencePiece names the smallest size that works, but only when the size could hold the bytes.
         smallest = BYTE_LEVEL_SYMBOLS + 1
-        model = _run_sentencepiece(sample, config, vocab_size=max(config.size, smallest), **options)
+        model = _run_sentencepiece(_lines(sample), config, vocab_size=max(config.size, smallest), **options)
         _check_size(config, smallest, MAX_VOCABULARY)
         return model, config.size
-    size = BYTE_LEVEL_SYMBOLS + distinct + default_merges(min(source.size(), 1 << 40) if sampled_bytes else 0)
+    size = BYTE_LEVEL_SYMBOLS + distinct + default_merges(0 if empty else text_bytes)
     try:
-        return _run_sentencepiece(sample, config, vocab_size=size, **options), 0
+        return _run_sentencepiece(_lines(sample), config, vocab_size=size, **options), 0
     except _SizeError as error:
-        return _run_sentencepiece(sample, config, vocab_size=error.nearest, **options), 0
+        return _run_sentencepiece(_lines(sample), config, vocab_size=error.nearest, **options), 0
 
 
 def default_merges(text_bytes: int) -> int:
@@ -154,15 +165,29 @@ def default_merges(text_bytes: int) -> int:
     return min(16_000, round(math.sqrt(text_bytes)))
 
 
-def _sampled_lines(source: TextSource, seed: int) -> Iterator[str]:
-    """Lines without their newline, cut into segments: all of them, or each with the chance that fills SAMPLE_BYTES."""
-    chance = SAMPLE_BYTES / max(source.size(), 1)
-    chooser = random.Random(seed)
+def _sample(source: TextSource, most_bytes: int, seed: int) -> tuple[bytes, bool]:
+    """Lines of a text, cut into segments, and whether they are all: of a long text `most_bytes`, drawn by lot.
+
+    Where there are so many short lines that they cost too much, every second one is left out, as often as needed.
+    """
+    chance = min(1.0, most_bytes / max(source.size(), 1))
+    chooser = np.random.default_rng(seed)
+    sample, lines = bytearray(), 0
     for block in source.blocks():
-        for line in lines_of(block.text):
-            for segment in segments_of(line.rstrip("\n")):
-                if chance >= 1 or chooser.random() < chance:
-                    yield segment
+        segments = [part for line in lines_of(block.text) for part in segments_of(line.removesuffix("\n"))]
+        if chance < 1:
+            segments = list(itertools.compress(segments, chooser.random(len(segments)) < chance))
+        sample += "".join(f"{segment}\n" for segment in segments).encode()
+        lines += len(segments)
+        if len(sample) + LINE_COST * lines > MAX_SAMPLE_COST:
+            sample = bytearray().join(itertools.islice(io.BytesIO(sample), 0, None, 2))
+            lines, chance = (lines + 1) // 2, chance / 2
+    return bytes(sample), chance == 1
+
+
+def _lines(sample: bytes) -> Iterator[bytes]:
+    """The lines of a sample, one at a time: a list of them would take several times the memory."""
+    return (line[:-1] for line in io.BytesIO(sample))
 
 
 def _normalized(text: str, config: VocabularyConfig) -> str:
@@ -187,7 +212,7 @@ class _SizeError(UsageError):
         self.nearest = nearest
 
 
-def _run_sentencepiece(sentences: Iterable[str], config: VocabularyConfig, **options: Any) -> bytes:
+def _run_sentencepiece(sentences: Iterable[str | bytes], config: VocabularyConfig, **options: Any) -> bytes:
     """Train a SentencePiece model that keeps every character, and return it serialized."""
     if options["model_type"] in ("char", "word"):
         options |= {"use_all_vocab": True, "vocab_size": 1 << 30, "hard_vocab_limit": False}

@@ -1,7 +1,12 @@
 """Sequences of ids on disk: memory-mapped, so that training reads 1 GB of text with the memory of one batch.
 
-A token store is a directory: `store.json` (what it holds and what made it), `vocab.model`, and shards
-`ids-00000.safetensors`, each one tensor `ids` of uint16 or uint32.
+A token store is a directory: `vocab.model`, shards `ids-00000.safetensors`, and `store.json`: what it holds, each
+shard's tokens and checksum, what made it of which input, and the checksum of all that. A shard is a safetensors file
+with one tensor `ids` of uint16 or uint32. Its header of HEADER_BYTES holds our mark and version, the vocabulary's hash,
+the count and the SHA-256 of the ids, and follows from `store.json` byte by byte, so that damage to any byte is found.
+
+To append is to write further shards beside the old ones and then to replace `store.json`: whatever happens before
+that, the store is the old one, and shards that no `store.json` names are nothing.
 """
 
 from __future__ import annotations
@@ -9,8 +14,10 @@ from __future__ import annotations
 import bisect
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -18,18 +25,28 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import safetensors.numpy
 
 from seqtool.errors import InputError, SeqtoolError
-from seqtool.files import atomic_directory, provenance, read_json, write_json
+from seqtool.files import (
+    atomic_directory,
+    canonical_sha256,
+    locked,
+    provenance,
+    read_json,
+    remove_strays,
+    write_json,
+)
 from seqtool.text.documents import TextCounts, TextSource
 from seqtool.text.vocabulary import Ids, Vocabulary, encode_blocks, load_vocabulary
 
-STORE_FORMAT = "seqtool token store 1"
+STORE_FORMAT = "seqtool token store 2"
+SHARD_FORMAT, SHARD_VERSION = "seqtool token shard", "2"
+DESCRIPTION, VOCABULARY = "store.json", "vocab.model"
+SHARD, SHARDS = "ids-{:05d}.safetensors", "ids-*.safetensors"
+COUNTS = ("tokens", "documents", "words", "characters", "bytes")
 SHARD_TOKENS = 32 << 20
 SCANNED_TOKENS = 1 << 20
-MAX_HEADER_BYTES = 1 << 16
-SAFETENSORS_TYPES = {"U16": np.uint16, "U32": np.uint32}
+HEADER_BYTES = 512
 
 
 class IdSequence(Protocol):
@@ -142,34 +159,129 @@ def document_ids(ids: IdSequence, begin_id: int) -> Iterator[IdSequence]:
 
 def write_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> dict[str, Any]:
     """Encode a source into a token store at `path`, atomically, and return its description."""
-    counts = TextCounts()
-    shards: list[dict[str, Any]] = []
     with atomic_directory(path) as aside:
-        for number, ids in enumerate(_regrouped(encode_blocks(vocabulary, _counted(source, counts)))):
-            name = f"ids-{number:05d}.safetensors"
-            content = safetensors.numpy.save({"ids": ids})
-            (aside / name).write_bytes(content)
-            shards.append({"file": name, "tokens": len(ids), "sha256": hashlib.sha256(content).hexdigest()})
-        (aside / "vocab.model").write_bytes(vocabulary.model)
-        description = {
-            "format": STORE_FORMAT,
-            "tokens": sum(shard["tokens"] for shard in shards),
-            "documents": counts.documents,
-            "words": counts.words,
-            "characters": counts.characters,
-            "bytes": counts.bytes,
-            "shards": shards,
-            "vocabulary_sha256": vocabulary.sha256,
-            "input_sha256": source.sha256,
-            "made_by": provenance(),
-        }
-        write_json(aside / "store.json", description)
+        (aside / VOCABULARY).write_bytes(vocabulary.model)
+        return _add(aside, vocabulary, source, shards=[], inputs=[])
+
+
+def append_to_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> dict[str, Any]:
+    """Encode a source into further shards of the store at `path`, and return its description.
+
+    The store is the old one until `store.json` is replaced, which names the new shards. InputError when it was made
+    with another vocabulary, SeqtoolError when another process appends.
+    """
+    if not is_store(path):
+        raise InputError(f"{path} is not a token store to append to: leave --append out to make one")
+    with locked(path):
+        remove_strays(path)
+        store = open_store(path, verify=False)
+        if store.vocabulary.sha256 != vocabulary.sha256:
+            raise InputError(f"{path} was encoded with another vocabulary than {vocabulary.name}: give --vocab its own")
+        try:
+            return _add(path, vocabulary, source, store.description["shards"], store.description["inputs"])
+        finally:
+            named = {shard["file"] for shard in read_json(path / DESCRIPTION)["shards"]}
+            for file in path.glob(SHARDS):
+                if file.name not in named:
+                    file.unlink()
+
+
+def _add(
+    path: Path, vocabulary: Vocabulary, source: TextSource, shards: list[dict[str, Any]], inputs: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Write the shards of one more input and then the description that names them."""
+    counts = TextCounts()
+    added = _write_shards(path, len(shards), vocabulary, encode_blocks(vocabulary, _counted(source, counts)))
+    tokens = sum(shard["tokens"] for shard in added)
+    counted = {name: getattr(counts, name) for name in COUNTS if name != "tokens"}
+    inputs = [*inputs, {"sha256": source.sha256, "tokens": tokens, **counted, "made_by": provenance()}]
+    hashes = [item["sha256"] for item in inputs]
+    description = {
+        "format": STORE_FORMAT,
+        **{name: sum(item[name] for item in inputs) for name in COUNTS},
+        "dtype": vocabulary.dtype.name,
+        "shards": [*shards, *added],
+        "vocabulary_sha256": vocabulary.sha256,
+        "input_sha256": hashes[0] if len(hashes) == 1 else canonical_sha256(hashes),
+        "inputs": inputs,
+        "made_by": provenance(),
+    }
+    description["sha256"] = canonical_sha256(description)
+    write_json(path / DESCRIPTION, description)
     return description
+
+
+def _write_shards(path: Path, first: int, vocabulary: Vocabulary, arrays: Iterable[Ids]) -> list[dict[str, Any]]:
+    """Write ids as they come into shards from number `first` on, flush each to disk, and describe them."""
+    shards: list[dict[str, Any]] = []
+    shard = _ShardWriter(path, first, vocabulary)
+    for array in arrays:
+        while len(array):
+            taken = array[: SHARD_TOKENS - shard.tokens]
+            shard.write(taken)
+            array = array[len(taken) :]
+            if shard.tokens == SHARD_TOKENS:
+                shards.append(shard.close())
+                shard = _ShardWriter(path, first + len(shards), vocabulary)
+    return [*shards, shard.close()]
+
+
+class _ShardWriter:
+    """One shard: ids as they come, and at the end the header, without which it is none.
+
+    A thread hashes and writes what has come while the next is encoded.
+    """
+
+    def __init__(self, path: Path, number: int, vocabulary: Vocabulary) -> None:
+        self.tokens = 0
+        self._vocabulary = vocabulary
+        self._digest = hashlib.sha256()
+        self._stream = open(path / SHARD.format(number), "wb")
+        self._stream.write(bytes(HEADER_BYTES))
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._pending = self._thread.submit(lambda: None)
+
+    def write(self, ids: Ids) -> None:
+        self._pending.result()
+        self._pending = self._thread.submit(self._write, np.ascontiguousarray(ids))
+        self.tokens += len(ids)
+
+    def _write(self, ids: Ids) -> None:
+        self._digest.update(ids.data)
+        self._stream.write(ids.data)
+
+    def close(self) -> dict[str, Any]:
+        """Write the header, flush all to disk, and describe the shard."""
+        self._pending.result()
+        self._thread.shutdown()
+        with self._stream as stream:
+            stream.seek(0)
+            stream.write(_shard_header(self._vocabulary, self.tokens, self._digest.hexdigest()))
+            stream.flush()
+            os.fsync(stream.fileno())
+        return {"file": Path(stream.name).name, "tokens": self.tokens, "sha256": self._digest.hexdigest()}
+
+
+def _shard_header(vocabulary: Vocabulary, tokens: int, sha256: str) -> bytes:
+    """The header of a shard of HEADER_BYTES: safetensors', its metadata ours. It follows from what the shard holds."""
+    dtype = {2: "U16", 4: "U32"}[vocabulary.dtype.itemsize]
+    header = {
+        "__metadata__": {
+            "format": SHARD_FORMAT,
+            "version": SHARD_VERSION,
+            "vocabulary_sha256": vocabulary.sha256,
+            "tokens": str(tokens),
+            "sha256": sha256,
+        },
+        "ids": {"dtype": dtype, "shape": [tokens], "data_offsets": [0, tokens * vocabulary.dtype.itemsize]},
+    }
+    length = HEADER_BYTES - 8
+    return length.to_bytes(8, "little") + json.dumps(header).encode().ljust(length)
 
 
 def is_store(path: Path) -> bool:
     """Whether a path looks like a token store."""
-    return (path / "store.json").is_file()
+    return (path / DESCRIPTION).is_file()
 
 
 def open_store(path: Path, verify: bool = True) -> TokenStore:
@@ -177,51 +289,61 @@ def open_store(path: Path, verify: bool = True) -> TokenStore:
 
     With `verify` every shard is read once to check it; without, for one who trusts another's check, none is.
     """
-    description = read_json(path / "store.json")
+    description = read_json(path / DESCRIPTION)
     if description.get("format") != STORE_FORMAT:
         raise InputError(f"{path} is not a token store of this version of seqtool: encode the text again")
-    vocabulary = load_vocabulary(path / "vocab.model")
+    said = description.get("sha256")
+    if said != canonical_sha256({name: value for name, value in description.items() if name != "sha256"}):
+        raise InputError(f"{path / DESCRIPTION} was edited or damaged: encode the text again")
+    vocabulary = load_vocabulary(path / VOCABULARY)
     if vocabulary.sha256 != description.get("vocabulary_sha256"):
-        raise InputError(f"{path / 'vocab.model'} is not the vocabulary this store was encoded with")
-    shards = description.get("shards")
-    if not isinstance(shards, list) or not shards or not all(isinstance(shard, dict) for shard in shards):
-        raise InputError(f"{path / 'store.json'} lists no shards: it was edited")
-    counts = [description.get(name) for name in ("tokens", "documents", "words", "characters", "bytes")]
+        raise InputError(f"{path / VOCABULARY} is not the vocabulary this store was encoded with")
+    shards, inputs = (_objects(description.get(name)) for name in ("shards", "inputs"))
+    if not shards or not inputs:
+        raise InputError(f"{path / DESCRIPTION} lists no shards or no inputs: it was edited")
     if (
-        not all(type(count) is int and count >= 0 for count in counts)
+        not all(_are_counts(entry) for entry in (description, *inputs))
         or type(description.get("input_sha256")) is not str
     ):
-        raise InputError(f"{path / 'store.json'} lacks a count of what the store holds: it was edited")
+        raise InputError(f"{path / DESCRIPTION} lacks a count of what the store holds: it was edited")
     parts = [_open_shard(path, number, shard, vocabulary, verify) for number, shard in enumerate(shards)]
     if sum(map(len, parts)) != description["tokens"]:
-        raise InputError(f"{path / 'store.json'} counts other tokens than the shards hold: it was edited")
+        raise InputError(f"{path / DESCRIPTION} counts other tokens than the shards hold: it was edited")
     return TokenStore(path, Joined(parts), vocabulary, description)
 
 
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """A list of JSON objects; empty for anything else."""
+    return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else []
+
+
+def _are_counts(entry: dict[str, Any]) -> bool:
+    return all(type(entry.get(name)) is int and entry[name] >= 0 for name in COUNTS)
+
+
 def _open_shard(path: Path, number: int, shard: dict[str, Any], vocabulary: Vocabulary, verify: bool) -> Ids:
-    file = path / f"ids-{number:05d}.safetensors"  # never a path from the data
+    file = path / SHARD.format(number)  # never a path from the data
+    tokens, sha256 = shard.get("tokens"), shard.get("sha256")
+    if type(tokens) is not int or tokens < 0 or type(sha256) is not str:
+        raise InputError(f"{path / DESCRIPTION} does not describe {file.name}: it was edited")
     try:
         with open(file, "rb") as stream:
-            if verify and hashlib.file_digest(stream, "sha256").hexdigest() != shard.get("sha256"):
-                raise InputError(f"{file} was cut short or changed since it was written: encode the text again")
-            stream.seek(0)
-            header_bytes = int.from_bytes(stream.read(8), "little")
-            if header_bytes > MAX_HEADER_BYTES:
+            header = stream.read(HEADER_BYTES)
+            if SHARD_FORMAT.encode() not in header:
                 raise InputError(f"{file} is not a shard of ids")
-            header = json.loads(stream.read(header_bytes))["ids"]
-            begin, end = header["data_offsets"]
-        ids = np.memmap(
-            file,
-            dtype=SAFETENSORS_TYPES[header["dtype"]],
-            mode="r",
-            offset=8 + header_bytes + begin,
-            shape=((end - begin) // np.dtype(SAFETENSORS_TYPES[header["dtype"]]).itemsize,),
-        )
+            size = HEADER_BYTES + tokens * vocabulary.dtype.itemsize
+            if (
+                header != _shard_header(vocabulary, tokens, sha256)
+                or os.fstat(stream.fileno()).st_size != size
+                or (verify and hashlib.file_digest(stream, "sha256").hexdigest() != sha256)
+            ):
+                raise InputError(f"{file} was cut short or changed since it was written: encode the text again")
+        if not tokens:
+            return np.empty(0, vocabulary.dtype)
+        ids = np.memmap(file, dtype=vocabulary.dtype, mode="r", offset=HEADER_BYTES, shape=(tokens,))
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} is not a shard of ids") from error
-    if verify and len(ids) and int(ids.max()) >= vocabulary.size:
+    if verify and int(ids.max()) >= vocabulary.size:
         raise InputError(f"{file} holds ids that its vocabulary lacks: encode the text again")
     return ids
 
@@ -230,18 +352,3 @@ def _counted(source: TextSource, counts: TextCounts) -> Iterator[Any]:
     for block in source.blocks():
         counts.add(block)
         yield block
-
-
-def _regrouped(arrays: Iterable[Ids]) -> Iterator[Ids]:
-    """The same ids in arrays of SHARD_TOKENS."""
-    held: list[Ids] = []
-    size = 0
-    for array in arrays:
-        while size + len(array) >= SHARD_TOKENS:
-            taken = SHARD_TOKENS - size
-            yield np.concatenate([*held, array[:taken]])
-            held, size, array = [], 0, array[taken:]
-        held.append(array)
-        size += len(array)
-    if size:
-        yield np.concatenate(held)

@@ -8,6 +8,7 @@ the one string on which `spm_encode` with the same model gives other ids.
 from __future__ import annotations
 
 import codecs
+import functools
 import itertools
 import json
 import os
@@ -23,16 +24,20 @@ import sentencepiece
 from seqtool.config import VOCABULARY_TYPES
 from seqtool.errors import InputError
 from seqtool.files import canonical_sha256, read_small_file, sha256
-from seqtool.text.documents import Block, lines_of, segments_of
+from seqtool.text.documents import Block, code_points
+from seqtool.text.tables import ByteTable, LineJoiner
+from seqtool.text.units import UnitEncoder, line_units, segment_units, word_units
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 
 SPACE = "\u2581"
+SPACE_BYTES = SPACE.encode()
 END_OF_LINE = "<eos>"  # what ends a line in a `word` vocabulary
 MAX_MODEL_BYTES = 256 << 20
 # A later copy of a protocol-buffer field is merged over an earlier one: this turns off add_dummy_prefix and
 # remove_extra_whitespaces in the normalizer_spec of a model of any maker.
 KEEP_WHITE_SPACE = bytes([3 << 3 | 2, 4, 3 << 3, 0, 4 << 3, 0])
+GROUP_CHARACTERS = 1 << 16
 MAX_HELD_CHARACTERS = 1 << 20
 METADATA_FIELD = 200  # SentencePiece's ModelProto leaves fields from 200 on to others
 
@@ -77,22 +82,34 @@ class Vocabulary:
             return self._encode_bytes(text)
         if self._table is not None:
             return self._encode_characters(text, self._table)
-        parts: list[str] = []
-        newline_after: list[bool] = []
-        for line in lines_of(text):
-            content = line.removesuffix("\n")
-            segments = ([" ".join(content.split())] if self.type == "word" else segments_of(content)) or [""]
-            parts += segments
-            newline_after += [False] * (len(segments) - 1) + [line.endswith("\n")]
-        newline = self.newline_ids
-        ids: list[list[int]] = self._pieces.encode(parts, num_threads=os.cpu_count() or 1) if parts else []
-        for index, part in enumerate(parts):
-            if SPACE in part and self.lossless:
-                ids[index] = self._encode_around_space_symbol(part)
-        flat = itertools.chain.from_iterable(
-            itertools.chain(row, newline) if ends else row for row, ends in zip(ids, newline_after, strict=True)
-        )
-        return np.fromiter(flat, dtype=self.dtype)
+        return np.frombuffer(self._units(text), dtype=self.dtype)
+
+    @functools.cached_property
+    def _units(self) -> UnitEncoder:
+        if self.type == "word":
+            return UnitEncoder(word_units, self._encode_words, self.newline_ids, self.dtype.char)
+        plain = self.metadata.get("normalize") == "none" and not self.metadata.get("lowercase")
+        pieces = self._pieces.id_to_piece(list(range(self.size)))
+        separable = self.lossless and plain and all(SPACE not in piece.lstrip(SPACE) for piece in pieces)
+        split = segment_units if separable else line_units
+        return UnitEncoder(split, self._encode_units, self.newline_ids, self.dtype.char)
+
+    def _encode_words(self, units: list[bytes]) -> list[list[int]]:
+        """Ids of words, each by itself: SentencePiece makes one <unk> of all unknown words in a row."""
+        words = [unit.decode().split() for unit in units]
+        flat = list(itertools.chain.from_iterable(words))
+        ids = self._pieces.encode(flat, num_threads=os.cpu_count() or 1) if flat else []
+        found = iter([self.unknown_id] if SPACE in word else row for word, row in zip(flat, ids, strict=True))
+        return [list(itertools.chain.from_iterable(itertools.islice(found, len(row)))) for row in words]
+
+    def _encode_units(self, units: list[bytes]) -> list[list[int]]:
+        """Ids of texts without newlines, each by itself, by all cores."""
+        rows: list[list[int]] = self._pieces.encode(units, num_threads=os.cpu_count() or 1) if units else []
+        if self.lossless:
+            for index, unit in enumerate(units):
+                if SPACE_BYTES in unit:
+                    rows[index] = self._encode_around_space_symbol(unit)
+        return rows
 
     @property
     def newline_ids(self) -> list[int]:
@@ -112,10 +129,10 @@ class Vocabulary:
 
     def token_bytes(self, index: int) -> bytes:
         """What one id contributes to the text; control symbols contribute nothing."""
-        if not 0 <= index < self.size:
-            raise InputError(
-                f"id {index} is not in {self.name}, which has {self.size}: it is another text's vocabulary"
-            )
+        self.check(np.array([index]))
+        return self._bytes_of(index)
+
+    def _bytes_of(self, index: int) -> bytes:
         if self._pieces.is_control(index):
             return b"\n" if self.type == "word" and index == self._pieces.eos_id() else b""
         piece: str = self._pieces.id_to_piece(index)
@@ -124,6 +141,19 @@ class Vocabulary:
         if self._pieces.is_unknown(index):
             return b" <unk>" if self.type == "word" else "\u2047".encode()
         return piece.replace(SPACE, " ").encode()
+
+    def check(self, ids: npt.NDArray[np.integer]) -> None:
+        """InputError when one of the ids is not of this vocabulary."""
+        if len(ids) and not (ids.min() >= 0 and ids.max() < self.size):
+            index = ids[(ids < 0) | (ids >= self.size)][0]
+            raise InputError(
+                f"id {index} is not in {self.name}, which has {self.size}: it is another text's vocabulary"
+            )
+
+    @functools.cached_property
+    def token_table(self) -> ByteTable:
+        """What each id contributes to the text."""
+        return ByteTable([self._bytes_of(index) for index in range(self.size)])
 
     def scores(self) -> dict[str, float]:
         """The pieces that stand for text, and each one's score: of bpe the order of merges, of unigram its log p."""
@@ -165,42 +195,50 @@ class Vocabulary:
         fits = word if claimed == "word" else self.lossless
         return str(claimed) if claimed in VOCABULARY_TYPES and fits else "foreign"
 
-    def _character_table(self) -> npt.NDArray[np.int32] | None:
-        """Ids by code point (-1: spelled in bytes), for a `char` vocabulary that normalises nothing."""
+    def _character_table(self) -> Ids | None:
+        """Ids by code point (<unk>'s: spelled in bytes), for a `char` vocabulary that normalises nothing."""
         if self.type != "char" or self.metadata.get("normalize") != "none" or self.metadata.get("lowercase"):
             return None
-        table = np.full(0x110000, -1, dtype=np.int32)
+        table = np.full(0x110000, self.unknown_id, dtype=self.dtype)
         for index in range(self.size):
             if not (self._pieces.is_control(index) or self._pieces.is_byte(index) or self._pieces.is_unknown(index)):
                 piece = self._pieces.id_to_piece(index)
                 if len(piece) != 1:
                     return None
                 table[ord(piece)] = index
-        table[ord(" ")], table[ord(SPACE)] = table[ord(SPACE)], -1
+        table[ord(" ")], table[ord(SPACE)] = table[ord(SPACE)], self.unknown_id
         table[ord("\n")] = self._byte_ids[ord("\n")]
         return table
 
-    def _encode_characters(self, text: str, table: npt.NDArray[np.int32]) -> Ids:
-        points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-        ids = table[points]
-        missing = np.flatnonzero(ids < 0)
-        if not len(missing):
-            return ids.astype(self.dtype)
-        spelled = {point: self._byte_ids[list(chr(point).encode())] for point in np.unique(points[missing]).tolist()}
-        parts, start = [], 0
-        for position in missing.tolist():
-            parts += [ids[start:position].astype(self.dtype), spelled[int(points[position])]]
-            start = position + 1
-        return np.concatenate([*parts, ids[start:].astype(self.dtype)])
+    def _encode_characters(self, text: str, table: Ids) -> Ids:
+        points = code_points(text)
+        ids = table.take(points, mode="clip")  # which is the fast mode; nothing is out of range
+        missing = ids == self.unknown_id
+        if not missing.any():
+            return ids
+        spelled = points[missing].astype(np.uint32).tobytes().decode("utf-32-le").encode()
+        tokens = np.ones(len(points), dtype=np.int64)
+        for limit in (0x80, 0x800, 0x10000):  # from each of which UTF-8 takes a byte more
+            tokens[missing] += points[missing] >= limit
+        is_byte = np.repeat(missing, tokens)
+        found = np.empty(len(is_byte), dtype=self.dtype)
+        found[is_byte] = self._byte_ids[np.frombuffer(spelled, dtype=np.uint8)]
+        found[~is_byte] = ids[~missing]
+        return found
 
     def _encode_bytes(self, text: str) -> Ids:
-        ids = self._byte_ids[np.frombuffer(text.encode(), dtype=np.uint8)]
-        ids[ids == self._byte_ids[ord(" ")]] = self._pieces.piece_to_id(SPACE)
+        return self._byte_symbols.take(np.frombuffer(text.encode(), dtype=np.uint8), mode="clip")
+
+    @functools.cached_property
+    def _byte_symbols(self) -> Ids:
+        """Ids by byte, for a `byte` vocabulary."""
+        ids = self._byte_ids.copy()
+        ids[ord(" ")] = self._pieces.piece_to_id(SPACE)
         return ids
 
-    def _encode_around_space_symbol(self, text: str) -> list[int]:
-        spelled = self._byte_ids[list(SPACE.encode())].tolist()
-        parts: list[list[int]] = self._pieces.encode(text.split(SPACE))
+    def _encode_around_space_symbol(self, text: bytes) -> list[int]:
+        spelled = self._byte_ids[list(SPACE_BYTES)].tolist()
+        parts: list[list[int]] = self._pieces.encode(text.split(SPACE_BYTES))
         return list(itertools.chain.from_iterable([parts[0], *([*spelled, *part] for part in parts[1:])]))
 
 
@@ -209,10 +247,9 @@ class TextDecoder:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._words = vocabulary.type == "word"
-        self._line_start = True
+        table = vocabulary.token_table
+        self._table = LineJoiner(table, vocabulary.newline_ids[0]) if vocabulary.type == "word" else table
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        self._cache: dict[int, bytes] = {}
 
     def feed(self, ids: Iterable[int]) -> str:
         """The text that these further ids complete."""
@@ -220,16 +257,9 @@ class TextDecoder:
 
     def feed_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes of these further ids, complete characters or not."""
-        parts = []
-        for index in ids:
-            part = self._cache.get(index)
-            if part is None:
-                part = self._cache[index] = self._vocabulary.token_bytes(int(index))
-            if self._words and part:
-                part = part.removeprefix(b" ") if self._line_start else part
-                self._line_start = part.endswith(b"\n")
-            parts.append(part)
-        return b"".join(parts)
+        array = np.asarray(ids if isinstance(ids, (np.ndarray, list)) else list(ids), dtype=np.int64)
+        self._vocabulary.check(array)
+        return self._table.join(array)
 
     def finish(self) -> str:
         """What is left: an unfinished character, as U+FFFD."""
@@ -244,9 +274,29 @@ def load_vocabulary(path: Path | str) -> Vocabulary:
 def encode_blocks(vocabulary: Vocabulary, blocks: Iterable[Block]) -> Iterator[Ids]:
     """Ids of each block, the beginning symbol before each document: the stream that models are trained on."""
     begin = np.array([vocabulary.begin_id], dtype=vocabulary.dtype)
-    for block in whole_words(blocks) if vocabulary.type == "word" else blocks:
-        ids = vocabulary.encode(block.text)
-        yield np.concatenate([begin, ids]) if block.starts_document else ids
+    newline = vocabulary.newline_ids[0]
+    for group in _groups(whole_words(blocks) if vocabulary.type == "word" else blocks, vocabulary.has_newline):
+        ids = vocabulary.encode("".join(block.text for block in group))
+        if len(group) == 1:
+            yield np.concatenate([begin, ids]) if group[0].starts_document else ids
+            continue
+        lines = [0, *itertools.accumulate(block.text.count("\n") for block in group)]
+        line_starts = np.concatenate([[0], np.flatnonzero(ids == newline) + 1])
+        yield np.insert(ids, [line_starts[lines[i]] for i, block in enumerate(group) if block.starts_document], begin)
+
+
+def _groups(blocks: Iterable[Block], has_newline: bool) -> Iterator[list[Block]]:
+    """Short blocks together, to be encoded at once; all but the last of a group end with a newline."""
+    group: list[Block] = []
+    characters = 0
+    for block in blocks:
+        group.append(block)
+        characters += len(block.text)
+        if characters >= GROUP_CHARACTERS or not (has_newline and block.text.endswith("\n")):
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
 
 
 def whole_words(blocks: Iterable[Block]) -> Iterator[Block]:

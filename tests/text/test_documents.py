@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seqtool.errors import InputError
@@ -101,6 +102,18 @@ def test_counts_match_the_whole_text(tmp_path: Path):
     for block in TextSource([str(path)]).blocks():
         counts.add(block)
     assert (counts.words, counts.characters, counts.bytes) == (len(text.split()), len(text), len(text.encode()))
+
+
+def test_words_are_counted_as_split_does():
+    space = "".join(chr(point) for point in range(0x110000) if chr(point).isspace())
+    random = np.random.default_rng(0)
+    for alphabet in (space[:10] + "ab\x00\x1b", space + "aé漢🙂\u200b\ufeff\u3001"):
+        text = "".join(random.choice(list(alphabet), 3000))
+        for size in (1, 2, 17, 3000):
+            counts = TextCounts()
+            for start in range(0, len(text), size):
+                counts.add(Block(text[start : start + size], start == 0))
+            assert counts.words == len(text.split())
 
 
 @pytest.mark.parametrize(("make", "message"), [

@@ -1,0 +1,85 @@
+"""vocab, encode and decode by the real command: any text, in parts, from and to everywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqtool.text.documents import SEGMENT_CHARACTERS
+from seqtool.text.store import open_store
+from tests.cli.test_contract import error_of
+from tests.conftest import ODD_STRINGS, Command
+
+LOSSLESS = ["bpe", "unigram", "char", "byte"]
+
+
+@pytest.fixture(scope="module")
+def models(seqtool: Command, prose_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    for kind in LOSSLESS:
+        assert seqtool("vocab", prose_file, "-o", folder / kind, "--type", kind, "-q").returncode == 0
+    return {kind: folder / kind for kind in LOSSLESS}
+
+
+def odd_text(seed: int) -> bytes:
+    """Odd strings, random characters of every plane, CRLF, and words, spaces and U+2581 across a segment's end."""
+    random = np.random.default_rng(seed)
+    points = np.concatenate([random.integers(0xD800, size=2000), random.integers(0xE000, 0x110000, size=500)])
+    edge = [
+        ".\r\n" + "x" * (SEGMENT_CHARACTERS - 1 - at) + part + "y z\n" for at in (0, 1) for part in ("  ", "▁", " w")
+    ]
+    return "".join([".", *ODD_STRINGS, *map(chr, points), *edge, "no end"]).encode()
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_decode_gives_back_what_encode_was_given(seqtool: Command, models: dict[str, Path], kind: str, tmp_path: Path):
+    text = odd_text(seed=LOSSLESS.index(kind))
+    encoded = seqtool("encode", "--vocab", models[kind], stdin=text)
+    assert encoded.returncode == 0
+    assert encoded.stderr == b""
+    assert seqtool("decode", "--vocab", models[kind], stdin=encoded.stdout).stdout == text
+    lines = encoded.stdout.decode().split("\n")
+    assert len(lines) == text.count(b"\n") + 2
+    assert not any(line != line.strip() for line in lines)
+    (tmp_path / "text").write_bytes(text)
+    assert seqtool("encode", tmp_path / "text", "--vocab", models[kind], "-o", tmp_path / "store").returncode == 0
+    ids = open_store(tmp_path / "store").ids
+    assert ids[1 : len(ids)].tolist() == [int(word) for word in encoded.stdout.split()]
+
+
+def test_pieces_of_a_long_line_stay_on_one_line(seqtool: Command, models: dict[str, Path]):
+    text = b"so long " * 60_000 + b"\n\nend"
+    for arguments in ([], ["--pieces"]):
+        printed = seqtool("encode", "--vocab", models["bpe"], *arguments, stdin=text).stdout.decode().split("\n")
+        assert [bool(line) for line in printed] == [True, not arguments, True, False]
+    assert printed[0].replace(" ", "").replace("▁", " ").encode() == text.split(b"\n")[0]
+
+
+def test_encode_appends_to_a_store(seqtool: Command, models: dict[str, Path], tmp_path: Path):
+    (tmp_path / "a").write_text("one text\n")
+    (tmp_path / "b").write_text("an other\n")
+    vocab, store = models["bpe"], tmp_path / "store"
+    assert b"not a token store" in seqtool("encode", tmp_path / "a", "--vocab", vocab, "-o", store, "--append").stderr
+    assert seqtool("encode", tmp_path / "a", "--vocab", vocab, "-o", store).returncode == 0
+    result = seqtool("encode", tmp_path / "b", "--vocab", vocab, "-o", store, "--append", "--json")
+    assert json.loads(result.stdout)["documents"] == 2
+    described = json.loads(seqtool("info", store, "--json").stdout)
+    assert described["dtype"] == "uint16"
+    assert [entry["documents"] for entry in described["inputs"]] == [1, 1]
+    error_of(seqtool("encode", tmp_path / "b", "--vocab", models["char"], "-o", store, "--append"), 3)
+    error_of(seqtool("encode", tmp_path / "b", "--vocab", vocab, "--append"), 2)
+    error_of(seqtool("encode", tmp_path / "b", "--vocab", vocab, "-o", store, "--append", "--force"), 2)
+    error_of(seqtool("encode", tmp_path / "b", "--vocab", vocab, "-o", store), 2)
+
+
+def test_ids_that_are_not_the_vocabularys_are_refused(seqtool: Command, models: dict[str, Path]):
+    assert "id 99999 is not in" in error_of(seqtool("decode", "--vocab", models["byte"], stdin=b"5 99999 6"), 3)
+    assert "'6x'" in error_of(seqtool("decode", "--vocab", models["byte"], stdin=b"5 6x 7"), 3)
+
+
+def test_a_vocabulary_says_what_it_was_learned_from(seqtool: Command, models: dict[str, Path], prose_file: Path):
+    described = json.loads(seqtool("info", models["unigram"], "--json").stdout)
+    assert described["sample_bytes"] == described["text_bytes"] == prose_file.stat().st_size

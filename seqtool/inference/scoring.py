@@ -2,7 +2,9 @@
 
 A recurrent model (and `ffn`) carries its state from the first token of a document to the last. A transformer slides a
 window: each window is read afresh, behind `<s>`, and scores its last `stride` tokens, so that every token but the first
-ones has at least `context - stride` tokens before it. Batches only change what is computed together, never a result.
+ones has at least `context - stride` tokens before it. Where windows lie depends on positions alone, so a token's nats
+depend on what stands before it and never on what follows. Batches only change what is computed together, never a
+result.
 
 Shapes: B batch, T time.
 """
@@ -10,22 +12,27 @@ Shapes: B batch, T time.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from seqtool.config import EvalConfig
 from seqtool.errors import UsageError
 from seqtool.models.language_model import LanguageModel
-from seqtool.models.loss import IGNORE, token_nats
+from seqtool.models.loss import token_nats
+from seqtool.models.state import State, rows_of
 
 Nats = npt.NDArray[np.float32]
 
-CHUNK_TOKENS = 1024  # tokens of a long document that a recurrent model reads at a time
-LOGITS_AT_ONCE = 1 << 25  # numbers in a tensor of logits; larger batches are taken in parts
+TOKENS_AT_ONCE = 1 << 16  # what is gathered to be scored together, and the size of a padded batch
+CALL_TOKENS = 1 << 13  # tokens of one call of the model, over all rows
+CALL_LOGITS = 1 << 20  # numbers in its tensor of logits: they stay in a processor's cache
+ACCELERATOR_LOGITS = 1 << 25
 
 
 class Document(Protocol):
@@ -44,20 +51,24 @@ class Scored(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """Tokens `start:stop` of a document are read, and those from `score_from` on are scored."""
+    """Tokens `start:stop` of a text are read, and those from `score_from` on are scored."""
 
     start: int
     score_from: int
     stop: int
 
 
-def windows(tokens: int, context: int, stride: int) -> Iterator[Window]:
-    """The windows that score each of `tokens` once; a window holds `<s>` and at most `context - 1` tokens of input."""
-    scored = 0
-    while scored < tokens:
-        stop = min(tokens, max(scored + stride, context) if scored == 0 else scored + stride)
-        yield Window(max(0, stop - context), scored, stop)
-        scored = stop
+def windows(start: int, stop: int, context: int, stride: int) -> Iterator[Window]:
+    """The windows that score the tokens `start:stop` of a document, each once.
+
+    A window begins at a multiple of `stride` and reads at most `context` tokens: the first scores all of them, the
+    others their last `stride`, or as many as are there.
+    """
+    while start < stop:
+        begin = 0 if start < context else ((start - context) // stride + 1) * stride
+        end = min(stop, begin + context)
+        yield Window(begin, start, end)
+        start = end
 
 
 def check_window(model: LanguageModel, context: int, stride: int) -> tuple[int, int]:
@@ -77,120 +88,184 @@ def check_window(model: LanguageModel, context: int, stride: int) -> tuple[int, 
     return context, stride
 
 
-@torch.inference_mode()
+def perplexity(nats: float, count: int) -> float | None:
+    """exp(nats / count); None where there is nothing to divide by or the number is too large to write."""
+    return math.exp(nats / count) if count and nats / count < 700 else None
+
+
+class Scorer:
+    """Scores a text as it comes: documents one after another, the last one open until another begins.
+
+    Documents that begin together are read side by side, those of like length in one batch; so are a transformer's
+    windows. UsageError when `context` or `stride` do not fit the model.
+    """
+
+    def __init__(
+        self, model: LanguageModel, *, batch_size: int = EvalConfig.batch_size, context: int = 0, stride: int = 0
+    ) -> None:
+        self._model, self._batch_size = model, batch_size
+        self._context, self._stride = check_window(model, context, stride)
+        # Of the open document: how much was scored, the last tokens of that, and what a recurrent model makes of it.
+        self._scored, self._tail = 0, np.empty(0, np.int64)
+        self._state: State | None = None
+
+    @torch.inference_mode()
+    def score(self, ids: npt.NDArray[np.unsignedinteger], starts: Sequence[int]) -> Nats:
+        """The nats of the next ids, (T,): text without `<s>`, in which documents begin at `starts`, ascending.
+
+        What stands before the first of `starts` goes on with the document before.
+        """
+        was_training = self._model.training
+        self._model.eval()
+        try:
+            return self._next_nats(ids.astype(np.int64), starts)
+        finally:
+            self._model.train(was_training)
+
+    def _next_nats(self, ids: npt.NDArray[np.int64], starts: Sequence[int]) -> Nats:
+        if not starts or starts[0] > 0:
+            held, offset = len(self._tail), self._scored - len(self._tail)
+            begins = [0, *(held + start for start in starts)]
+        else:
+            held, offset, self._scored, self._state = 0, 0, 0, None
+            begins = list(starts)
+        text = np.concatenate([self._tail, ids]) if held else ids
+        nats = np.empty(len(text), np.float32)
+        ends = [*begins[1:], len(text)]
+        if self._context:
+            self._slide(text, begins, ends, held, offset, nats)
+        else:
+            self._carry(text, begins, ends, held, nats)
+        if len(begins) > 1:
+            held, self._scored = 0, 0
+        self._scored += ends[-1] - begins[-1] - held
+        self._tail = text[max(begins[-1], ends[-1] - max(1, self._context)) :]
+        return nats[len(text) - len(ids) :]
+
+    def _slide(
+        self, text: npt.NDArray[np.int64], begins: list[int], ends: list[int], held: int, offset: int, nats: Nats
+    ) -> None:
+        """Score by windows. The first document's `held` tokens were scored; `offset` ones before them are gone."""
+        rows: list[Window] = []
+        for begin, end in zip(begins, ends, strict=True):
+            for window in windows(offset + held, offset + end - begin, self._context, self._stride):
+                shift = begin - offset
+                rows.append(Window(window.start + shift, window.score_from + shift, window.stop + shift))
+            held, offset = 0, 0
+        for batch in self._batches(rows):
+            self._read(text, batch, nats)
+
+    def _carry(self, text: npt.NDArray[np.int64], begins: list[int], ends: list[int], held: int, nats: Nats) -> None:
+        """Score with a state that is carried through each document, and keep that of the last one."""
+        rows = [Window(begin, begin, end) for begin, end in zip(begins, ends, strict=True)]
+        if held:
+            first, rows = rows[0], rows[1:]
+            if first.stop > held:
+                state = self._read(text, [Window(held, held, first.stop)], nats, first.stop, self._state, text[0])
+                self._state = state
+        if not rows:
+            return
+        self._state = None
+        for batch in self._batches([row for row in rows if row.stop > row.start]):
+            state = self._read(text, batch, nats, len(text))
+            self._state = self._state if state is None else state
+
+    def _batches(self, rows: list[Window]) -> Iterator[list[Window]]:
+        """Rows of like length together, the longest first."""
+        rows = sorted(rows, key=lambda row: row.start - row.stop)
+        while rows:
+            longest = rows[0].stop - rows[0].start
+            most = TOKENS_AT_ONCE if not self._context else self._call_tokens()
+            count = max(1, min(self._batch_size, most // longest))
+            yield rows[:count]
+            rows = rows[count:]
+
+    def _call_tokens(self) -> int:
+        logits = CALL_LOGITS if self._model.device.type == "cpu" else ACCELERATOR_LOGITS
+        return max(1, min(CALL_TOKENS, logits // self._model.vocab_size))
+
+    def _read(
+        self,
+        text: npt.NDArray[np.int64],
+        rows: list[Window],
+        nats: Nats,
+        kept: int = -1,
+        state: State | None = None,
+        before: int | None = None,
+    ) -> State | None:
+        """Read rows side by side, the longest first, and put the nats of what they score into `nats`.
+
+        `before` (or `<s>`) stands before each. The state of the row that stops at `kept`, after its last token.
+        """
+        lengths = [row.stop - row.start for row in rows]
+        ids_BT = np.zeros((len(rows), lengths[0] + 1), dtype=np.int64)
+        ids_BT[:, 0] = self._model.begin_id if before is None else before
+        for place, row in enumerate(rows):
+            ids_BT[place, 1 : 1 + lengths[place]] = text[row.start : row.stop]
+        given = torch.from_numpy(ids_BT).to(self._model.device)
+        found = torch.empty((len(rows), lengths[0]), dtype=torch.float32, device=self._model.device)
+        keep = next((place for place, row in enumerate(rows) if row.stop == kept), None)
+        kept_state = None
+        position, going = 0, len(rows)
+        while position < lengths[0]:
+            until = min(lengths[0], position + max(1, self._call_tokens() // going))
+            if keep is not None and position < lengths[keep]:
+                until = min(until, lengths[keep])
+            logits_BTV, state = self._model(given[:going, position:until], state)
+            found[:going, position:until] = token_nats(logits_BTV, given[:going, position + 1 : until + 1])
+            if keep is not None and until == lengths[keep]:
+                kept_state = rows_of(state, slice(keep, keep + 1))
+            position = until
+            while going and lengths[going - 1] <= position:
+                going -= 1
+            state = rows_of(state, slice(going))
+        nats_BT = found.cpu().numpy()
+        for place, row in enumerate(rows):
+            nats[row.score_from : row.stop] = nats_BT[place, row.score_from - row.start : lengths[place]]
+        return kept_state
+
+
 def score_documents(
-    model: LanguageModel, documents: Iterable[Document], *, batch_size: int = 32, context: int = 0, stride: int = 0
+    model: LanguageModel,
+    documents: Iterable[Document],
+    *,
+    batch_size: int = EvalConfig.batch_size,
+    context: int = 0,
+    stride: int = 0,
 ) -> Iterator[Scored]:
     """Yield the nats of each document's tokens, in order, a long document in several parts.
 
-    `documents` hold text only, no `<s>`. Memory is bounded by `batch_size` documents of CHUNK_TOKENS tokens. UsageError
+    `documents` hold text only, no `<s>`. Memory is bounded: about TOKENS_AT_ONCE tokens are taken at a time. UsageError
     when `context` or `stride` do not fit the model.
     """
-    context, stride = check_window(model, context, stride)
-    was_training = model.training
-    model.eval()
-    try:
-        if model.context is None:
-            yield from _score_carrying_state(model, documents, batch_size)
-        else:
-            yield from _score_in_windows(model, documents, batch_size, context, stride)
-    finally:
-        model.train(was_training)
-
-
-def _score_carrying_state(model: LanguageModel, documents: Iterable[Document], batch_size: int) -> Iterator[Scored]:
-    group: list[Document] = []
+    scorer = Scorer(model, batch_size=batch_size, context=context, stride=stride)
+    held: list[_Part] = []
+    tokens = 0
     for document in documents:
-        if len(document) > CHUNK_TOKENS:
-            yield from _score_group(model, group)
-            group = []
-            yield from _score_long(model, document)
-            continue
-        group.append(document)
-        if len(group) == batch_size:
-            yield from _score_group(model, group)
-            group = []
-    yield from _score_group(model, group)
+        for start in range(0, max(1, len(document)), TOKENS_AT_ONCE):
+            ids = document[start : start + TOKENS_AT_ONCE]
+            held.append(_Part(ids, start == 0, start + TOKENS_AT_ONCE >= len(document)))
+            tokens += len(ids)
+            if tokens >= TOKENS_AT_ONCE or len(held) >= TOKENS_AT_ONCE:
+                yield from _scored(scorer, held)
+                held, tokens = [], 0
+    yield from _scored(scorer, held)
 
 
-def _score_long(model: LanguageModel, document: Document) -> Iterator[Scored]:
-    state = None
-    last = model.begin_id
-    for start in range(0, len(document), CHUNK_TOKENS):
-        targets = document[start : start + CHUNK_TOKENS].astype(np.int64)
-        inputs = np.concatenate([[last], targets[:-1]])
-        last = targets[-1]
-        logits_BTV, state = model(_rows([inputs], model), state)
-        nats = token_nats(logits_BTV, _rows([targets], model))
-        yield Scored(nats[0].cpu().numpy(), start + CHUNK_TOKENS >= len(document))
+class _Part(NamedTuple):
+    ids: npt.NDArray[np.unsignedinteger]
+    begins: bool
+    ends: bool
 
 
-def _score_group(model: LanguageModel, group: list[Document]) -> Iterator[Scored]:
-    targets = [document[0 : len(document)].astype(np.int64) for document in group]
-    for rows in _parts(targets, model.vocab_size):
-        inputs = [np.concatenate([[model.begin_id], row[:-1]])[: len(row)] for row in rows]
-        nats_BT = _padded_nats(model, inputs, rows)
-        for row, nats in zip(rows, nats_BT, strict=True):
-            yield Scored(nats[: len(row)], True)
-
-
-def _score_in_windows(
-    model: LanguageModel, documents: Iterable[Document], batch_size: int, context: int, stride: int
-) -> Iterator[Scored]:
-    batch: list[tuple[Document, Window]] = []
-    for document in documents:
-        if not len(document):  # nothing to read, but its end is reported in its place
-            yield from _score_windows(model, batch)
-            batch = []
-            yield Scored(np.empty(0, np.float32), True)
-        for window in windows(len(document), context, stride):
-            batch.append((document, window))
-            if len(batch) == batch_size:
-                yield from _score_windows(model, batch)
-                batch = []
-    yield from _score_windows(model, batch)
-
-
-def _score_windows(model: LanguageModel, batch: list[tuple[Document, Window]]) -> Iterator[Scored]:
-    targets = [document[window.start : window.stop].astype(np.int64) for document, window in batch]
-    position = 0
-    for rows in _parts(targets, model.vocab_size):
-        inputs = [np.concatenate([[model.begin_id], row[:-1]]) for row in rows]
-        nats_BT = _padded_nats(model, inputs, rows)
-        for nats, row in zip(nats_BT, rows, strict=True):
-            document, window = batch[position]
-            position += 1
-            yield Scored(nats[window.score_from - window.start : len(row)], window.stop == len(document))
-
-
-def _parts(rows: list[npt.NDArray[np.int64]], vocab_size: int) -> Iterator[list[npt.NDArray[np.int64]]]:
-    """Consecutive rows whose logits fit into LOGITS_AT_ONCE, at least one row at a time."""
-    start, longest = 0, 0
-    for index, row in enumerate(rows):
-        longest = max(longest, len(row))
-        if index > start and (index + 1 - start) * longest * vocab_size > LOGITS_AT_ONCE:
-            yield rows[start:index]
-            start, longest = index, len(row)
-    if start < len(rows):
-        yield rows[start:]
-
-
-def _padded_nats(
-    model: LanguageModel, inputs: list[npt.NDArray[np.int64]], targets: list[npt.NDArray[np.int64]]
-) -> npt.NDArray[np.float32]:
-    width = max(1, max(len(row) for row in targets))
-    inputs_BT = np.full((len(inputs), width), model.begin_id, dtype=np.int64)
-    targets_BT = np.full((len(inputs), width), IGNORE, dtype=np.int64)
-    for index, (given, wanted) in enumerate(zip(inputs, targets, strict=True)):
-        inputs_BT[index, : len(given)] = given
-        targets_BT[index, : len(wanted)] = wanted
-    logits_BTV, _ = model(torch.from_numpy(inputs_BT).to(model.device))
-    nats: npt.NDArray[np.float32] = token_nats(logits_BTV, torch.from_numpy(targets_BT).to(model.device)).cpu().numpy()
-    return nats
-
-
-def _rows(rows: list[npt.NDArray[np.int64]], model: LanguageModel) -> torch.Tensor:
-    return torch.from_numpy(np.stack(rows)).to(model.device)
+def _scored(scorer: Scorer, parts: list[_Part]) -> Iterator[Scored]:
+    if not parts:
+        return
+    stops = list(accumulate(len(part.ids) for part in parts))
+    starts = [stop - len(part.ids) for stop, part in zip(stops, parts, strict=True) if part.begins]
+    nats = scorer.score(np.concatenate([part.ids for part in parts]), starts)
+    for stop, part in zip(stops, parts, strict=True):
+        yield Scored(nats[stop - len(part.ids) : stop], part.ends)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 
 from seqtool.errors import UsageError
 from seqtool.inference import scoring
-from seqtool.inference.scoring import check_window, score_documents, validate, windows
+from seqtool.inference.scoring import Scorer, check_window, score_documents, validate, windows
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 EVERY = pytest.mark.parametrize("name", ZOO)
@@ -36,11 +36,7 @@ def by_hand(model, ids: np.ndarray, context: int = 0, stride: int = 0) -> np.nda
     """-log softmax(logits)[target] from plain forward passes, one token after another, in float64."""
     nats = []
     for position, target in enumerate(ids.tolist()):
-        if context and position >= context:
-            begin = context + (position - context) // stride * stride + stride - context
-            begin = min(begin, max(0, len(ids) - context))
-        else:
-            begin = 0
+        begin = (position - context) // stride * stride + stride if context and position >= context else 0
         given = torch.tensor([[BEGIN, *ids[begin:position].tolist()]])
         logits = model(given)[0][0, -1].double()
         nats.append(float(torch.logsumexp(logits, 0) - logits[target]))
@@ -62,9 +58,9 @@ def test_any_batch_size_and_chunking_gives_the_same_total(name: str, monkeypatch
     expected = scores(model, documents)
     assert [len(nats) for nats in expected] == [len(ids) for ids in documents]
     total = sum(nats.sum(dtype=np.float64) for nats in expected)
-    for batch_size, chunk, logits in [(1, 1024, 1 << 25), (2, 17, 1 << 25), (64, 5000, 2000), (5, 128, 1)]:
-        monkeypatch.setattr(scoring, "CHUNK_TOKENS", chunk)
-        monkeypatch.setattr(scoring, "LOGITS_AT_ONCE", logits)
+    for batch_size, gathered, logits in [(1, 1 << 16, 1 << 25), (2, 17, 1 << 20), (64, 500, 2000), (5, 128, 100)]:
+        monkeypatch.setattr(scoring, "TOKENS_AT_ONCE", gathered)
+        monkeypatch.setattr(scoring, "CALL_LOGITS", logits)
         again = scores(model, documents, batch_size=batch_size)
         assert sum(nats.sum(dtype=np.float64) for nats in again) == pytest.approx(total, rel=1e-6)
         for one, other in zip(expected, again, strict=True):
@@ -74,13 +70,54 @@ def test_any_batch_size_and_chunking_gives_the_same_total(name: str, monkeypatch
 @pytest.mark.parametrize("tokens", [1, 2, 9, 10, 11, 57, 100])
 @pytest.mark.parametrize(("context", "stride"), [(10, 5), (10, 10), (10, 1), (1, 1), (10, 7)])
 def test_windows_score_each_token_once_with_enough_before_it(tokens: int, context: int, stride: int):
-    found = list(windows(tokens, context, stride))
+    found = list(windows(0, tokens, context, stride))
     assert [window.score_from for window in found[1:]] == [window.stop for window in found[:-1]]
     assert found[0].score_from == 0
     assert found[-1].stop == tokens
     for window in found:
         assert window.stop - window.start <= context
+        assert window.start % stride == 0
         assert window.score_from == 0 or window.score_from - window.start >= context - stride
+
+
+@EVERY
+def test_what_follows_never_changes_a_score(name: str):
+    """A token has the same nats whatever comes after it, windows or not."""
+    model, ids = zoo_model(name), ids_of(90)
+    (whole,) = scores(model, [ids])
+    for tokens in (1, 23, 24, 25, 37, 61):
+        (beginning,) = scores(model, [ids[:tokens]])
+        np.testing.assert_allclose(beginning, whole[:tokens], rtol=0, atol=1e-5)
+
+
+@EVERY
+def test_a_text_in_pieces_scores_as_the_whole(name: str):
+    """Pieces of any size, in which documents begin anywhere, or nowhere, or several at once, or with no token."""
+    model = zoo_model(name)
+    documents = [ids_of(size, size) for size in (70, 3, 0, 200, 1, 0, 26)]
+    expected = np.concatenate(scores(model, documents))
+    text = np.concatenate(documents)
+    starts = np.cumsum([0, *map(len, documents[:-1])])
+    for size in (1, 7, 64, 71, 300):
+        scorer, parts, begun = Scorer(model, batch_size=3), [], 0
+        for begin in range(0, len(text), size):
+            inside = starts[begun:][starts[begun:] < begin + size]
+            begun += len(inside)
+            parts.append(scorer.score(text[begin : begin + size], (inside - begin).tolist()))
+        np.testing.assert_allclose(np.concatenate(parts), expected, rtol=0, atol=1e-5)
+
+
+@EVERY
+def test_logits_of_chunks_equal_those_of_the_whole(name: str):
+    model = zoo_model(name)
+    ids_BT = torch.from_numpy(np.stack([ids_of(24, 1), ids_of(24, 2)]).astype(np.int64))
+    whole, _ = model(ids_BT)
+    for size in (1, 5, 23):
+        state, parts = None, []
+        for part in ids_BT.split(size, dim=1):
+            logits, state = model(part, state)
+            parts.append(logits)
+        torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=0, atol=1e-4)
 
 
 def test_a_smaller_stride_gives_more_context_and_other_scores():

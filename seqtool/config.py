@@ -311,7 +311,29 @@ class GenerateConfig:
     top_k: int = setting(0, "Sample from the K likeliest tokens (0: all).", low=0)
     top_p: float = setting(1.0, "Sample from the likeliest tokens that hold this much probability.", low=0, high=1)
     min_p: float = setting(0.0, "Leave out tokens under this share of the likeliest one's probability.", low=0, high=1)
+    typical: float = setting(
+        1.0,
+        "Sample from the tokens nearest to the expected information that hold this much probability.",
+        low=0,
+        high=1,
+    )
+    repetition_penalty: float = setting(
+        1.0, "Divide the probability of tokens that are there already by this (1: do not).", low=0.001, high=1e9
+    )
     greedy: bool = setting(False, "Always take the likeliest token.", flag="--greedy")
+    beam: int = setting(
+        0, "Search for the likeliest text, keeping this many beginnings of it (0: sample).", low=0, high=1024
+    )
+    length_penalty: float = setting(
+        1.0, "--beam: a text's log p is divided by its length to this power (0: short ones win).", low=0, high=10
+    )
+    until_end: bool = setting(
+        False, "Write until the model ends the text, however long that takes.", flag="--until-end"
+    )
+    constrain: str = setting("", "Write only what matches this regular expression, as a whole.", metavar="REGEX")
+    precision: str = setting(
+        "fp32", "What weights are read in, for speed: int8 is for CPUs.", choices=("fp32", "bf16", "int8")
+    )
     seed: int = setting(0, "Fixes the sampling.", low=0, high=2**63 - 1, shown_default="random, and printed")
     batch_size: int = setting(64, "Samples made at once.", low=1, high=1 << 20)
 
@@ -322,7 +344,10 @@ class EvalConfig:
 
     context: int = setting(0, "Tokens a transformer sees at most.", low=0, shown_default="the model's")
     stride: int = setting(0, "Tokens a transformer's window moves on.", low=0, shown_default="half the context")
-    batch_size: int = setting(32, "Windows or documents scored at once.", low=1, high=1 << 20)
+    batch_size: int = setting(256, "Lines, documents or windows scored at once, at most.", low=1, high=1 << 20)
+    oov: str = setting(
+        "include", "Unknown words of a `word` vocabulary: scored, or only read.", choices=("include", "exclude")
+    )
 
 
 Config = TypeVar("Config", ModelConfig, TrainConfig, VocabularyConfig, GenerateConfig, EvalConfig)
@@ -385,6 +410,8 @@ def check(config: Any) -> list[str]:
         problems += _check_model(config)
     if isinstance(config, TrainConfig):
         problems += _check_training(config)
+    if isinstance(config, GenerateConfig):
+        problems += _check_generation(config)
     return problems
 
 
@@ -454,8 +481,27 @@ def _check_training(config: TrainConfig) -> list[str]:
             f"--batch-size {config.batch_size} does not divide by --accumulate {config.accumulate}: choose a multiple"
         )
     problems += _check_truncation(config)
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", config.device):
-        problems.append(f"--device {config.device!r}: choose from auto, cpu, cuda, cuda:1, mps")
+    return [*problems, *check_device_name(config.device)]
+
+
+def check_device_name(name: str) -> list[str]:
+    """What is wrong with the name of a device."""
+    known = re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name)
+    return [] if known else [f"--device {name!r}: choose from auto, cpu, cuda, cuda:1, mps"]
+
+
+def _check_generation(config: GenerateConfig) -> list[str]:
+    chooses = {"--greedy": config.greedy, "--beam": config.beam > 0}
+    drawing = {"--top-k": "top_k", "--top-p": "top_p", "--min-p": "min_p", "--typical": "typical"}
+    defaults = GenerateConfig()
+    draws = [flag for flag, name in drawing.items() if getattr(config, name) != getattr(defaults, name)]
+    problems = [
+        f"{name} takes the likeliest and draws nothing: leave out {' and '.join(draws)}"
+        for name, asked in chooses.items()
+        if asked and draws
+    ]
+    if config.greedy and config.beam:
+        problems.append("--greedy and --beam each say how tokens are chosen: give one of them")
     return problems
 
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from seqtool.config import GenerateConfig, TrainConfig
-from seqtool.inference.generation import generate
+from seqtool.inference.generation import Sample, generate
 from seqtool.inference.scoring import score_documents
 from seqtool.models.loss import total_nats
+from seqtool.models.stepping import Stepper
 from seqtool.training.gradients import clip_gradients
 from seqtool.training.optimizers import OPTIMIZERS, make_optimizers
 from tests.conftest import Command
@@ -56,8 +57,9 @@ def test_greedy_texts_agree(name: str):
     texts = []
     for device in ("cpu", "cuda"):
         model = zoo_model(name, seed=5).to(device)
-        *_, last = generate(model, [[3, 4]], GenerateConfig(greedy=True, max_tokens=30))
-        texts.append(last[0].tokens)
+        one = Sample([3, 4])
+        list(generate(Stepper(model), [one], GenerateConfig(greedy=True, max_tokens=30)))
+        texts.append(one.tokens)
     assert texts[0] == texts[1]
 
 

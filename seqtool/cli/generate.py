@@ -5,8 +5,8 @@ from __future__ import annotations
 import json as json_module
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import typer
 
@@ -16,7 +16,9 @@ from seqtool.config import GenerateConfig, checked
 from seqtool.errors import UsageError
 
 if TYPE_CHECKING:
+    from seqtool.inference.constraint import Constraint
     from seqtool.inference.generation import Sample
+    from seqtool.models.stepping import Stepper
     from seqtool.runs import Run
 
 NAME = "generate"
@@ -43,7 +45,8 @@ def command(
 ) -> None:
     """Write text with a trained model, as it is made.
 
-    The same seed gives the same text, whatever the batch size.
+    A sample depends on the seed, its prompt and which of the prompt's -n it is: not on the others made beside it.
+    --constrain judges what is written after the prompt; it takes Python's re, and every sample matches.
     """
     if source not in (None, "-"):
         raise UsageError(f"{source!r}: prompts are read from standard input as -, or given with --prompt")
@@ -51,26 +54,36 @@ def command(
         raise UsageError("give --prompt TEXT or -, not both")
     if any(not text for text in stop or ()):
         raise UsageError("--stop needs some text")
+    if settings.get("until_end") and "max_tokens" in settings:
+        raise UsageError("--until-end and --max-tokens each say when to end: give one of them")
     given = set(settings)
     config = checked(GenerateConfig(**{"seed": secrets.randbelow(2**32), **settings}))
 
     from seqtool.models.device import choose_device
+    from seqtool.models.stepping import Stepper
     from seqtool.runs import load_run
 
     loaded = load_run(run, choose_device(device))
-    prompts = [line for line in _prompt_lines()] if source else [_unescaped_by_shell(prompt)]
-    note(f"seed {config.seed}", quiet or config.greedy or "seed" in given)
-    texts = [text for text in prompts for _ in range(samples)]
-    stream = len(texts) == 1 and not json
-    for written in _texts(loaded, texts, config, stop or [], stream, echo):
-        if json:
-            write(json_module.dumps(written, ensure_ascii=False) + "\n", flush=True)
-        elif not stream:
-            write((written["prompt"] if echo else "") + written["text"] + "\n", flush=True)
-            if samples > 1 and sys.stdout.isatty():
-                write("---\n")
-    if stream:
-        write("\n", flush=True)
+    constraint = _constraint(loaded, config.constrain) if "constrain" in given else None
+    stepper = Stepper(loaded.model, config.precision)
+    prompts = _prompt_lines() if source else iter([[_unescaped_by_shell(prompt)]])
+    note(f"seed {config.seed}", quiet or config.greedy or config.beam > 0 or "seed" in given)
+    if loaded.model.context is not None and (config.until_end or config.max_tokens >= loaded.model.context):
+        note(
+            f"beyond its {loaded.model.context} tokens of context the model goes on from the newest half of them",
+            quiet,
+        )
+    for texts in prompts:
+        for made in _made(loaded, stepper, texts, samples, config, constraint, stop or []):
+            if json:
+                if made.record is not None:
+                    write(json_module.dumps(made.record, ensure_ascii=False) + "\n", flush=True)
+                continue
+            if made.begins and echo:
+                write(made.prompt, flush=True)
+            write(made.text, flush=True)
+            if made.record is not None:
+                write("\n" + ("---\n" if samples > 1 and sys.stdout.isatty() else ""), flush=True)
 
 
 def _unescaped_by_shell(prompt: str | None) -> str:
@@ -78,43 +91,89 @@ def _unescaped_by_shell(prompt: str | None) -> str:
     return (prompt or "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _prompt_lines() -> Iterator[str]:
+def _constraint(run: Run, pattern: str) -> Constraint:
+    from seqtool.inference.constraint import Constraint
+
+    vocabulary = run.vocabulary
+    if not vocabulary.lossless:
+        raise UsageError(
+            f"--constrain needs a vocabulary that can spell any text: this run's is of type {vocabulary.type}"
+        )
+    tokens = [vocabulary.token_bytes(index) for index in range(vocabulary.size)]
+    tokens[vocabulary.unknown_id] = b""
+    return Constraint(pattern, tokens)
+
+
+def _prompt_lines() -> Iterator[list[str]]:
+    """The lines of standard input, those together that came together."""
     from seqtool.text.documents import TextSource, lines_of
 
     held: list[str] = []  # the parts of a line whose end has not come yet
     for block in TextSource(["-"]).blocks():
+        lines = []
         for line in lines_of(block.text):
             held.append(line)
             if line.endswith("\n"):
-                yield "".join(held)[:-1]
+                lines.append("".join(held)[:-1])
                 held = []
+        if lines:
+            yield lines
     if held:
-        yield "".join(held)
+        yield ["".join(held)]
 
 
-def _texts(
-    run: Run, prompts: Sequence[str], config: GenerateConfig, stops: list[str], stream: bool, echo: bool
-) -> Iterator[dict[str, Any]]:
-    """A record for each prompt, in order; with `stream` the text is written to stdout as it is made."""
-    from seqtool.inference.generation import generate
-    from seqtool.inference.writing import Writer
+class _Made(NamedTuple):
+    """Some new text of the next sample in order; with the last of it, its record."""
 
+    prompt: str
+    begins: bool
+    text: str
+    record: dict[str, Any] | None
+
+
+def _made(
+    run: Run,
+    stepper: Stepper,
+    prompts: list[str],
+    copies: int,
+    config: GenerateConfig,
+    constraint: Constraint | None,
+    stops: list[str],
+) -> Iterator[_Made]:
+    """The samples of the prompts, in order, each as it is made once those before it are done."""
+    from seqtool.inference.beam import beam_search
+    from seqtool.inference.generation import Sample, generate
+    from seqtool.inference.writing import Writer, stop_finder
+
+    texts = [prompt for prompt in prompts for _ in range(copies)]
     ids = [run.vocabulary.encode(prompt).tolist() for prompt in prompts]
-    if stream and echo:
-        write(prompts[0], flush=True)
-    writers: dict[int, Writer] = {}
-    next_number = 0
-    for batch in generate(run.model, ids, config):
-        for one in batch[max(0, next_number - batch[0].number) :]:
-            if one.number not in writers:
-                writers[one.number] = Writer(run.vocabulary, stops)
-            new = writers[one.number].read(one)
-            if stream and new:
-                write(new, flush=True)
-        while (first := batch[0].number) <= next_number < first + len(batch) and batch[next_number - first].finished:
-            one = batch[next_number - first]
-            yield _record(prompts[next_number], one, writers.pop(next_number).text, config.seed)
-            next_number += 1
+    batches: Iterator[list[Sample]]
+    if config.beam:
+        stopped = stop_finder(run.vocabulary, stops)
+        batches = (beam_search(stepper, prompt, copies, config, constraint, stopped) for prompt in ids)
+    else:
+        samples = [Sample(prompt, copy) for prompt in ids for copy in range(copies)]
+        batches = generate(stepper, samples, config, constraint)
+    writers: dict[int, Writer] = {}  # by sample, of the batch at hand
+    first = shown = 0  # the first sample of the batch; the next one to show
+    begins = True
+    for batch in batches:
+        for number, one in enumerate(batch, start=first):
+            if number not in writers and number >= shown:
+                writers[number] = Writer(run.vocabulary, stops)
+            if number in writers:
+                writers[number].read(one)
+        while shown < first + len(batch):
+            one, writer = batch[shown - first], writers[shown]
+            record = _record(texts[shown], one, writer.text, config.seed) if one.finished else None
+            yield _Made(texts[shown], begins, writer.take(), record)
+            begins = record is not None
+            if record is None:
+                break
+            del writers[shown]
+            shown += 1
+        if shown == first + len(batch):
+            first = shown
 
 
 def _record(prompt: str, one: Sample, text: str, seed: int) -> dict[str, Any]:

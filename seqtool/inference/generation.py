@@ -1,159 +1,242 @@
-"""Writing text: a prompt is read once, then one token at a time, on the state (or key-value cache) that the model
-returns.
+"""Writing text: a prompt is read once, then one token at a time, on what the model remembers.
 
-Each sample draws from a generator of its own, seeded by `seed` and the sample's number, so that a sample is the same
-whichever others are made beside it.
+Each sample draws from a generator of its own, made of the seed, its prompt and which of the prompt's samples it is, so
+that it is the same whichever others are made beside it. Tokens are made in blocks that stay on the device; only when a
+block is done are they looked at.
 
-Shapes: B samples made side by side, V vocabulary.
+Past its context a transformer goes on with the newest half of what it saw, read again behind `<s>`: what scoring does
+with a stride of half the context. A recurrent model goes on for ever.
+
+Shapes: B samples made side by side, T tokens of a block, V vocabulary.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seqtool.config import GenerateConfig
 from seqtool.errors import UsageError
+from seqtool.inference.constraint import Constraint
 from seqtool.inference.sampling import next_token_probabilities, sample
-from seqtool.models.language_model import LanguageModel
-from seqtool.models.state import State, take_rows
+from seqtool.models.stepping import Stepper
+
+BLOCK_S = 0.03  # a block takes about so long: as often as a reader sees new text
+MAX_BLOCK = 64
+FOR_EVER = 1 << 62
 
 
 @dataclass
 class Sample:
-    """One text in the making: its prompt and the tokens written so far, and the nats the model gives those tokens."""
+    """One text in the making: its prompt (ids without `<s>`) and the tokens written so far, with the nats of each."""
 
-    number: int
     prompt: list[int]
+    copy: int = 0
+    """Which of the samples of its prompt it is."""
     tokens: list[int] = field(default_factory=list)
-    nats: float = 0.0
+    token_nats: list[float] = field(default_factory=list)
+    """What the model itself gives each token, whatever narrowed the choice."""
     finished: str = ""
-    """Why it ended: `length`, `end` (of the text, by the model), `stop` (a stop string, set by the caller)."""
+    """Why it ended: `length`, `end` (of the text, by the model), `match` (the constraint lets nothing follow), `stop`
+    (a stop string, set by the caller).
+    """
+
+    @property
+    def nats(self) -> float:
+        """-log p of all tokens."""
+        return sum(self.token_nats)
+
+    def cut(self, tokens: int) -> None:
+        """Leave out what comes after so many tokens."""
+        del self.tokens[tokens:], self.token_nats[tokens:]
+
+
+def most_tokens(config: GenerateConfig) -> int:
+    """How many tokens a sample may have."""
+    return FOR_EVER if config.until_end else config.max_tokens
+
+
+def check_constraint(constraint: Constraint | None, config: GenerateConfig) -> None:
+    """UsageError when no text that matches is short enough."""
+    if constraint is not None and constraint.tokens_needed(constraint.start) > most_tokens(config):
+        raise UsageError(
+            f"--max-tokens {config.max_tokens}: the shortest text that matches --constrain takes up to "
+            f"{constraint.tokens_needed(constraint.start)} tokens"
+        )
 
 
 @torch.inference_mode()
-def generate(model: LanguageModel, prompts: Sequence[Sequence[int]], config: GenerateConfig) -> Iterator[list[Sample]]:
-    """Write a continuation of each prompt (ids without `<s>`); yields the samples of a batch after each token.
+def generate(
+    stepper: Stepper, samples: Sequence[Sample], config: GenerateConfig, constraint: Constraint | None = None
+) -> Iterator[list[Sample]]:
+    """Write the samples, `config.batch_size` at a time; yields the samples of a batch whenever some tokens are new.
 
-    The caller may set a sample's `finished` to end it. Batches come in the order of the prompts; a batch's last yield
-    has every sample finished. UsageError when a setting contradicts another.
+    The caller may set a sample's `finished` to end it. A batch's last yield has every sample finished.
     """
-    if config.greedy and (config.top_k or config.top_p < 1 or config.min_p):
-        raise UsageError("--greedy takes the likeliest token: leave out --top-k, --top-p and --min-p")
-    was_training = model.training
-    model.eval()
-    try:
-        for start in range(0, len(prompts), config.batch_size):
-            batch = [
-                Sample(start + offset, list(prompt))
-                for offset, prompt in enumerate(prompts[start : start + config.batch_size])
-            ]
-            yield from _generate_batch(model, batch, config)
-    finally:
-        model.train(was_training)
-
-
-def _generate_batch(model: LanguageModel, batch: list[Sample], config: GenerateConfig) -> Iterator[list[Sample]]:
-    generators = [_generator(config.seed, sample.number) for sample in batch]
-    if not config.max_tokens:
-        for one in batch:
-            one.finished = "length"
-        yield batch
-        return
-    # Samples of one prompt length share a state; a batch of equal prompts is one group.
-    groups: dict[int, list[int]] = {}
-    for index, one in enumerate(batch):
-        groups.setdefault(len(one.prompt), []).append(index)
-    running = [_Group(model, [batch[index] for index in rows], rows) for rows in groups.values()]
-    while running:
-        for group in running:
-            group.step(model, config, generators)
-        yield batch
-        running = [group for group in running if group.drop_finished()]
-
-
-class _Group:
-    """Samples at the same position, with one batched state."""
-
-    def __init__(self, model: LanguageModel, samples: list[Sample], rows: list[int]) -> None:
-        self.samples, self.rows = samples, rows
-        prompts = {tuple(one.prompt) for one in samples}
-        if len(prompts) == 1:  # read a shared prompt once
-            logits, state = read(model, [samples[0].prompt])
-            copies = torch.zeros(len(samples), dtype=torch.long, device=model.device)
-            self.logits_BV, self.state = logits.index_select(0, copies), take_rows(state, copies)
+    check_constraint(constraint, config)
+    for start in range(0, len(samples), config.batch_size):
+        batch = list(samples[start : start + config.batch_size])
+        if most_tokens(config):
+            yield from _generate_batch(stepper, batch, config, constraint)
         else:
-            self.logits_BV, self.state = read(model, [one.prompt for one in samples])
+            for one in batch:
+                one.finished = "length"
+            yield batch
 
-    def step(self, model: LanguageModel, config: GenerateConfig, generators: list[torch.Generator]) -> None:
-        """Choose the next token of every sample and let the model read it."""
+
+def _generate_batch(
+    stepper: Stepper, batch: list[Sample], config: GenerateConfig, constraint: Constraint | None
+) -> Iterator[list[Sample]]:
+    rows, log_p_BV = batch, stepper.begin([one.prompt for one in batch])  # one sample a row
+    choice = _Choice(rows, config, constraint, stepper.begin_id, log_p_BV)
+    written, block = 0, 1
+    while True:
+        began = time.monotonic()
+        left = most_tokens(config) - written
+        count = min(block, left, FOR_EVER if stepper.room is None else stepper.room + 1)
+        drawn_BT = choice.draw(count)
+        tokens, nats = [], []
+        for step in range(count):
+            chosen_B, nats_B = choice.next(log_p_BV, drawn_BT[:, step], left - step)
+            tokens.append(chosen_B)
+            nats.append(nats_B)
+            if step + 1 < count:
+                log_p_BV = stepper.step(chosen_B)
+        _take(rows, torch.stack(tokens, dim=1), torch.stack(nats, dim=1), stepper.begin_id)
+        written += count
+        choice.follow(rows)
+        for one in rows:
+            if not one.finished and written == most_tokens(config):
+                one.finished = "length"
+        yield batch
+        going = [row for row, one in enumerate(rows) if not one.finished]
+        if not going:
+            return
+        if len(going) < len(rows) and (len(going) <= 3 * len(rows) // 4 or stepper.full or constraint):
+            kept = torch.tensor(going, device=chosen_B.device)
+            stepper.keep(kept)
+            choice.keep(kept)
+            rows, chosen_B, log_p_BV = [rows[row] for row in going], chosen_B[kept], log_p_BV[kept]
+        texts = [one.prompt + one.tokens for one in rows] if stepper.full else []
+        log_p_BV = advance(stepper, texts, chosen_B, log_p_BV)
+        elapsed = time.monotonic() - began
+        block = 1 if constraint else max(1, min(MAX_BLOCK, 2 * block, int(count * BLOCK_S / max(elapsed, 1e-6))))
+
+
+def advance(stepper: Stepper, texts: Sequence[Sequence[int]], chosen_B: Tensor, log_p_BV: Tensor) -> Tensor:
+    """log p (B, V) after the chosen tokens, with which the texts of rows that are full end."""
+    full = stepper.full
+    if not full:
+        return stepper.step(chosen_B)
+    kept = max(1, (stepper.context or 0) // 2)
+    log_p_BV = log_p_BV.clone()
+    if len(full) == len(chosen_B):
+        stepper.read_again(full, [texts[row][-kept:] for row in full], log_p_BV)
+        return log_p_BV
+    # The others go on by one token, and so the full ones are read up to it.
+    stepper.read_again(full, [texts[row][-kept:-1] for row in full], log_p_BV)
+    return stepper.step(chosen_B)
+
+
+def _take(rows: list[Sample], tokens_BT: Tensor, nats_BT: Tensor, begin_id: int) -> None:
+    """Give each unfinished sample its tokens of a block, up to the end of its text."""
+    for one, tokens, nats in zip(rows, tokens_BT.tolist(), nats_BT.tolist(), strict=True):
+        if one.finished:
+            continue
+        if begin_id in tokens:  # where a document ended in the training text, the next one began
+            one.finished = "end"
+            tokens = tokens[: tokens.index(begin_id)]
+        one.tokens += tokens
+        one.token_nats += nats[: len(tokens)]
+
+
+class _Choice:
+    """How the next token of each row is chosen."""
+
+    def __init__(
+        self,
+        rows: list[Sample],
+        config: GenerateConfig,
+        constraint: Constraint | None,
+        begin_id: int,
+        log_p_BV: Tensor,
+    ) -> None:
+        self._config, self._constraint, self._begin_id = config, constraint, begin_id
         # Apple's GPU has no float64, in which probabilities are summed.
-        logits_BV = self.logits_BV.cpu() if model.device.type == "mps" else self.logits_BV
+        self._device = torch.device("cpu") if log_p_BV.device.type == "mps" else log_p_BV.device
+        self._generators = [] if config.greedy else [_generator(config.seed, one) for one in rows]
+        self._states = [constraint.start if constraint else 0] * len(rows)
+        self._there_BV: Tensor | None = None
+        if config.repetition_penalty != 1:
+            self._there_BV = torch.zeros(log_p_BV.shape, dtype=torch.bool, device=self._device)
+            for row, one in enumerate(rows):
+                self._there_BV[row, one.prompt] = True
+
+    def draw(self, count: int) -> Tensor:
+        """Numbers between 0 and 1 for the next tokens; (B, T), or (1, T) of anything when nothing is drawn."""
+        numbers = np.empty((max(1, len(self._generators)), count))
+        for row, generator in enumerate(self._generators):
+            generator.random(out=numbers[row])
+        return torch.from_numpy(numbers).to(self._device)
+
+    def next(self, log_p_BV: Tensor, drawn_B: Tensor, budget: int) -> tuple[Tensor, Tensor]:
+        """The tokens (B,) and the model's nats of them, with `budget` tokens left to write."""
+        config, home = self._config, log_p_BV.device
+        log_p_BV = narrowed_BV = log_p_BV.to(self._device)
+        if self._there_BV is not None:
+            narrowed_BV = log_p_BV - self._there_BV * math.log(config.repetition_penalty)
+        if self._constraint is not None:
+            narrowed_BV = narrowed_BV.masked_fill(~self._allowed(self._constraint, budget), -torch.inf)
         if config.greedy:
-            chosen_B = logits_BV.argmax(dim=-1)
+            chosen_B = narrowed_BV.argmax(dim=-1)
         else:
-            probabilities_BV = next_token_probabilities(
-                logits_BV,
+            p_BV = next_token_probabilities(
+                narrowed_BV,
                 temperature=config.temperature,
                 top_k=config.top_k,
                 top_p=config.top_p,
                 min_p=config.min_p,
+                typical=config.typical,
             )
-            uniform = [torch.rand((), dtype=torch.float64, generator=generators[row]).item() for row in self.rows]
-            chosen_B = sample(probabilities_BV, torch.tensor(uniform, dtype=torch.float64, device=logits_BV.device))
-        nats_B = -logits_BV.float().log_softmax(dim=-1).gather(-1, chosen_B.unsqueeze(-1)).squeeze(-1)
-        for one, token, nats in zip(self.samples, chosen_B.tolist(), nats_B.tolist(), strict=True):
-            if token == model.begin_id:  # where a document ended in the training text, the next one began
-                one.finished = "end"
-                continue
-            one.tokens.append(token)
-            one.nats += nats
-            if len(one.tokens) >= config.max_tokens:
-                one.finished = "length"
-        if all(one.finished for one in self.samples):
+            chosen_B = sample(p_BV, drawn_B)
+        chosen_B1 = chosen_B.unsqueeze(1)
+        if self._there_BV is not None:
+            self._there_BV.scatter_(1, chosen_B1, True)
+        return chosen_B.to(home), -log_p_BV.gather(1, chosen_B1).squeeze(1)
+
+    def _allowed(self, constraint: Constraint, budget: int) -> Tensor:
+        """The tokens that may come next, (B, V), the text's end among them where all of it matches."""
+        allowed_BV = np.stack([constraint.allowed(state, budget) for state in self._states])
+        allowed_BV[:, self._begin_id] = [constraint.accepts(state) for state in self._states]
+        return torch.from_numpy(allowed_BV).to(self._device)
+
+    def follow(self, rows: list[Sample]) -> None:
+        """Take the tokens just written through the constraint; a text that nothing may follow is finished."""
+        if self._constraint is None:
             return
-        if model.context is not None and self.state[0][0].shape[2] >= model.context:
-            # The cache is full: begin again with the newer half of what it held.
-            kept = max(1, model.context // 2)
-            texts = [(one.prompt + one.tokens)[-kept:] or [model.begin_id] for one in self.samples]
-            width = min(len(text) for text in texts)  # a finished sample may be a token shorter
-            self.logits_BV, self.state = read(model, [text[-width:] for text in texts])
-        else:
-            logits_B1V, self.state = model(chosen_B.unsqueeze(1).to(model.device), self.state)
-            self.logits_BV = logits_B1V[:, -1]
+        for row, one in enumerate(rows):
+            if not one.finished:
+                self._states[row] = self._constraint.after(self._states[row], one.tokens[-1])
+                if not self._constraint.allowed(self._states[row], FOR_EVER).any():
+                    one.finished = "match"
 
-    def drop_finished(self) -> bool:
-        """Keep only the samples that go on; False when none does."""
-        going = [index for index, one in enumerate(self.samples) if not one.finished]
-        if going and len(going) < len(self.samples):
-            kept = torch.tensor(going, device=self.logits_BV.device)
-            self.logits_BV, self.state = self.logits_BV.index_select(0, kept), take_rows(self.state, kept)
-            self.samples, self.rows = [self.samples[i] for i in going], [self.rows[i] for i in going]
-        return bool(going)
+    def keep(self, kept: Tensor) -> None:
+        """Go on with these rows only."""
+        rows = kept.tolist()
+        self._generators = [self._generators[row] for row in rows] if self._generators else []
+        self._states = [self._states[row] for row in rows]
+        if self._there_BV is not None:
+            self._there_BV = self._there_BV.index_select(0, kept.to(self._device))
 
 
-READ_TOKENS = 1024
-
-
-def read(model: LanguageModel, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, State]:
-    """Read `<s>` and prompts of one length; the logits (B, V) of what comes next, and the state.
-
-    A transformer reads the end of a prompt that is longer than its context.
-    """
-    if model.context is not None:
-        prompts = [prompt[-(model.context - 1) :] if model.context > 1 else [] for prompt in prompts]
-    ids_BT = torch.tensor([[model.begin_id, *prompt] for prompt in prompts], device=model.device)
-    state = None
-    for part_BT in ids_BT.split(model.context or READ_TOKENS, dim=1):
-        logits_BTV, state = model(part_BT, state)
-    assert state is not None
-    return logits_BTV[:, -1], state
-
-
-def _generator(seed: int, number: int) -> torch.Generator:
-    """A generator for one sample: `seed` and `number` mixed, so that neighbouring seeds do not share samples."""
-    mixed = (seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**63
-    return torch.Generator().manual_seed(mixed)
+def _generator(seed: int, one: Sample) -> np.random.Generator:
+    """The random numbers of one sample: of its seed, its prompt and which of the prompt's samples it is."""
+    prompt = hashlib.sha256(np.array(one.prompt, dtype="<i8").tobytes()).digest()
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, one.copy, *prompt])))

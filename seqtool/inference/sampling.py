@@ -1,6 +1,6 @@
-"""From logits to the next token: pure functions, the randomness given as a number between 0 and 1.
+"""From log p of every token to the next token: pure functions, the randomness given as a number between 0 and 1.
 
-Shapes: B batch, V vocabulary.
+Shapes: B samples, V vocabulary.
 """
 
 from __future__ import annotations
@@ -8,38 +8,68 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+COLDEST = 1e-200  # a lower temperature would divide beyond float64's range
+BELOW_ONE = 1 - 2**-40
+
 
 def next_token_probabilities(
-    logits_BV: Tensor, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0
+    logits_BV: Tensor,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+    typical: float = 1.0,
 ) -> Tensor:
     """softmax(logits / temperature) with the unlikely tokens cut off and the rest rescaled to sum to 1; (B, V),
     float64.
 
     `top_k` keeps the K likeliest (0: all), `top_p` the fewest that hold this much probability (nucleus sampling,
-    Holtzman et al. 2020), `min_p` those with at least this share of the likeliest one's. Temperature 0 is the
-    likeliest token.
+    Holtzman et al. 2020), `min_p` those with at least this share of the likeliest one's (Nguyen et al. 2024),
+    `typical` those whose -log p is nearest to the entropy, as many as hold this much probability (Meister et al. 2023,
+    eq. 10). Each judges the whole distribution; what all of them keep, stays. Temperature 0 is the likeliest token.
     """
-    logits_BV = logits_BV.double()
     if temperature == 0:
         top_k = 1
-    else:
-        logits_BV = (logits_BV - logits_BV.amax(dim=-1, keepdim=True)) / temperature  # no overflow at the top
-    probabilities_BV = logits_BV.softmax(dim=-1)
-    ranked_BV, order_BV = probabilities_BV.sort(dim=-1, descending=True, stable=True)
-    before_BV = ranked_BV.cumsum(dim=-1) - ranked_BV
-    kept_BV = (before_BV < top_p) & (ranked_BV >= min_p * ranked_BV[:, :1])
+    p_BV = (logits_BV.double() / max(temperature, COLDEST)).softmax(dim=-1)
+    kept_BV = None
+    if 0 < top_k < p_BV.shape[-1]:
+        kept_BV = torch.zeros_like(p_BV, dtype=torch.bool).scatter_(-1, p_BV.topk(top_k).indices, True)
+    if top_p < 1:
+        kept_BV = _both(kept_BV, _first_that_hold(top_p, p_BV, p_BV))
+    if min_p > 0:
+        kept_BV = _both(kept_BV, p_BV >= min_p * p_BV.amax(dim=-1, keepdim=True))
+    if typical < 1:
+        log_p_BV = p_BV.log().clamp_min(-1e30)
+        entropy_B1 = -(p_BV * log_p_BV).sum(dim=-1, keepdim=True)
+        kept_BV = _both(kept_BV, _first_that_hold(typical, p_BV, -(entropy_B1 + log_p_BV).abs()))
+    if kept_BV is None:
+        return p_BV
+    if typical < 1:  # the others keep the likeliest token, so that something stays; the typical may leave it out
+        none_B1 = ~kept_BV.any(dim=-1, keepdim=True)
+        kept_BV = kept_BV | (none_B1 & (p_BV >= p_BV.amax(dim=-1, keepdim=True)))
+    p_BV = p_BV * kept_BV
+    return p_BV / p_BV.sum(dim=-1, keepdim=True)
+
+
+def _both(kept_BV: Tensor | None, also_BV: Tensor) -> Tensor:
+    return also_BV if kept_BV is None else kept_BV & also_BV
+
+
+def _first_that_hold(mass: float, p_BV: Tensor, rank_BV: Tensor) -> Tensor:
+    """The tokens of the highest ranks, the fewest that hold this much probability, at least one; (B, V)."""
+    order_BV = rank_BV.sort(dim=-1, descending=True, stable=True).indices
+    ranked_BV = p_BV.gather(-1, order_BV)
+    kept_BV = ranked_BV.cumsum(dim=-1) - ranked_BV < mass
     kept_BV[:, 0] = True
-    if top_k:
-        kept_BV[:, top_k:] = False
-    ranked_BV = ranked_BV * kept_BV
-    ranked_BV = ranked_BV / ranked_BV.sum(dim=-1, keepdim=True)
-    return torch.zeros_like(ranked_BV).scatter(-1, order_BV, ranked_BV)
+    return torch.zeros_like(kept_BV).scatter_(-1, order_BV, kept_BV)
 
 
 def sample(probabilities_BV: Tensor, uniform_B: Tensor) -> Tensor:
-    """The token at which the summed probabilities pass `uniform_B` (in [0, 1)); (B,). Never one of probability 0."""
+    """The token at which the summed probabilities pass `uniform_B` (float64, in [0, 1)); (B,). Never one of
+    probability 0.
+    """
     summed_BV = probabilities_BV.cumsum(dim=-1)
-    wanted_B1 = (uniform_B * summed_BV[:, -1]).unsqueeze(-1)
-    index_B = torch.searchsorted(summed_BV, wanted_B1, right=True).squeeze(-1)
-    last_possible_B = probabilities_BV.shape[-1] - 1 - (probabilities_BV.flip(-1) > 0).int().argmax(dim=-1)
-    return torch.minimum(index_B, last_possible_B)
+    # Below the total even after rounding, so that the sum passes it at a token that adds something.
+    wanted_B1 = uniform_B.clamp_max(BELOW_ONE).unsqueeze(-1) * summed_BV[:, -1:]
+    return torch.searchsorted(summed_BV, wanted_B1, right=True).squeeze(-1)

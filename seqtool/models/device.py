@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from seqtool.config import check_device_name
 from seqtool.errors import UsageError
 
 
 def choose_device(name: str) -> torch.device:
     """The device of that name; `auto` is CUDA when there is one, else Apple's, else the CPU. UsageError when absent."""
+    if problems := check_device_name(name):
+        raise UsageError(problems[0])
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -79,9 +79,12 @@ class LanguageModel(nn.Module):
         """The same, with what lies between: the last layer's features before and after dropout."""
         features_BTH, state = self.core(ids_BT, state)
         dropped_BTH = self.output_dropout(features_BTH)
-        narrowed = dropped_BTH if self.narrow is None else self.narrow(dropped_BTH)
-        logits_BTS = F.linear(narrowed, self.output_weight, self.output_bias)
-        return Reading(self._with_unseen(logits_BTS), state, features_BTH, dropped_BTH)
+        return Reading(self.head(dropped_BTH), state, features_BTH, dropped_BTH)
+
+    def head(self, features_BTH: Tensor) -> Tensor:
+        """Logits (B, T, V) from the core's features."""
+        narrowed = features_BTH if self.narrow is None else self.narrow(features_BTH)
+        return self._with_unseen(F.linear(narrowed, self.output_weight, self.output_bias))
 
     def _with_unseen(self, logits_BTS: Tensor) -> Tensor:
         """Logits of all V symbols: those of the unseen, together, lie log(tokens) under the log-sum of the seen."""

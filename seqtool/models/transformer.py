@@ -59,11 +59,14 @@ class PositionWise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) to (B, T, C)."""
-        x = self.up(x)
+        return self.down(self.activate(self.up(x)))
+
+    def activate(self, x: Tensor) -> Tensor:
+        """What lies between the products."""
         if self.kind == "swiglu":
             gate, x = x.chunk(2, dim=-1)
-            return self.down(F.silu(gate) * x)
-        return self.down(F.relu(x) if self.kind == "relu" else F.gelu(x))
+            return F.silu(gate) * x
+        return F.relu(x) if self.kind == "relu" else F.gelu(x)
 
 
 class Block(nn.Module):
@@ -92,13 +95,17 @@ class Transformer(nn.Module):
     back to; before the first token stand `<s>`.
     """
 
+    layers: list[Block]  # an nn.ModuleList of them
+    embeddings_before: list[nn.Embedding]  # likewise
     positions: Tensor
 
     def __init__(self, config: ModelConfig, vocab_size: int, begin_id: int) -> None:
         super().__init__()
         self.context, self.position, self.begin_id = config.context, config.position, begin_id
         self.embedding = nn.Embedding(vocab_size, config.hidden)
-        self.embeddings_before = nn.ModuleList(nn.Embedding(vocab_size, config.hidden) for _ in range(config.stem - 1))
+        self.embeddings_before = nn.ModuleList(  # type: ignore[assignment]
+            nn.Embedding(vocab_size, config.hidden) for _ in range(config.stem - 1)
+        )
         if config.position == "learned":
             self.learned_positions = nn.Embedding(config.context, config.hidden)
         else:
@@ -108,7 +115,7 @@ class Transformer(nn.Module):
                 else sinusoidal_positions(config.context, config.hidden)
             )
             self.register_buffer("positions", table, persistent=False)
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))  # type: ignore[assignment]
         self.norm = NORMS[config.norm](config.hidden)
         self.dropout_embedding = config.dropout_embedding
         self.input_dropout = Dropout(config.dropout_at("input"), config.variational)

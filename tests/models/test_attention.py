@@ -25,7 +25,7 @@ def test_fused_equals_reference_in_values_and_gradients(queries: int, keys: int)
         y.square().sum().backward()
         results.append([y, Q.grad, K.grad, V.grad])
     for fused, reference in zip(*results, strict=True):
-        torch.testing.assert_close(fused, reference, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(fused, reference, rtol=1e-5, atol=5e-6)
 
 
 def test_attention_by_hand():

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Command
+
+
+def records(seqtool: Command, *arguments: object, stdin: bytes = b"") -> list[dict]:
+    result = seqtool("generate", *arguments, "--json", stdin=stdin)
+    assert result.returncode == 0, result.stderr.decode()
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_prompts_text_is_the_same_alone_and_among_others(seqtool: Command, small_run: Path):
+    prompts = ["The", "", "A module", "If this", "the value of the thing that is longer than the others"] * 6
+    settings = [small_run, "-", "--seed", 4, "--max-tokens", 40]
+    together = records(seqtool, *settings, stdin="".join(prompt + "\n" for prompt in prompts).encode())
+    assert [one["prompt"] for one in together] == prompts
+    for prompt in prompts[:5]:
+        (alone,) = records(seqtool, small_run, "--prompt", prompt, "--seed", 4, "--max-tokens", 40)
+        found = [one for one in together if one["prompt"] == prompt]
+        assert {one["text"] for one in found} == {alone["text"]}
+    several = records(seqtool, small_run, "--prompt", "The", "-n", 3, "--seed", 4, "--max-tokens", 40)
+    assert len({one["text"] for one in several}) == 3
+    assert several[0]["text"] == together[0]["text"]
+
+
+def test_a_prompt_is_answered_before_the_next_is_written(small_run: Path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seqtool", "generate", small_run, "-", "--max-tokens", "5", "--seed", "1"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for prompt in (b"The", b"A"):
+        process.stdin.write(prompt + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline().startswith(prompt)
+    process.stdin.close()
+    assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("more", [[], ["--greedy"], ["--beam", 3], ["--temperature", 3]])
+def test_every_text_matches_the_constraint(seqtool: Command, small_run: Path, more: list):
+    pattern = r"[A-Z][a-z]{2,9}( [a-zéß]{1,6}){1,4}[.!]\n"
+    found = records(
+        seqtool, small_run, "-n", 6 if "--greedy" not in more else 1, "--constrain", pattern, "--seed", 1, *more
+    )
+    for one in found:
+        assert re.fullmatch(pattern, one["text"]), one
+        assert one["stopped_by"] == "match"
+
+
+def test_beams_are_the_best_first(seqtool: Command, small_run: Path):
+    found = records(seqtool, small_run, "--prompt", "The ", "--beam", 6, "-n", 4, "--max-tokens", 12)
+    scores = [one["nats"] / one["tokens"] for one in found]
+    assert scores == sorted(scores)
+    assert len({one["text"] for one in found}) == 4
+    (sampled,) = records(seqtool, small_run, "--prompt", "The ", "--max-tokens", 12, "--seed", 2)
+    assert found[0]["nats"] < sampled["nats"]
+
+
+@pytest.mark.parametrize("more", [["--beam", 2], ["--seed", 5]])
+def test_a_stop_string_is_never_shown(seqtool: Command, small_run: Path, more: list):
+    found = records(seqtool, small_run, "-n", 2, "--stop", "th", "--stop", " a", "--max-tokens", 200, *more)
+    assert more[0] == "--beam" or {one["stopped_by"] for one in found} == {"stop"}
+    assert not any("th" in one["text"] or " a" in one["text"] for one in found)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_fewer_bits_write_text_of_about_the_same_probability(seqtool: Command, small_run: Path, precision: str):
+    exact, rounded = (
+        sum(one["nats"] for one in records(seqtool, small_run, "-n", 8, "--seed", 1, "--precision", name))
+        for name in ("fp32", precision)
+    )
+    assert rounded == pytest.approx(exact, rel=0.1)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--constrain", "(a"], "missing )"),
+    (["--constrain", "(?=a)b"], "lookahead"),
+    (["--constrain", "a{600}"], "--max-tokens 500"),
+    (["--until-end", "--max-tokens", "5"], "give one of them"),
+    (["--beam", "2", "--top-p", "0.5"], "--beam takes the likeliest"),
+    (["--greedy", "--beam", "2"], "--greedy and --beam"),
+    (["--precision", "int4"], "choose from fp32, bf16, int8"),
+    (["--device", "gpu"], "choose from auto, cpu"),
+])  # fmt: skip
+def test_wrong_usage_is_told(seqtool: Command, small_run: Path, arguments: list[str], message: str):
+    result = seqtool("generate", small_run, *arguments, "-q")
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert message in result.stderr.decode()
+    assert result.stderr.count(b"\n") == 1
+
+
+def test_escapes_in_generated_text_are_shown_on_a_terminal(small_run: Path):
+    ours, theirs = pty.openpty()
+    words = ["generate", small_run, "--prompt", "\x1b[2J", "--constrain", "\x1b\\[31mred", "-q", "--seed", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-m", "seqtool", *words], stdout=theirs, cwd=ROOT, env=environment)
+    assert process.wait(30) == 0
+    os.close(theirs)
+    shown = os.read(ours, 1000)
+    os.close(ours)
+    assert b"\x1b" not in shown
+    assert b"\\x1b[2J" in shown
+    assert b"\\x1b[31mred" in shown

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.cli.console import Meter, note, printable, write, write_report
+from seqtool.cli.console import Meter, note, write, write_report
 from seqtool.cli.options import Device, DocumentBreak, Errors, Json, Quiet, RunPath, chosen, with_settings
 from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, EvalConfig, checked
 from seqtool.errors import UsageError
@@ -221,7 +221,7 @@ def _tsv_parts(row: Row, per: str) -> Iterator[str]:
     yield f"{row.nats:.6f}\t{row.tokens}\t{(math.inf if row.tokens else math.nan) if shown is None else shown:.4f}\t"
     ended = ""  # a line's last newline is not shown
     for part in row.text:
-        text = ended + (printable(part) if per == "document" else part)
-        ended = "\n" if text.endswith("\n") else ""
-        yield text.removesuffix("\n").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+        text = ended + part
+        ended = "\n" if text.endswith("\n") and per != "token" else ""
+        yield text.removesuffix(ended).replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
     yield "\n"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 import typer
 
 from seqtool.cli.console import note, write
-from seqtool.cli.options import Device, Json, Quiet, RunPath, with_settings
-from seqtool.config import GenerateConfig, checked
+from seqtool.cli.options import Device, Errors, Json, Quiet, RunPath, chosen, with_settings
+from seqtool.config import ERROR_HANDLERS, GenerateConfig, checked
 from seqtool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def command(
         Optional[list[str]], typer.Option("--stop", metavar="TEXT", help="End before this text; may be repeated.")
     ] = None,
     echo: Annotated[bool, typer.Option("--echo/--no-echo", help="Print the prompt as well.")] = True,
+    errors: Errors = "strict",
     device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
@@ -54,6 +55,9 @@ def command(
         raise UsageError("give --prompt TEXT or -, not both")
     if any(not text for text in stop or ()):
         raise UsageError("--stop needs some text")
+    if stop and "constrain" in settings:
+        raise UsageError("--stop could end a text before it matches --constrain: let the expression end it")
+    chosen(errors, ERROR_HANDLERS, "--errors")
     if settings.get("until_end") and "max_tokens" in settings:
         raise UsageError("--until-end and --max-tokens each say when to end: give one of them")
     given = set(settings)
@@ -66,15 +70,15 @@ def command(
     loaded = load_run(run, choose_device(device))
     constraint = _constraint(loaded, config.constrain) if "constrain" in given else None
     stepper = Stepper(loaded.model, config.precision)
-    prompts = _prompt_lines() if source else iter([[_unescaped_by_shell(prompt)]])
+    prompts = _prompt_lines(errors) if source else iter([[_unescaped_by_shell(prompt)]])
     note(f"seed {config.seed}", quiet or config.greedy or config.beam > 0 or "seed" in given)
-    if loaded.model.context is not None and (config.until_end or config.max_tokens >= loaded.model.context):
-        note(
-            f"beyond its {loaded.model.context} tokens of context the model goes on from the newest half of them",
-            quiet,
-        )
+    told = quiet or loaded.model.context is None
     for texts in prompts:
-        for made in _made(loaded, stepper, texts, samples, config, constraint, stop or []):
+        requests = [(text, loaded.vocabulary.encode(text).tolist()) for text in texts]
+        if not told and (beyond := _beyond_context(loaded, requests, config)):
+            note(beyond)
+            told = True
+        for made in _made(loaded, stepper, requests, samples, config, constraint, stop or []):
             if json:
                 if made.record is not None:
                     write(json_module.dumps(made.record, ensure_ascii=False) + "\n", flush=True)
@@ -84,6 +88,23 @@ def command(
             write(made.text, flush=True)
             if made.record is not None:
                 write("\n" + ("---\n" if samples > 1 and sys.stdout.isatty() else ""), flush=True)
+
+
+Request = tuple[str, list[int]]
+"""A prompt and its ids."""
+
+
+def _beyond_context(run: Run, requests: list[Request], config: GenerateConfig) -> str:
+    """What to say where a prompt, or what is written after it, is more than a transformer sees at once."""
+    from seqtool.inference.generation import most_tokens
+
+    context = run.model.context or 0
+    longest = 1 + max(len(ids) for _, ids in requests)
+    if longest > context:
+        return f"of a prompt longer than the model's context of {context} tokens only the end is read"
+    if longest + most_tokens(config) > context:
+        return f"beyond its context of {context} tokens the model goes on from the newest half of them"
+    return ""
 
 
 def _unescaped_by_shell(prompt: str | None) -> str:
@@ -104,12 +125,12 @@ def _constraint(run: Run, pattern: str) -> Constraint:
     return Constraint(pattern, tokens)
 
 
-def _prompt_lines() -> Iterator[list[str]]:
+def _prompt_lines(errors: str) -> Iterator[list[str]]:
     """The lines of standard input, those together that came together."""
     from seqtool.text.documents import TextSource, lines_of
 
     held: list[str] = []  # the parts of a line whose end has not come yet
-    for block in TextSource(["-"]).blocks():
+    for block in TextSource(["-"], errors=errors).blocks():
         lines = []
         for line in lines_of(block.text):
             held.append(line)
@@ -134,51 +155,63 @@ class _Made(NamedTuple):
 def _made(
     run: Run,
     stepper: Stepper,
-    prompts: list[str],
+    requests: list[Request],
     copies: int,
     config: GenerateConfig,
     constraint: Constraint | None,
     stops: list[str],
 ) -> Iterator[_Made]:
     """The samples of the prompts, in order, each as it is made once those before it are done."""
-    from seqtool.inference.beam import beam_search
     from seqtool.inference.generation import Sample, generate
-    from seqtool.inference.writing import Writer, stop_finder
+    from seqtool.inference.writing import Writer
 
-    texts = [prompt for prompt in prompts for _ in range(copies)]
-    ids = [run.vocabulary.encode(prompt).tolist() for prompt in prompts]
-    batches: Iterator[list[Sample]]
     if config.beam:
-        stopped = stop_finder(run.vocabulary, stops)
-        batches = (beam_search(stepper, prompt, copies, config, constraint, stopped) for prompt in ids)
+        batches = _beams(run, stepper, requests, copies, config, constraint, stops)
     else:
-        samples = [Sample(prompt, copy) for prompt in ids for copy in range(copies)]
+        samples = (Sample(ids, copy, text) for text, ids in requests for copy in range(copies))
         batches = generate(stepper, samples, config, constraint)
-    writers: dict[int, Writer] = {}  # by sample, of the batch at hand
-    first = shown = 0  # the first sample of the batch; the next one to show
-    begins = True
-    for batch in batches:
-        for number, one in enumerate(batch, start=first):
-            if number not in writers and number >= shown:
-                writers[number] = Writer(run.vocabulary, stops)
-            if number in writers:
-                writers[number].read(one)
-        while shown < first + len(batch):
-            one, writer = batch[shown - first], writers[shown]
-            record = _record(texts[shown], one, writer.text, config.seed) if one.finished else None
-            yield _Made(texts[shown], begins, writer.take(), record)
+    batch: list[Sample] = []
+    writers: list[Writer] = []
+    shown, begins = 0, True  # the sample of the batch that is being shown
+    for grown in batches:
+        if grown is not batch:
+            batch, writers, shown = grown, [Writer(run.vocabulary, stops) for _ in grown], 0
+        for one, writer in zip(batch[shown:], writers[shown:], strict=True):
+            writer.read(one)
+        while shown < len(batch):
+            one, writer = batch[shown], writers[shown]
+            record = _record(one, writer.text, config.seed) if one.finished else None
+            yield _Made(one.prompt_text, begins, writer.take(), record)
             begins = record is not None
             if record is None:
                 break
-            del writers[shown]
             shown += 1
-        if shown == first + len(batch):
-            first = shown
 
 
-def _record(prompt: str, one: Sample, text: str, seed: int) -> dict[str, Any]:
+def _beams(
+    run: Run,
+    stepper: Stepper,
+    requests: list[Request],
+    copies: int,
+    config: GenerateConfig,
+    constraint: Constraint | None,
+    stops: list[str],
+) -> Iterator[list[Sample]]:
+    """The best texts of each prompt; there may be fewer than `copies`."""
+    from seqtool.inference.beam import beam_search
+    from seqtool.inference.writing import stop_finder
+
+    stopped = stop_finder(run.vocabulary, stops)
+    for text, ids in requests:
+        found = beam_search(stepper, ids, copies, config, constraint, stopped, run.vocabulary.decode)
+        for one in found:
+            one.prompt_text = text
+        yield found
+
+
+def _record(one: Sample, text: str, seed: int) -> dict[str, Any]:
     return {
-        "prompt": prompt,
+        "prompt": one.prompt_text,
         "text": text,
         "tokens": len(one.tokens),
         "nats": one.nats,

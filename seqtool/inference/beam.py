@@ -5,16 +5,14 @@ Shapes: K beams, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from seqtool.config import GenerateConfig
 from seqtool.inference.constraint import Constraint
-from seqtool.inference.generation import FOR_EVER, Sample, advance, check_constraint, most_tokens
+from seqtool.inference.generation import FOR_EVER, Sample, advance, allowed_tokens, check_constraint, most_tokens
 from seqtool.models.stepping import Stepper
 
 
@@ -34,30 +32,33 @@ def beam_search(
     config: GenerateConfig,
     constraint: Constraint | None = None,
     stopped: Callable[[list[int]], bool] = lambda tokens: False,
+    text_of: Callable[[list[int]], Hashable] = tuple,
 ) -> list[Sample]:
     """The best `wanted` continuations of a prompt, the best first: by log p / tokens^length_penalty (Wu et al. 2016,
     section 7, with the power of the length itself).
 
-    `stopped` says whether tokens end with a stop string. The search ends when as many texts have ended as there are
+    `stopped` says whether tokens end with a stop string; texts that `text_of` says are the same count once, the
+    likeliest spelling. The search ends when as many texts have ended as there are
     beams, or at --max-tokens.
     """
     check_constraint(constraint, config)
     width = max(config.beam, wanted)
     log_p_KV = stepper.begin([prompt])
     beams = [_Beginning(state=constraint.start if constraint else 0)]
-    ended: list[tuple[float, Sample]] = []
+    ended: dict[Hashable, tuple[float, Sample]] = {}
 
     def end(beginning: _Beginning, why: str) -> None:
         score = -beginning.nats / max(1, len(beginning.tokens)) ** config.length_penalty
-        number = len(ended)
-        ended.append((score, Sample(list(prompt), number, beginning.tokens, beginning.token_nats, why)))
+        text = text_of(beginning.tokens)
+        if text not in ended or ended[text][0] < score:
+            one = Sample(prompt, tokens=beginning.tokens, token_nats=beginning.token_nats, finished=why)
+            ended[text] = (score, one)
 
     for left in range(most_tokens(config), 0, -1):
         totals_KV = log_p_KV.double() - torch.tensor([[one.nats] for one in beams], device=log_p_KV.device)
         if constraint is not None:
-            totals_KV = totals_KV.masked_fill(
-                ~_allowed(constraint, beams, left, stepper.begin_id, totals_KV), -torch.inf
-            )
+            allowed_KV = allowed_tokens(constraint, [one.state for one in beams], left, stepper.begin_id)
+            totals_KV = totals_KV.masked_fill(~allowed_KV.to(totals_KV.device), -torch.inf)
         totals, places = totals_KV.flatten().topk(min(2 * width, totals_KV.numel()))
         vocab_size = totals_KV.shape[1]
         grown: list[_Beginning] = []
@@ -91,11 +92,5 @@ def beam_search(
     if len(ended) < width:
         for one in beams:
             end(one, "length")
-    best = sorted(ended, key=lambda scored: -scored[0])[:wanted]
+    best = sorted(ended.values(), key=lambda scored: -scored[0])[:wanted]
     return [one for _, one in best]
-
-
-def _allowed(constraint: Constraint, beams: list[_Beginning], budget: int, begin_id: int, totals_KV: Tensor) -> Tensor:
-    allowed_KV = np.stack([constraint.allowed(one.state, budget) for one in beams])
-    allowed_KV[:, begin_id] = [constraint.accepts(one.state) for one in beams]
-    return torch.from_numpy(allowed_KV).to(totals_KV.device)

@@ -13,9 +13,10 @@ Shapes: B samples made side by side, T tokens of a block, V vocabulary.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +41,7 @@ class Sample:
     prompt: list[int]
     copy: int = 0
     """Which of the samples of its prompt it is."""
+    prompt_text: str = ""
     tokens: list[int] = field(default_factory=list)
     token_nats: list[float] = field(default_factory=list)
     """What the model itself gives each token, whatever narrowed the choice."""
@@ -74,15 +76,15 @@ def check_constraint(constraint: Constraint | None, config: GenerateConfig) -> N
 
 @torch.inference_mode()
 def generate(
-    stepper: Stepper, samples: Sequence[Sample], config: GenerateConfig, constraint: Constraint | None = None
+    stepper: Stepper, samples: Iterable[Sample], config: GenerateConfig, constraint: Constraint | None = None
 ) -> Iterator[list[Sample]]:
     """Write the samples, `config.batch_size` at a time; yields the samples of a batch whenever some tokens are new.
 
     The caller may set a sample's `finished` to end it. A batch's last yield has every sample finished.
     """
     check_constraint(constraint, config)
-    for start in range(0, len(samples), config.batch_size):
-        batch = list(samples[start : start + config.batch_size])
+    waiting = iter(samples)
+    while batch := list(itertools.islice(waiting, config.batch_size)):
         if most_tokens(config):
             yield from _generate_batch(stepper, batch, config, constraint)
         else:
@@ -157,6 +159,13 @@ def _take(rows: list[Sample], tokens_BT: Tensor, nats_BT: Tensor, begin_id: int)
         one.token_nats += nats[: len(tokens)]
 
 
+def allowed_tokens(constraint: Constraint, states: Sequence[int], budget: int, begin_id: int) -> Tensor:
+    """The tokens that may come next, (B, V), with `budget` left; the text's end among them where all of it matches."""
+    allowed_BV = np.stack([constraint.allowed(state, budget) for state in states])
+    allowed_BV[:, begin_id] = [constraint.accepts(state) for state in states]
+    return torch.from_numpy(allowed_BV)
+
+
 class _Choice:
     """How the next token of each row is chosen."""
 
@@ -193,7 +202,8 @@ class _Choice:
         if self._there_BV is not None:
             narrowed_BV = log_p_BV - self._there_BV * math.log(config.repetition_penalty)
         if self._constraint is not None:
-            narrowed_BV = narrowed_BV.masked_fill(~self._allowed(self._constraint, budget), -torch.inf)
+            allowed_BV = allowed_tokens(self._constraint, self._states, budget, self._begin_id)
+            narrowed_BV = narrowed_BV.masked_fill(~allowed_BV.to(self._device), -torch.inf)
         if config.greedy:
             chosen_B = narrowed_BV.argmax(dim=-1)
         else:
@@ -210,12 +220,6 @@ class _Choice:
         if self._there_BV is not None:
             self._there_BV.scatter_(1, chosen_B1, True)
         return chosen_B.to(home), -log_p_BV.gather(1, chosen_B1).squeeze(1)
-
-    def _allowed(self, constraint: Constraint, budget: int) -> Tensor:
-        """The tokens that may come next, (B, V), the text's end among them where all of it matches."""
-        allowed_BV = np.stack([constraint.allowed(state, budget) for state in self._states])
-        allowed_BV[:, self._begin_id] = [constraint.accepts(state) for state in self._states]
-        return torch.from_numpy(allowed_BV).to(self._device)
 
     def follow(self, rows: list[Sample]) -> None:
         """Take the tokens just written through the constraint; a text that nothing may follow is finished."""

@@ -33,7 +33,7 @@ def text_report(
     encoded = encode_text(run.vocabulary, source)
     scorer = Scorer(run.model, batch_size=config.batch_size, context=config.context, stride=config.stride)
     began = time.perf_counter()
-    nats, tokens, unknowns = 0.0, 0, 0
+    nats, tokens, unknowns, line_ends = 0.0, 0, 0, 0
     for start in range(0, len(encoded.ids), TOKENS_AT_ONCE):
         part = encoded.ids[start : start + TOKENS_AT_ONCE]
         begins = part == run.vocabulary.begin_id
@@ -43,6 +43,7 @@ def text_report(
         counted = counted_tokens(run.vocabulary, config, ids)
         nats, tokens = nats + float(found[counted].sum(dtype=np.float64)), tokens + int(counted.sum())
         unknowns += int((ids == run.vocabulary.unknown_id).sum())
+        line_ends += int((ids == run.vocabulary.newline_ids[-1]).sum())
         if progress is not None:
             progress(start + len(part), len(encoded.ids))
     if not tokens:
@@ -52,7 +53,8 @@ def text_report(
     sums = {
         "nats": nats,
         "tokens": tokens,
-        "words": counts.words - left_out,
+        # A word of millions of characters is several unknown tokens, so what was kept is counted.
+        "words": tokens - line_ends if config.oov == "exclude" else counts.words,
         "characters": counts.characters,
         "bytes": counts.bytes,
         "documents": counts.documents,

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+LAYOUT = 1  # of the structures and functions in step.c; it says the same
 MOST_ROWS = 4  # vectors; for more, a library's matrix product does better
 BYTES_A_THREAD = 3 << 18  # of weights, read between two meetings of the threads, that are worth another thread
 MEETINGS = 4  # of the threads in each block
@@ -59,11 +60,16 @@ def library() -> ctypes.CDLL | None:
         if path.is_file():
             try:
                 loaded = ctypes.CDLL(str(path))
-            except OSError:  # compiled for another machine
+                loaded.seqtool_layout.restype = loaded.seqtool_scratch.restype = Count
+                if loaded.seqtool_layout() != LAYOUT:
+                    return None  # compiled from another step.c: install again
+            except (OSError, AttributeError):  # compiled for another machine, or long ago
                 return None
+            loaded.seqtool_scratch.argtypes = [Pointer, Pointer]
             loaded.seqtool_product.argtypes = [Pointer, Pointer, Pointer, Pointer, Count, Count, Count]
             loaded.seqtool_blocks.argtypes = [Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer]
-            loaded.seqtool_product.restype = loaded.seqtool_blocks.restype = None
+            loaded.seqtool_attend.argtypes = [Pointer, Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer]
+            loaded.seqtool_product.restype = loaded.seqtool_blocks.restype = loaded.seqtool_attend.restype = None
             return loaded
     return None
 
@@ -111,7 +117,9 @@ class Blocks:
         activation: str,
         weight_bytes: int,
     ) -> None:
-        self._library, self._norms = library, norms
+        self._library = library
+        self._threads = threads_for(weight_bytes // (MEETINGS * len(products)))
+        self._kept: list[Tensor] = []  # what step.c has addresses of
         self._blocks = (Block * len(products))()
         for block, parts, pair in zip(self._blocks, products, norms, strict=True):
             for name, part in parts.items():
@@ -119,7 +127,9 @@ class Blocks:
             for name, norm in zip(("attention", "feedforward"), pair, strict=True):
                 for ours, theirs in (("gain", "weight"), ("bias", "bias")):
                     tensor: Tensor | None = getattr(norm, theirs, None)
-                    setattr(block, f"{name}_{ours}", None if tensor is None else tensor.data_ptr())
+                    if tensor is not None:
+                        self._kept.append(tensor.detach())
+                        setattr(block, f"{name}_{ours}", tensor.data_ptr())
         first = norms[0][0]
         epsilon = getattr(first, "eps", None) or torch.finfo(torch.float32).eps
         width = products[0]["gathered"].out
@@ -129,10 +139,8 @@ class Blocks:
             head_width=width // heads,
             activation=ACTIVATIONS[activation],
             rms=isinstance(first, nn.RMSNorm),
-            threads=threads_for(weight_bytes // (MEETINGS * len(products))),
             epsilon=epsilon,
         )
-        self._a_row = 5 * width + products[0]["up"].out + products[0]["down"].in_
 
     def see(self, buffers: Sequence[Tensor], firsts: Sequence[int]) -> None:
         """Use these buffers (B, 2, H, W, D), of which each row sees the columns from its first one on."""
@@ -140,8 +148,31 @@ class Blocks:
         for block, buffer in zip(self._blocks, buffers, strict=True):
             block.kv = buffer.data_ptr()
         self._firsts = torch.tensor(firsts)
-        threads, rows = self._sizes.threads, self._sizes.rows
-        self._scratch = torch.empty(rows * self._a_row * threads + threads * self._sizes.columns)
+        self._buffers = list(buffers)
+        self._few = len(buffers[0]) <= MOST_ROWS
+        self._sizes.threads = self._threads if self._few else torch.get_num_threads()
+        self._scratch = torch.empty(
+            self._library.seqtool_scratch(ctypes.addressof(self._blocks), ctypes.addressof(self._sizes))
+            if self._few
+            else self._sizes.threads * self._sizes.columns
+        )
+
+    def attend(self, number: int, qkv_B3C: Tensor, at: int, rotation: Tensor | None) -> Tensor:
+        """What the token at column `at` gathers in one block, (B, C), from its queries, keys and values, (B, 3C)."""
+        turns = None if rotation is None else rotation.contiguous()
+        qkv_B3C = qkv_B3C.contiguous()
+        y_BC = qkv_B3C.new_empty(len(qkv_B3C), qkv_B3C.shape[1] // 3)
+        self._library.seqtool_attend(
+            y_BC.data_ptr(),
+            qkv_B3C.data_ptr(),
+            self._buffers[number].data_ptr(),
+            ctypes.addressof(self._sizes),
+            at,
+            self._firsts.data_ptr(),
+            None if turns is None else turns.data_ptr(),
+            self._scratch.data_ptr(),
+        )
+        return y_BC
 
     def step(self, x_BC: Tensor, at: int, rotation: Tensor | None) -> Tensor:
         """(B, C) through all blocks for the token at column `at`; rotation (B, D/2) turns pairs as complex numbers."""

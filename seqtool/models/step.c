@@ -16,7 +16,7 @@
 
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define FOR_EACH_PROCESSOR
 #endif
@@ -49,28 +49,24 @@ static inline float of_bf16(uint16_t number) {
     memcpy(&value, &bits, sizeof value);
     return value;
 }
-/* Sixteen numbers, in as many registers as the processor needs for them. */
-typedef float floats __attribute__((vector_size(64)));
+/* Sixteen numbers that need not be aligned, in as many registers as the processor needs for them. */
+typedef float floats __attribute__((vector_size(64), aligned(4), may_alias));
 enum { LANES = 16, AT_ONCE = 4 * LANES };
-
-static inline floats load(const float *from) {
-    floats loaded;
-    memcpy(&loaded, from, sizeof loaded);
-    return loaded;
-}
+#define AT(from) (*(const floats *)(from))
 
 /* The sum of w[i] x[i] of one row of the matrix. Row after row, in order, is how memory is fastest. */
-static inline float dot_fp32(const float *w, const float *x, int64_t width) {
+FOR_EACH_PROCESSOR
+static float dot_fp32(const float *w, const float *x, int64_t width) {
     floats s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
     float sum = 0;
     int64_t i = 0;
     for (; i + AT_ONCE <= width; i += AT_ONCE) {
         for (int64_t line = 0; line < AT_ONCE * (int64_t)sizeof(float); line += LINE)
             __builtin_prefetch((const char *)(w + i) + AHEAD + line);
-        s0 += load(w + i) * load(x + i);
-        s1 += load(w + i + LANES) * load(x + i + LANES);
-        s2 += load(w + i + 2 * LANES) * load(x + i + 2 * LANES);
-        s3 += load(w + i + 3 * LANES) * load(x + i + 3 * LANES);
+        s0 += AT(w + i) * AT(x + i);
+        s1 += AT(w + i + LANES) * AT(x + i + LANES);
+        s2 += AT(w + i + 2 * LANES) * AT(x + i + 2 * LANES);
+        s3 += AT(w + i + 3 * LANES) * AT(x + i + 3 * LANES);
     }
     s0 = (s0 + s1) + (s2 + s3);
     for (int lane = 0; lane < LANES; lane++) sum += s0[lane];
@@ -194,17 +190,57 @@ static void turn(float *pairs, const float *rotation, int64_t width) {
     }
 }
 
+/* Attention of every `all`-th (row, head), from `me` on, for the tokens at column `at`: queries and keys are turned, keys
+   and values put into the buffer kv (B, 2, H, W, D), and y (B, C) is what each query gathers. */
+static void attend_part(float *y, float *qkv, float *kv, const Sizes *sizes, int64_t at, const int64_t *firsts,
+                        const float *rotation, float *scores, int64_t me, int64_t all) {
+    const int64_t H = sizes->heads, D = sizes->head_width, W = sizes->columns, C = H * D;
+    for (int64_t place = me; place < sizes->rows * H; place += all) {
+        int64_t b = place / H, h = place % H;
+        float *q = qkv + b * 3 * C + h * D, *k = q + C, *v = k + C;
+        float *K = kv + ((b * 2) * H + h) * W * D, *V = kv + ((b * 2 + 1) * H + h) * W * D;
+        if (rotation) {
+            turn(q, rotation + b * D, D);
+            turn(k, rotation + b * D, D);
+        }
+        memcpy(K + at * D, k, D * sizeof(float));
+        memcpy(V + at * D, v, D * sizeof(float));
+        attend(y + b * C + h * D, q, K, V, firsts[b], at, D, scores);
+    }
+}
+
+/* The same by all threads; scores has room for W numbers in each. */
+void seqtool_attend(float *y, float *qkv, float *kv, const Sizes *sizes, int64_t at, const int64_t *firsts,
+                    const float *rotation, float *scores) {
+#pragma omp parallel num_threads(sizes->threads) if (sizes->threads > 1)
+    attend_part(y, qkv, kv, sizes, at, firsts, rotation, scores + thread_number() * sizes->columns, thread_number(),
+                thread_count());
+}
+
+/* Changes with every change of a structure or a function's arguments; native.py says the same. */
+int64_t seqtool_layout(void) { return 1; }
+
+/* How many numbers of scratch seqtool_blocks takes: for every row its queries, keys and values, what they gather, and
+   what lies between up and down; for every thread its scores and its copy of the normalised rows. */
+int64_t seqtool_scratch(const Block *blocks, const Sizes *sizes) {
+    const int64_t C = sizes->heads * sizes->head_width;
+    return sizes->rows * (4 * C + blocks[0].up.out + blocks[0].down.in) + sizes->threads * (sizes->columns + sizes->rows * C);
+}
+
 /* x (B, C) through all blocks, in place, for the token at column `at`; row b sees the columns from firsts[b] on.
 
-   rotation is (B, D), a cosine and a sine for each pair, or NULL. scratch has room for B (3C + C + 2F) numbers and
-   for W in each thread.
+   rotation is (B, D), a cosine and a sine for each pair, or NULL. scratch has room for seqtool_scratch numbers.
 */
 void seqtool_blocks(float *x, const Block *blocks, const Sizes *sizes, int64_t at, const int64_t *firsts,
                     const float *rotation, float *scratch) {
     const int64_t B = sizes->rows, H = sizes->heads, D = sizes->head_width, W = sizes->columns, C = H * D;
     const int64_t F = blocks[0].down.in, up = blocks[0].up.out;
-    float *qkv = scratch, *y = qkv + B * 3 * C, *u = y + B * C, *all_scores = u + B * up, *all_inner = all_scores + sizes->threads * W;
-    float *all_normal = all_inner + B * F;
+    float *qkv = scratch;
+    float *y = qkv + B * 3 * C;
+    float *u = y + B * C;
+    float *all_inner = u + B * up;
+    float *all_scores = all_inner + B * F;
+    float *all_normal = all_scores + sizes->threads * W;
 #pragma omp parallel num_threads(sizes->threads) if (sizes->threads > 1)
     {
         const int64_t me = thread_number(), all = thread_count();
@@ -215,18 +251,7 @@ void seqtool_blocks(float *x, const Block *blocks, const Sizes *sizes, int64_t a
                 normalize(normal + b * C, x + b * C, block->attention_gain, block->attention_bias, C, sizes->rms, sizes->epsilon);
             product_part(qkv, &block->qkv, normal, NULL, 0, B, share(3 * C, me, all), share(3 * C, me + 1, all));
 #pragma omp barrier
-            for (int64_t head = me; head < B * H; head += all) {
-                int64_t b = head / H, h = head % H;
-                float *q = qkv + b * 3 * C + h * D, *k = q + C, *v = k + C;
-                float *K = block->kv + ((b * 2) * H + h) * W * D, *V = block->kv + ((b * 2 + 1) * H + h) * W * D;
-                if (rotation) {
-                    turn(q, rotation + b * D, D);
-                    turn(k, rotation + b * D, D);
-                }
-                memcpy(K + at * D, k, D * sizeof(float));
-                memcpy(V + at * D, v, D * sizeof(float));
-                attend(y + b * C + h * D, q, K, V, firsts[b], at, D, scores);
-            }
+            attend_part(y, qkv, block->kv, sizes, at, firsts, rotation, scores, me, all);
 #pragma omp barrier
             product_part(x, &block->gathered, y, x, C, B, share(C, me, all), share(C, me + 1, all));
 #pragma omp barrier

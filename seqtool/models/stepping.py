@@ -31,27 +31,33 @@ from seqtool.models.transformer import Block, Transformer
 
 READ_TOKENS = 1024  # of a prompt, at once
 TABLE_NUMBERS = 1 << 22  # a table of every token's gates is made when it is no larger
-INT8_WIDTHS = 16  # torch 2.13's int8 product reads beyond rows that are not a multiple of this
 LEAST_GROWTH = 64  # columns added to a full buffer of keys and values
 
 
 class Product:
-    """The product with a matrix (out, in) that is kept in this precision; what goes in and comes out is fp32.
+    """The product with a matrix (out, in) whose numbers are kept in this precision; all arithmetic is in fp32.
 
-    int8: each row is scaled so that its largest number is 127 (symmetric, one scale a row).
+    So a row's result is the same whatever the number of rows, but for the last bits. int8: each row is scaled so that
+    its largest number is 127 (symmetric, one scale a row).
     """
 
     def __init__(self, weight: Tensor, precision: str) -> None:
+        weight = weight.detach()
         self.weights, self.scales = weight.contiguous(), None
         if precision == "bf16":
             self.weights = weight.bfloat16().contiguous()
         elif precision == "int8":
             self.scales = (weight.abs().amax(dim=1) / 127).clamp_min(1e-12)
             self.weights = (weight / self.scales.unsqueeze(1)).round().to(torch.int8).contiguous()
-        self._transposed = self.weights.t()
         self._native = native.library() if weight.device.type == "cpu" else None
         self.matrix = native.matrix(self.weights, self.scales)
         self._threads = native.threads_for(self.bytes)
+
+    @functools.cached_property
+    def _wide(self) -> Tensor:
+        """The same numbers in fp32, (in, out)."""
+        wide = self.weights.float()
+        return (wide if self.scales is None else wide * self.scales.unsqueeze(1)).t()
 
     @property
     def bytes(self) -> int:
@@ -62,15 +68,7 @@ class Product:
         """x W^T + plus."""
         if self._native is not None and len(x) <= native.MOST_ROWS:
             return native.product(self._native, self.matrix, x, plus, self._threads)
-        if self.weights.dtype == torch.float32:
-            return torch.mm(x, self._transposed) if plus is None else torch.addmm(plus, x, self._transposed)
-        if self.scales is None:
-            y = torch.mm(x.bfloat16(), self._transposed).float()
-        elif self.weights.shape[1] % INT8_WIDTHS:
-            y = torch.mm(x, self._transposed.float()).mul_(self.scales)
-        else:
-            y = torch._weight_int8pack_mm(x.bfloat16(), self.weights, self.scales.bfloat16()).float()
-        return y if plus is None else y.add_(plus)
+        return torch.mm(x, self._wide) if plus is None else torch.addmm(plus, x, self._wide)
 
 
 class Steps(Protocol):
@@ -114,7 +112,7 @@ class Stepper:
         self._lengths = [0] * len(different)
         self._steps = self._new_steps(len(different), max(map(len, different)) + 1)
         log_p_BV = torch.empty(len(different), self._model.vocab_size, device=self._model.device)
-        self._read(list(range(len(different))), different, log_p_BV)
+        self.read_again(list(range(len(different))), different, log_p_BV)
         if len(different) == len(prompts):
             return log_p_BV
         numbers = {prompt: number for number, prompt in enumerate(different)}
@@ -143,12 +141,15 @@ class Stepper:
         context = self.context
         return [] if context is None else [row for row, length in enumerate(self._lengths) if length >= context]
 
-    def read_again(self, rows: list[int], texts: Sequence[Sequence[int]], log_p_BV: Tensor) -> None:
-        """Begin these rows again with other texts, and put in their log p (B, V)."""
-        self._read(rows, texts, log_p_BV)
-
-    def _read(self, rows: list[int], prompts: Sequence[Sequence[int]], log_p_BV: Tensor) -> None:
-        for places, logits_BV, state in read(self._model, prompts):
+    def read_again(self, rows: list[int], prompts: Sequence[Sequence[int]], log_p_BV: Tensor) -> None:
+        """Begin these rows with `<s>` and other texts, and put in their log p (B, V)."""
+        was_training = self._model.training
+        self._model.eval()
+        try:
+            ended = read(self._model, prompts)
+        finally:
+            self._model.train(was_training)
+        for places, logits_BV, state in ended:
             taken = [rows[place] for place in places]
             self._steps.put(taken, state)
             log_p_BV[taken] = logits_BV.float().log_softmax(dim=-1)
@@ -376,15 +377,21 @@ class TransformerSteps:
             x_BC = x_BC + self._core.positions[place]
         else:
             rotation = self._rotations[place]
-        if self._native is not None and len(x_BC) <= native.MOST_ROWS:
+        if self._native is not None:
             turns = None if rotation is None else rotation.expand(len(x_BC), -1)
-            x_BC = self._native.step(x_BC, self._at, turns)
+            if len(x_BC) <= native.MOST_ROWS:
+                x_BC = self._native.step(x_BC, self._at, turns)
+            else:
+                for number, layer in enumerate(self._layers):
+                    y_BC = self._native.attend(number, layer.ask(x_BC), self._at, turns)
+                    x_BC = layer.finish(x_BC, y_BC)
         else:
             mask = None if self._mask is None else self._mask[:, None, None, self._from : self._at + 1]
             # Queries and keys turn; values stay as they are.
             turns = None if rotation is None else torch.stack([rotation, rotation, torch.ones_like(rotation)], 1)
             for layer in self._layers:
-                x_BC = layer.step(x_BC, self._at, self._from, mask, None if turns is None else turns.unsqueeze(2))
+                y_BC = layer.attend(layer.ask(x_BC), self._at, self._from, mask, turns)
+                x_BC = layer.finish(x_BC, y_BC)
         self._at += 1
         features: Tensor = self._core.norm(x_BC)
         return features
@@ -459,18 +466,26 @@ class _LayerStep:
         self.allocate(len(old), columns, old.device)
         self._KV.narrow(3, 0, count).copy_(old)
 
-    def step(self, x_BC: Tensor, at: int, first: int, mask: Tensor | None, rotation: Tensor | None) -> Tensor:
-        """The block's output (B, C) for the token at column `at`, which sees the columns from `first` to its own."""
-        rows = x_BC.shape[0]
-        qkv_B3HD = self._qkv(self._attention_norm(x_BC)).view(rows, 3, self._heads, self._head_width)
+    def ask(self, x_BC: Tensor) -> Tensor:
+        """Queries, keys and values, (B, 3C)."""
+        return self._qkv(self._attention_norm(x_BC))
+
+    def attend(self, qkv_B3C: Tensor, at: int, first: int, mask: Tensor | None, rotation: Tensor | None) -> Tensor:
+        """What the token at column `at` gathers, (B, C), from the columns from `first` to its own."""
+        rows = qkv_B3C.shape[0]
+        qkv_B3HD = qkv_B3C.view(rows, 3, self._heads, self._head_width)
         if rotation is not None:
             pairs = torch.view_as_complex(qkv_B3HD.view(rows, 3, self._heads, -1, 2))
-            qkv_B3HD = torch.view_as_real(pairs * rotation).view(rows, 3, self._heads, self._head_width)
+            turned = torch.view_as_real(pairs * rotation.unsqueeze(2))
+            qkv_B3HD = turned.view(rows, 3, self._heads, self._head_width)
         self._KV.select(3, at).copy_(qkv_B3HD.narrow(1, 1, 2))
         q_BH1D = qkv_B3HD.select(1, 0).unsqueeze(2)
         K_BHSD, V_BHSD = self._KV.narrow(3, first, at + 1 - first).unbind(1)
-        y_BH1D = F.scaled_dot_product_attention(q_BH1D, K_BHSD, V_BHSD, attn_mask=mask)
-        x_BC = self._gathered(y_BH1D.reshape(rows, -1), x_BC)
+        return F.scaled_dot_product_attention(q_BH1D, K_BHSD, V_BHSD, attn_mask=mask).reshape(rows, -1)
+
+    def finish(self, x_BC: Tensor, y_BC: Tensor) -> Tensor:
+        """The block's output (B, C), from its input and what attention gathered."""
+        x_BC = self._gathered(y_BC, x_BC)
         return self._down(self._activate(self._up(self._feedforward_norm(x_BC))), x_BC)
 
 

@@ -180,7 +180,8 @@ def append_to_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> d
         try:
             return _add(path, vocabulary, source, store.description["shards"], store.description["inputs"])
         finally:
-            named = {shard["file"] for shard in read_json(path / DESCRIPTION)["shards"]}
+            count = len(read_json(path / DESCRIPTION)["shards"])
+            named = {SHARD.format(number) for number in range(count)}  # never a path from the data
             for file in path.glob(SHARDS):
                 if file.name not in named:
                     file.unlink()
@@ -324,7 +325,7 @@ def _are_counts(entry: dict[str, Any]) -> bool:
 def _open_shard(path: Path, number: int, shard: dict[str, Any], vocabulary: Vocabulary, verify: bool) -> Ids:
     file = path / SHARD.format(number)  # never a path from the data
     tokens, sha256 = shard.get("tokens"), shard.get("sha256")
-    if type(tokens) is not int or tokens < 0 or type(sha256) is not str:
+    if type(tokens) is not int or tokens < 0 or type(sha256) is not str or shard.get("file") != file.name:
         raise InputError(f"{path / DESCRIPTION} does not describe {file.name}: it was edited")
     try:
         with open(file, "rb") as stream:

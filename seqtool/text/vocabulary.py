@@ -59,6 +59,7 @@ class Vocabulary:
         try:
             self._pieces.LoadFromSerializedProto(model)
             self.size: int = self._pieces.vocab_size()
+            self._symbols: list[str] = self._pieces.id_to_piece(list(range(self.size)))  # UnicodeError: not text
         except Exception as error:
             raise InputError(f"{name} is not a SentencePiece model, or was cut short") from error
         self.begin_id: int = next((i for i in (self._pieces.bos_id(), self._pieces.eos_id()) if i >= 0), -1)
@@ -89,8 +90,7 @@ class Vocabulary:
         if self.type == "word":
             return UnitEncoder(word_units, self._encode_words, self.newline_ids, self.dtype.char)
         plain = self.metadata.get("normalize") == "none" and not self.metadata.get("lowercase")
-        pieces = self._pieces.id_to_piece(list(range(self.size)))
-        separable = self.lossless and plain and all(SPACE not in piece.lstrip(SPACE) for piece in pieces)
+        separable = self.lossless and plain and all(SPACE not in symbol.lstrip(SPACE) for symbol in self._symbols)
         split = segment_units if separable else line_units
         return UnitEncoder(split, self._encode_units, self.newline_ids, self.dtype.char)
 
@@ -135,7 +135,7 @@ class Vocabulary:
     def _bytes_of(self, index: int) -> bytes:
         if self._pieces.is_control(index):
             return b"\n" if self.type == "word" and index == self._pieces.eos_id() else b""
-        piece: str = self._pieces.id_to_piece(index)
+        piece = self._symbols[index]
         if self._pieces.is_byte(index):
             return bytes([int(piece[3:5], 16)])
         if self._pieces.is_unknown(index):
@@ -158,7 +158,7 @@ class Vocabulary:
     def scores(self) -> dict[str, float]:
         """The pieces that stand for text, and each one's score: of bpe the order of merges, of unigram its log p."""
         return {
-            self._pieces.id_to_piece(index): self._pieces.get_score(index)
+            self._symbols[index]: self._pieces.get_score(index)
             for index in range(self.size)
             if not (self._pieces.is_control(index) or self._pieces.is_byte(index) or self._pieces.is_unknown(index))
         }
@@ -175,7 +175,7 @@ class Vocabulary:
 
     def piece(self, index: int) -> str:
         """The symbol that SentencePiece shows for one id."""
-        return str(self._pieces.id_to_piece(index))
+        return self._symbols[index]
 
     def describe(self) -> dict[str, Any]:
         """What `seqtool info` says of a vocabulary."""
@@ -191,7 +191,7 @@ class Vocabulary:
     def _checked_type(self) -> str:
         """The type that the metadata claims, where the pieces bear it out; `foreign` for any other model."""
         claimed = self.metadata.get("type")
-        word = self._pieces.id_to_piece(max(self._pieces.eos_id(), 0)) == END_OF_LINE
+        word = self._symbols[max(self._pieces.eos_id(), 0)] == END_OF_LINE
         fits = word if claimed == "word" else self.lossless
         return str(claimed) if claimed in VOCABULARY_TYPES and fits else "foreign"
 
@@ -202,7 +202,7 @@ class Vocabulary:
         table = np.full(0x110000, self.unknown_id, dtype=self.dtype)
         for index in range(self.size):
             if not (self._pieces.is_control(index) or self._pieces.is_byte(index) or self._pieces.is_unknown(index)):
-                piece = self._pieces.id_to_piece(index)
+                piece = self._symbols[index]
                 if len(piece) != 1:
                     return None
                 table[ord(piece)] = index

@@ -187,8 +187,8 @@ def measured(name: str, streams: int, given: argparse.Namespace) -> dict[str, Ca
     if name in LSTMS:
         measures["plain torch"] = functools.partial(in_a_process, "torch", name, streams, tokens)
     elif given.nanogpt:
-        few = CONTEXT + (150 if streams == 1 else 30)
-        measures["nanoGPT"] = functools.partial(in_a_process, "nanogpt", name, streams, few, given.nanogpt)
+        # It reads all the text again for each token: half of its context on average.
+        measures["nanoGPT"] = functools.partial(in_a_process, "nanogpt", name, streams, CONTEXT // 2, given.nanogpt)
     if name in TRANSFORMERS and streams == 1 and given.llama:
         measures["llama.cpp fp32"] = functools.partial(llama, name, 700, given.llama, os.cpu_count() or 1)
     return measures

@@ -77,7 +77,7 @@ def test_a_signal_ends_an_endless_stream(start: Start, small_run: Path, number: 
     process = start("eval", small_run, "-", "--per", "token")
     process.stdin.write(b"x\n")
     assert process.stdout.readline().endswith(b"\tx\n")
-    assert process.stdout.readline().endswith(b"\t\n")
+    assert process.stdout.readline().endswith(b"\t\\n\n")
     process.send_signal(number)
     assert process.wait() == code
     assert process.stderr.read() == b""

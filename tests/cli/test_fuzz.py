@@ -235,7 +235,6 @@ def test_whatever_comes_is_answered_ten_thousand_times(
 @pytest.mark.parametrize(
     "line",
     [
-        "seqtool vocab text -o - --type char | head -c 1",
         "seqtool encode text --vocab bpe | head -1",
         "seqtool encode text --vocab bpe --pieces | head -1",
         "seqtool encode text --vocab bpe | seqtool decode --vocab bpe | head -1",

@@ -68,6 +68,21 @@ def test_beams_are_the_best_first(seqtool: Command, small_run: Path):
     assert found[0]["nats"] < sampled["nats"]
 
 
+def test_fewer_texts_than_asked_for_go_with_their_own_prompts(seqtool: Command, small_run: Path):
+    wanted = ["-", "--beam", 5, "-n", 5, "--constrain", "x|y"]
+    found = records(seqtool, small_run, *wanted, stdin=b"aa\nbb\ncc\n")
+    assert [one["prompt"] for one in found] == ["aa"] * 2 + ["bb"] * 2 + ["cc"] * 2
+    assert all({one["text"] for one in found[start : start + 2]} == {"x", "y"} for start in (0, 2, 4))
+    none = records(seqtool, small_run, "-", "--beam", 2, "-n", 2, "--max-tokens", 0, stdin=b"aa\nbb\n")
+    assert [(one["prompt"], one["text"]) for one in none] == [("aa", ""), ("bb", "")]
+
+
+def test_prompts_that_are_not_utf8_can_be_read(seqtool: Command, small_run: Path):
+    assert seqtool("generate", small_run, "-", "--max-tokens", 1, stdin=b"ok\nbad\xff\n").returncode == 3
+    found = records(seqtool, small_run, "-", "--max-tokens", 1, "--errors", "replace", stdin=b"ok\nbad\xff\n")
+    assert [one["prompt"] for one in found] == ["ok", "bad\ufffd"]
+
+
 @pytest.mark.parametrize("more", [["--beam", 2], ["--seed", 5]])
 def test_a_stop_string_is_never_shown(seqtool: Command, small_run: Path, more: list):
     found = records(seqtool, small_run, "-n", 2, "--stop", "th", "--stop", " a", "--max-tokens", 200, *more)
@@ -88,6 +103,7 @@ def test_fewer_bits_write_text_of_about_the_same_probability(seqtool: Command, s
     (["--constrain", "(a"], "missing )"),
     (["--constrain", "(?=a)b"], "lookahead"),
     (["--constrain", "a{600}"], "--max-tokens 500"),
+    (["--constrain", "a+", "--stop", "b"], "--stop could end"),
     (["--until-end", "--max-tokens", "5"], "give one of them"),
     (["--beam", "2", "--top-p", "0.5"], "--beam takes the likeliest"),
     (["--greedy", "--beam", "2"], "--greedy and --beam"),

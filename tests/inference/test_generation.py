@@ -63,6 +63,18 @@ def test_a_sample_is_the_same_alone_and_among_63_others(name: str):
     assert other.tokens != together[5].tokens
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("name", ["lstm", "transformer rope swiglu rms"])
+def test_a_batch_of_any_size_writes_the_same_in_every_precision(name: str, precision: str):
+    stepper = Stepper(zoo_model(name), precision)
+    found = []
+    for batch_size in (1, 3, 16):
+        samples = [Sample([3, 4], copy) for copy in range(16)]
+        list(generate(stepper, samples, GenerateConfig(temperature=1.0, max_tokens=30, batch_size=batch_size)))
+        found.append([one.tokens for one in samples])
+    assert found[0] == found[1] == found[2]
+
+
 @pytest.mark.parametrize("block", [1, 7])
 def test_blocks_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch):
     model = zoo_model("gru")
@@ -137,6 +149,18 @@ def test_greedy_and_beam_contradict_sampling_settings():
     (problem,) = check(GenerateConfig(greedy=True, top_k=3, min_p=0.1))
     assert problem == "--greedy takes the likeliest and draws nothing: leave out --top-k and --min-p"
     assert check(GenerateConfig(beam=2, typical=0.5, greedy=True))
+
+
+def test_two_spellings_of_a_text_are_one_text():
+    found = beam_search(
+        Stepper(zoo_model("lstm")),
+        [],
+        8,
+        GenerateConfig(beam=8, max_tokens=4),
+        Constraint("ab", TOKENS),
+        text_of=spelled,
+    )
+    assert [spelled(one.tokens) for one in found] == ["ab"]
 
 
 def test_no_tokens_wanted():
@@ -268,7 +292,10 @@ def test_stop_strings_end_a_text_before_they_show(stops: list[str], text: str, e
 
 
 def test_a_sample_keeps_the_tokens_up_to_its_stop_string():
-    writer, one = Writer(Letters(), ["END"]), Sample([], 0, list(map(ord, "abcENDdef")), [1.0] * 9, "length")
+    writer, one = (
+        Writer(Letters(), ["END"]),
+        Sample([], tokens=list(map(ord, "abcENDdef")), token_nats=[1.0] * 9, finished="length"),
+    )
     writer.read(one)
     assert (writer.text, len(one.tokens), one.nats, one.finished) == ("abc", 6, 6.0, "stop")
 

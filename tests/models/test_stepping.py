@@ -9,7 +9,7 @@ from seqtool.models.stepping import Product, Stepper, read
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 EVERY = pytest.mark.parametrize("name", ZOO)
-COMPILED = pytest.mark.parametrize("compiled", [True, False])
+COMPILED = pytest.mark.parametrize("compiled", [True, "one row", False])
 PROMPTS = [[3, 4, 5], [], [2, 3, 4, 5, 6, 7, 8], [3, 4, 5], [9]]
 
 
@@ -21,7 +21,7 @@ def _in_torch_or_compiled(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
     if request.getfixturevalue("compiled"):
         if native.library() is None:
             pytest.skip("step.c was not compiled")
-        monkeypatch.setattr(native, "MOST_ROWS", 1000)
+        monkeypatch.setattr(native, "MOST_ROWS", 1000 if request.getfixturevalue("compiled") is True else 1)
     else:
         monkeypatch.setattr(native, "library", lambda: None)
 
@@ -35,7 +35,7 @@ def log_p(model, text: list[int]) -> torch.Tensor:
 @COMPILED
 @torch.inference_mode()
 @pytest.mark.parametrize("seen", [V, V - 7])
-def test_stepping_equals_reading_the_whole_text(name: str, seen: int, compiled: bool):
+def test_stepping_equals_reading_the_whole_text(name: str, seen: int, compiled: object):
     model, texts = zoo_model(name, seen=seen), [list(prompt) for prompt in PROMPTS]
     stepper, draws = Stepper(model), torch.Generator().manual_seed(1)
     found = stepper.begin(texts)
@@ -54,7 +54,7 @@ def test_stepping_equals_reading_the_whole_text(name: str, seen: int, compiled: 
 @COMPILED
 @torch.inference_mode()
 @pytest.mark.parametrize("name", [name for name in ZOO if name.startswith("transformer")])
-def test_a_full_row_goes_on_from_another_text_beside_one_that_is_not_full(name: str, compiled: bool):
+def test_a_full_row_goes_on_from_another_text_beside_one_that_is_not_full(name: str, compiled: object):
     model = zoo_model(name)
     stepper, texts = Stepper(model), [[5] * 20, [6, 7]]
     found = stepper.begin(texts)
@@ -93,7 +93,7 @@ def test_a_product_in_fewer_bits_is_near_the_exact_one(
     tolerance: float,
     threads: int,
     size: tuple[int, int, int],
-    compiled: bool,
+    compiled: object,
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(native, "threads_for", lambda weight_bytes: threads)
@@ -113,7 +113,7 @@ def test_a_product_in_fewer_bits_is_near_the_exact_one(
 @COMPILED
 @torch.inference_mode()
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
-def test_fewer_bits_change_little(name: str, precision: str, compiled: bool):
+def test_fewer_bits_change_little(name: str, precision: str, compiled: object):
     model = zoo_model(name)
     exact, rounded = Stepper(model), Stepper(model, precision)
     exact.begin([[3, 4]])
@@ -127,3 +127,21 @@ def test_int8_is_for_the_cpu():
     model = zoo_model("lstm").to("meta")
     with pytest.raises(UsageError, match="int8 is for the CPU"):
         Stepper(model, "int8")
+
+
+def test_a_library_that_was_compiled_from_other_code_is_not_used(monkeypatch: pytest.MonkeyPatch):
+    if native.library() is None:
+        pytest.skip("step.c was not compiled")
+    monkeypatch.setattr(native, "LAYOUT", native.LAYOUT + 1)
+    assert native.library.__wrapped__() is None
+
+
+@torch.inference_mode()
+def test_a_model_that_was_moved_is_stepped_as_it_was():
+    model = zoo_model("transformer learned gelu layer")
+    stepper = Stepper(model)
+    stepper.begin([[3]])
+    expected = log_p(model, [3, 4])
+    model.double().float()
+    _ = [torch.full((64, 64), float("nan")) for _ in range(200)]
+    torch.testing.assert_close(stepper.step(torch.tensor([4]))[0], expected, atol=1e-4, rtol=0)

@@ -104,14 +104,14 @@ def _generate_batch(
         left = most_tokens(config) - written
         count = min(block, left, FOR_EVER if stepper.room is None else stepper.room + 1)
         drawn_BT = choice.draw(count)
-        tokens, nats = [], []
+        tokens, log_p = [], []
         for step in range(count):
-            chosen_B, nats_B = choice.next(log_p_BV, drawn_BT[:, step], left - step)
+            chosen_B, log_p_B1 = choice.next(log_p_BV, drawn_BT[:, step], left - step)
             tokens.append(chosen_B)
-            nats.append(nats_B)
+            log_p.append(log_p_B1)
             if step + 1 < count:
                 log_p_BV = stepper.step(chosen_B)
-        _take(rows, torch.stack(tokens, dim=1), torch.stack(nats, dim=1), stepper.begin_id)
+        _take(rows, torch.stack(tokens, dim=1), -torch.cat(log_p, dim=1), stepper.begin_id)
         written += count
         choice.follow(rows)
         for one in rows:
@@ -196,7 +196,7 @@ class _Choice:
         return torch.from_numpy(numbers).to(self._device)
 
     def next(self, log_p_BV: Tensor, drawn_B: Tensor, budget: int) -> tuple[Tensor, Tensor]:
-        """The tokens (B,) and the model's nats of them, with `budget` tokens left to write."""
+        """The tokens (B,) and the model's log p of them (B, 1), with `budget` tokens left to write."""
         config, home = self._config, log_p_BV.device
         log_p_BV = narrowed_BV = log_p_BV.to(self._device)
         if self._there_BV is not None:
@@ -219,7 +219,7 @@ class _Choice:
         chosen_B1 = chosen_B.unsqueeze(1)
         if self._there_BV is not None:
             self._there_BV.scatter_(1, chosen_B1, True)
-        return chosen_B.to(home), -log_p_BV.gather(1, chosen_B1).squeeze(1)
+        return chosen_B.to(home), log_p_BV.gather(1, chosen_B1)
 
     def follow(self, rows: list[Sample]) -> None:
         """Take the tokens just written through the constraint; a text that nothing may follow is finished."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 COLDEST = 1e-200  # a lower temperature would divide beyond float64's range
-BELOW_ONE = 1 - 2**-40
+BELOW_ONE = 1 - 2**-32  # and so below the sum of the probabilities, which is 1 but for rounding errors
 
 
 def next_token_probabilities(
@@ -69,7 +69,5 @@ def sample(probabilities_BV: Tensor, uniform_B: Tensor) -> Tensor:
     """The token at which the summed probabilities pass `uniform_B` (float64, in [0, 1)); (B,). Never one of
     probability 0.
     """
-    summed_BV = probabilities_BV.cumsum(dim=-1)
-    # Below the total even after rounding, so that the sum passes it at a token that adds something.
-    wanted_B1 = uniform_B.clamp_max(BELOW_ONE).unsqueeze(-1) * summed_BV[:, -1:]
-    return torch.searchsorted(summed_BV, wanted_B1, right=True).squeeze(-1)
+    wanted_B1 = uniform_B.clamp_max(BELOW_ONE).unsqueeze(-1)
+    return torch.searchsorted(probabilities_BV.cumsum(dim=-1), wanted_B1, right=True).squeeze(-1)

@@ -29,12 +29,18 @@ LSTMS = {"lstm 1 x 256": (1, 256), "lstm 2 x 512": (2, 512)}
 TEMPERATURE = 0.8
 
 
-def rate(generate: Callable[[int], object], tokens: int, streams: int) -> float:
-    """Tokens per second of all streams together, after a warm-up."""
+REPEATS = 3
+
+
+def rate(generate: Callable[[int], object], tokens: int, streams: int, repeats: int = REPEATS) -> float:
+    """Tokens per second of all streams together, the median of a few times after a warm-up."""
     generate(20)
-    began = time.perf_counter()
-    generate(tokens)
-    return tokens * streams / (time.perf_counter() - began)
+    rates = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        generate(tokens)
+        rates.append(tokens * streams / (time.perf_counter() - began))
+    return statistics.median(rates)
 
 
 def ours(name: str, streams: int, tokens: int, precision: str) -> float:
@@ -101,7 +107,7 @@ def nanogpt(name: str, streams: int, tokens: int, path: str) -> float:
     def write(count: int) -> list[list[int]]:
         return model.generate(ids, count, temperature=TEMPERATURE, top_k=None).tolist()
 
-    return rate(write, tokens, streams)
+    return rate(write, tokens, streams, repeats=1)
 
 
 LLAMA = """
@@ -179,7 +185,7 @@ def machine() -> str:
 
 def measured(name: str, streams: int, given: argparse.Namespace) -> dict[str, Callable[[], float]]:
     """Whom to measure on one model, and how."""
-    tokens = 1000 if streams == 1 else 300
+    tokens = CONTEXT - 10  # llama.cpp's are within the context as well
     measures: dict[str, Callable[[], float]] = {
         f"seqtool {precision}": functools.partial(in_a_process, "seqtool", name, streams, tokens, precision)
         for precision in given.precisions.split(",")

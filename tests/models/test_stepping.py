@@ -5,7 +5,8 @@ import torch
 
 from seqtool.errors import UsageError
 from seqtool.models import native
-from seqtool.models.stepping import Product, Stepper, read
+from seqtool.models.products import Product
+from seqtool.models.stepping import Stepper, read
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 EVERY = pytest.mark.parametrize("name", ZOO)

@@ -31,9 +31,9 @@ class Product:
 
     @functools.cached_property
     def _wide(self) -> Tensor:
-        """The same numbers in fp32, (in, out)."""
+        """The same numbers in fp32."""
         wide = self.weights.float()
-        return (wide if self.scales is None else wide * self.scales.unsqueeze(1)).t()
+        return wide if self.scales is None else wide * self.scales.unsqueeze(1)
 
     @property
     def bytes(self) -> int:
@@ -44,4 +44,7 @@ class Product:
         """x W^T + plus."""
         if self._native is not None and len(x) <= native.MOST_ROWS:
             return native.product(self._native, self.matrix, x, plus, self._threads)
-        return torch.mm(x, self._wide) if plus is None else torch.addmm(plus, x, self._wide)
+        # (W x^T)^T, which torch's library does in two thirds of the time of x W^T where x has tens of rows.
+        if plus is None:
+            return torch.mm(self._wide, x.t()).t().contiguous()
+        return torch.addmm(plus.t() if plus.dim() == 2 else plus.unsqueeze(1), self._wide, x.t()).t().contiguous()

@@ -74,6 +74,8 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what is left to do needs no care
     if code == PIPE_CLOSED or not _flushed():
         os._exit(PIPE_CLOSED)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        os._exit(code)  # all is written; a thread of torch's that outlives the interpreter would abort the process
     sys.exit(code)
 
 

@@ -204,6 +204,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nanogpt", metavar="PATH")
     parser.add_argument("--llama", metavar="PYTHON")
+    parser.add_argument("--models", default="", help="only those with this in their name, as lstm or 6 x 384")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precisions", default="fp32", help="of seqtool's weights, as fp32,bf16,int8")
     parser.add_argument("--measure", nargs=5, help=argparse.SUPPRESS)
@@ -214,7 +215,7 @@ def main() -> None:
     threads = os.cpu_count() or 1
     print(f"{machine()}, {threads} cores, Python {platform.python_version()}")
     print(f"{'model':<22}{'streams':>8}  {'who':<16}{'tokens/s':>10}  seqtool's ratio (fp32)")
-    for name in [*LSTMS, *TRANSFORMERS]:
+    for name in (name for name in [*LSTMS, *TRANSFORMERS] if given.models in name):
         for streams in (1, 64 if name in LSTMS else 32):
             measures = measured(name, streams, given)
             found: dict[str, list[float]] = {who: [] for who in measures}

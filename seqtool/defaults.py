@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqtool.config import FULL, ModelConfig, TrainConfig, checked
+from seqtool.checking import checked
+from seqtool.config import FULL, ModelConfig, TrainConfig
 from seqtool.errors import UsageError
 
 

@@ -23,7 +23,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from seqtool.config import DOCUMENT_BREAKS, MAX_VOCABULARY, MAY_CHANGE, ModelConfig, Symbols, TrainConfig, from_mapping
+from seqtool.checking import from_mapping
+from seqtool.config import DOCUMENT_BREAKS, MAX_VOCABULARY, MAY_CHANGE, ModelConfig, Symbols, TrainConfig
 from seqtool.errors import InputError, UsageError
 from seqtool.files import atomic_writer, canonical_sha256, provenance, read_json, write_json
 from seqtool.models.language_model import LanguageModel

@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models here are so small th
 
 ROOT = Path(__file__).parent.parent
 Command = Callable[..., subprocess.CompletedProcess[bytes]]
+Start = Callable[..., subprocess.Popen[bytes]]
 
 # Strings that tokenizers lose something of: white space, control characters, U+2581 itself, every plane of Unicode.
 ODD_STRINGS = [
@@ -120,3 +121,25 @@ def small_run(seqtool: Command, prose_file: Path, tmp_path_factory: pytest.TempP
     )
     assert result.returncode == 0, result.stderr.decode()
     return path
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start the real command with pipes of its own; what still runs in the end is killed."""
+    running = []
+
+    def begin(*arguments: object) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-m", "seqtool", *map(str, arguments)]
+        running.append(
+            subprocess.Popen(
+                words, stdin=-1, stdout=-1, stderr=-1, env={**os.environ, "PYTHONPATH": str(ROOT)}, bufsize=0
+            )
+        )
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            stream.close()

@@ -2,16 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from seqtool.config import (
-    MODELS,
-    OPTIMIZER_NAMES,
-    ModelConfig,
-    TrainConfig,
-    check,
-    from_mapping,
-    parse_duration,
-    settings_from_file,
-)
+from seqtool.checking import check, from_mapping, parse_duration, settings_from_file
+from seqtool.config import MODELS, OPTIMIZER_NAMES, ModelConfig, TrainConfig
 from seqtool.defaults import Facts, resolve
 from seqtool.errors import InputError, UsageError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqtool.config import ModelConfig, Symbols, checked
+from seqtool.checking import checked
+from seqtool.config import ModelConfig, Symbols
 from seqtool.models.language_model import LanguageModel, build_model
 
 V, BEGIN = 20, 1

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from seqtool.checking import checked
 from seqtool.cli.console import Meter, note, write, write_report
 from seqtool.cli.options import Device, DocumentBreak, Errors, Json, Quiet, RunPath, chosen, with_settings
-from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, EvalConfig, checked
+from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, EvalConfig
 from seqtool.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import typer
 
+from seqtool.checking import checked
 from seqtool.cli.console import note, write
 from seqtool.cli.options import Device, Errors, Json, Quiet, RunPath, chosen, with_settings
-from seqtool.config import ERROR_HANDLERS, GenerateConfig, checked
+from seqtool.config import ERROR_HANDLERS, GenerateConfig
 from seqtool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def command(
         if not told and (beyond := _beyond_context(loaded, requests, config)):
             note(beyond)
             told = True
-        for made in _made(loaded, stepper, requests, samples, config, constraint, stop or []):
+        batches = _batches(loaded, stepper, requests, samples, config, constraint, stop or [])
+        for made in _made(loaded, batches, stop or [], config.seed):
             if json:
                 if made.record is not None:
                     write(json_module.dumps(made.record, ensure_ascii=False) + "\n", flush=True)
@@ -152,7 +154,7 @@ class _Made(NamedTuple):
     record: dict[str, Any] | None
 
 
-def _made(
+def _batches(
     run: Run,
     stepper: Stepper,
     requests: list[Request],
@@ -160,16 +162,30 @@ def _made(
     config: GenerateConfig,
     constraint: Constraint | None,
     stops: list[str],
-) -> Iterator[_Made]:
-    """The samples of the prompts, in order, each as it is made once those before it are done."""
+) -> Iterator[list[Sample]]:
+    """The samples of the prompts, some of them again whenever they have grown; of beams there may be fewer than
+    `copies`.
+    """
+    from seqtool.inference.beam import beam_search
     from seqtool.inference.generation import Sample, generate
+    from seqtool.inference.writing import stop_finder
+
+    if not config.beam:
+        samples = (Sample(ids, copy, text) for text, ids in requests for copy in range(copies))
+        yield from generate(stepper, samples, config, constraint)
+        return
+    stopped = stop_finder(run.vocabulary, stops)
+    for text, ids in requests:
+        found = beam_search(stepper, ids, copies, config, constraint, stopped, run.vocabulary.decode)
+        for one in found:
+            one.prompt_text = text
+        yield found
+
+
+def _made(run: Run, batches: Iterator[list[Sample]], stops: list[str], seed: int) -> Iterator[_Made]:
+    """The samples in order, each as it is made once those before it are done."""
     from seqtool.inference.writing import Writer
 
-    if config.beam:
-        batches = _beams(run, stepper, requests, copies, config, constraint, stops)
-    else:
-        samples = (Sample(ids, copy, text) for text, ids in requests for copy in range(copies))
-        batches = generate(stepper, samples, config, constraint)
     batch: list[Sample] = []
     writers: list[Writer] = []
     shown, begins = 0, True  # the sample of the batch that is being shown
@@ -180,33 +196,12 @@ def _made(
             writer.read(one)
         while shown < len(batch):
             one, writer = batch[shown], writers[shown]
-            record = _record(one, writer.text, config.seed) if one.finished else None
+            record = _record(one, writer.text, seed) if one.finished else None
             yield _Made(one.prompt_text, begins, writer.take(), record)
             begins = record is not None
             if record is None:
                 break
             shown += 1
-
-
-def _beams(
-    run: Run,
-    stepper: Stepper,
-    requests: list[Request],
-    copies: int,
-    config: GenerateConfig,
-    constraint: Constraint | None,
-    stops: list[str],
-) -> Iterator[list[Sample]]:
-    """The best texts of each prompt; there may be fewer than `copies`."""
-    from seqtool.inference.beam import beam_search
-    from seqtool.inference.writing import stop_finder
-
-    stopped = stop_finder(run.vocabulary, stops)
-    for text, ids in requests:
-        found = beam_search(stepper, ids, copies, config, constraint, stopped, run.vocabulary.decode)
-        for one in found:
-            one.prompt_text = text
-        yield found
 
 
 def _record(one: Sample, text: str, seed: int) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, WORDS, flag_of
+from seqtool.checking import WORDS
+from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, flag_of
 from seqtool.errors import UsageError
 
 Texts = Annotated[list[str], typer.Argument(metavar="TEXT...", help="Files of UTF-8 text; - is standard input.")]

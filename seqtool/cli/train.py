@@ -14,19 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from seqtool.checking import DATA_SETTINGS, check_each, settings_from_file
 from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
 from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, with_settings
-from seqtool.config import (
-    DATA_SETTINGS,
-    DOCUMENT_BREAKS,
-    ERROR_HANDLERS,
-    LENGTHS,
-    VOCABULARY_TYPES,
-    ModelConfig,
-    TrainConfig,
-    check_each,
-    settings_from_file,
-)
+from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, LENGTHS, VOCABULARY_TYPES, ModelConfig, TrainConfig
 from seqtool.errors import SeqtoolError, StoppedError, UsageError
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from seqtool.checking import checked
 from seqtool.cli.console import Meter, note, write_bytes, write_report
 from seqtool.cli.options import Errors, Force, Json, Quiet, Texts, with_settings
-from seqtool.config import VocabularyConfig, checked
+from seqtool.config import VocabularyConfig
 
 NAME = "vocab"
 EXAMPLE = "seqtool vocab novel.txt -o novel.model --type bpe --size 2000"

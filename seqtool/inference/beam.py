@@ -38,8 +38,7 @@ def beam_search(
     section 7, with the power of the length itself).
 
     `stopped` says whether tokens end with a stop string; texts that `text_of` says are the same count once, the
-    likeliest spelling. The search ends when as many texts have ended as there are
-    beams, or at --max-tokens.
+    likeliest spelling. The search ends when as many texts have ended as there are beams, or at --max-tokens.
     """
     check_constraint(constraint, config)
     width = max(config.beam, wanted)

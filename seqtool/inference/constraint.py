@@ -1,63 +1,26 @@
-r"""Text that must match a regular expression: which tokens may come next.
+"""Text that must match a regular expression: which tokens may come next.
 
-    expression ──> syntax tree ──> Thompson's automaton ──> deterministic, over classes of characters ──> over bytes
+Tokens are bytes and may end inside a character, so the expression's automaton reads bytes. A token may come next when
+its bytes lead to a state from which the text can be finished (Willard & Louf 2023, Efficient guided generation for
+large language models).
 
-Python's own parser reads the expression. Each construct of the tree becomes a few states of a non-deterministic
-automaton (Thompson 1968, Regular expression search algorithm); the sets of its states that a text can lead to are the
-states of a deterministic one (Rabin & Scott 1959, Finite automata and their decision problems). Up to there it reads
-characters, of which it tells apart only those that some part of the expression tells apart. Tokens are bytes and may
-end inside a character, so each of its steps is then spelled in UTF-8. A token may come next when its bytes lead to a
-state from which the text can be finished (Willard & Louf 2023, Efficient guided generation for large language models).
-
-Shapes: S states of the byte automaton, V vocabulary.
+Shapes: S states of the automaton, V vocabulary.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
-import itertools
-import re
-import warnings
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.errors import SeqtoolError, UsageError
+from seqtool.errors import UsageError
+from seqtool.inference.automaton import DEAD, MAX_STATES, Ints, byte_automaton, shown
 
-Ranges = list[tuple[int, int]]  # code points from the first number up to, not including, the second; sorted, disjoint
-Ints = npt.NDArray[np.int32]
-
-CODE_POINTS = 0x110000
-SURROGATES = 0xD800, 0xE000  # no characters: UTF-8 does not spell them
-UNBOUNDED = (1 << 32) - 1  # the most that * and + repeat, as Python's parser writes it
-MAX_PATTERN_CHARACTERS = 100_000
-MAX_STEPS = 1_000_000  # of building: about a second, and about a hundred megabytes
-MAX_STATES = 32_000  # of the byte automaton: a table of 33 MB, and distances that fit in 16 bits
 MAX_CACHE_BYTES = 64 << 20
-DEAD = 0  # the state from which no text is finished
 NEVER = 32_766  # tokens; more than any state needs, and one more still fits in 16 bits
-
-CATEGORIES = {
-    f"CATEGORY_{'NOT_' * letter.isupper()}{name}": f"\\{letter}"
-    for name, letters in {"DIGIT": "dD", "SPACE": "sS", "WORD": "wW"}.items()
-    for letter in letters
-}
-REFUSED = {  # by the parser's name: what users call it, and what they can write instead
-    "ASSERT": ("lookahead and lookbehind", "write out the texts that may stand there"),
-    "ASSERT_NOT": ("lookahead and lookbehind", "write out the texts that may stand there"),
-    "FAILURE": ("lookahead and lookbehind", "write out the texts that may stand there"),
-    "GROUPREF": ("backreferences", "write out the texts that may be repeated as alternatives"),
-    "GROUPREF_EXISTS": ("conditional groups", "write out both cases as alternatives"),
-    "POSSESSIVE_REPEAT": ("possessive quantifiers", "leave out the + after the quantifier"),
-    "ATOMIC_GROUP": ("atomic groups", "write (?:...)"),
-    "AT_BOUNDARY": (r"the word boundary \b", "write out the characters that may stand there"),
-    "AT_NON_BOUNDARY": (r"the non-boundary \B", "write out the characters that may stand there"),
-    "AT": ("anchors inside the expression", "leave them out: the whole text has to match"),
-}
 
 
 class Constraint:
@@ -72,14 +35,12 @@ class Constraint:
     """
 
     def __init__(self, pattern: str, tokens: Sequence[bytes]) -> None:
-        allowance = _Allowance(pattern)
-        moves, accepting, class_of = _characters_automaton(pattern, allowance)
-        self._table, self.start = _bytes_automaton(moves, class_of, allowance), 1
+        self._table, ends = byte_automaton(pattern)
+        self.start = 1
         single_bytes = sorted({token[0] for token in tokens if len(token) == 1})
-        ends = [state + 1 for state, accepts in enumerate(accepting) if accepts]
         self._distance = _distances(self._table[:, single_bytes], ends)
         if self._distance[self.start] == NEVER:
-            raise UsageError(f"--constrain {_shown(pattern)} matches no text that this vocabulary can spell")
+            raise UsageError(f"--constrain {shown(pattern)} matches no text that this vocabulary can spell")
         self._tokens = list(tokens)
         self._order, self._columns = _by_position(tokens)
         rows = max(1, MAX_CACHE_BYTES // (2 * len(tokens)))
@@ -116,315 +77,6 @@ class Constraint:
         needed_V = np.full(len(self._tokens), NEVER + 1, dtype=np.int16)
         needed_V[self._order] = 1 + self._distance[states]
         return needed_V
-
-
-class _Allowance:
-    """The steps that building an automaton may take: memory and time are refused before they are used."""
-
-    def __init__(self, pattern: str) -> None:
-        self.pattern, self.left = pattern, MAX_STEPS
-
-    def spend(self, steps: int) -> None:
-        self.left -= steps
-        self.require(self.left >= 0)
-
-    def require(self, fits: bool) -> None:
-        if not fits:
-            raise UsageError(
-                f"--constrain {_shown(self.pattern)} is too large an automaton: use smaller counted repeats {{m,n}}, "
-                r"* or + for large ones, and [A-Za-z0-9_] or (?a) for Unicode's \w and \d"
-            )
-
-
-def _shown(pattern: str) -> str:
-    return repr(pattern if len(pattern) <= 60 else pattern[:57] + "...")
-
-
-def _parse(pattern: str) -> tuple[list[tuple[Any, Any]], int]:
-    """Python's syntax tree of an expression, a list of (operation, argument), and its flags."""
-    try:
-        parser = importlib.import_module("re._parser")
-    except ImportError as error:
-        raise SeqtoolError("--constrain needs re._parser, which this Python lacks: use CPython 3.11 to 3.14") from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of syntax that may change its meaning one day
-            parsed = parser.parse(pattern)
-    except (re.error, OverflowError, ValueError) as error:
-        raise UsageError(f"--constrain {_shown(pattern)} is not a regular expression: {error}") from error
-    return list(parsed), parsed.state.flags
-
-
-def _characters_automaton(pattern: str, allowance: _Allowance) -> tuple[list[dict[int, int]], list[bool], Ints]:
-    """The deterministic automaton over classes of characters: per state its moves, {class: state}, and whether it
-    accepts; and the class of each code point, 0 where the expression has no use for it.
-    """
-    allowance.require(len(pattern) <= MAX_PATTERN_CHARACTERS)
-    automaton = _Nondeterministic(allowance)
-    try:
-        tree, flags = _parse(pattern)
-        # The whole text has to match: anchors at both ends say so once more.
-        while tree and tree[0][0].name == "AT" and tree[0][1].name in ("AT_BEGINNING", "AT_BEGINNING_STRING"):
-            del tree[0]
-        while tree and tree[-1][0].name == "AT" and tree[-1][1].name in ("AT_END", "AT_END_STRING"):
-            del tree[-1]
-        final = automaton.add(tree, automaton.new_state(), flags)
-    except RecursionError as error:
-        raise UsageError(f"--constrain {_shown(pattern)} nests its groups too deeply: use fewer") from error
-    classes_of_set, class_of = _classes([ranges for _, ranges in automaton.sets.values()], allowance)
-    return *_determinize(automaton, final, classes_of_set, allowance), class_of
-
-
-class _Nondeterministic:
-    """Thompson's automaton: from a state one goes on freely to some others, or reads a character of one set."""
-
-    def __init__(self, allowance: _Allowance) -> None:
-        self.allowance = allowance
-        self.free: list[list[int]] = []
-        self.reads: list[tuple[int, int] | None] = []  # the number of a set, and the state that follows
-        self.sets: dict[Any, tuple[int, Ranges]] = {}
-
-    def new_state(self) -> int:
-        self.allowance.spend(3)  # it takes some memory
-        self.free.append([])
-        self.reads.append(None)
-        return len(self.free) - 1
-
-    def add(self, tree: Iterable[tuple[Any, Any]], state: int, flags: int) -> int:
-        """Add what reads a syntax tree, from `state` on; the state in which it has been read.
-
-        No two constructs read from one state: each is given the fresh one that ended the last.
-        """
-        for operation, argument in tree:
-            self.allowance.spend(1)
-            match operation.name:
-                case "LITERAL":
-                    state = self._add_set([(operation.name, argument)], state, flags)
-                case "NOT_LITERAL":
-                    state = self._add_set([("NEGATE", None), ("LITERAL", argument)], state, flags)
-                case "ANY":
-                    newline = [] if flags & re.DOTALL else [("LITERAL", ord("\n"))]
-                    state = self._add_set([("NEGATE", None), *newline], state, 0)
-                case "IN":
-                    state = self._add_set([(kind.name, value) for kind, value in argument], state, flags)
-                case "SUBPATTERN":
-                    _, more, fewer, body = argument
-                    kept = flags & ~(re.ASCII | re.UNICODE) if more & (re.ASCII | re.UNICODE) else flags
-                    state = self.add(body, state, (kept | more) & ~fewer)
-                case "BRANCH":
-                    ends = [self.add(body, self._new_state_after(state), flags) for body in argument[1]]
-                    state = self._new_state_after(*ends)
-                case "MAX_REPEAT" | "MIN_REPEAT":  # greedy or lazy: the same texts match
-                    state = self._add_repeat(argument, state, flags)
-                case name:
-                    kind = getattr(argument, "name", name)  # of an anchor
-                    what, instead = REFUSED.get(kind) or REFUSED.get(name, (name, "leave it out"))
-                    raise UsageError(f"--constrain does not know {what}: {instead}")
-        return state
-
-    def _new_state_after(self, *states: int) -> int:
-        new = self.new_state()
-        for state in states:
-            self.free[state].append(new)
-        return new
-
-    def _add_set(self, items: list[tuple[str, Any]], state: int, flags: int) -> int:
-        key = (*items, flags & (re.ASCII | re.IGNORECASE))
-        if key not in self.sets:
-            self.sets[key] = len(self.sets), _code_points(items, flags, self.allowance)
-        end = self.new_state()
-        self.reads[state] = self.sets[key][0], end
-        return end
-
-    def _add_repeat(self, argument: tuple[int, int, Any], state: int, flags: int) -> int:
-        fewest, most, body = argument
-        for _ in range(fewest):
-            state = self.add(body, self._new_state_after(state), flags)
-        if most >= UNBOUNDED:
-            begin = self._new_state_after(state)
-            self.free[self.add(body, begin, flags)].append(begin)
-            return self._new_state_after(begin)
-        ends = [state]
-        for _ in range(most - fewest):
-            ends.append(self.add(body, self._new_state_after(ends[-1]), flags))
-        return self._new_state_after(*ends)
-
-
-def _code_points(items: list[tuple[str, Any]], flags: int, allowance: _Allowance) -> Ranges:
-    """The code points that a set of the syntax tree, [(kind, value)], stands for."""
-    ranges: Ranges = []
-    for kind, value in items:
-        match kind:
-            case "LITERAL":
-                ranges.append((value, value + 1))
-            case "RANGE":
-                ranges.append((value[0], value[1] + 1))
-            case "CATEGORY":
-                ranges += _matching(CATEGORIES[value.name], flags & re.ASCII)
-    allowance.spend(len(ranges))
-    ranges = _complement(_union(ranges)) if items[0][0] == "NEGATE" else _union(ranges)
-    if not flags & re.IGNORECASE:
-        return ranges
-    # Case matters only to the few characters that have one: of those, re itself says which it takes.
-    cased, characters = _cased()
-    allowance.spend(len(characters))
-    fixed = _complement(_union(_complement(ranges) + cased))
-    found = re.finditer(_source(items), characters, flags & (re.ASCII | re.IGNORECASE))
-    return _union(fixed + [(ord(match[0]), ord(match[0]) + 1) for match in found])
-
-
-def _source(items: list[tuple[str, Any]]) -> str:
-    """A set of the syntax tree, written as an expression again."""
-    parts = {
-        "NEGATE": lambda _: "^",
-        "LITERAL": lambda value: f"\\U{value:08x}",
-        "RANGE": lambda value: f"\\U{value[0]:08x}-\\U{value[1]:08x}",
-        "CATEGORY": lambda value: CATEGORIES[value.name],
-    }
-    return "[" + "".join(parts[kind](value) for kind, value in items) + "]"
-
-
-def _union(ranges: Ranges) -> Ranges:
-    union: Ranges = []
-    for start, end in sorted(ranges):
-        if union and start <= union[-1][1]:
-            union[-1] = union[-1][0], max(end, union[-1][1])
-        else:
-            union.append((start, end))
-    return union
-
-
-def _complement(ranges: Ranges) -> Ranges:
-    edges = [0, *itertools.chain.from_iterable(ranges), CODE_POINTS]
-    return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
-
-
-@functools.cache
-def _matching(source: str, flags: int) -> Ranges:
-    """The code points that an expression for one character matches."""
-    every = np.arange(CODE_POINTS, dtype=np.uint32).tobytes().decode("utf-32-le", "surrogatepass")
-    return [match.span() for match in re.finditer(f"{source}+", every, flags)]
-
-
-@functools.cache
-def _cased() -> tuple[Ranges, str]:
-    """The characters that have an upper or lower case other than themselves, as ranges and as a text."""
-    text = "".join(char for char in map(chr, range(CODE_POINTS)) if not char.lower() == char == char.upper())
-    return _union([(ord(char), ord(char) + 1) for char in text]), text
-
-
-def _classes(sets: Sequence[Ranges], allowance: _Allowance) -> tuple[list[list[int]], Ints]:
-    """Code points that are in the same sets are one class; the classes of each set, and the class of each code point.
-
-    Class 0 is in no set.
-    """
-    changes: dict[int, set[int]] = defaultdict(set)
-    for number, ranges in enumerate(sets):
-        for edge in itertools.chain.from_iterable(ranges):
-            changes[edge] ^= {number}
-    classes: dict[frozenset[int], int] = {frozenset(): 0}
-    class_of = np.zeros(CODE_POINTS, dtype=np.int32)
-    current: frozenset[int] = frozenset()
-    for start, end in itertools.pairwise(sorted({*changes, *SURROGATES, CODE_POINTS})):
-        current ^= changes.get(start, set())
-        allowance.spend(1 + len(current))
-        if not SURROGATES[0] <= start < SURROGATES[1]:
-            class_of[start:end] = classes.setdefault(current, len(classes))
-    classes_of_set: list[list[int]] = [[] for _ in sets]
-    for members, number in classes.items():
-        for member in members:
-            classes_of_set[member].append(number)
-    return classes_of_set, class_of
-
-
-def _determinize(
-    automaton: _Nondeterministic, final: int, classes_of_set: list[list[int]], allowance: _Allowance
-) -> tuple[list[dict[int, int]], list[bool]]:
-    """Rabin and Scott's construction; state 0 is the start."""
-
-    @functools.cache
-    def reachable_freely(state: int) -> frozenset[int]:
-        """Itself and what follows without reading: of those, the states that matter, which read or are final."""
-        seen, waiting = {state}, [state]
-        while waiting:
-            allowance.spend(1)
-            new = [follower for follower in automaton.free[waiting.pop()] if follower not in seen]
-            seen.update(new)
-            waiting += new
-        return frozenset(one for one in seen if automaton.reads[one] or one == final)
-
-    start = reachable_freely(0)
-    numbers = {start: 0}
-    moves: list[dict[int, int]] = []
-    waiting = deque([start])
-    while waiting:
-        follows: dict[int, set[int]] = defaultdict(set)
-        for state in waiting.popleft():
-            if read := automaton.reads[state]:
-                following = reachable_freely(read[1])
-                allowance.spend(len(classes_of_set[read[0]]) * (1 + len(following)))
-                for number in classes_of_set[read[0]]:
-                    follows[number] |= following
-        allowance.require(len(numbers) <= MAX_STATES)
-        moves.append({})
-        for number, states in follows.items():
-            subset = frozenset(states)
-            if subset not in numbers:
-                numbers[subset] = len(numbers)
-                waiting.append(subset)
-            moves[-1][number] = numbers[subset]
-    return moves, [final in subset for subset in numbers]
-
-
-def _bytes_automaton(moves: list[dict[int, int]], class_of: Ints, allowance: _Allowance) -> Ints:
-    """Spell each move in UTF-8; (S, 256). State s of the automaton over characters is s + 1, and 0 is dead.
-
-    UTF-8 counts in base 64: the first byte says how many digits follow. So the classes of all code points are a tree
-    of blocks of 64, of which only the distinct ones are worth keeping, and from the last digit up to the first each
-    block becomes a state: the same one wherever the same states follow.
-    """
-    digits_1, one = _distinct(np.concatenate([class_of, np.zeros(5 * 64**3 - CODE_POINTS, np.int32)]).reshape(-1, 64))
-    first_of_2 = one[2:32].copy()
-    one[:32] = 0  # what fewer bytes spell
-    digits_2, two = _distinct(one.reshape(-1, 64))
-    first_of_3 = two[:16].copy()
-    two[:16] = 0
-    digits_3, first_of_4 = _distinct(two.reshape(-1, 64))
-
-    inner: dict[bytes, int] = {}
-
-    def number(rows: Ints) -> Ints:
-        numbers = np.zeros(len(rows), dtype=np.int32)
-        for index in np.flatnonzero(rows.any(axis=1)).tolist():
-            numbers[index] = inner.setdefault(rows[index].tobytes(), len(moves) + 1 + len(inner))
-        allowance.require(len(moves) + len(inner) < MAX_STATES)
-        return numbers
-
-    allowance.require(len(moves) < MAX_STATES)
-    roots = np.zeros((len(moves) + 1, 256), dtype=np.int32)
-    target_of_class = np.zeros(int(class_of.max()) + 1, dtype=np.int32)
-    for state, move in enumerate(moves, start=1):
-        allowance.spend(len(digits_1) + len(digits_2) + len(digits_3))
-        target_of_class[:] = DEAD
-        target_of_class[list(move)] = [target + 1 for target in move.values()]
-        state_1 = number(target_of_class[digits_1])
-        state_2 = number(state_1[digits_2])
-        state_3 = number(state_2[digits_3])
-        roots[state, :0x80] = target_of_class[class_of[:0x80]]
-        roots[state, 0xC2:0xE0] = state_1[first_of_2]
-        roots[state, 0xE0:0xF0] = state_2[first_of_3]
-        roots[state, 0xF0:0xF5] = state_3[first_of_4]
-    table = np.zeros((len(roots) + len(inner), 256), dtype=np.int32)
-    table[: len(roots)] = roots
-    table[len(roots) :, 0x80:0xC0] = np.frombuffer(b"".join(inner), dtype=np.int32).reshape(-1, 64)
-    return table
-
-
-def _distinct(rows: Ints) -> tuple[Ints, Ints]:
-    """The distinct rows, a row of zeros the first, and which of them each row is."""
-    numbers = {bytes(rows[0].nbytes): 0}
-    which = [numbers.setdefault(row.tobytes(), len(numbers)) for row in rows]
-    return np.frombuffer(b"".join(numbers), dtype=np.int32).reshape(-1, rows.shape[1]), np.array(which, dtype=np.int32)
 
 
 def _distances(table: Ints, ends: Iterable[int]) -> npt.NDArray[np.int16]:

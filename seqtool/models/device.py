@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from seqtool.config import check_device_name
+from seqtool.checking import check_device_name
 from seqtool.errors import UsageError
 
 

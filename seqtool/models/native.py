@@ -1,7 +1,7 @@
 """step.c, called on tensors: products with a few vectors, and a token's way through a transformer's blocks.
 
 It is compiled when seqtool is installed, where there is a C compiler. `library()` is None where it was not, and
-stepping.py then does the same in torch operations.
+products.py and steps.py then do the same in torch operations.
 """
 
 from __future__ import annotations
@@ -78,9 +78,12 @@ def matrix(weights: Tensor, scales: Tensor | None) -> Matrix:
     """Describe weights (out, in), contiguous, which must outlive the description."""
     assert weights.is_contiguous()
     out, width = weights.shape
-    return Matrix(
-        weights.data_ptr(), scales.data_ptr() if scales is not None else None, KINDS[weights.dtype], out, width
-    )
+    return Matrix(weights.data_ptr(), _address(scales), KINDS[weights.dtype], out, width)
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    """Where a contiguous tensor's numbers are; NULL for none."""
+    return None if tensor is None else tensor.data_ptr()
 
 
 def threads_for(weight_bytes: int) -> int:
@@ -97,7 +100,7 @@ def product(library: ctypes.CDLL, by: Matrix, x_BI: Tensor, plus: Tensor | None,
         y_BO.data_ptr(),
         ctypes.addressof(by),
         x_BI.data_ptr(),
-        None if added is None else added.data_ptr(),
+        _address(added),
         stride,
         len(x_BI),
         threads,
@@ -158,9 +161,9 @@ class Blocks:
         )
 
     def attend(self, number: int, qkv_B3C: Tensor, at: int, rotation: Tensor | None) -> Tensor:
-        """What the token at column `at` gathers in one block, (B, C), from its queries, keys and values, (B, 3C)."""
-        turns = None if rotation is None else rotation.contiguous()
-        qkv_B3C = qkv_B3C.contiguous()
+        """What the token at column `at` gathers in one block, (B, C), from its queries, keys and values, (B, 3C), which
+        are turned in place; everything given is contiguous.
+        """
         y_BC = qkv_B3C.new_empty(len(qkv_B3C), qkv_B3C.shape[1] // 3)
         self._library.seqtool_attend(
             y_BC.data_ptr(),
@@ -169,22 +172,22 @@ class Blocks:
             ctypes.addressof(self._sizes),
             at,
             self._firsts.data_ptr(),
-            None if turns is None else turns.data_ptr(),
+            _address(rotation),
             self._scratch.data_ptr(),
         )
         return y_BC
 
     def step(self, x_BC: Tensor, at: int, rotation: Tensor | None) -> Tensor:
-        """(B, C) through all blocks for the token at column `at`; rotation (B, D/2) turns pairs as complex numbers."""
-        turns = None if rotation is None else rotation.contiguous()
-        x_BC = x_BC.contiguous()
+        """(B, C) through all blocks, in place, for the token at column `at`; rotation (B, D/2) turns pairs as complex
+        numbers; everything given is contiguous.
+        """
         self._library.seqtool_blocks(
             x_BC.data_ptr(),
             ctypes.addressof(self._blocks),
             ctypes.addressof(self._sizes),
             at,
             self._firsts.data_ptr(),
-            None if turns is None else turns.data_ptr(),
+            _address(rotation),
             self._scratch.data_ptr(),
         )
         return x_BC

@@ -1,8 +1,8 @@
 /* One token at a time through a transformer's blocks, and products of a matrix with a few vectors.
 
    A product with so few vectors does little arithmetic on each weight, so it is as fast as the weights arrive: they are
-   read once, in order, by all threads. models/stepping.py has the same in torch operations, which runs where this was
-   not built; a test holds one to the other.
+   read once, in order, by all threads. models/products.py and steps.py have the same in torch operations, which run where
+   this was not built; a test holds one to the other.
 
    Shapes: B rows, C width of the model, F width between up and down, H heads, D width of a head, W columns of a buffer.
 */
@@ -13,7 +13,6 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
 #define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
@@ -49,6 +48,7 @@ static inline float of_bf16(uint16_t number) {
     memcpy(&value, &bits, sizeof value);
     return value;
 }
+
 /* Sixteen numbers that need not be aligned, in as many registers as the processor needs for them. */
 typedef float floats __attribute__((vector_size(64), aligned(4), may_alias));
 enum { LANES = 16, AT_ONCE = 4 * LANES };

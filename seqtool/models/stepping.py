@@ -11,14 +11,12 @@ Shapes: B sequences, V vocabulary, S symbols that are learned to be predicted, C
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from seqtool.errors import UsageError
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.products import Product
 from seqtool.models.recurrent import Recurrent
@@ -38,24 +36,22 @@ class Stepper:
 
     @torch.inference_mode()
     def __init__(self, model: LanguageModel, precision: str = "fp32") -> None:
-        if precision == "int8" and model.device.type != "cpu":
-            raise UsageError("--precision int8 is for the CPU: choose bf16 or fp32 on a GPU")
         self._model, self.begin_id, self.context = model, model.begin_id, model.context
-        self._steps: Steps
         self._lengths: list[int] = []
         self._head = _Head(model, precision)
+        self._steps: Steps
         if isinstance(model.core, Recurrent):
-            self._new_steps: Callable[[int, int], Steps] = RecurrentSteps(model.core, precision).of
+            self._steps = RecurrentSteps(model.core, precision)
         elif isinstance(model.core, Transformer):
-            self._new_steps = TransformerSteps(model.core, precision).of
+            self._steps = TransformerSteps(model.core, precision)
         else:
-            self._new_steps = functools.partial(ModelSteps, model.core)
+            self._steps = ModelSteps(model.core)
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Tensor:
         """Read `<s>` and each prompt; log p of the next tokens, (B, V). A transformer reads the end of a long one."""
         different = list(dict.fromkeys(map(tuple, prompts)))
         self._lengths = [0] * len(different)
-        self._steps = self._new_steps(len(different), max(map(len, different)) + 1)
+        self._steps.restart(len(different), max(map(len, different)) + 1)
         log_p_BV = torch.empty(len(different), self._model.vocab_size, device=self._model.device)
         self.read_again(list(range(len(different))), different, log_p_BV)
         if len(different) == len(prompts):

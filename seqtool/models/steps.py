@@ -5,6 +5,7 @@ Shapes: B sequences, C width, G gates, H heads, D width of a head, W columns of 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Protocol
@@ -27,6 +28,9 @@ LEAST_GROWTH = 64  # columns added to a full buffer of keys and values
 class Steps(Protocol):
     """The part of a stepper that differs by architecture: what it remembers, and features from the next tokens."""
 
+    def restart(self, rows: int, longest: int) -> None:
+        """Be about so many sequences that have read nothing, of up to `longest` tokens to begin with."""
+
     def put(self, rows: list[int], state: State) -> None:
         """Let some rows be what the model remembers after reading their tokens."""
 
@@ -38,16 +42,23 @@ class Steps(Protocol):
 
 
 class ModelSteps:
-    """By the model itself."""
+    """By the model itself, whose state it keeps."""
 
-    def __init__(self, core: torch.nn.Module, rows: int, longest: int) -> None:
+    def __init__(self, core: torch.nn.Module) -> None:
         self._core = core
-        self._state: State = ()
+
+    def restart(self, rows: int, longest: int) -> None:
+        """Be about so many sequences that have read nothing."""
         self._rows = rows
+        self._state: State = ()
 
     def put(self, rows: list[int], state: State) -> None:
         """Let some rows be what the model remembers after reading their tokens."""
-        self._state = put_rows(self._state, self._rows, rows, state)
+        if not self._state:
+            self._state = map_state(lambda tensor: tensor.new_zeros(self._rows, *tensor.shape[1:]), state)
+        for layer, layer_part in zip(self._state, state, strict=True):
+            for tensor, part in zip(layer, layer_part, strict=True):
+                tensor[rows] = part
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows only."""
@@ -59,42 +70,18 @@ class ModelSteps:
         return features_BTC[:, 0]
 
 
-def put_rows(whole: State, count: int, rows: list[int], part: State) -> State:
-    """A state of `count` sequences with some of them replaced; `()` is one that has none yet."""
-    if not whole:
-        whole = map_state(lambda tensor: tensor.new_zeros(count, *tensor.shape[1:]), part)
-    for layer, layer_part in zip(whole, part, strict=True):
-        for tensor, tensor_part in zip(layer, layer_part, strict=True):
-            tensor[rows] = tensor_part
-    return whole
-
-
-class RecurrentSteps:
+class RecurrentSteps(ModelSteps):
     """rnn, gru and lstm: the cells' equations, the first layer's share of the input looked up by token."""
 
     def __init__(self, core: Recurrent, precision: str) -> None:
+        super().__init__(core)
         self._layers = list(core.layers)
         self._hidden_shares, self._input_shares = [], []
         for layer in core.layers:
             W_ih, W_hh, b_ih, b_hh = layer.weights
-            self._hidden_shares.append(_with_bias(Product(W_hh, precision), b_hh))
-            self._input_shares.append(_with_bias(Product(W_ih, precision), b_ih))
+            self._hidden_shares.append(functools.partial(Product(W_hh, precision), plus=b_hh))
+            self._input_shares.append(functools.partial(Product(W_ih, precision), plus=b_ih))
         self._look_up = _first_share(core, self._input_shares[0])
-        self._state: State = ()
-        self._rows = 0
-
-    def of(self, rows: int, longest: int) -> RecurrentSteps:
-        """Itself, for so many sequences that have read nothing."""
-        self._state, self._rows = (), rows
-        return self
-
-    def put(self, rows: list[int], state: State) -> None:
-        """Let some rows be what the model remembers after reading their tokens."""
-        self._state = put_rows(self._state, self._rows, rows, map_state(Tensor.float, state))
-
-    def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only."""
-        self._state = take_rows(self._state, rows)
 
     def step(self, ids_B: Tensor) -> Tensor:
         """Features (B, C) after one more token of each row."""
@@ -106,10 +93,6 @@ class RecurrentSteps:
             after.append(run_cell_once(layer.kind, x_BG, state, self._hidden_shares[number], layer.activation))
         self._state = tuple(after)
         return after[-1][0]
-
-
-def _with_bias(multiply: Product, bias: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda x: multiply(x, bias)
 
 
 def _first_share(core: Recurrent, share: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -147,8 +130,8 @@ class TransformerSteps:
                 sum(layer.bytes for layer in self._layers),
             )
 
-    def of(self, rows: int, longest: int) -> TransformerSteps:
-        """Itself, for so many sequences that have read nothing, of up to `longest` tokens."""
+    def restart(self, rows: int, longest: int) -> None:
+        """Be about so many sequences that have read nothing, of up to `longest` tokens to begin with."""
         self._at = min(longest, self._core.context)
         self._begins = [self._at] * rows
         for layer in self._layers:
@@ -156,7 +139,6 @@ class TransformerSteps:
         before = len(self._core.embeddings_before)
         self._before = torch.zeros(rows, before, dtype=torch.long, device=self._tables.device)
         self._offsets = self._core.embedding.num_embeddings * torch.arange(1, before + 1, device=self._tables.device)
-        return self
 
     def put(self, rows: list[int], state: State) -> None:
         """Let some rows be what the model remembers after reading their tokens."""
@@ -199,7 +181,7 @@ class TransformerSteps:
             place: slice | Tensor = slice(self._at - self._from, self._at - self._from + 1)
         else:
             place = self._at - self._places
-        rotation = None
+        rotation: Tensor | None = None
         if self._core.position == "learned":
             x_BC = x_BC + self._core.learned_positions.weight[place]
         elif self._core.position == "sinusoidal":
@@ -207,7 +189,7 @@ class TransformerSteps:
         else:
             rotation = self._rotations[place]
         if self._native is not None:
-            turns = None if rotation is None else rotation.expand(len(x_BC), -1)
+            turns = None if rotation is None else rotation.expand(len(x_BC), -1).contiguous()
             if len(x_BC) <= native.MOST_ROWS:
                 x_BC = self._native.step(x_BC, self._at, turns)
             else:
@@ -283,7 +265,7 @@ class _LayerStep:
         """The keys and values that the model gave some rows, to end before the column `until`."""
         columns = slice(until - K_BHSD.shape[2], until)
         for number, part in enumerate((K_BHSD, V_BHSD)):
-            self._KV[rows, number, :, columns] = (_side_by_side(part, dim=3) if self._rotary else part).float()
+            self._KV[rows, number, :, columns] = _side_by_side(part, dim=3) if self._rotary else part
 
     def keep(self, rows: Tensor) -> None:
         """These rows only."""

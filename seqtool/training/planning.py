@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from seqtool.config import ModelConfig, Symbols, TrainConfig, VocabularyConfig, checked
+from seqtool.checking import checked
+from seqtool.config import ModelConfig, Symbols, TrainConfig, VocabularyConfig
 from seqtool.defaults import Facts, resolve
 from seqtool.errors import InputError, UsageError
 from seqtool.files import refuse_directory

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqtool.config import FULL, LENGTHS, MAY_CHANGE, TrainConfig, checked
+from seqtool.checking import checked
+from seqtool.config import FULL, LENGTHS, MAY_CHANGE, TrainConfig
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files import atomic_writer, cannot_write, locked, remove_strays, replace_directory
 from seqtool.models.language_model import LanguageModel, build_model

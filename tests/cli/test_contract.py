@@ -125,32 +125,6 @@ def test_settings_that_do_not_go_together_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_encode_and_decode_give_back_the_exact_bytes(shell: Command, small_run: Path, tmp_path: Path):
-    text = "two  words\r\n\n\ttab ▁ 🙂\n no newline at the end".encode()
-    (tmp_path / "text").write_bytes(text)
-    vocab = small_run / "vocab.model"
-    result = shell(f"seqtool encode text --vocab {vocab} | tee ids | seqtool decode --vocab {vocab}", cwd=tmp_path)
-    assert result.stdout == text, result.stderr.decode()
-    assert len((tmp_path / "ids").read_text().splitlines()) == 4
-    result = shell(f"tr '\\n' ' ' < ids | seqtool decode - --vocab {vocab}", cwd=tmp_path)
-    assert result.stdout == text
-
-
-def test_pieces_are_those_of_sentencepiece(seqtool: Command, small_run: Path):
-    import sentencepiece
-
-    plain = sentencepiece.SentencePieceProcessor(model_file=str(small_run / "vocab.model"))
-    result = seqtool("encode", "-", "--vocab", small_run / "vocab.model", "--pieces", stdin=b"a line\nan other")
-    assert result.stdout.decode().splitlines() == [
-        " ".join(plain.encode(line, out_type=str)) for line in ("a line", "an other")
-    ]
-
-
-@pytest.mark.parametrize("ids", [b"3 x 4", b"99999999", b"-1", b"1e3"])
-def test_ids_that_are_none_are_3(seqtool: Command, small_run: Path, ids: bytes):
-    error_of(seqtool("decode", "--vocab", small_run / "vocab.model", stdin=ids), 3)
-
-
 def test_a_store_trains_as_its_text_does(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
     seqtool("encode", prose_file, "--vocab", small_run / "vocab.model", "-o", tmp_path / "store")
     for data, name in ((prose_file, "text"), (tmp_path / "store", "stored")):
@@ -202,74 +176,6 @@ def test_a_flag_beats_the_file_beats_the_default(seqtool: Command, prose_file: P
     assert (plan["hidden"], plan["embed"], plan["time"], plan["layers"]) == (30, 12, 120.0, 1)
     (tmp_path / "settings.toml").write_text("hiden = 20\n")
     assert "hiden" in error_of(seqtool("train", prose_file, "--config", tmp_path / "settings.toml"), 3)
-
-
-def test_eval_reports_everything_from_one_total(seqtool: Command, small_run: Path):
-    import math
-
-    text = "It is said — in café.\nTwo lines, é.\n"
-    report = json.loads(seqtool("eval", small_run, "-", "--json", stdin=text.encode()).stdout)
-    assert (report["characters"], report["bytes"], report["words"]) == (
-        len(text),
-        len(text.encode()),
-        len(text.split()),
-    )
-    assert report["perplexity_per_token"] == pytest.approx(math.exp(report["nats"] / report["tokens"]))
-    assert report["perplexity_per_word"] == pytest.approx(math.exp(report["nats"] / report["words"]))
-    assert report["bits_per_byte"] == pytest.approx(report["nats"] / math.log(2) / report["bytes"])
-    assert report["bits_per_character"] == pytest.approx(report["nats"] / math.log(2) / report["characters"])
-
-
-def test_eval_json_goes_through_a_pipe(shell: Command, small_run: Path, prose_file: Path):
-    result = shell(f"head -c 500 {prose_file} | seqtool eval {small_run} - --json | python3 -m json.tool")
-    assert result.returncode == 0, result.stderr.decode()
-
-
-def test_rows_add_up_to_the_report(seqtool: Command, small_run: Path):
-    text = b"first line\nsecond, longer line\n\nlast without end"
-    total = json.loads(seqtool("eval", small_run, "-", "--json", stdin=text).stdout)["nats"]
-    for arguments in (["--per", "line", "--carry"], ["--per", "token"], ["--per", "document"]):
-        rows = seqtool("eval", small_run, "-", *arguments, stdin=text).stdout.decode().splitlines()
-        assert sum(float(row.split("\t")[0]) for row in rows) == pytest.approx(total, abs=1e-3), arguments
-    lines = seqtool("eval", small_run, "-", "--per", "line", stdin=text).stdout.decode().splitlines()
-    assert [row.split("\t")[3] for row in lines] == ["first line", "second, longer line", "", "last without end"]
-    alone = json.loads(seqtool("eval", small_run, "-", "--json", stdin=b"second, longer line\n").stdout)
-    assert float(lines[1].split("\t")[0]) == pytest.approx(alone["nats"], abs=1e-4)
-    assert int(lines[1].split("\t")[1]) == alone["tokens"]
-
-
-def test_generate_streams_to_a_reader_that_goes_away(shell: Command, small_run: Path):
-    result = shell(f"seqtool generate {small_run} --max-tokens 100000 | head -c 100 | wc -c")
-    assert result.stdout.strip() == b"100"
-    assert result.returncode == 141
-    assert result.stderr.startswith(b"seed ")
-    assert result.stderr.count(b"\n") == 1
-
-
-def test_generate_is_the_same_for_a_seed_and_ends_at_a_stop(seqtool: Command, small_run: Path):
-    first, again = (
-        seqtool("generate", small_run, "--seed", 5, "--prompt", "The ", "--max-tokens", 80).stdout for _ in range(2)
-    )
-    assert first == again
-    assert first.startswith(b"The ")
-    stopped = seqtool("generate", small_run, "--seed", 5, "--prompt", "The ", "--stop", "e", "--no-echo", "--json")
-    record = json.loads(stopped.stdout)
-    assert record["stopped_by"] == "stop"
-    assert "e" not in record["text"]
-    assert first.decode().removeprefix("The ").startswith(record["text"])
-
-
-def test_prompts_from_lines_come_out_in_order(seqtool: Command, small_run: Path):
-    prompts = ["one", "a longer prompt \t with 🙂 ☃ characters never seen", "", "three"]
-    results = []
-    for batch_size in (1, 64):
-        output = seqtool(
-            "generate", small_run, "-", "-n", 2, "--json", "--seed", 1, "--max-tokens", 12, "--batch-size", batch_size,
-            stdin="\n".join(prompts).encode(),
-        )  # fmt: skip
-        results.append([json.loads(line) for line in output.stdout.decode().splitlines()])
-    assert [record["prompt"] for record in results[0]] == [prompt for prompt in prompts for _ in range(2)]
-    assert [record["text"] for record in results[0]] == [record["text"] for record in results[1]]
 
 
 def test_info_describes_every_artifact(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
@@ -373,24 +279,6 @@ def test_closed_and_full_streams(shell: Command, small_run: Path, line: str, cod
     assert result.stdout == b""
     assert b"Traceback" not in result.stderr
     assert b"bug" not in result.stderr
-
-
-def test_a_vocabulary_can_go_to_a_pipe(shell: Command, prose_file: Path, tmp_path: Path):
-    result = shell(f"seqtool vocab {prose_file} --type char -o - > v.model && seqtool info v.model", cwd=tmp_path)
-    assert b"vocabulary" in result.stdout, result.stderr
-
-
-def test_lines_do_not_run_over_files(seqtool: Command, small_run: Path, tmp_path: Path):
-    (tmp_path / "a").write_text("one\ntwo")
-    (tmp_path / "b").write_text("three\n" + "y" * 20_000 + "\nlast")
-    rows = seqtool("eval", small_run, "a", "b", "--per", "line", cwd=tmp_path).stdout.decode().splitlines()
-    assert [row.split("\t")[3] for row in rows] == ["one", "two", "three", "y" * 20_000, "last"]
-    assert [int(row.split("\t")[1]) for row in rows] == [4, 3, 6, 20_001, 4]
-
-
-def test_rows_are_json_whatever_they_hold(seqtool: Command, small_run: Path):
-    rows = seqtool("eval", small_run, "-", "--per", "line", "--json", stdin="☃☃\n".encode()).stdout.decode()
-    assert json.loads(rows)["tokens"] == 7
 
 
 def test_resume_refuses_edited_settings(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):

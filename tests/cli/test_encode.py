@@ -83,3 +83,34 @@ def test_ids_that_are_not_the_vocabularys_are_refused(seqtool: Command, models: 
 def test_a_vocabulary_says_what_it_was_learned_from(seqtool: Command, models: dict[str, Path], prose_file: Path):
     described = json.loads(seqtool("info", models["unigram"], "--json").stdout)
     assert described["sample_bytes"] == described["text_bytes"] == prose_file.stat().st_size
+
+
+def test_encode_and_decode_give_back_the_exact_bytes(shell: Command, small_run: Path, tmp_path: Path):
+    text = "two  words\r\n\n\ttab ▁ 🙂\n no newline at the end".encode()
+    (tmp_path / "text").write_bytes(text)
+    vocab = small_run / "vocab.model"
+    result = shell(f"seqtool encode text --vocab {vocab} | tee ids | seqtool decode --vocab {vocab}", cwd=tmp_path)
+    assert result.stdout == text, result.stderr.decode()
+    assert len((tmp_path / "ids").read_text().splitlines()) == 4
+    result = shell(f"tr '\\n' ' ' < ids | seqtool decode - --vocab {vocab}", cwd=tmp_path)
+    assert result.stdout == text
+
+
+def test_pieces_are_those_of_sentencepiece(seqtool: Command, small_run: Path):
+    import sentencepiece
+
+    plain = sentencepiece.SentencePieceProcessor(model_file=str(small_run / "vocab.model"))
+    result = seqtool("encode", "-", "--vocab", small_run / "vocab.model", "--pieces", stdin=b"a line\nan other")
+    assert result.stdout.decode().splitlines() == [
+        " ".join(plain.encode(line, out_type=str)) for line in ("a line", "an other")
+    ]
+
+
+@pytest.mark.parametrize("ids", [b"3 x 4", b"99999999", b"-1", b"1e3"])
+def test_ids_that_are_none_are_3(seqtool: Command, small_run: Path, ids: bytes):
+    error_of(seqtool("decode", "--vocab", small_run / "vocab.model", stdin=ids), 3)
+
+
+def test_a_vocabulary_can_go_to_a_pipe(shell: Command, prose_file: Path, tmp_path: Path):
+    result = shell(f"seqtool vocab {prose_file} --type char -o - > v.model && seqtool info v.model", cwd=tmp_path)
+    assert b"vocabulary" in result.stdout, result.stderr

@@ -9,15 +9,12 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_contract import error_of
-from tests.conftest import ROOT, Command
-
-Start = Callable[..., subprocess.Popen[bytes]]
+from tests.conftest import ROOT, Command, Start
 
 
 @pytest.fixture(scope="module")
@@ -37,28 +34,6 @@ def word_run(seqtool: Command, prose_file: Path, tmp_path_factory: pytest.TempPa
     )
     assert result.returncode == 0, result.stderr.decode()
     return path
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start the real command with pipes of its own; what still runs in the end is killed."""
-    running = []
-
-    def begin(*arguments: object) -> subprocess.Popen[bytes]:
-        words = [sys.executable, "-m", "seqtool", *map(str, arguments)]
-        running.append(
-            subprocess.Popen(
-                words, stdin=-1, stdout=-1, stderr=-1, env={**os.environ, "PYTHONPATH": str(ROOT)}, bufsize=0
-            )
-        )
-        return running[-1]
-
-    yield begin
-    for process in running:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            stream.close()
 
 
 def test_each_line_is_answered_before_the_next_is_written(start: Start, small_run: Path, transformer_run: Path):
@@ -186,3 +161,50 @@ def test_unknown_words_can_be_left_out(seqtool: Command, small_run: Path, word_r
     assert report["perplexity_per_token"] == pytest.approx(math.exp(known / (len(rows) - 2)), rel=1e-5)
     assert report["bits_per_byte"] is None
     assert "of type char" in error_of(seqtool("eval", small_run, "-", "--oov", "exclude", stdin=text), 2)
+
+
+def test_eval_reports_everything_from_one_total(seqtool: Command, small_run: Path):
+    import math
+
+    text = "It is said — in café.\nTwo lines, é.\n"
+    report = json.loads(seqtool("eval", small_run, "-", "--json", stdin=text.encode()).stdout)
+    assert (report["characters"], report["bytes"], report["words"]) == (
+        len(text),
+        len(text.encode()),
+        len(text.split()),
+    )
+    assert report["perplexity_per_token"] == pytest.approx(math.exp(report["nats"] / report["tokens"]))
+    assert report["perplexity_per_word"] == pytest.approx(math.exp(report["nats"] / report["words"]))
+    assert report["bits_per_byte"] == pytest.approx(report["nats"] / math.log(2) / report["bytes"])
+    assert report["bits_per_character"] == pytest.approx(report["nats"] / math.log(2) / report["characters"])
+
+
+def test_eval_json_goes_through_a_pipe(shell: Command, small_run: Path, prose_file: Path):
+    result = shell(f"head -c 500 {prose_file} | seqtool eval {small_run} - --json | python3 -m json.tool")
+    assert result.returncode == 0, result.stderr.decode()
+
+
+def test_rows_add_up_to_the_report(seqtool: Command, small_run: Path):
+    text = b"first line\nsecond, longer line\n\nlast without end"
+    total = json.loads(seqtool("eval", small_run, "-", "--json", stdin=text).stdout)["nats"]
+    for arguments in (["--per", "line", "--carry"], ["--per", "token"], ["--per", "document"]):
+        rows = seqtool("eval", small_run, "-", *arguments, stdin=text).stdout.decode().splitlines()
+        assert sum(float(row.split("\t")[0]) for row in rows) == pytest.approx(total, abs=1e-3), arguments
+    lines = seqtool("eval", small_run, "-", "--per", "line", stdin=text).stdout.decode().splitlines()
+    assert [row.split("\t")[3] for row in lines] == ["first line", "second, longer line", "", "last without end"]
+    alone = json.loads(seqtool("eval", small_run, "-", "--json", stdin=b"second, longer line\n").stdout)
+    assert float(lines[1].split("\t")[0]) == pytest.approx(alone["nats"], abs=1e-4)
+    assert int(lines[1].split("\t")[1]) == alone["tokens"]
+
+
+def test_lines_do_not_run_over_files(seqtool: Command, small_run: Path, tmp_path: Path):
+    (tmp_path / "a").write_text("one\ntwo")
+    (tmp_path / "b").write_text("three\n" + "y" * 20_000 + "\nlast")
+    rows = seqtool("eval", small_run, "a", "b", "--per", "line", cwd=tmp_path).stdout.decode().splitlines()
+    assert [row.split("\t")[3] for row in rows] == ["one", "two", "three", "y" * 20_000, "last"]
+    assert [int(row.split("\t")[1]) for row in rows] == [4, 3, 6, 20_001, 4]
+
+
+def test_rows_are_json_whatever_they_hold(seqtool: Command, small_run: Path):
+    rows = seqtool("eval", small_run, "-", "--per", "line", "--json", stdin="☃☃\n".encode()).stdout.decode()
+    assert json.loads(rows)["tokens"] == 7

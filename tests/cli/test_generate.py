@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Command
+from tests.conftest import ROOT, Command, Start
 
 
 def records(seqtool: Command, *arguments: object, stdin: bytes = b"") -> list[dict]:
@@ -33,16 +33,10 @@ def test_a_prompts_text_is_the_same_alone_and_among_others(seqtool: Command, sma
     assert several[0]["text"] == together[0]["text"]
 
 
-def test_a_prompt_is_answered_before_the_next_is_written(small_run: Path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "seqtool", "generate", small_run, "-", "--max-tokens", "5", "--seed", "1"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
+def test_a_prompt_is_answered_before_the_next_is_written(start: Start, small_run: Path):
+    process = start("generate", small_run, "-", "--max-tokens", 5, "--seed", 1)
     for prompt in (b"The", b"A"):
         process.stdin.write(prompt + b"\n")
-        process.stdin.flush()
         assert process.stdout.readline().startswith(prompt)
     process.stdin.close()
     assert process.wait(20) == 0
@@ -129,3 +123,37 @@ def test_escapes_in_generated_text_are_shown_on_a_terminal(small_run: Path):
     assert b"\x1b" not in shown
     assert b"\\x1b[2J" in shown
     assert b"\\x1b[31mred" in shown
+
+
+def test_generate_streams_to_a_reader_that_goes_away(shell: Command, small_run: Path):
+    result = shell(f"seqtool generate {small_run} --max-tokens 100000 | head -c 100 | wc -c")
+    assert result.stdout.strip() == b"100"
+    assert result.returncode == 141
+    assert result.stderr.startswith(b"seed ")
+    assert result.stderr.count(b"\n") == 1
+
+
+def test_generate_is_the_same_for_a_seed_and_ends_at_a_stop(seqtool: Command, small_run: Path):
+    first, again = (
+        seqtool("generate", small_run, "--seed", 5, "--prompt", "The ", "--max-tokens", 80).stdout for _ in range(2)
+    )
+    assert first == again
+    assert first.startswith(b"The ")
+    stopped = seqtool("generate", small_run, "--seed", 5, "--prompt", "The ", "--stop", "e", "--no-echo", "--json")
+    record = json.loads(stopped.stdout)
+    assert record["stopped_by"] == "stop"
+    assert "e" not in record["text"]
+    assert first.decode().removeprefix("The ").startswith(record["text"])
+
+
+def test_prompts_from_lines_come_out_in_order(seqtool: Command, small_run: Path):
+    prompts = ["one", "a longer prompt \t with 🙂 ☃ characters never seen", "", "three"]
+    results = []
+    for batch_size in (1, 64):
+        output = seqtool(
+            "generate", small_run, "-", "-n", 2, "--json", "--seed", 1, "--max-tokens", 12, "--batch-size", batch_size,
+            stdin="\n".join(prompts).encode(),
+        )  # fmt: skip
+        results.append([json.loads(line) for line in output.stdout.decode().splitlines()])
+    assert [record["prompt"] for record in results[0]] == [prompt for prompt in prompts for _ in range(2)]
+    assert [record["text"] for record in results[0]] == [record["text"] for record in results[1]]

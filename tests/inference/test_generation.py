@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from seqtool.config import GenerateConfig, check
+from seqtool.checking import check
+from seqtool.config import GenerateConfig
 from seqtool.errors import UsageError
 from seqtool.inference import generation
 from seqtool.inference.beam import beam_search

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from seqtool.config import ModelConfig, Symbols, check
+from seqtool.checking import check
+from seqtool.config import ModelConfig, Symbols
 from seqtool.errors import UsageError
 from seqtool.models.loss import IGNORE, token_nats, total_nats
 from seqtool.models.recurrent import Recurrent

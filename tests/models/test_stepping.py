@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqtool.errors import UsageError
 from seqtool.models import native
 from seqtool.models.products import Product
 from seqtool.models.stepping import Stepper, read
@@ -122,12 +121,6 @@ def test_fewer_bits_change_little(name: str, precision: str, compiled: object):
     for token in (5, 6, 7):
         difference = exact.step(torch.tensor([token])) - rounded.step(torch.tensor([token]))
         assert difference.abs().max() < 0.2
-
-
-def test_int8_is_for_the_cpu():
-    model = zoo_model("lstm").to("meta")
-    with pytest.raises(UsageError, match="int8 is for the CPU"):
-        Stepper(model, "int8")
 
 
 def test_a_library_that_was_compiled_from_other_code_is_not_used(monkeypatch: pytest.MonkeyPatch):

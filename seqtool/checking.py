@@ -1,0 +1,223 @@
+"""Reading settings, and saying what is wrong with them: all problems at once, in the user's words."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from seqtool.config import (
+    FULL,
+    LENGTHS,
+    RECURRENT,
+    EvalConfig,
+    GenerateConfig,
+    ModelConfig,
+    TrainConfig,
+    VocabularyConfig,
+    flag_of,
+)
+from seqtool.errors import InputError, UsageError
+
+Config = TypeVar("Config", ModelConfig, TrainConfig, VocabularyConfig, GenerateConfig, EvalConfig)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in `60s`, `10m`, `2h`, `1h30m` or a bare number."""
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    seconds = (
+        sum(float(part) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True) if part)
+        if match
+        else 0.0
+    )
+    if not seconds:
+        raise UsageError(f"--time {text!r}: write a duration such as 60s, 10m, 2h or 1h30m")
+    return seconds
+
+
+def parse_bptt(text: str) -> int:
+    """A number of time steps, or FULL for the word `full`."""
+    if text.strip() == "full":
+        return FULL
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"--bptt {text!r}: give a number of time steps, or full") from None
+
+
+WORDS: dict[str, Callable[[str], Any]] = {"DURATION": parse_duration, "N|full": parse_bptt}
+"""How a setting is read that is not just a number: by what stands for it in the help text."""
+
+DATA_SETTINGS: dict[str, type] = {"vocab_type": str, "vocab_size": int, "document": str}
+"""What a --config file may say beside the settings of model and training."""
+
+
+def check(config: Any) -> list[str]:
+    """What is wrong with one dataclass of settings, a phrase for each problem, in the user's words."""
+    problems = check_each(config)
+    if isinstance(config, ModelConfig):
+        problems += _check_model(config)
+    if isinstance(config, TrainConfig):
+        problems += _check_training(config)
+    if isinstance(config, GenerateConfig):
+        problems += _check_generation(config)
+    return problems
+
+
+def check_each(config: Any) -> list[str]:
+    """What is wrong with single settings, whatever the others are."""
+    problems = []
+    for item in dataclasses.fields(config):
+        value, limits, name = getattr(config, item.name), item.metadata, flag_of(item).split("/")[0]
+        if limits["choices"] and value not in limits["choices"]:
+            problems.append(f"{name} {value!r}: choose from {', '.join(limits['choices'])}")
+        elif isinstance(value, float) and not math.isfinite(value):
+            problems.append(f"{name} must be a finite number")
+        elif limits["low"] is not None and value < limits["low"]:
+            problems.append(f"{name} {value}: at least {limits['low']}")
+        elif limits["high"] is not None and value > limits["high"]:
+            problems.append(f"{name} {value}: at most {limits['high']}")
+        elif limits["below"] is not None and value >= limits["below"]:
+            problems.append(f"{name} {value}: less than {limits['below']}")
+    return problems
+
+
+def _check_model(config: ModelConfig) -> list[str]:
+    problems = []
+    if config.model == "transformer":
+        if config.hidden % config.heads:
+            problems.append(f"--hidden {config.hidden} does not divide by --heads {config.heads}: choose a multiple")
+        elif config.position == "rope" and (config.hidden // config.heads) % 2:
+            problems.append(f"--position rope needs an even --hidden / --heads, not {config.hidden // config.heads}")
+        if config.input == "one-hot":
+            problems.append(
+                "--input one-hot: a transformer's first product with it is the learned embedding; use learned"
+            )
+        if config.embed_width != config.hidden:
+            problems.append(
+                f"--embed {config.embed}: a transformer's equals its --hidden {config.hidden}; leave it out"
+            )
+    if config.init == "identity" and config.model not in RECURRENT:
+        problems.append(f"--init identity is for {', '.join(RECURRENT)}; {config.model} has no recurrent weights")
+    if config.tied and config.input == "one-hot":
+        problems.append("--tied needs a learned embedding, which --input one-hot does not have")
+    if config.dropout_embedding and config.input == "one-hot":
+        problems.append("--dropout-embedding needs a learned embedding, which --input one-hot does not have")
+    for name in ("weight_dropout", "last_hidden"):
+        if getattr(config, name) and config.model not in RECURRENT:
+            problems.append(f"--{name.replace('_', '-')} is for {', '.join(RECURRENT)}, not {config.model}")
+    for place in ("input", "hidden", "output"):
+        if -1 < (rate := getattr(config, f"dropout_{place}")) < 0:
+            problems.append(f"--dropout-{place} {rate:g}: at least 0")
+    return problems
+
+
+def _check_training(config: TrainConfig) -> list[str]:
+    problems = []
+    lengths = [f"--{name}" for name in LENGTHS if getattr(config, name)]
+    if len(lengths) > 1:
+        problems.append(f"{' and '.join(lengths)} each say how long to train: give one of them")
+    if config.nesterov and config.optimizer != "sgd":
+        problems.append(f"--nesterov is for --optimizer sgd, not {config.optimizer}")
+    if config.nesterov and not config.momentum:
+        problems.append("--nesterov needs a --momentum above 0")
+    if config.schedule == "step" and not config.decay_every:
+        problems.append("--decay-every 0: give the steps, or the share of the whole, after which the rate falls")
+    if config.ema and config.optimizer in ("asgd", "nt-asgd"):
+        problems.append(f"--ema: {config.optimizer} averages weights itself; leave one of them out")
+    if config.batch_size % config.accumulate:
+        problems.append(
+            f"--batch-size {config.batch_size} does not divide by --accumulate {config.accumulate}: choose a multiple"
+        )
+    problems += _check_truncation(config)
+    return [*problems, *check_device_name(config.device)]
+
+
+def check_device_name(name: str) -> list[str]:
+    """What is wrong with the name of a device."""
+    known = re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name)
+    return [] if known else [f"--device {name!r}: choose from auto, cpu, cuda, cuda:1, mps"]
+
+
+def _check_generation(config: GenerateConfig) -> list[str]:
+    chooses = {"--greedy": config.greedy, "--beam": config.beam > 0}
+    drawing = {"--top-k": "top_k", "--top-p": "top_p", "--min-p": "min_p", "--typical": "typical"}
+    defaults = GenerateConfig()
+    draws = [flag for flag, name in drawing.items() if getattr(config, name) != getattr(defaults, name)]
+    problems = [
+        f"{name} takes the likeliest and draws nothing: leave out {' and '.join(draws)}"
+        for name, asked in chooses.items()
+        if asked and draws
+    ]
+    if config.greedy and config.beam:
+        problems.append("--greedy and --beam each say how tokens are chosen: give one of them")
+    return problems
+
+
+def _check_truncation(config: TrainConfig) -> list[str]:
+    problems = []
+    if config.bptt_advance > config.bptt:
+        problems.append(f"--bptt-advance {config.bptt_advance}: at most --bptt, {config.bptt}, or tokens are skipped")
+    for name, asked in (
+        ("bptt-advance", 0 < config.bptt_advance < config.bptt),
+        ("bptt-jitter", config.bptt_jitter),
+    ):
+        if asked and not config.stateful:
+            problems.append(f"--{name} carries the state: leave --stateless out")
+        if asked and config.within_documents:
+            problems.append(f"--{name} reads across documents: leave --within-documents and --bptt full out")
+    if config.bptt_jitter and 0 < config.bptt_advance < config.bptt:
+        problems.append("--bptt-jitter and --bptt-advance each say how far a batch goes: give one of them")
+    return problems
+
+
+def checked(config: Config) -> Config:
+    """`config` itself, or UsageError naming everything that is wrong with it."""
+    if problems := check(config):
+        raise UsageError("; ".join(problems))
+    return config
+
+
+def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> Config:
+    """Build checked settings from a mapping read from `source`; InputError on unknown keys or wrong types."""
+    known = {item.name: item for item in dataclasses.fields(kind)}
+    coerced: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise InputError(f"{source}: unknown setting {name!r}: choose from {', '.join(known)}")
+        coerced[name] = _coerce(value, known[name], f"{source}: {name}")
+    try:
+        return checked(kind(**coerced))
+    except UsageError as error:
+        raise InputError(f"{source}: {error}") from error
+
+
+def _coerce(value: Any, item: dataclasses.Field[Any], name: str) -> Any:
+    default = item.default
+    try:
+        if isinstance(value, str) and item.metadata["metavar"] in WORDS:
+            return WORDS[item.metadata["metavar"]](value)
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+    except (OverflowError, UsageError) as error:
+        raise InputError(f"{name}: {error}") from error
+    if type(value) is not type(default):
+        raise InputError(f"{name} is {value!r}, where {type(default).__name__} is expected")
+    return value
+
+
+def settings_from_file(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Check the names and types in a --config file and give the settings as flags would have given them."""
+    known = {item.name: item for kind in (ModelConfig, TrainConfig) for item in dataclasses.fields(kind)}
+    plain = {name.replace("-", "_"): value for name, value in values.items()}
+    for name, value in plain.items():
+        if name not in known and name not in DATA_SETTINGS:
+            raise InputError(f"{source}: unknown setting {name!r}: choose from {', '.join([*known, *DATA_SETTINGS])}")
+        if name in DATA_SETTINGS and type(value) is not DATA_SETTINGS[name]:
+            raise InputError(f"{source}: {name} is {value!r}, where {DATA_SETTINGS[name].__name__} is expected")
+    return {
+        name: _coerce(value, known[name], f"{source}: {name}") if name in known else value
+        for name, value in plain.items()
+    }

@@ -12,6 +12,7 @@ from seqtool.config import (
     FULL,
     LENGTHS,
     RECURRENT,
+    EmbedConfig,
     EvalConfig,
     GenerateConfig,
     ModelConfig,
@@ -21,7 +22,7 @@ from seqtool.config import (
 )
 from seqtool.errors import InputError, UsageError
 
-Config = TypeVar("Config", ModelConfig, TrainConfig, VocabularyConfig, GenerateConfig, EvalConfig)
+Config = TypeVar("Config", ModelConfig, TrainConfig, VocabularyConfig, GenerateConfig, EvalConfig, EmbedConfig)
 
 
 def parse_duration(text: str) -> float:
@@ -63,6 +64,8 @@ def check(config: Any) -> list[str]:
         problems += _check_training(config)
     if isinstance(config, GenerateConfig):
         problems += _check_generation(config)
+    if isinstance(config, EmbedConfig):
+        problems += _check_embedding(config)
     return problems
 
 
@@ -154,6 +157,24 @@ def _check_generation(config: GenerateConfig) -> list[str]:
     if config.greedy and config.beam:
         problems.append("--greedy and --beam each say how tokens are chosen: give one of them")
     return problems
+
+
+def _check_embedding(config: EmbedConfig) -> list[str]:
+    problems = []
+    if config.epochs and config.time:
+        problems.append("--epochs and --time each say how long to learn: give one of them")
+    if config.method in ("svd", "one-hot"):
+        given = [f"--{name}" for name in ("epochs", "time", "lr") if getattr(config, name)]
+        if given:
+            problems.append(f"--method {config.method} has no passes to learn in: leave {' and '.join(given)} out")
+    if config.subword and config.method not in ("skipgram", "cbow"):
+        problems.append(f"--subword is for skipgram and cbow, not {config.method}")
+    if config.shortest_ngram > config.longest_ngram:
+        problems.append(
+            f"--shortest-ngram {config.shortest_ngram} is more than --longest-ngram {config.longest_ngram}: "
+            "exchange them"
+        )
+    return [*problems, *check_device_name(config.device)]
 
 
 def _check_truncation(config: TrainConfig) -> list[str]:

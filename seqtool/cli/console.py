@@ -78,23 +78,24 @@ class Meter:
     """
 
     def __init__(self, unit: str, total: int, quiet: bool) -> None:
-        self._unit, self._total, self._quiet = unit, total, quiet
+        self.total = total
+        self._unit, self._quiet = unit, quiet
         self._terminal = sys.stderr.isatty()
         self._began = self._shown = time.monotonic()
 
-    def __call__(self, done: int) -> None:
-        """Show the amount that is done, when it is time to."""
+    def __call__(self, done: int, more: str = "") -> None:
+        """Show the amount that is done, and what more there is to say, when it is time to."""
         now = time.monotonic()
         if self._quiet or now - self._shown < (RENEW_EVERY_S if self._terminal else PLAIN_LINE_EVERY_S):
             return
         self._shown = now
         rate = done / (now - self._began)
         text = f"{done:,} {self._unit}  {rate:,.0f} {self._unit}/s"
-        if self._total:
-            left = duration((self._total - done) / max(rate, 1e-9))
-            text = f"{done:,} of {self._total:,} {self._unit}  {rate:,.0f} {self._unit}/s  {left} left"
+        if self.total:
+            left = duration((self.total - done) / max(rate, 1e-9))
+            text = f"{done:,} of {self.total:,} {self._unit}  {rate:,.0f} {self._unit}/s  {left} left"
         print(
-            f"\r{text}\x1b[K" if self._terminal else text,
+            f"\r{text}{more}\x1b[K" if self._terminal else text + more,
             end="" if self._terminal else "\n",
             file=sys.stderr,
             flush=True,

@@ -17,11 +17,11 @@ EXAMPLE = "seqtool info runs/novel-lstm"
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A run, a token store or a vocabulary.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A run, a token store, a vocabulary or vectors.")],
     *,
     json: Json = False,
 ) -> None:
-    """Describe a run, a token store or a vocabulary."""
+    """Describe a run, a token store, a vocabulary or vectors."""
     write_report(describe(path), json)
 
 
@@ -51,6 +51,12 @@ def describe(path: Path) -> dict[str, Any]:
         return {"kind": "token store", "path": str(path), **open_store(path).description}
     if path.is_dir():
         raise InputError(f"{path} is neither a run nor a token store: it has no config.json and no store.json")
+    from seqtool.embeddings.vectors import is_vectors, read_vectors
+
+    if is_vectors(path):
+        vectors = read_vectors(path)
+        sizes = {"tokens": len(vectors.tokens), "dim": vectors.dim, "ngram_rows": len(vectors.ngrams_BD)}
+        return {"kind": "vectors", "path": str(path), **sizes, "vocabulary": bool(vectors.model), **vectors.metadata}
     from seqtool.text.vocabulary import load_vocabulary
 
     return {"path": str(path), **load_vocabulary(path).describe()}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from seqtool import __version__
-from seqtool.cli import decode, encode, evaluate, generate, info, train, vocab
+from seqtool.cli import decode, embed, encode, evaluate, generate, info, train, vocab
 from seqtool.cli.console import note
 from seqtool.errors import SeqtoolError, StoppedError
 
@@ -20,6 +20,7 @@ PIPE_CLOSED = 141
 # on one machine slow each other down a hundredfold; with this many looks a lone training is as fast, and two still go
 # on.
 SPINS_BEFORE_SLEEP = "30000"
+SPINS_OF_SHORT_STEPS = "300"  # learning vectors meets ten thousand times a second, too often to wait for one held up
 
 app = typer.Typer(
     name="seqtool",
@@ -49,6 +50,7 @@ def _seqtool(
 
 for module in (vocab, encode, decode, train, evaluate, generate, info):
     app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}")(module.command)
+app.add_typer(embed.app, name="embed")
 
 
 def main() -> NoReturn:
@@ -56,7 +58,8 @@ def main() -> NoReturn:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # talk has nowhere to go
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS_BEFORE_SLEEP)
+        short = sys.argv[1:2] == ["embed"]
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS_OF_SHORT_STEPS if short else SPINS_BEFORE_SLEEP)
     signal.signal(signal.SIGTERM, _stop)
     with contextlib.suppress(AttributeError, ValueError):
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a closed pipe is an error that we turn into exit code 141

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.machinery
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from seqtool.native import compiled
 
 LAYOUT = 1  # of the structures and functions in step.c; it says the same
 MOST_ROWS = 4  # vectors; for more, a library's matrix product does better
@@ -55,23 +56,15 @@ class Sizes(ctypes.Structure):
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled step.c, or None."""
-    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-        path = Path(__file__).with_name(f"_step{suffix}")
-        if path.is_file():
-            try:
-                loaded = ctypes.CDLL(str(path))
-                loaded.seqtool_layout.restype = loaded.seqtool_scratch.restype = Count
-                if loaded.seqtool_layout() != LAYOUT:
-                    return None  # compiled from another step.c: install again
-            except (OSError, AttributeError):  # compiled for another machine, or long ago
-                return None
-            loaded.seqtool_scratch.argtypes = [Pointer, Pointer]
-            loaded.seqtool_product.argtypes = [Pointer, Pointer, Pointer, Pointer, Count, Count, Count]
-            loaded.seqtool_blocks.argtypes = [Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer]
-            loaded.seqtool_attend.argtypes = [Pointer, Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer]
-            loaded.seqtool_product.restype = loaded.seqtool_blocks.restype = loaded.seqtool_attend.restype = None
-            return loaded
-    return None
+    loaded = compiled(Path(__file__).parent, "_step", LAYOUT)
+    if loaded is not None:
+        loaded.seqtool_scratch.restype = Count
+        loaded.seqtool_scratch.argtypes = [Pointer, Pointer]
+        loaded.seqtool_product.argtypes = [Pointer, Pointer, Pointer, Pointer, Count, Count, Count]
+        loaded.seqtool_blocks.argtypes = [Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer]
+        loaded.seqtool_attend.argtypes = [Pointer, Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer]
+        loaded.seqtool_product.restype = loaded.seqtool_blocks.restype = loaded.seqtool_attend.restype = None
+    return loaded
 
 
 def matrix(weights: Tensor, scales: Tensor | None) -> Matrix:

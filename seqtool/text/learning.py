@@ -33,8 +33,11 @@ RESERVED = "\u2585"  # SentencePiece leaves out any line with this sign in it
 WORD_SYMBOLS = 3  # <unk>, <s>, <eos>
 
 
-def learn_vocabulary(source: TextSource, config: VocabularyConfig, seed: int = 0) -> Vocabulary:
-    """Learn a vocabulary of the type and size in `config` from a source that can be read again.
+def learn_vocabulary(
+    source: TextSource, config: VocabularyConfig, seed: int = 0, most_words: int = MAX_DEFAULT_SIZE["word"]
+) -> Vocabulary:
+    """Learn a vocabulary of the type and size in `config` from a source that can be read again; of words without a size
+    `most_words` at most.
 
     UsageError when the text cannot fill the size, naming the largest (or smallest) that works.
     """
@@ -47,7 +50,7 @@ def learn_vocabulary(source: TextSource, config: VocabularyConfig, seed: int = 0
     elif config.type == "char":
         model, size = _learn_characters(source, config)
     elif config.type == "word":
-        model, size = _learn_words(source, config)
+        model, size = _learn_words(source, config, most_words)
     else:
         sample, whole = _sample(source, SAMPLE_BYTES[config.type], seed)
         model, size = _learn_subwords(sample, text_bytes, config)
@@ -90,7 +93,7 @@ def _one_each(symbols: list[str]) -> Iterator[str]:
     return iter(symbols)
 
 
-def _learn_words(source: TextSource, config: VocabularyConfig) -> tuple[bytes, int]:
+def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) -> tuple[bytes, int]:
     counts: Counter[str] = Counter()
     rest = ""
     for block in source.blocks():
@@ -111,7 +114,7 @@ def _learn_words(source: TextSource, config: VocabularyConfig) -> tuple[bytes, i
             raise InputError(f"{source.name} holds no words, only white space: give more text")
         raise UsageError(f"no word of {source.name} occurs {config.min_count} times: lower --min-count")
     _check_size(config, WORD_SYMBOLS + 1, WORD_SYMBOLS + len(words))
-    kept = (config.size or MAX_DEFAULT_SIZE["word"]) - WORD_SYMBOLS
+    kept = (config.size or most_words) - WORD_SYMBOLS
     ranked = sorted(words, key=lambda word: (-counts[word], word))[:kept]
     model = _run_sentencepiece(
         _one_each(ranked),

@@ -177,6 +177,11 @@ class Vocabulary:
         """The symbol that SentencePiece shows for one id."""
         return self._symbols[index]
 
+    def token(self, index: int) -> str:
+        """What vectors call one id: a word vocabulary's word as it stands in the text, else the piece."""
+        piece = self._symbols[index]
+        return piece.removeprefix(SPACE) if self.type == "word" else piece
+
     def describe(self) -> dict[str, Any]:
         """What `seqtool info` says of a vocabulary."""
         return {

@@ -1,0 +1,53 @@
+"""`seqtool embed analogy`: a is to b as c is to what?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqtool.cli.embed.asking import Answer, Count, Interactive, VectorsPath, Words, ask, shown
+from seqtool.cli.options import Errors, Json, chosen
+from seqtool.config import ERROR_HANDLERS
+
+if TYPE_CHECKING:
+    from seqtool.embeddings.neighbours import Query, Space
+
+NAME = "analogy"
+EXAMPLE = "seqtool embed analogy novel.vectors man king woman -n 3"
+
+
+def command(
+    vectors: VectorsPath,
+    words: Annotated[
+        Words,
+        typer.Argument(metavar="A B C", help="Words, or phrases in quotes; - reads the three from each line."),
+    ] = None,
+    *,
+    count: Count = 10,
+    interactive: Interactive = False,
+    errors: Errors = "strict",
+    json: Json = False,
+) -> None:
+    """Answer: A is to B as C is to what? The tokens nearest to B - A + C, all of length 1, but not A, B and C.
+
+    In a line tabs separate the three, or white space where there is no tab. A row for each answer: A, B, C, answer,
+    cosine.
+    """
+
+    def answered(space: Space, questions: Sequence[Sequence[Query]]) -> Iterator[Answer]:
+        from seqtool.embeddings.neighbours import analogous
+
+        points = [analogous(a.unit_D, b.unit_D, c.unit_D) for a, b, c in questions]
+        found = space.nearest(points, [a.rows + b.rows + c.rows for a, b, c in questions], count)
+        for (a, b, c), neighbours in zip(questions, found, strict=True):
+            near = shown(space, neighbours)
+            answers = [{"answer": token, "score": score} for token, score in near]
+            yield Answer(
+                {"a": a.text, "b": b.text, "c": c.text, "answers": answers},
+                [(a.text, b.text, c.text, token, score) for token, score in near],
+            )
+
+    chosen(errors, ERROR_HANDLERS, "--errors")
+    ask(vectors, words or [], ["A", "B", "C"], answered, interactive, errors, json)

@@ -1,0 +1,182 @@
+"""What `nearest`, `analogy` and `similarity` share: questions from arguments, a pipe or a person, and their answers."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional, Protocol
+
+import typer
+
+from seqtool.cli.console import note, write
+from seqtool.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from seqtool.embeddings.neighbours import Neighbour, Query, Space
+
+BATCH = 256
+MAX_LINE_CHARACTERS = 1 << 16
+MAX_COUNT = 100_000
+PROMPT = "> "
+ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+VectorsPath = Annotated[
+    Path, typer.Argument(metavar="VECTORS", help="A file of vectors: seqtool embed train, from or import makes one.")
+]
+Interactive = Annotated[
+    bool, typer.Option("-i", "--interactive", help="Ask for one after the other, until the input ends.")
+]
+Count = Annotated[int, typer.Option("-n", "--count", min=1, max=MAX_COUNT, help="Answers to each question.")]
+Words = Optional[list[str]]
+
+
+class Answer(NamedTuple):
+    """The answer to a question: a JSON object, and the rows of a table."""
+
+    record: dict[str, Any]
+    rows: list[tuple[str | float, ...]]
+
+
+class Answerer(Protocol):
+    """Answers questions, each of as many queries as the command takes, in order."""
+
+    def __call__(self, space: Space, questions: Sequence[Sequence[Query]]) -> Iterable[Answer]: ...
+
+
+def ask(
+    path: Path,
+    words: Sequence[str],
+    names: Sequence[str],
+    answered: Answerer,
+    interactive: bool,
+    errors: str,
+    json: bool,
+) -> None:
+    """Answer the questions that the arguments are, or with `-` or `--interactive` the lines of standard input.
+
+    `names` are those of a question's parts; with one part, every argument is a question.
+    """
+    from_stdin = list(words) == ["-"]
+    if interactive and words and not from_stdin:
+        raise UsageError("--interactive asks for the words: name none")
+    if not (interactive or from_stdin) and (not words or (len(names) > 1 and len(words) != len(names))):
+        raise UsageError(f"name {' '.join(names)}, or - to read them from standard input, or --interactive")
+    if "" in words:
+        raise UsageError("an empty word has no vector: name a word")
+
+    from seqtool.embeddings.neighbours import Space
+    from seqtool.embeddings.vectors import read_vectors
+
+    space = Space(read_vectors(path), str(path))
+    if interactive or from_stdin:
+        _answer_lines(space, names, answered, interactive, errors, json)
+        return
+    queries = [_query(space, _unescaped_by_shell(word)) for word in words]
+    questions = [queries] if len(names) > 1 else [[query] for query in queries]
+    for start in range(0, len(questions), BATCH):
+        _write(answered(space, questions[start : start + BATCH]), json)
+
+
+def shown(space: Space, neighbours: Iterable[Neighbour]) -> list[tuple[str, float]]:
+    """Neighbours as tokens and cosines."""
+    return [(space.vectors.tokens[row], cosine) for row, cosine in neighbours]
+
+
+def _unescaped_by_shell(word: str) -> str:
+    """An argument as text: its bytes that are not UTF-8 become U+FFFD."""
+    return word.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _query(space: Space, text: str) -> Query:
+    """Where a text lies; InputError with what it may have been meant to be."""
+    from seqtool.embeddings.neighbours import UnknownWordError
+    from seqtool.embeddings.spelling import mend
+
+    try:
+        return space.query(text)
+    except UnknownWordError as error:
+        raise InputError(f"{error}: {mend(space.vectors, error.word)}") from error
+
+
+def _answer_lines(
+    space: Space, names: Sequence[str], answered: Answerer, interactive: bool, errors: str, json: bool
+) -> None:
+    """Answer lines as they arrive; those that cannot be are told, and counted at the end of a pipe."""
+    asked = failed = 0
+    for lines in _arriving_lines(errors, PROMPT if interactive else ""):
+        questions = []
+        for number, line in lines:
+            asked += 1
+            try:
+                parts = _parts(line, names)
+                questions.append([_query(space, part) if interactive else space.query(part) for part in parts])
+            except InputError as error:
+                failed += 1
+                note(str(error) if interactive else f"line {number}: {error}")
+        _write(answered(space, questions), json)
+    if failed and not interactive:
+        raise InputError(
+            f"{failed:,} of {asked:,} lines could not be answered: they are named above; correct or leave them out"
+        )
+
+
+def _parts(line: str, names: Sequence[str]) -> list[str]:
+    """The parts of a question: the whole line for one, or else what tabs or, without any, white space separates."""
+    if len(names) == 1:
+        return [line]
+    parts = [part.strip() for part in line.split("\t")] if "\t" in line else line.split()
+    if len(parts) != len(names) or "" in parts:
+        raise InputError(f"{line!r} is not {' '.join(names)}: separate them by tabs, or by spaces")
+    return parts
+
+
+def _arriving_lines(errors: str, prompt: str) -> Iterator[list[tuple[int, str]]]:
+    """The lines of standard input that say something, with their numbers, at most BATCH at once of those that came
+    together; before each wait `prompt` is shown.
+    """
+    from seqtool.text.documents import chunks_of, decode_utf8, open_bytes
+
+    name = "standard input"
+    number, rest, empty = 0, "", True
+    _prompt(prompt)
+    for text in decode_utf8(chunks_of(open_bytes("-"), name), name, errors):
+        empty = False
+        *ended, rest = (rest + text).split("\n")
+        numbered = [(number + place, line.strip()) for place, line in enumerate(ended, start=1)]
+        number += len(ended)
+        if len(rest) > MAX_LINE_CHARACTERS:
+            raise InputError(
+                f"line {number + 1} of {name} is longer than {MAX_LINE_CHARACTERS:,} characters: it asks no question"
+            )
+        yield from _batches([(place, line) for place, line in numbered if line])
+        _prompt(prompt)
+    if rest.strip():
+        yield [(number + 1, rest.strip())]
+    if prompt:
+        note("")
+    elif empty:
+        raise InputError(f"{name} is empty: there is no question to answer")
+
+
+def _batches(lines: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    return (lines[start : start + BATCH] for start in range(0, len(lines), BATCH))
+
+
+def _prompt(prompt: str) -> None:
+    if prompt:
+        print(prompt, end="", file=sys.stderr, flush=True)
+
+
+def _write(answers: Iterable[Answer], as_json: bool) -> None:
+    for answer in answers:
+        if as_json:
+            write(json_module.dumps(answer.record, ensure_ascii=False) + "\n")
+        for row in () if as_json else answer.rows:
+            write("\t".join(map(_cell, row)) + "\n")
+    sys.stdout.flush()
+
+
+def _cell(value: str | float) -> str:
+    return value.translate(ESCAPES) if isinstance(value, str) else f"{value:.6f}"

@@ -1,0 +1,94 @@
+"""`seqtool embed export`: vectors for other programs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from seqtool.cli.console import Meter, note, write_bytes, write_report
+from seqtool.cli.options import Force, Json, Quiet, chosen
+from seqtool.config import VECTOR_FORMATS
+from seqtool.errors import UsageError
+
+NAME = "export"
+EXAMPLE = "seqtool embed export novel.vectors -o novel.bin --most 50000"
+SUFFIXES = {".txt": "word2vec", ".vec": "word2vec", ".bin": "word2vec-binary", ".npy": "npy"}
+STREAMED = ("word2vec", "glove")
+
+
+def command(
+    vectors: Annotated[Path, typer.Argument(metavar="VECTORS", help="A file of vectors.")],
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="The file to write, of projector a directory; - is stdout."
+        ),
+    ],
+    format: Annotated[
+        Optional[str],
+        typer.Option(
+            "--format",
+            metavar="|".join(VECTOR_FORMATS),
+            help="\\[by the name: .txt and .vec word2vec, .bin word2vec-binary, .npy npy]",
+        ),
+    ] = None,
+    most: Annotated[
+        Optional[int], typer.Option("--most", metavar="N", min=1, help="Only the N most frequent tokens. \\[all]")
+    ] = None,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write vectors for other programs: as word2vec's text or binary file, as GloVe's text, as numpy's FILE.npy with
+    the tokens in FILE.txt, or as a directory for TensorBoard's projector. float32 survives all of them exactly.
+    """
+    kind = _format(output, format)
+    to_stdout = str(output) == "-"
+    if to_stdout and kind not in STREAMED:
+        raise UsageError(f"-o -: {kind} does not go to standard output; name a file, or use {' or '.join(STREAMED)}")
+
+    from seqtool.embeddings.exchange import check_tokens, export_vectors, exported_paths, file_blocks
+    from seqtool.embeddings.vectors import read_vectors
+
+    if not to_stdout:
+        for path in exported_paths(output, kind):
+            _refuse(path, kind, force, vectors)
+    known = read_vectors(vectors)
+    count = min(most or len(known.tokens), len(known.tokens))
+    check_tokens(known, count, kind)
+    if len(known.ngrams_BD):
+        note(f"the vectors of character n-grams stay behind: {kind} has no place for them", quiet)
+    meter = Meter("vectors", count, quiet or (to_stdout and sys.stdout.isatty()))
+    if to_stdout:
+        for block in file_blocks(known, count, kind, meter):
+            write_bytes(block)
+        meter.close()
+        return
+    export_vectors(output, known, count, kind, meter)
+    meter.close()
+    files = [str(path) for path in exported_paths(output, kind)]
+    write_report({"files": files, "format": kind, "tokens": count, "dim": known.dim}, json)
+
+
+def _format(output: Path, format: str | None) -> str:
+    """The format that was asked for, or that the name of the file tells."""
+    if format is not None:
+        return chosen(format, VECTOR_FORMATS, "--format")
+    if output.suffix not in SUFFIXES:
+        raise UsageError(f"-o {output}: its name does not tell a format; give --format {'|'.join(VECTOR_FORMATS)}")
+    return SUFFIXES[output.suffix]
+
+
+def _refuse(path: Path, kind: str, force: bool, vectors: Path) -> None:
+    """UsageError when the result cannot go to `path`; of directories only one that an export made is replaced."""
+    from seqtool.embeddings.exchange import LABELS, PROJECTOR, TENSORS
+    from seqtool.files import refuse_directory, refuse_file
+
+    if kind != "projector":
+        refuse_file(path, force, [str(vectors)])
+    elif not (force and path.is_dir() and {item.name for item in path.iterdir()} == {LABELS, PROJECTOR, TENSORS}):
+        refuse_directory(path, False)

@@ -1,0 +1,48 @@
+"""`seqtool embed from`: the vectors that a run has learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqtool.cli.console import note, write_report
+from seqtool.cli.options import Force, Json, Quiet, RunPath, chosen
+
+NAME = "from"
+EXAMPLE = "seqtool embed from novel.run -o novel.vectors"
+LAYERS = ("input", "output")
+
+
+def command(
+    run: RunPath,
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="VECTORS", help="The file of vectors to write.")],
+    layer: Annotated[
+        str,
+        typer.Option(
+            "--layer", metavar="|".join(LAYERS), help="The embedding at the input, or the softmax layer's rows."
+        ),
+    ] = "input",
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Take the vectors of a trained model's symbols, those that its training text has. With --input one-hot they are
+    the columns of its first weights.
+    """
+    chosen(layer, LAYERS, "--layer")
+
+    from seqtool.embeddings.from_run import vectors_of_run
+    from seqtool.embeddings.vectors import write_vectors
+    from seqtool.files import refuse_file
+    from seqtool.models.device import choose_device
+    from seqtool.runs import load_run
+
+    refuse_file(output, force)
+    vectors = vectors_of_run(load_run(run, choose_device("cpu")), layer)
+    write_vectors(output, vectors)
+    report = {"file": str(output), "layer": layer, "tokens": len(vectors.tokens), "dim": vectors.dim}
+    write_report(report, json)
+    note(f"next: seqtool embed nearest {output} {vectors.tokens[len(vectors.tokens) // 2]!r}", quiet)

@@ -1,0 +1,62 @@
+"""`seqtool embed import`: vectors of other programs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from seqtool.cli.console import Meter, note, write_report
+from seqtool.cli.options import Errors, Force, Json, Quiet, chosen
+from seqtool.config import ERROR_HANDLERS
+
+NAME = "import"
+EXAMPLE = "seqtool embed import glove.6B.100d.txt -o glove.vectors"
+FORMATS = ("word2vec", "word2vec-binary", "glove")
+
+
+def command(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file of word2vec's or GloVe's; - is standard input.")],
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="VECTORS", help="The file of vectors to write.")],
+    format: Annotated[
+        Optional[str], typer.Option("--format", metavar="|".join(FORMATS), help="\\[by what is in the file]")
+    ] = None,
+    errors: Errors = "strict",
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Bring vectors in from word2vec's text or binary file, or from GloVe's or fastText's text. Of rows with the same
+    token the first is kept.
+    """
+    if format is not None:
+        chosen(format, FORMATS, "--format")
+    chosen(errors, ERROR_HANDLERS, "--errors")
+
+    from seqtool.embeddings.exchange import import_vectors
+    from seqtool.embeddings.vectors import write_vectors
+    from seqtool.files import refuse_file
+
+    refuse_file(output, force, [file])
+    meter = Meter("bytes", os.path.getsize(file) if os.path.isfile(file) else 0, quiet)
+    imported = import_vectors(file, format, errors, meter)
+    meter.close()
+    write_vectors(output, imported.vectors)
+    if imported.left_out:
+        note(
+            f"{imported.left_out:,} rows of tokens that came before were left out: the first row of each is kept", quiet
+        )
+    write_report(
+        {
+            "file": str(output),
+            "format": imported.format,
+            "tokens": len(imported.vectors.tokens),
+            "dim": imported.vectors.dim,
+            "left_out": imported.left_out,
+        },
+        json,
+    )
+    note(f"next: seqtool embed nearest {output} WORD", quiet)

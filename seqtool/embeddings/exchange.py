@@ -1,0 +1,381 @@
+"""Vectors from and for other programs: word2vec's two formats, GloVe's, numpy's, and TensorBoard's projector.
+
+word2vec         `V D`, then a line for each token: the token and its D numbers, a space between them
+word2vec-binary  the same first line, then for each token: the token, a space, D float32 (little-endian), a newline
+glove            as word2vec, without the first line
+npy              the matrix (V, D) as numpy's file, and beside it a file with a token a line
+projector        a directory: tensors.tsv, metadata.tsv, and projector_config.pbtxt that names them
+
+V tokens, D numbers. Numbers are written so that every float32 comes back exactly; both ways rows go by blocks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from seqtool.config import MAX_VOCABULARY
+from seqtool.embeddings.tokens import Tokens
+from seqtool.embeddings.vectors import MAX_DIM, Matrix, Vectors
+from seqtool.errors import InputError, SeqtoolError
+from seqtool.files import atomic_directory, atomic_writer, provenance
+from seqtool.text.documents import BYTE_ORDER_MARK, open_bytes
+
+Progress = Callable[[int], None]
+
+TENSORS, LABELS, PROJECTOR = "tensors.tsv", "metadata.tsv", "projector_config.pbtxt"
+PROJECTOR_CONFIG = f"""embeddings {{
+  tensor_name: "vectors"
+  tensor_path: "{TENSORS}"
+  metadata_path: "{LABELS}"
+}}
+"""
+WHITE_SPACE, LINE_ENDS = b"\t\n\v\f\r ", b"\n\r"
+FORBIDDEN = {
+    "word2vec": WHITE_SPACE,
+    "word2vec-binary": WHITE_SPACE,
+    "glove": WHITE_SPACE,
+    "npy": LINE_ENDS,
+    "projector": LINE_ENDS + b"\t",
+}
+"""What may not stand in a token, for it would end it."""
+BLOCK_NUMBERS = 1 << 17  # written at a time
+READ_BYTES = 1 << 20
+MAX_TOKEN_BYTES = 1 << 16
+MAX_NUMBER_BYTES = 64  # of a number as text, with the space before it
+LOOKED_AT = 4096  # bytes after the first line, by which text and binary are told apart
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+HEADER = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})[ \t]*\r?\n?")
+SOME_ROWS = 1000
+
+
+# Writing.
+
+
+def check_tokens(vectors: Vectors, count: int, format: str) -> None:
+    """InputError, naming one, when a format cannot hold one of the first `count` tokens."""
+    ends = vectors.tokens.ends[:count]
+    lengths = np.diff(ends, prepend=0)
+    text = vectors.tokens.text[: int(ends[-1])]
+    found = np.flatnonzero(np.isin(text, np.frombuffer(FORBIDDEN[format], np.uint8)))
+    bad = int(np.searchsorted(ends, found[0], side="right")) if len(found) else None
+    if bad is None and FORBIDDEN[format] == WHITE_SPACE and not lengths.all():
+        bad = int(np.flatnonzero(lengths == 0)[0])
+    if bad is not None:
+        token = vectors.tokens[bad]
+        others = [name for name, forbidden in FORBIDDEN.items() if not set(forbidden) & set(token.encode())]
+        mend = f"export it as {' or '.join(others)}" if others and token else "leave it out of the text"
+        raise InputError(f"the token {token!r} cannot be written as {format}, where white space ends a token: {mend}")
+
+
+def file_blocks(vectors: Vectors, count: int, format: str, progress: Progress = lambda rows: None) -> Iterator[bytes]:
+    """The first `count` vectors in a format that is one file: word2vec, word2vec-binary or glove."""
+    if format != "glove":
+        yield f"{count} {vectors.dim}\n".encode()
+    numbers = " %.9g" * vectors.dim + "\n"  # nine digits tell any two float32 apart
+    for start, rows_ND in _blocks(vectors, count):
+        tokens = [vectors.tokens[start + index] for index in range(len(rows_ND))]
+        if format == "word2vec-binary":
+            parts = zip(tokens, rows_ND.astype("<f4"), strict=True)
+            yield b"".join(token.encode() + b" " + row.tobytes() + b"\n" for token, row in parts)
+        else:
+            lines = zip(tokens, rows_ND.tolist(), strict=True)
+            yield "".join(token + numbers % tuple(row) for token, row in lines).encode()
+        progress(start + len(rows_ND))
+
+
+def exported_paths(path: Path, format: str) -> list[Path]:
+    """What an export to `path` writes: for npy two files, else that one."""
+    if format != "npy":
+        return [path]
+    stem = path.with_suffix("") if path.suffix == ".npy" else path
+    return [stem.with_name(stem.name + suffix) for suffix in (".npy", ".txt")]
+
+
+def export_vectors(
+    path: Path, vectors: Vectors, count: int, format: str, progress: Progress = lambda rows: None
+) -> None:
+    """Write the first `count` vectors, atomically; `progress` is told how many rows are done."""
+    if format == "projector":
+        numbers = "\t".join(["%.9g"] * vectors.dim) + "\n"
+        with atomic_directory(path) as folder:
+            with atomic_writer(folder / TENSORS) as stream:
+                for start, rows_ND in _blocks(vectors, count):
+                    stream.write("".join(numbers % tuple(row) for row in rows_ND.tolist()).encode())
+                    progress(start + len(rows_ND))
+            with atomic_writer(folder / LABELS) as stream:
+                stream.writelines(_token_lines(vectors, count))
+            with atomic_writer(folder / PROJECTOR) as stream:
+                stream.write(PROJECTOR_CONFIG.encode())
+    elif format == "npy":
+        matrix_file, tokens_file = exported_paths(path, format)
+        with atomic_writer(tokens_file) as stream:
+            stream.writelines(_token_lines(vectors, count))
+        with atomic_writer(matrix_file, vectors.matrix_VD[:count].nbytes) as stream:
+            np.save(stream, vectors.matrix_VD[:count], allow_pickle=False)
+    else:
+        with atomic_writer(path) as stream:
+            for block in file_blocks(vectors, count, format, progress):
+                stream.write(block)
+
+
+def _blocks(vectors: Vectors, count: int) -> Iterator[tuple[int, Matrix]]:
+    """The first `count` rows, some at a time, each time with the number of the first."""
+    rows = max(1, BLOCK_NUMBERS // vectors.dim)
+    for start in range(0, count, rows):
+        yield start, vectors.matrix_VD[start : min(start + rows, count)]
+
+
+def _token_lines(vectors: Vectors, count: int) -> Iterator[bytes]:
+    return (vectors.tokens[index].encode() + b"\n" for index in range(count))
+
+
+# Reading.
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Vectors that were read, what format they were in, and how many rows of a token that came before were left out."""
+
+    vectors: Vectors
+    format: str
+    left_out: int
+
+
+@dataclass(frozen=True)
+class _Foreign:
+    """An opened file of vectors, its size, hash and lines; `name` is what messages call it."""
+
+    stream: IO[bytes]
+    name: str
+    errors: str
+    size: int
+    sha256: str
+    lines: int
+    progress: Progress
+
+    def decoded(self, token: bytes, where: str) -> str:
+        """A token as text."""
+        try:
+            return token.decode("utf-8", self.errors)
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{self.name}: the token {where} is not UTF-8: convert the file, or read it with --errors replace"
+            ) from error
+
+    def wrong(self, what: str, mend: str = "get a whole copy, or mend it") -> InputError:
+        """What is wrong with the file, as an error."""
+        return InputError(f"{self.name}: {what}; {mend}")
+
+
+def import_vectors(
+    path: str, format: str | None = None, errors: str = "strict", progress: Progress = lambda read: None
+) -> Imported:
+    """Read vectors of another program from a file, or `-`: of word2vec or glove, told apart by what is in it.
+
+    Of rows with the same token the first is kept. `progress` is told how many bytes were read. InputError, naming the
+    line or the byte, for what is cut short, has other than D finite numbers, or is not UTF-8 (unless `errors` is
+    replace). Memory is taken only for as many numbers as the file has room for.
+    """
+    with _opened(path, errors, progress) as file, np.errstate(over="ignore"):  # what is too large becomes infinite
+        if not file.size:
+            raise file.wrong("it is empty")
+        header = _header(file)
+        if format in ("word2vec", "word2vec-binary") and header is None:
+            raise file.wrong(f"line 1 is not the two numbers that {format} begins with", "is it --format glove?")
+        binary = format == "word2vec-binary"
+        if format is None and header is not None:
+            binary = CONTROL.search(file.stream.read(LOOKED_AT)) is not None
+        if header is None or format == "glove":
+            file.stream.seek(len(BYTE_ORDER_MARK.encode()) if _has_mark(file) else 0)
+            found = _read_text(file, None)
+        else:
+            file.stream.seek(header[2])
+            found = (_read_binary if binary else _read_text)(file, header)
+        rows, matrix_VD, left_out = found
+        kind = "glove" if header is None or format == "glove" else "word2vec-binary" if binary else "word2vec"
+        metadata: dict[str, Any] = {
+            "method": "imported",
+            "settings": {"format": kind, "name": file.name},
+            "normalize": "none",
+            "lowercase": False,
+            "vocabulary_type": "",
+            "made_by": provenance(),
+            "input_sha256": file.sha256,
+        }
+    return Imported(Vectors(Tokens.of(list(rows)), matrix_VD[: len(rows)], metadata), kind, left_out)
+
+
+@contextmanager
+def _opened(path: str, errors: str, progress: Progress) -> Iterator[_Foreign]:
+    """A file that can be read twice: what comes through a pipe is kept in an unnamed temporary file."""
+    name = "standard input" if path == "-" else path
+    with open_bytes(path) as source, tempfile.TemporaryFile(prefix="seqtool-") as copy:
+        try:
+            stream: Any = source
+            if path == "-" or not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+                stream = copy
+                shutil.copyfileobj(source, copy, READ_BYTES)
+                copy.seek(0)
+            digest, lines = hashlib.sha256(), 0
+            while content := stream.read(READ_BYTES):
+                digest.update(content)
+                lines += content.count(b"\n")
+        except OSError as error:
+            raise SeqtoolError(f"cannot read {name}: {error.strerror}") from error
+        yield _Foreign(stream, name, errors, stream.tell(), digest.hexdigest(), lines + 1, progress)
+
+
+def _has_mark(file: _Foreign) -> bool:
+    file.stream.seek(0)
+    return file.stream.read(3) == BYTE_ORDER_MARK.encode()
+
+
+def _header(file: _Foreign) -> tuple[int, int, int] | None:
+    """V and D from the first line, if that is all it has, and where it ends."""
+    skipped = 3 if _has_mark(file) else 0
+    file.stream.seek(skipped)
+    line = file.stream.readline(LOOKED_AT)
+    match = HEADER.fullmatch(line)
+    if match is None:
+        return None
+    return int(match[1]), int(match[2]), skipped + len(line)
+
+
+def _check_sizes(file: _Foreign, count: int, dim: int, least: int) -> None:
+    """InputError when the header promises what cannot be, or needs more than the `least` bytes left."""
+    if not (1 <= count <= MAX_VOCABULARY and 1 <= dim <= MAX_DIM):
+        raise file.wrong(
+            f"line 1 says {count:,} vectors of {dim:,} numbers, beyond {MAX_VOCABULARY:,} of {MAX_DIM:,} or under one",
+            "is it a file of vectors?",
+        )
+    if least > file.size:
+        raise file.wrong(
+            f"line 1 says {count:,} vectors of {dim:,} numbers, which its {file.size:,} bytes are too few for"
+        )
+
+
+def _read_text(file: _Foreign, header: tuple[int, int, int] | None) -> tuple[dict[str, None], Matrix, int]:
+    """The tokens in order, their vectors (and rows to spare), and how many rows were left out."""
+    first = 1 if header is None else 2
+    line = file.stream.readline(MAX_TOKEN_BYTES + MAX_NUMBER_BYTES * MAX_DIM)
+    if header is None:
+        dim = _numbers_at_end(line)
+        if not 1 <= dim <= MAX_DIM:
+            raise file.wrong(
+                "line 1 is neither a token and its numbers nor how many of both", "is it a file of vectors?"
+            )
+        count = min(file.lines, file.size // (2 * dim + 1), MAX_VOCABULARY)  # a number takes two bytes at least
+    else:
+        count, dim, start = header
+        _check_sizes(file, count, dim, start + count * (2 * dim + 1))
+    longest = MAX_TOKEN_BYTES + MAX_NUMBER_BYTES * dim
+    matrix_VD = np.empty((count, dim), np.float32)
+    rows: dict[str, None] = {}
+    number, seen, read = first - 1, 0, 0
+    while line:
+        number, read = number + 1, read + len(line)
+        if number % SOME_ROWS == 0:
+            file.progress(read)
+        if len(line) > longest:
+            raise file.wrong(f"line {number} is longer than a token and {dim:,} numbers can be")
+        fields = line.rsplit(None, dim)
+        line = file.stream.readline(longest + 1)
+        if not fields:
+            continue  # an empty line
+        seen += 1
+        if seen > count:
+            raise file.wrong(
+                f"line {number} is one more than {count:,} vectors, which are as many as line 1 says or can be"
+            )
+        token = _checked_token(file, fields, dim, number, header is not None)
+        if token in rows:
+            continue
+        row = len(rows)
+        matrix_VD[row] = _numbers(file, fields[1:], number)
+        if not np.isfinite(matrix_VD[row]).all():
+            raise file.wrong(f"line {number} has a number that is not finite, or too large for float32")
+        rows[token] = None
+    if header is not None and seen < count:
+        raise file.wrong(f"it ends after {seen:,} of the {count:,} vectors that line 1 says: it was cut short")
+    return rows, matrix_VD, seen - len(rows)
+
+
+def _checked_token(file: _Foreign, fields: list[bytes], dim: int, number: int, one_word: bool) -> str:
+    """The token of a line that has been split from its end into it and `dim` numbers."""
+    if len(fields) <= dim:
+        raise file.wrong(f"line {number} has {len(fields) - 1:,} numbers after the token, where {dim:,} are expected")
+    token, words = fields[0].lstrip(), fields[0].split()
+    if len(words) > 1 and (one_word or _is_number(words[-1])):
+        raise file.wrong(f"line {number} has more than a token and {dim:,} numbers")
+    return file.decoded(token, f"on line {number}")
+
+
+def _numbers(file: _Foreign, fields: list[bytes], number: int) -> list[float]:
+    try:
+        values = list(map(float, fields))
+    except ValueError:
+        values = []
+    if not values or b"_" in b"".join(fields):  # which Python takes in a number
+        bad = next(field for field in fields if not _is_number(field))
+        raise file.wrong(f"line {number} has {bad[:40].decode('utf-8', 'replace')!r} where a number is expected")
+    return values
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return b"_" not in field
+
+
+def _numbers_at_end(line: bytes) -> int:
+    """How many numbers a line ends with, after at least one word."""
+    fields = line.split()
+    count = 0
+    while count < len(fields) - 1 and _is_number(fields[-1 - count]):
+        count += 1
+    return count
+
+
+def _read_binary(file: _Foreign, header: tuple[int, int, int]) -> tuple[dict[str, None], Matrix, int]:
+    """The same from word2vec's binary file, in which a newline may follow a vector or not."""
+    count, dim, position = header
+    _check_sizes(file, count, dim, position + count * (4 * dim + 1))
+    matrix_VD = np.empty((count, dim), np.float32)
+    rows: dict[str, None] = {}
+    with mmap.mmap(file.stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for seen in range(count):
+            if seen % SOME_ROWS == 0:
+                file.progress(position)
+            end = content.find(b" ", position, position + MAX_TOKEN_BYTES)
+            after = end + 1 + 4 * dim
+            if end < 0 or after > file.size:
+                raise file.wrong(
+                    f"vector {seen + 1:,} of {count:,}, at byte {position:,}, is not whole: it was cut short, or "
+                    "line 1 says other sizes than it has"
+                )
+            token = file.decoded(content[position:end].lstrip(b"\n"), f"at byte {position:,}")
+            if token not in rows:
+                row = len(rows)
+                matrix_VD[row] = np.frombuffer(content, "<f4", dim, end + 1)
+                if not np.isfinite(matrix_VD[row]).all():
+                    raise file.wrong(f"the vector at byte {end + 1:,} has a number that is not finite")
+                rows[token] = None
+            position = after
+        if content[position : position + LOOKED_AT].strip(b"\r\n"):
+            raise file.wrong(f"at byte {position:,} there is more than the {count:,} vectors that line 1 says")
+    return rows, matrix_VD, count - len(rows)

@@ -1,0 +1,92 @@
+"""What is drawn by lot for skip-gram and CBOW: which words stay, how far windows reach, and the noise words.
+
+Mikolov et al. 2013, "Distributed Representations of Words and Phrases and their Compositionality", sections 2.2 and
+2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from seqtool.embeddings.corpus import Chunk
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """T centres: words (T,) int32, how many words of its window lie `left` and `right` of each (T,) uint16, and N noise
+    words for each block of centres, (blocks, N) int32.
+    """
+
+    words: npt.NDArray[np.int32]
+    left: npt.NDArray[np.uint16]
+    right: npt.NDArray[np.uint16]
+    noise: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Lots:
+    """The probabilities that lots are drawn with: `keep` (V,), and the noise as an alias table (Walker 1977)."""
+
+    keep: npt.NDArray[np.float32]
+    stay: npt.NDArray[np.float32]
+    alias: npt.NDArray[np.int32]
+    window: int
+
+    def draw(self, chunk: Chunk, seed: Sequence[int], block: int, noise: int) -> Windows:
+        """Draw for one chunk; the same seed gives the same."""
+        rng = np.random.default_rng(list(seed))
+        kept = rng.random(len(chunk.words), np.float32) < self.keep[chunk.words]
+        words, documents = chunk.words[kept], chunk.documents[kept]
+        total = len(words)
+        starts = np.flatnonzero(np.diff(documents, prepend=-1))
+        lengths = np.diff(starts, append=total)
+        before = np.arange(total) - np.repeat(starts, lengths)
+        after = np.repeat(lengths, lengths) - 1 - before
+        reach = rng.integers(1, self.window + 1, total, np.uint16)
+        shape = (-(-total // block), noise)
+        column = rng.integers(0, len(self.stay), shape, np.int32)
+        drawn = np.where(rng.random(shape, np.float32) < self.stay[column], column, self.alias[column])
+        left, right = (np.minimum(reach, most).astype(np.uint16) for most in (before, after))
+        return Windows(words, left, right, drawn)
+
+
+def make_lots(counts: Counts, window: int, subsample: float, noise_power: float) -> Lots:
+    """Lots for words that occur so often."""
+    keep = keep_probability(counts, subsample)
+    stay, alias = alias_table(counts.astype(np.float64) ** noise_power)
+    return Lots(keep.astype(np.float32), stay, alias, window)
+
+
+def keep_probability(counts: Counts, subsample: float) -> npt.NDArray[np.float64]:
+    """How likely each occurrence of a word stays: sqrt(t / f) + t / f for its frequency f, as word2vec's program has it
+    (the paper has the first term alone).
+    """
+    if not subsample:
+        return np.ones(len(counts))
+    rarity = subsample * counts.sum() / counts
+    return np.minimum(np.sqrt(rarity) + rarity, 1.0)
+
+
+def alias_table(weights: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """Draw i in proportion to weights_i: a column j by equal chances, then j itself with chance `stay[j]`, else
+    `alias[j]`.
+    """
+    scaled = weights * (len(weights) / weights.sum())
+    alias = np.arange(len(weights), dtype=np.int32)
+    poor, rich = np.flatnonzero(scaled < 1).tolist(), np.flatnonzero(scaled >= 1).tolist()
+    stay = scaled.tolist()
+    while poor and rich:
+        receiver, giver = poor.pop(), rich[-1]
+        alias[receiver] = giver
+        stay[giver] -= 1 - stay[receiver]
+        if stay[giver] < 1:
+            poor.append(rich.pop())
+    for left in poor + rich:
+        stay[left] = 1.0  # but for rounding
+    return np.array(stay, dtype=np.float32), alias

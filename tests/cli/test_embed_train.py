@@ -1,0 +1,164 @@
+"""seqtool embed train: the real command on real text, stopped and gone on with, refused and repeated."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqtool.embeddings.vectors import read_vectors
+from tests.conftest import Command
+
+METHODS = ("skipgram", "cbow", "glove", "svd", "one-hot")
+
+
+@pytest.fixture(scope="module")
+def relations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Text in which a and b are used alike, and so are x and y."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for _ in range(3000):
+        first, second = (("a", "b"), ("x", "y"))[rng.integers(2)]
+        word = (first, second)[rng.integers(2)]
+        near = {"a": "red blue green", "x": "one two three"}[first].split()
+        lines.append(" ".join([near[rng.integers(3)], word, near[rng.integers(3)], near[rng.integers(3)]]))
+    path = tmp_path_factory.mktemp("text") / "relations.txt"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def cosine(vectors, first: str, second: str) -> float:
+    a, b = vectors.of(first), vectors.of(second)
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_words_used_alike_come_near(seqtool: Command, relations: Path, tmp_path: Path, method: str):
+    size = [] if method == "one-hot" else ["--dim", 4 if method == "svd" else 16]
+    words = (
+        "embed",
+        "train",
+        relations,
+        "--method",
+        method,
+        *size,
+        "--document",
+        "line",
+        "--window",
+        2,
+        "--json",
+        "-q",
+    )
+    result = seqtool(*words, "-o", tmp_path / "v")
+    assert result.returncode == 0, result.stderr.decode()
+    report = json.loads(result.stdout)
+    assert report["method"] == method
+    assert report["tokens"] == 11
+    vectors = read_vectors(tmp_path / "v")
+    assert np.isfinite(vectors.matrix_VD).all()
+    if method == "one-hot":
+        assert (vectors.matrix_VD == np.eye(11)).all()
+    else:
+        assert cosine(vectors, "a", "b") > cosine(vectors, "a", "x") + 0.3
+        assert cosine(vectors, "x", "y") > cosine(vectors, "b", "y") + 0.3
+    assert seqtool(*words, "-o", tmp_path / "again").returncode == 0
+    assert (read_vectors(tmp_path / "again").matrix_VD == vectors.matrix_VD).all()
+    if method in ("skipgram", "glove"):
+        assert seqtool(*words, "-o", tmp_path / "other", "--seed", 9).returncode == 0
+        assert (read_vectors(tmp_path / "other").matrix_VD != vectors.matrix_VD).any()
+
+
+def test_an_unseen_word_has_a_vector_with_subword(seqtool: Command, prose_file: Path, tmp_path: Path):
+    words = ("embed", "train", prose_file, "--dim", 20, "--epochs", 2, "-q")
+    assert seqtool(*words, "-o", tmp_path / "v", "--subword").returncode == 0
+    vectors = read_vectors(tmp_path / "v")
+    assert vectors.tokens.find("functionally-wise") is None
+    assert np.isfinite(vectors.of("functionally-wise")).all()
+    assert cosine(vectors, "functionally-wise", "functions") > cosine(vectors, "functionally-wise", "the")
+    assert seqtool(*words, "-o", tmp_path / "w").returncode == 0
+    assert read_vectors(tmp_path / "w").of("functionally-wise") is None
+
+
+@pytest.mark.parametrize("kind", ["bpe", "char", "byte", "unigram"])
+def test_any_vocabulary_will_do(seqtool: Command, prose_file: Path, tmp_path: Path, kind: str):
+    words = ("embed", "train", prose_file, "--dim", 8, "--epochs", 1, "--vocab-type", kind, "-q")
+    result = seqtool(*words, "-o", tmp_path / "v")
+    assert result.returncode == 0, result.stderr.decode()
+    vectors = read_vectors(tmp_path / "v")
+    assert vectors.metadata["vocabulary_type"] == kind
+    assert np.isfinite(vectors.matrix_VD).all()
+
+
+def test_a_store_and_its_text_give_the_same_vectors(seqtool: Command, prose_file: Path, tmp_path: Path):
+    vocabulary, store = tmp_path / "w.model", tmp_path / "store"
+    assert seqtool("vocab", prose_file, "-o", vocabulary, "--type", "word").returncode == 0
+    assert seqtool("encode", prose_file, "--vocab", vocabulary, "-o", store).returncode == 0
+    for name, data in (("a", [store]), ("b", [prose_file, "--vocab", vocabulary])):
+        words = ("--dim", 8, "--epochs", 1, "-q", "-o", tmp_path / name)
+        assert seqtool("embed", "train", *data, *words).returncode == 0
+    assert (read_vectors(tmp_path / "a").matrix_VD == read_vectors(tmp_path / "b").matrix_VD).all()
+
+
+@pytest.mark.parametrize("method", ["skipgram", "cbow", "glove", "subword"])
+def test_a_stopped_learning_goes_on_exactly(seqtool: Command, prose_file: Path, tmp_path: Path, method: str):
+    # The text is read many times, so that it takes a second at least.
+    kind = ["--method", "skipgram", "--subword"] if method == "subword" else ["--method", method]
+    words = ["embed", "train", prose_file, *kind, "--dim", 30, "--epochs", 150 if method == "glove" else 40, "-q"]
+    assert seqtool(*words, "-o", tmp_path / "whole").returncode == 0
+    partial = tmp_path / "v"
+    moment = (signal.SIGTERM, [(f"{tmp_path}/v.checkpoint", 0.0)])
+    result = seqtool(*words, "-o", partial, "--checkpoint-every", 1, kill=moment)
+    assert result.returncode in (0, 143), result.stderr.decode()
+    if result.returncode == 143:
+        assert b"--resume" in result.stderr
+        assert not partial.exists()
+        again = seqtool(*words, "-o", partial)
+        assert again.returncode == 2
+        assert b"--resume" in again.stderr
+        other = seqtool(*words, "-o", partial, "--seed", 4, "--resume")
+        assert other.returncode == 3
+        assert b"another text, vocabulary or settings" in other.stderr
+        assert seqtool(*words, "-o", partial, "--resume").returncode == 0
+    assert (read_vectors(partial).matrix_VD == read_vectors(tmp_path / "whole").matrix_VD).all()
+    assert not (tmp_path / "v.checkpoint").exists()
+
+
+def test_time_is_kept(seqtool: Command, prose_file: Path, tmp_path: Path):
+    result = seqtool("embed", "train", prose_file, "-o", tmp_path / "v", "--time", "2s", "--json", "-q")
+    assert 1 <= json.loads(result.stdout)["seconds"] <= 4
+
+
+def test_what_cannot_be_done_is_said_in_one_sentence(seqtool: Command, prose_file: Path, tmp_path: Path):
+    def refused(code: int, says: str, *words: object, stdin: bytes = b"") -> None:
+        result = seqtool("embed", "train", *words, stdin=stdin)
+        assert result.returncode == code, result.stderr.decode()
+        assert says in result.stderr.decode()
+        assert result.stderr.count(b"\n") <= 2, result.stderr.decode()
+
+    out = ("-o", tmp_path / "v", "-q")
+    refused(3, "does not exist", tmp_path / "nothing", *out)
+    refused(3, "is empty", "-", *out)
+    refused(3, "lower --min-count", prose_file, "--vocab-type", "char", "--min-count", 10**6, *out)
+    refused(2, "lower --min-count", prose_file, "--min-count", 10**6, *out)
+    refused(2, "choose from skipgram", prose_file, "--method", "skip", *out)
+    refused(2, "give one of them", prose_file, "--epochs", 1, "--time", "1s", *out)
+    refused(2, "is for skipgram and cbow", prose_file, "--method", "glove", "--subword", *out)
+    refused(2, "no passes to learn in", prose_file, "--method", "svd", "--epochs", 2, *out)
+    refused(2, "one-hot vector has a number for each token", prose_file, "--method", "one-hot", "--dim", 3, *out)
+    refused(2, "take --dim", prose_file, "--method", "svd", "--dim", 60_000, *out)
+    refused(2, "exchange them", prose_file, "--subword", "--shortest-ngram", 9, *out)
+    refused(2, "name a file", prose_file, "-o", "-")
+    refused(3, "nothing was begun", prose_file, "--resume", *out)
+    refused(3, "not UTF-8", "-", *out, stdin=b"word \xff word")
+    (tmp_path / "v").write_text("something")
+    refused(2, "exists already", prose_file, *out)
+
+
+def test_a_damaged_checkpoint_is_refused(seqtool: Command, prose_file: Path, tmp_path: Path):
+    (tmp_path / "v.checkpoint").write_bytes(b"\x10" + bytes(200))
+    result = seqtool("embed", "train", prose_file, "-o", tmp_path / "v", "--resume", "-q")
+    assert result.returncode == 3
+    assert b"not a checkpoint" in result.stderr

@@ -1,0 +1,87 @@
+"""What is drawn by lot has the probabilities that the papers give, and windows end where documents do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seqtool.embeddings.corpus import CHUNK_TOKENS, Chunk, make_corpus
+from seqtool.embeddings.windows import alias_table, keep_probability, make_lots
+from seqtool.errors import InputError
+
+
+def test_alias_table_gives_the_wanted_probabilities_exactly():
+    for weights in ([1.0], [1, 1], [5, 1, 3, 1e-9], np.arange(1, 1000) ** 0.75):
+        weights = np.asarray(weights, float)
+        stay, alias = alias_table(weights)
+        found = stay.astype(float).copy()
+        np.add.at(found, alias, 1 - stay.astype(float))
+        np.testing.assert_allclose(found / len(weights), weights / weights.sum(), rtol=1e-4, atol=1e-7)
+
+
+def test_frequent_words_are_left_out_as_word2vec_does():
+    counts = np.array([9000, 900, 90, 10])
+    frequency = counts / counts.sum()
+    expected = np.minimum(1, (np.sqrt(frequency / 1e-3) + 1) * 1e-3 / frequency)
+    np.testing.assert_allclose(keep_probability(counts, 1e-3), expected)
+    assert (keep_probability(counts, 0.0) == 1).all()
+
+
+def test_windows_end_where_documents_do_and_reach_every_width_equally_often():
+    rng = np.random.default_rng(0)
+    documents = np.sort(rng.integers(0, 300, 20_000))
+    chunk = Chunk(rng.integers(0, 50, 20_000).astype(np.int32), documents)
+    drawn = make_lots(np.full(50, 400), 5, 0.0, 0.75).draw(chunk, [3], 32, 16)
+    for at in range(len(drawn.words)):
+        begin, end = at - int(drawn.left[at]), at + int(drawn.right[at])
+        assert begin >= 0
+        assert end < len(documents)
+        assert documents[begin] == documents[at] == documents[end]
+    widths = np.bincount(np.maximum(drawn.left, drawn.right), minlength=6)[1:]
+    assert abs(widths / widths.sum() - 0.2).max() < 0.02
+    assert drawn.noise.shape == (625, 16)
+    assert (np.bincount(drawn.noise.ravel(), minlength=50) > 0).all()
+
+
+def test_lots_depend_on_the_seed_alone():
+    chunk = Chunk(np.zeros(100, np.int32), np.zeros(100, np.int64))
+    lots = make_lots(np.array([60, 40]), 4, 1e-2, 0.75)
+    first, again, other = (lots.draw(chunk, seed, 32, 8) for seed in ([1, 0], [1, 0], [2, 0]))
+    assert (first.noise == again.noise).all()
+    assert len(first.words) == len(again.words)
+    assert len(first.words) != len(other.words) or (first.noise != other.noise).any()
+
+
+def test_an_empty_chunk_gives_no_centres():
+    drawn = make_lots(np.array([5, 4]), 4, 0.0, 0.75).draw(
+        Chunk(np.empty(0, np.int32), np.empty(0, np.int64)), [1], 32, 8
+    )
+    assert len(drawn.words) == 0
+    assert drawn.noise.shape == (0, 8)
+
+
+class _Vocabulary:
+    """As much of a vocabulary as a corpus needs."""
+
+    def __init__(self, type: str) -> None:
+        self.type, self.size, self.begin_id, self.unknown_id = type, 6, 1, 0
+
+
+def test_a_corpus_holds_the_frequent_words_first_and_leaves_out_unknown_ones():
+    ids = np.array([1, 5, 5, 3, 0, 1, 5, 3, 4], np.uint16)
+    corpus = make_corpus(ids, _Vocabulary("word"), "text", 2)
+    assert corpus.word_ids.tolist() == [5, 3]
+    assert corpus.counts.tolist() == [3, 2]
+    (chunk,) = corpus.chunks()
+    assert chunk.words.tolist() == [0, 0, 1, 0, 1]
+    assert chunk.documents.tolist() == [1, 1, 1, 2, 2]
+    assert 0 in make_corpus(ids, _Vocabulary("bpe"), "text", 1).word_ids
+    with pytest.raises(InputError, match="lower --min-count"):
+        make_corpus(ids, _Vocabulary("word"), "text", 3)
+
+
+def test_a_long_text_comes_in_chunks():
+    ids = np.tile(np.array([1, 2, 3], np.uint16), CHUNK_TOKENS // 2)
+    corpus = make_corpus(ids, _Vocabulary("word"), "text", 1)
+    assert corpus.chunks_in_all == 2
+    assert sum(len(chunk.words) for chunk in corpus.chunks()) == len(ids) * 2 // 3

@@ -142,6 +142,7 @@ def read_config(path: Path) -> RunConfig:
         and isinstance(config.made_by, dict)
         and isinstance(config.data.get("valid", ""), str | None)
         and config.data.get("document", "file") in DOCUMENT_BREAKS
+        and isinstance(config.data.get("embeddings", {}), dict)
     ):
         raise InputError(f"{file} holds a value of the wrong kind: it was edited")
     return config

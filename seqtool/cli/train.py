@@ -7,8 +7,6 @@ import dataclasses
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -17,6 +15,7 @@ import typer
 from seqtool.checking import DATA_SETTINGS, check_each, settings_from_file
 from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
 from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, with_settings
+from seqtool.cli.signals import stop_flag
 from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, LENGTHS, VOCABULARY_TYPES, ModelConfig, TrainConfig
 from seqtool.errors import SeqtoolError, StoppedError, UsageError
 
@@ -30,7 +29,6 @@ NAME = "train"
 EXAMPLE = "seqtool train novel.txt --model lstm --time 2m -o novel.run"
 VALID_TOKENS = 32_768
 VALID_TOKENS_FAST = 262_144
-STOPPING = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 
 
 def _list_recipes(wanted: bool) -> None:
@@ -59,6 +57,9 @@ def command(
     valid: Annotated[
         Optional[str],
         typer.Option("--valid", metavar="FILE|SHARE", help="Validation text, or how much to hold back. \\[0.1]"),
+    ] = None,
+    embeddings: Annotated[
+        Optional[Path], typer.Option("--embeddings", metavar="VECTORS", help="Vectors that the embedding begins with.")
     ] = None,
     errors: Errors = "strict",
     document: DocumentBreak = None,
@@ -122,6 +123,7 @@ def command(
         vocab_size or (None if vocab else of_data["vocab_size"]),
         valid,
         document,
+        embeddings,
         errors,
         force,
     )
@@ -130,6 +132,8 @@ def command(
     with joined_world(own_device(device)) as world:
         quiet = quiet or not world.main
         path, run_config, prepared, resume = plan_run(request, str(device), resume, dry_run, world)
+        if prepared.beginning is not None:
+            note(_beginning(prepared.beginning.record), quiet)
         if dry_run:
             if world.main:
                 write_report(_plan(run_config), json)
@@ -173,7 +177,7 @@ def _trained(
     from seqtool.models.device import out_of_memory
     from seqtool.training.session import train_run
 
-    with _stop_flag() as stopped, TrainingProgress(quiet).shown() as show:
+    with stop_flag() as stopped, TrainingProgress(quiet).shown() as show:
 
         def report(record: dict[str, Any]) -> None:
             show(record)
@@ -241,6 +245,7 @@ def _plan(config: RunConfig) -> dict[str, Any]:
     """The resolved configuration, the parameters and the memory they take in training."""
     parameters = config.parameters
     training = config.training
+    frozen = config.symbols.size * config.model.embed_width if training.freeze else 0
     slots = {"sgd": int(training.momentum > 0), "adagrad": 1, "rmsprop": 1, "adafactor": 0, "asgd": 1, "nt-asgd": 1}
     copies = 2 + slots.get(training.optimizer, 2) + (training.ema > 0)
     logits = 2 * 4 * training.batch_size // training.accumulate * training.bptt * config.symbols.size
@@ -250,9 +255,19 @@ def _plan(config: RunConfig) -> dict[str, Any]:
         "vocab_size": config.symbols.size,
         **{name: config.data[name] for name in ("train_tokens", "valid_tokens")},
         "parameters": parameters,
-        "weights_gradients_optimizer_bytes": 4 * parameters * copies,
+        "frozen_parameters": frozen,
+        "weights_gradients_optimizer_bytes": 4 * (frozen + (parameters - frozen) * copies),
         "logits_bytes": logits,
     }
+
+
+def _beginning(record: dict[str, Any]) -> str:
+    """How much of the vocabulary and of the text has a vector to begin with."""
+    shares = [record[f"matched_{name}"] / record[name] for name in ("symbols", "tokens")]
+    return (
+        f"{record['matched_symbols']:,} of {record['symbols']:,} symbols start from {record['name']} "
+        f"({shares[0]:.1%}); they are {shares[1]:.1%} of the text's tokens"
+    )
 
 
 def _announcement(config: RunConfig, world: World) -> str:
@@ -277,23 +292,3 @@ def _say_next(path: Path, valid: str | None, quiet: bool) -> None:
     note(f"next: seqtool eval {path} {scored}", quiet)
     note(f"      seqtool generate {path} --prompt 'Once'", quiet)
     note(f"      seqtool info {path}", quiet)
-
-
-@contextmanager
-def _stop_flag() -> Iterator[Callable[[], int]]:
-    """Let a signal end training after the step under way; a second one ends it at once."""
-    received = 0
-
-    def remember(number: int, frame: object) -> None:
-        nonlocal received
-        if received:
-            raise StoppedError(number, "stopped at once")
-        received = number
-
-    numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
-    before = {number: signal.signal(number, remember) for number in numbers}
-    try:
-        yield lambda: received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

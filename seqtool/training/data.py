@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from seqtool.config import VocabularyConfig
+from seqtool.embeddings.into_model import Beginning
 from seqtool.errors import InputError, UsageError
 from seqtool.text.documents import TextCounts, TextSource
 from seqtool.text.learning import learn_vocabulary
@@ -51,6 +52,8 @@ class TrainingData:
     """Tokens of the longest training document."""
     sample: Callable[[int], IdSequence] | None = None
     """The training ids of a pass, split into subwords anew; None where they are not."""
+    beginning: Beginning | None = None
+    """The vectors that a new model's embedding begins with; None where it is random."""
 
 
 def prepare_data(

@@ -81,12 +81,14 @@ OPTIMIZERS: dict[str, Callable[[Groups, TrainConfig], torch.optim.Optimizer]] = 
 def make_optimizers(parameters: Iterable[tuple[str, nn.Parameter]], config: TrainConfig) -> list[torch.optim.Optimizer]:
     """The optimizer of `config` on these named parameters; for muon, adamw beside it for what muon does not take.
 
-    Matrices decay; embeddings, positions, biases and the gains of norms do not.
+    Frozen ones are left out. Matrices decay; embeddings, positions, biases and the gains of norms do not.
     """
     hidden: list[nn.Parameter] = []
     output: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in parameters:
+        if not parameter.requires_grad:
+            continue
         if parameter.dim() < 2 or "embedding" in name or "positions" in name:
             rest.append(parameter)
         else:

@@ -10,6 +10,8 @@ from typing import Any
 from seqtool.checking import checked
 from seqtool.config import ModelConfig, Symbols, TrainConfig, VocabularyConfig
 from seqtool.defaults import Facts, resolve
+from seqtool.embeddings.into_model import file_sha256, read_beginning
+from seqtool.embeddings.vectors import Vectors, read_vectors
 from seqtool.errors import InputError, UsageError
 from seqtool.files import refuse_directory
 from seqtool.runs import CHECKPOINT, RunConfig, is_run, new_config, read_config, read_vocabulary
@@ -33,6 +35,7 @@ class Request:
     vocab_size: int | None
     valid: str | None
     document: str | None
+    embeddings: Path | None
     errors: str
     force: bool
 
@@ -77,6 +80,8 @@ def _as_asked(left: RunConfig, asked: RunConfig) -> RunConfig:
 
 def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
     """A new run's configuration and data."""
+    vectors = None if request.embeddings is None else read_vectors(request.embeddings)
+    settings = _with_width(request, vectors)
     kind = VocabularyConfig(type=request.vocab_type or DEFAULT_VOCABULARY, size=request.vocab_size or 0)
     prepared = prepare_data(
         request.data,
@@ -90,6 +95,11 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
         world=world,
     )
     vocabulary = prepared.vocabulary
+    if vectors is not None:
+        assert request.embeddings is not None
+        beginning = read_beginning(request.embeddings, vectors, vocabulary, prepared.seen_counts)
+        record = {**prepared.record, "embeddings": beginning.record}
+        prepared = dataclasses.replace(prepared, beginning=beginning, record=record)
     facts = Facts(
         len(prepared.train_ids),
         vocabulary.size,
@@ -97,9 +107,30 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
         prepared.record["train_documents"],
         prepared.longest_document,
     )
-    model_config, train_config = resolve(request.settings, facts)
+    model_config, train_config = resolve(settings, facts)
+    if vectors is not None and model_config.embed_width != vectors.dim:
+        name = "--hidden" if model_config.model == "transformer" else "--embed"
+        raise UsageError(
+            f"--embeddings {request.embeddings} has vectors of {vectors.dim} numbers, where {name} is "
+            f"{model_config.embed_width}: give {name} {vectors.dim}"
+        )
     symbols = Symbols(vocabulary.size, vocabulary.begin_id, len(prepared.seen_counts), len(prepared.train_ids))
     return new_config(model_config, train_config, symbols, vocabulary, prepared.record), prepared
+
+
+def _with_width(request: Request, vectors: Vectors | None) -> dict[str, Any]:
+    """The settings asked for, with the width of the vectors; UsageError when they have no place for these or lack them.
+
+    A transformer's width is its --hidden, which the user must have chosen.
+    """
+    settings = request.settings
+    if vectors is None:
+        if settings.get("freeze"):
+            raise UsageError("--freeze keeps the vectors of --embeddings: name them, or leave it out")
+        return settings
+    if settings.get("input") == "one-hot":
+        raise UsageError("--embeddings needs a learned embedding, which --input one-hot does not have: leave one out")
+    return settings if settings.get("model") == "transformer" else {"embed": vectors.dim, **settings}
 
 
 def _resumed(path: Path, request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
@@ -115,6 +146,8 @@ def _resumed(path: Path, request: Request, device: str, world: World) -> tuple[R
     ):
         if asked is not None and asked != known:
             raise UsageError(f"--resume goes on with the run's own data and vocabulary: leave {flag} out")
+    if request.embeddings is not None and file_sha256(request.embeddings) != record.get("embeddings", {}).get("sha256"):
+        raise UsageError("--resume goes on with the run's own embedding: leave --embeddings out")
     run_config = resumed_config(run_config, {**request.settings, "device": device})
     prepared = prepare_data(
         request.data,

@@ -18,6 +18,7 @@ from torch import nn
 
 from seqtool.checking import checked
 from seqtool.config import FULL, LENGTHS, MAY_CHANGE, TrainConfig
+from seqtool.embeddings.into_model import begin_embedding
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files import atomic_writer, cannot_write, locked, remove_strays, replace_directory
 from seqtool.models.language_model import LanguageModel, build_model
@@ -136,13 +137,13 @@ def train_run(
             remove_strays(path / "checkpoint")
         checkpoint = read_checkpoint(path, config) if resume else None
         torch.manual_seed(training.seed)
-        model = build_model(config.model, config.symbols, data.seen_counts, training.seed).to(device)
+        model = _begun(config, data).to(device)
         objective: nn.Module = in_parallel(Objective(model, training), world, training.shard)
         if training.compile == "on":
             objective.compile()
         optimizers = make_optimizers(model.named_parameters(), training)
         averaging = training.ema or training.optimizer in ("asgd", "nt-asgd")
-        average = Average(list(model.parameters())) if averaging else None
+        average = Average([weight for weight in model.parameters() if weight.requires_grad]) if averaging else None
         torch.manual_seed(training.seed + world.rank)  # dropout differs from process to process
         progress, state = Progress(), None
         if checkpoint is not None:
@@ -177,6 +178,17 @@ def train_run(
             progress.share(training) >= 1.0 or progress.stagnant(training)
         )
         return Outcome(progress, world.from_main(keeper.folder == path), complete)
+
+
+def _begun(config: RunConfig, data: TrainingData) -> LanguageModel:
+    """A new model, whose embedding begins with the data's vectors where there are any, and learns unless frozen."""
+    model = build_model(config.model, config.symbols, data.seen_counts, config.training.seed)
+    embedding = model.core.embedding
+    if embedding is not None:
+        if data.beginning is not None:
+            begin_embedding(embedding, data.beginning)
+        embedding.requires_grad_(not config.training.freeze)
+    return model
 
 
 @contextmanager

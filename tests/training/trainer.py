@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from seqtool.config import ModelConfig, Symbols, TrainConfig, VocabularyConfig
+from seqtool.embeddings.into_model import Beginning
 from seqtool.runs import RunConfig, load_run, new_config
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
@@ -29,6 +30,7 @@ class Trainer:
         file = folder / "text.txt"
         file.write_text(text)
         self.folder = folder
+        self.beginning: Beginning | None = None
         self.vocabulary = learn_vocabulary(TextSource([str(file)]), VocabularyConfig(type="char"))
         self.ids = np.concatenate([[self.vocabulary.begin_id], self.vocabulary.encode(text)]).astype(np.uint16)
 
@@ -41,7 +43,7 @@ class Trainer:
     def __call__(self, name: str, model: dict[str, Any], training: dict[str, Any], **options: Any) -> Progress:
         self.records: list[dict[str, Any]] = []
         config = self.config(model, training)
-        data = TrainingData(self.vocabulary, self.ids, self.ids[1:], self.counts, {})
+        data = TrainingData(self.vocabulary, self.ids, self.ids[1:], self.counts, {}, beginning=self.beginning)
         settings = {"device": CPU, "valid_tokens": 10_000, "report": self.records.append, "replace": True, **options}
         return session.train_run(self.folder / name, config, data, **settings).progress
 

@@ -1,0 +1,92 @@
+"""Vectors as the beginning of a model's embedding.
+
+Shapes: V vocabulary, M symbols that have a vector, D numbers in a vector.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from seqtool.embeddings.vectors import Matrix, Vectors
+from seqtool.errors import InputError
+from seqtool.text.vocabulary import SPACE, Vocabulary
+
+WORDS = ("word", "")  # the vectors' vocabularies whose tokens are words without a sign for the space before them
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What an embedding begins with: `rows_MD` for the symbols `ids_M`, and a record of where they come from.
+
+    The record counts, of the symbols that the training text has and of its tokens, those that have a vector.
+    """
+
+    ids_M: npt.NDArray[np.int64]
+    rows_MD: Matrix
+    record: dict[str, Any]
+
+
+def read_beginning(path: Path, vectors: Vectors, vocabulary: Vocabulary, seen_counts: Mapping[int, int]) -> Beginning:
+    """Match the vectors that were read from `path` with the pieces of a vocabulary; InputError when none does."""
+    rows = matched_rows(vectors, vocabulary)
+    if not rows:
+        raise InputError(
+            f"--embeddings {path}: none of its tokens is a symbol of the vocabulary; "
+            "give vectors of words to --vocab-type word, or --vocab the vocabulary that they were learned with"
+        )
+    record = {
+        "name": str(path),
+        "sha256": file_sha256(path),
+        "symbols": len(seen_counts),
+        "matched_symbols": sum(index in rows for index in seen_counts),
+        "tokens": sum(seen_counts.values()),
+        "matched_tokens": sum(count for index, count in seen_counts.items() if index in rows),
+    }
+    return Beginning(np.array(list(rows)), vectors.matrix_VD[list(rows.values())], record)
+
+
+def matched_rows(vectors: Vectors, vocabulary: Vocabulary) -> dict[int, int]:
+    """The row of the vector of each symbol that has one.
+
+    A piece that begins with the sign for a space matches the word without it as well, where the vectors are of words.
+    """
+    of_words = vectors.metadata.get("vocabulary_type", "") in WORDS
+    rows = {}
+    for index in range(vocabulary.size):
+        token = vocabulary.token(index)
+        row = vectors.tokens.find(token)
+        if row is None and of_words and len(token) > 1 and token.startswith(SPACE):
+            row = vectors.tokens.find(token[1:])
+        if row is not None:
+            rows[index] = row
+    return rows
+
+
+@torch.no_grad()
+def begin_embedding(embedding: nn.Embedding, beginning: Beginning) -> None:
+    """Put the vectors in; the other rows stay random, with the root mean square of those."""
+    known_MD, weight_VD = torch.from_numpy(beginning.rows_MD), embedding.weight
+    others = torch.ones(len(weight_VD), dtype=torch.bool)
+    others[torch.from_numpy(beginning.ids_M)] = False
+    if others.any():
+        random_rms = weight_VD[others].square().mean().sqrt()
+        weight_VD[others] *= known_MD.square().mean().sqrt() / random_rms
+    weight_VD[torch.from_numpy(beginning.ids_M)] = known_MD
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes; InputError when it cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error

@@ -20,7 +20,6 @@ PIPE_CLOSED = 141
 # on one machine slow each other down a hundredfold; with this many looks a lone training is as fast, and two still go
 # on.
 SPINS_BEFORE_SLEEP = "30000"
-SPINS_OF_SHORT_STEPS = "300"  # learning vectors meets ten thousand times a second, too often to wait for one held up
 
 app = typer.Typer(
     name="seqtool",
@@ -58,8 +57,7 @@ def main() -> NoReturn:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # talk has nowhere to go
     if "OMP_WAIT_POLICY" not in os.environ:
-        short = sys.argv[1:2] == ["embed"]
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS_OF_SHORT_STEPS if short else SPINS_BEFORE_SLEEP)
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS_BEFORE_SLEEP)
     signal.signal(signal.SIGTERM, _stop)
     with contextlib.suppress(AttributeError, ValueError):
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a closed pipe is an error that we turn into exit code 141

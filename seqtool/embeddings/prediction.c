@@ -1,13 +1,13 @@
 /* Skip-gram and CBOW with negative sampling, as matrix products over shared noise words.
 
-   Centres come in blocks of M neighbouring positions. A block reads P positions, its centres' windows included, and has N
-   noise words of its own, each of which counts `negative` / N times. A step is a few blocks: their gradients are all taken
-   at the same weights, each block's into a buffer of its own, and are then added, every row by one thread in the order of
-   the blocks. So the result does not depend on the number of threads. embeddings/prediction.py has the same in torch
-   operations, which run where this was not built or on another device; a test holds one to the other.
+   Centres come in blocks of M neighbouring positions. A block reads P positions, its centres' windows included, and has
+   N noise words of its own, each of which counts `negative` / N times. A step is a few blocks: their gradients are all
+   taken at the same weights, each block's into a buffer of its own, and are then added, every row by one thread in the
+   order of the blocks. So the result does not depend on the number of threads. embeddings/prediction.py has the same in
+   torch operations, which run where this was not built or on another device; a test holds one to the other.
 
-   Shapes: T positions of a text, P of a block, M centres, N noise words, D numbers in a vector, W = D rounded up to LANES,
-   V words, R rows of `input`. Rows in scratch are W wide, zero from D on.
+   Shapes: T positions of a text, P of a block, M centres, N noise words, D numbers in a vector, W = D rounded up to
+   LANES, V words, R rows of `input`. Rows in scratch are W wide, zero from D on.
 */
 #include <math.h>
 #include <stdint.h>
@@ -15,6 +15,7 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+#include <sched.h>
 #endif
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
@@ -25,7 +26,7 @@
 /* What a FOR_EACH_PROCESSOR function calls must become a part of it, or it is compiled for the oldest processor. */
 #define INSIDE static inline __attribute__((always_inline))
 
-enum { LAYOUT = 1, LANES = 16, MOST_BLOCKS = 256, LOSS_EVERY = 64 }; /* prediction.py says the same */
+enum { LAYOUT = 2, LANES = 16, MOST_BLOCKS = 256, LOSS_EVERY = 64, PATIENCE = 2000 }; /* prediction.py says the same */
 
 /* Sixteen numbers that need not be aligned, in as many registers as the processor needs for them. */
 typedef float floats __attribute__((vector_size(64), aligned(4), may_alias));
@@ -50,7 +51,7 @@ typedef struct {
     int64_t first, count; /* centres */
     int64_t low, positions;
     const int32_t *noise;
-    float *dX, *dO, *dN; /* (P, W), (M, W), (N, W) what is to be added to the rows read, the centres', the noise words' */
+    float *dX, *dO, *dN; /* (P, W), (M, W), (N, W) to be added to the rows read, the centres', the noise words' */
     double loss;
 } Block;
 
@@ -125,14 +126,14 @@ INSIDE void dots(float *S, const float *X, const float *Y, int64_t rows, int64_t
         for (int64_t n = 0; n < columns; n++) S[p * columns + n] = dot(X + p * W, Y + n * W, W);
 }
 
-/* Z[p] += sum over n of G[p * down + n * across] Y[n], four rows at a time. */
+/* Z[p] = sum over n of G[p * down + n * across] Y[n], four rows at a time. */
 INSIDE void mix(float *Z, const float *G, int64_t down, int64_t across, const float *Y, int64_t rows, int64_t columns,
                 int64_t W) {
     int64_t p = 0;
     for (; p + 4 <= rows; p += 4)
         for (int64_t i = 0; i < W; i += LANES) {
             float *z = Z + p * W + i;
-            floats z0 = AT(z), z1 = AT(z + W), z2 = AT(z + 2 * W), z3 = AT(z + 3 * W);
+            floats z0 = {0}, z1 = {0}, z2 = {0}, z3 = {0};
             const float *g = G + p * down;
             for (int64_t n = 0; n < columns; n++, g += across) {
                 floats y = AT(Y + n * W + i);
@@ -141,8 +142,11 @@ INSIDE void mix(float *Z, const float *G, int64_t down, int64_t across, const fl
             AT(z) = z0, AT(z + W) = z1, AT(z + 2 * W) = z2, AT(z + 3 * W) = z3;
         }
     for (; p < rows; p++)
-        for (int64_t n = 0; n < columns; n++)
-            for (int64_t i = 0; i < W; i += LANES) AT(Z + p * W + i) += G[p * down + n * across] * AT(Y + n * W + i);
+        for (int64_t i = 0; i < W; i += LANES) {
+            floats z = {0};
+            for (int64_t n = 0; n < columns; n++) z += G[p * down + n * across] * AT(Y + n * W + i);
+            AT(Z + p * W + i) = z;
+        }
 }
 
 /* A row of D numbers into one of W. */
@@ -166,14 +170,32 @@ INSIDE void read_word(float *x, const Weights *by, int64_t word, int64_t W) {
 }
 
 /* Each word of a window predicts the centre: X, O, Y are the vectors read, `near` and S room for scores. */
-INSIDE double skipgram(const Weights *by, const Text *text, const Block *block, float lr, const float *X, const float *O,
-                       const float *Y, float *S, float *skips, float *pairs, float *near, int wants_loss) {
+INSIDE double skipgram(const Weights *by, const Text *text, const Block *block, float lr, const float *X,
+                       const float *O, const float *Y, float *S, float *skips, float *pairs, float *near,
+                       int wants_loss) {
     const int64_t W = padded(by->dim), M = block->count, P = block->positions, N = by->noise;
     const float share = (float)by->negative / N;
     double loss = 0;
-    memset(block->dX, 0, P * W * sizeof(float));
     memset(pairs, 0, P * sizeof(float));
     memset(skips, 0, P * N * sizeof(float));
+    for (int64_t m = 0; m < M; m++) {
+        const int64_t at = block->first + m, own = at - block->low;
+        const int64_t begin = own - text->left[at], end = own + text->right[at] + 1;
+        for (int64_t p = begin; p < end; p++) pairs[p] += p != own;
+        for (int64_t n = 0; n < N; n++)
+            if (block->noise[n] == text->words[at]) /* a centre is not noise to itself */
+                for (int64_t p = begin; p < end; p++) skips[p * N + n] += p != own;
+    }
+    dots(S, X, Y, P, N, W);
+    if (wants_loss)
+        for (int64_t p = 0; p < P; p++)
+            for (int64_t n = 0; n < N; n++)
+                loss += share * (pairs[p] - skips[p * N + n]) * log_1_plus_exp(S[p * N + n]);
+    scaled_sigmoids(S, -lr * share, P * N);
+    for (int64_t p = 0; p < P; p++)
+        for (int64_t n = 0; n < N; n++) S[p * N + n] *= pairs[p] - skips[p * N + n];
+    mix(block->dX, S, N, 1, Y, P, N, W);
+    mix(block->dN, S, 1, N, X, N, P, W);
     for (int64_t m = 0; m < M; m++) {
         const int64_t at = block->first + m, own = at - block->low;
         const int64_t begin = own - text->left[at], end = own + text->right[at] + 1;
@@ -193,27 +215,13 @@ INSIDE double skipgram(const Weights *by, const Text *text, const Block *block, 
             }
             AT(block->dO + m * W + i) = z;
         }
-        for (int64_t p = begin; p < end; p++) pairs[p] += p != own;
-        for (int64_t n = 0; n < N; n++)
-            if (block->noise[n] == text->words[at]) /* a centre is not noise to itself */
-                for (int64_t p = begin; p < end; p++) skips[p * N + n] += p != own;
     }
-    dots(S, X, Y, P, N, W);
-    if (wants_loss)
-        for (int64_t p = 0; p < P; p++)
-            for (int64_t n = 0; n < N; n++)
-                loss += share * (pairs[p] - skips[p * N + n]) * log_1_plus_exp(S[p * N + n]);
-    scaled_sigmoids(S, -lr * share, P * N);
-    for (int64_t p = 0; p < P; p++)
-        for (int64_t n = 0; n < N; n++) S[p * N + n] *= pairs[p] - skips[p * N + n];
-    mix(block->dX, S, N, 1, Y, P, N, W);
-    mix(block->dN, S, 1, N, X, N, P, W);
     return loss;
 }
 
 /* The mean of a window predicts the centre; each of its words gets the whole of the mean's gradient, as in word2vec. */
 INSIDE double cbow(const Weights *by, const Text *text, const Block *block, float lr, const float *X, const float *O,
-                   const float *Y, float *S, float *H, float *dH, int wants_loss) {
+                   const float *Y, float *S, float *H, float *dH, float *rights, int wants_loss) {
     const int64_t W = padded(by->dim), M = block->count, P = block->positions, N = by->noise;
     const float share = (float)by->negative / N;
     double loss = 0;
@@ -241,15 +249,14 @@ INSIDE double cbow(const Weights *by, const Text *text, const Block *block, floa
             if (block->noise[n] == text->words[at]) s[n] = 0;
         right = -right;
         scaled_sigmoids(&right, alone ? 0 : lr, 1);
-        for (int64_t i = 0; i < W; i += LANES) {
-            AT(dH + m * W + i) = right * AT(o + i);
-            AT(block->dO + m * W + i) = right * AT(h + i);
-        }
+        rights[m] = right;
+        for (int64_t i = 0; i < W; i += LANES) AT(block->dO + m * W + i) = right * AT(h + i);
     }
     mix(dH, S, N, 1, Y, M, N, W);
     mix(block->dN, S, 1, N, H, N, M, W);
     for (int64_t m = 0; m < M; m++) {
         const int64_t at = block->first + m, own = at - block->low;
+        for (int64_t i = 0; i < W; i += LANES) AT(dH + m * W + i) += rights[m] * AT(O + m * W + i);
         for (int64_t p = own - text->left[at]; p <= own + text->right[at]; p++)
             if (p != own)
                 for (int64_t i = 0; i < W; i += LANES) AT(block->dX + p * W + i) += AT(dH + m * W + i);
@@ -267,8 +274,7 @@ static void read_block(const Weights *by, const Text *text, Block *block, float 
     for (int64_t p = 0; p < P; p++) read_word(X + p * W, by, text->words[block->low + p], W);
     for (int64_t m = 0; m < M; m++) copied(O + m * W, by->output + text->words[block->first + m] * D, D, W);
     for (int64_t n = 0; n < N; n++) copied(Y + n * W, by->output + block->noise[n] * D, D, W);
-    memset(block->dN, 0, N * W * sizeof(float));
-    block->loss = by->cbow ? cbow(by, text, block, lr, X, O, Y, S, H, dH, wants_loss)
+    block->loss = by->cbow ? cbow(by, text, block, lr, X, O, Y, S, H, dH, pairs, wants_loss)
                            : skipgram(by, text, block, lr, X, O, Y, S, skips, pairs, near, wants_loss);
 }
 
@@ -310,12 +316,36 @@ static Block block_of(const Weights *by, const Text *text, int64_t first, int64_
     return block;
 }
 
+/* Where the threads of a step wait for each other. */
+typedef struct {
+    int64_t arrived, turn;
+} Meeting;
+
+/* Go on when all threads are here. A short wait is watched; after it the core goes to whoever else wants it. */
+static void meet(Meeting *meeting, int64_t threads) {
+    const int64_t turn = __atomic_load_n(&meeting->turn, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(&meeting->arrived, 1, __ATOMIC_ACQ_REL) == threads) {
+        meeting->arrived = 0;
+        __atomic_store_n(&meeting->turn, turn + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    for (int looks = 0; __atomic_load_n(&meeting->turn, __ATOMIC_ACQUIRE) == turn; looks++) {
+#ifdef __x86_64__
+        __builtin_ia32_pause();
+#endif
+#ifdef _OPENMP
+        if (looks >= PATIENCE) sched_yield();
+#endif
+    }
+}
+
 /* Learn from centres first .. last - 1 at one rate, in steps of so many blocks; `first` is a multiple of the block.
    Of every LOSS_EVERYth block, sum[0] gets the loss in nats and sum[1] the predictions that it is of. */
 void seqtool_predict(const Weights *by, const Text *text, int64_t first, int64_t last, int64_t blocks_a_step, float lr,
                      float *scratch, int64_t reach, double *sum) {
     const int64_t M = by->block, from = first / M, until = (last + M - 1) / M, each = seqtool_block_floats(by, reach);
     Block blocks[MOST_BLOCKS];
+    Meeting meeting = {0, 0};
 #pragma omp parallel
     {
         int64_t thread = 0, threads = 1;
@@ -324,23 +354,22 @@ void seqtool_predict(const Weights *by, const Text *text, int64_t first, int64_t
 #endif
         for (int64_t step = from; step < until; step += blocks_a_step) {
             const int64_t end = step + blocks_a_step < until ? step + blocks_a_step : until;
-#pragma omp for schedule(static, 1)
-            for (int64_t b = step; b < end; b++) {
+            for (int64_t b = step + thread; b < end; b += threads) {
                 Block *block = blocks + (b - step);
                 *block = block_of(by, text, b * M, last - b * M < M ? last - b * M : M, b);
                 read_block(by, text, block, lr, scratch + (b - step) * each, b % LOSS_EVERY == 0);
             }
-#pragma omp single nowait
-            for (int64_t b = step + (LOSS_EVERY - step % LOSS_EVERY) % LOSS_EVERY; b < end; b += LOSS_EVERY) {
+            meet(&meeting, threads);
+            for (int64_t b = step; b < end; b++) {
                 const Block *block = blocks + (b - step);
-                for (int64_t at = block->first; at < block->first + block->count; at++) {
-                    const int64_t near = text->left[at] + text->right[at];
+                apply(by, text, block, thread, threads);
+                for (int64_t m = 0; m < block->count && thread == 0 && b % LOSS_EVERY == 0; m++) {
+                    const int64_t near = text->left[block->first + m] + text->right[block->first + m];
                     sum[1] += by->cbow ? near > 0 : near;
                 }
-                sum[0] += block->loss;
+                if (thread == 0 && b % LOSS_EVERY == 0) sum[0] += block->loss;
             }
-            for (int64_t b = step; b < end; b++) apply(by, text, blocks + (b - step), thread, threads);
-#pragma omp barrier
+            meet(&meeting, threads);
         }
     }
 }

@@ -30,9 +30,9 @@ from seqtool.native import compiled
 if TYPE_CHECKING:
     import torch
 
-LAYOUT, MOST_BLOCKS, LOSS_EVERY = 1, 256, 64  # of prediction.c; it says the same
-BLOCK = 32  # centres that share noise words
-NOISE = 32  # shared noise words, at least
+LAYOUT, MOST_BLOCKS, LOSS_EVERY = 2, 256, 64  # of prediction.c; it says the same
+BLOCK = 16  # centres that share noise words
+NOISE = {"skipgram": 32, "cbow": 16}  # shared noise words, at least: more make a better estimate, and take longer
 MOST_CHANGE = 3.6  # rate times terms of the objective, for a word in a step: these gradients do not see each other
 Pointer, Count = ctypes.c_void_p, ctypes.c_int64
 Matrix = npt.NDArray[np.float32]
@@ -54,7 +54,7 @@ class Prediction:
     @property
     def noise(self) -> int:
         """Noise words that a block shares."""
-        return max(NOISE, self.negative)
+        return max(NOISE["cbow" if self.cbow else "skipgram"], self.negative)
 
 
 def plan_steps(

@@ -38,11 +38,11 @@ def problem(
     return Prediction(input, output, parts, cbow, negative, window, block, blocks)
 
 
-def windows(total: int, window: int = 3, noise: int = room.NOISE, block: int = BLOCK) -> Windows:
+def windows(total: int, of: Prediction) -> Windows:
     rng = np.random.default_rng(7)
     documents = np.sort(rng.integers(0, 9, total)).astype(np.int64)
     chunk = Chunk(rng.integers(0, WORDS, total).astype(np.int32), documents)
-    return make_lots(np.arange(WORDS, 0, -1), window, 0.0, 0.75).draw(chunk, [1], block, noise)
+    return make_lots(np.arange(WORDS, 0, -1), of.window, 0.0, 0.75).draw(chunk, [1], of.block, of.noise)
 
 
 def objective(of: Prediction, drawn: Windows, first: int, last: int, input, output) -> torch.Tensor:
@@ -67,7 +67,8 @@ def objective(of: Prediction, drawn: Windows, first: int, last: int, input, outp
 
 def test_a_step_is_the_gradient_of_the_objective():
     for cbow in (False, True):
-        of, drawn = problem(cbow, subword=False), windows(60)
+        of = problem(cbow, subword=False, blocks=4)
+        drawn = windows(60, of)  # one step
         input, output = (torch.tensor(m, dtype=torch.float64, requires_grad=True) for m in (of.input, of.output))
         objective(of, drawn, 0, 60, input, output).backward()
         learner = TorchLearner(of, "cpu")
@@ -82,7 +83,7 @@ def test_a_step_is_the_gradient_of_the_objective():
 def test_cbow_gives_each_word_of_a_window_the_whole_gradient_of_their_mean():
     of = problem(cbow=True, subword=False)
     words = np.array([0, 1, 2], np.int32)  # one centre, 1, between 0 and 2
-    drawn = Windows(words, *(np.array([0, 1, 0], np.uint16) for _ in range(2)), np.full((1, room.NOISE), 3, np.int32))
+    drawn = Windows(words, *(np.array([0, 1, 0], np.uint16) for _ in range(2)), np.full((1, of.noise), 3, np.int32))
     mean = torch.tensor(of.input[[0, 2]].mean(0), dtype=torch.float64, requires_grad=True)
     output = torch.tensor(of.output, dtype=torch.float64)
     (-logsigmoid(mean @ output[1]) - 5 * logsigmoid(-(mean @ output[3]))).backward()
@@ -111,7 +112,7 @@ def test_cbow_gives_each_word_of_a_window_the_whole_gradient_of_their_mean():
 )
 def test_the_compiled_step_is_the_one_in_torch(cbow, subword, total, window, blocks, negative, block):
     of = problem(cbow, subword, window, blocks, negative, block)
-    drawn = windows(total, window, of.noise, block)
+    drawn = windows(total, of)
     found, stride = [], 3 * block
     for learner in (
         CompiledLearner(replace(of, input=of.input.copy(), output=of.output.copy()), library()),
@@ -125,7 +126,8 @@ def test_the_compiled_step_is_the_one_in_torch(cbow, subword, total, window, blo
 
 @needs_compiler
 def test_the_loss_is_the_objective_per_prediction():
-    of, drawn = problem(cbow=False, subword=False, blocks=1), windows(BLOCK)
+    of = problem(cbow=False, subword=False, blocks=1)
+    drawn = windows(BLOCK, of)
     expected = objective(of, drawn, 0, BLOCK, torch.tensor(of.input).double(), torch.tensor(of.output).double())
     nats, predictions = CompiledLearner(of, library()).learn(drawn, 0, BLOCK, 0.0)
     assert predictions == drawn.left.sum() + drawn.right.sum()
@@ -138,7 +140,7 @@ def test_the_number_of_threads_changes_nothing():
 import hashlib, numpy as np
 from tests.embeddings.test_prediction import problem, windows, CompiledLearner, library
 of = problem(False, True, blocks=6)
-CompiledLearner(of, library()).learn(windows(5000), 0, 5000, 0.01)
+CompiledLearner(of, library()).learn(windows(5000, of), 0, 5000, 0.01)
 print(hashlib.sha256(of.input.tobytes() + of.output.tobytes()).hexdigest())
 """
     hashes = {
@@ -165,14 +167,15 @@ def test_few_symbols_wide_windows_and_high_rates_make_steps_short_and_then_slow(
         return room.plan_steps(np.full(symbols, 1 / symbols), cbow, window, 5, lr)
 
     assert plan(10**6) == (BLOCK, room.MOST_BLOCKS, 1.0)
-    assert plan(1010) == (BLOCK, 126, 1.0)  # 4.04 of each word
-    assert plan(1010, lr=0.05) == (BLOCK, 63, 1.0)
+    assert plan(1010) == (BLOCK, 252, 1.0)  # 4.04 of each word
+    assert plan(1010, lr=0.05) == (BLOCK, 126, 1.0)
     assert plan(4)[:2] == (16, 1)
+    assert plan(2)[:2] == (8, 1)
     block, blocks, caution = plan(4, window=1000)
     assert (block, blocks) == (1, 1)
     assert caution == pytest.approx(3.6 / (0.025 * 1001 * 6))
     assert plan(4, lr=10.0)[2] == pytest.approx(0.01)
-    assert plan(1010, lr=0.05, cbow=True) == (BLOCK, 189, 1.0)
+    assert plan(505, lr=0.05, cbow=True) == (BLOCK, 189, 1.0)
 
 
 def test_a_library_of_other_code_is_not_used(monkeypatch):

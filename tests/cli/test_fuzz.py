@@ -78,6 +78,10 @@ def things(seqtool: Command, prose: str, small_run: Path, tmp_path_factory: pyte
             "train", folder / "text", "-o", folder / name, "--model", model, "--vocab", folder / kind, *words
         )
         assert not made.returncode, made.stderr
+    learned = ["embed", "train", folder / "text", "--dim", 6, "--epochs", 1, "-q"]
+    assert not seqtool(*learned, "--subword", "--ngram-rows", 50, "-o", folder / "vectors").returncode
+    assert not seqtool("embed", "export", folder / "vectors", "-o", folder / "vectors.txt", "-q").returncode
+    assert not seqtool("embed", "export", folder / "vectors", "-o", folder / "vectors.bin", "-q").returncode
     return folder
 
 
@@ -193,9 +197,42 @@ def spoiled_run(draw: random.Random, here: Path) -> list[str]:
     )
 
 
+def learn_embeddings(draw: random.Random, here: Path) -> list[str]:
+    flags = ["--dim", "--window", "--negative", "--noise-power", "--subsample", "--lr", "--min-count", "--vocab-size",
+             "--shortest-ngram", "--longest-ngram", "--ngram-rows", "--seed", "--checkpoint-every"]  # fmt: skip
+    words = [word for flag in draw.sample(flags, draw.randrange(3)) for word in (flag, draw.choice(NUMBERS[:-3]))]
+    method = draw.choice(["skipgram", "skipgram", "cbow", "glove", "svd", "one-hot", "none"])
+    length = ["--epochs", "1"] if method in ("skipgram", "cbow", "glove") else []
+    kind = ["--method", method, *draw.choice([[], ["--subword"], ["--vocab-type", "char"], ["--vocab", "bpe"]])]
+    return ["embed", "train", draw.choice(["-", "text"]), "-o", "out.vectors", "--force", *kind, *length, *words]
+
+
+def ask_vectors(draw: random.Random, here: Path) -> list[str]:
+    command = draw.choice(["nearest", "analogy", "similarity"])
+    more = draw.choice([[], ["--json"], ["-n", draw.choice(NUMBERS)] if command != "similarity" else []])
+    if draw.random() < 0.5:
+        return ["embed", command, "vectors", "-", *more]
+    words = [draw.choice(["the", "a", *PIECES]).replace("\0", "") for _ in range(draw.randrange(4))]
+    return ["embed", command, "vectors", *more, "--", *words]
+
+
+def judge_vectors(draw: random.Random, here: Path) -> list[str]:
+    return ["embed", "evaluate", "vectors", "-", *draw.choice([[], ["--json"], ["--top", draw.choice(NUMBERS)]])]
+
+
+def spoiled_vectors(draw: random.Random, here: Path) -> list[str]:
+    name = draw.choice(["vectors", "vectors.txt", "vectors.bin"])
+    shutil.copy(here / name, here / "spoiled.file")
+    spoil(here / "spoiled.file", draw)
+    if name == "vectors":
+        use = [["nearest", "spoiled.file", "the"], ["export", "spoiled.file", "-o", "-", "--format", "glove"]]
+        return ["embed", *draw.choice(use)]
+    return ["embed", "import", "spoiled.file", "-o", "in.vectors", "--force"]
+
+
 KINDS: list[Callable[[random.Random, Path], list[str]]] = [
     eval_text, encode_text, decode_ids, learn_vocabulary, write_from_prompts, write_with_flags, write_constrained, eval_flags,
-    spoiled_vocabulary, spoiled_store, spoiled_run,
+    spoiled_vocabulary, spoiled_store, spoiled_run, learn_embeddings, ask_vectors, judge_vectors, spoiled_vectors,
 ]  # fmt: skip
 
 
@@ -242,6 +279,7 @@ def test_whatever_comes_is_answered_ten_thousand_times(
         "seqtool eval lstm text --per token | head -1",
         "seqtool generate lstm -n 100 --max-tokens 100000 | head -1",
         "yes the | head -1000 | seqtool generate lstm - --max-tokens 300 | head -1",
+        "yes the | head -100000 | seqtool embed nearest vectors - | head -1",
     ],
 )
 def test_a_reader_that_goes_away_a_hundred_times(shell: Command, things: Path, line: str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -23,7 +24,7 @@ from seqtool.config import (
 from seqtool.errors import StoppedError, UsageError
 
 NAME = "train"
-EXAMPLE = "seqtool embed train novel.txt -o novel.vec"
+EXAMPLE = "seqtool embed train novel.txt -o novel.vectors"
 
 
 @with_settings(EmbedConfig)
@@ -117,8 +118,8 @@ def command(
         meter.close()
         number = stopped()
     if vectors is None:
-        again = shlex.join(["seqtool", "embed", "train", *data, "-o", str(output)])
-        raise StoppedError(number, f"stopped; go on with the same settings and --resume: {again} … --resume")
+        said = [word for word in sys.argv[1:] if word not in ("--force", "--resume")]
+        raise StoppedError(number, f"stopped; go on with: {shlex.join(['seqtool', *said, '--resume'])}")
     write_vectors(output, vectors)
     checkpoint.unlink(missing_ok=True)
     remove_strays(output.parent, checkpoint.name)
@@ -159,6 +160,4 @@ def _device(config: EmbedConfig) -> str:
 
 
 def _may_have_accelerator() -> bool:
-    import sys
-
     return sys.platform == "darwin" or Path("/dev/nvidiactl").exists()

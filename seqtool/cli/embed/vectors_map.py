@@ -14,7 +14,7 @@ from seqtool.cli.options import Force, Quiet, chosen
 from seqtool.errors import InputError
 
 NAME = "map"
-EXAMPLE = "seqtool embed map novel.vec -o novel.html --most 2000"
+EXAMPLE = "seqtool embed map novel.vectors -o novel.html --most 2000"
 METHODS = ("pca", "tsne")
 FORMATS = ("html", "svg", "png")
 MOST = 1000

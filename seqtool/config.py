@@ -26,6 +26,7 @@ EMBED_METHODS = ("skipgram", "cbow", "glove", "svd", "one-hot")
 VECTOR_FORMATS = ("word2vec", "word2vec-binary", "glove", "npy", "projector")
 
 MAX_VOCABULARY = 10_000_000
+LONGEST_NGRAM = 100  # characters
 MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or an attack, not a model
 
 
@@ -382,6 +383,14 @@ class EmbedConfig:
         low=0,
         high=1e9,
         metavar="DURATION",
+        shown_default="--epochs",
+    )
+    x_max: float = setting(
+        0.0,
+        "glove: counts from here on have full weight.",
+        low=0,
+        high=1e9,
+        shown_default="by the text's length, 100 at most",
     )
     lr: float = setting(
         0.0, "Learning rate at the beginning.", low=0, high=1e3, shown_default="skipgram 0.025, cbow and glove 0.05"
@@ -391,8 +400,8 @@ class EmbedConfig:
         "skipgram, cbow: a word is the mean of its character n-grams and itself, so that unseen words have a vector.",
         flag="--subword/--no-subword",
     )
-    shortest_ngram: int = setting(3, "--subword: characters of the shortest n-gram.", low=1, high=100)
-    longest_ngram: int = setting(6, "--subword: characters of the longest n-gram.", low=1, high=100)
+    shortest_ngram: int = setting(3, "--subword: characters of the shortest n-gram.", low=1, high=LONGEST_NGRAM)
+    longest_ngram: int = setting(6, "--subword: characters of the longest n-gram.", low=1, high=LONGEST_NGRAM)
     ngram_rows: int = setting(
         0, "--subword: vectors that the n-grams share.", low=0, high=1 << 24, shown_default="by the vocabulary"
     )

@@ -28,6 +28,10 @@ def refuse_file(path: Path, force: bool, inputs: Sequence[str] = ()) -> None:
     """UsageError when a file cannot go to `path`: it exists without `force`, is no plain file, or is an input."""
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is not a plain file: name another with -o")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no directory {path.parent}; make it, or name another with -o")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written: {path.parent} is not yours to write in; name another with -o")
     _refuse(path, force, inputs)
 
 

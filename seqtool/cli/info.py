@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,9 @@ from seqtool.cli.options import Json
 from seqtool.errors import InputError
 
 NAME = "info"
+HEAD_BYTES = 1 << 16
+VOCABULARY_BEGINS = b"\n"  # the tag of a SentencePiece model's first piece
+HEADER_BEGINS = b"{"  # of safetensors, after eight bytes that say how long it is
 EXAMPLE = "seqtool info runs/novel-lstm"
 
 
@@ -57,6 +61,25 @@ def describe(path: Path) -> dict[str, Any]:
         vectors = read_vectors(path)
         sizes = {"tokens": len(vectors.tokens), "dim": vectors.dim, "ngram_rows": len(vectors.ngrams_BD)}
         return {"kind": "vectors", "path": str(path), **sizes, "vocabulary": bool(vectors.model), **vectors.metadata}
-    from seqtool.text.vocabulary import load_vocabulary
+    head = _head(path)
+    if head.startswith(VOCABULARY_BEGINS):
+        from seqtool.text.vocabulary import load_vocabulary
 
-    return {"path": str(path), **load_vocabulary(path).describe()}
+        return {"path": str(path), **load_vocabulary(path).describe()}
+    if head[8:].startswith(HEADER_BEGINS):
+        from seqtool.embeddings.learning import CHECKPOINT_FORMAT
+
+        if CHECKPOINT_FORMAT.encode() in head:
+            return {"kind": "embedding checkpoint", "path": str(path), "bytes": path.stat().st_size}
+    raise InputError(
+        f"{path} is neither a vocabulary, vectors, a store nor a run of seqtool; bring vectors of other programs in "
+        f"with seqtool embed import {shlex.quote(str(path))} -o VECTORS"
+    )
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(HEAD_BYTES)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error

@@ -105,7 +105,8 @@ def _explained(error: BaseException) -> int:
     if isinstance(error, typer.TyperException):
         message = getattr(error, "format_message", error.__str__)()
         if message:
-            _say(f"{_first_lower(message.rstrip('.'))}: see seqtool --help")
+            command = getattr(getattr(error, "ctx", None), "command_path", "seqtool")
+            _say(f"{_first_lower(message.rstrip('.'))}: see {command} --help")
         return 2
     if (
         isinstance(error, MemoryError)
@@ -113,7 +114,8 @@ def _explained(error: BaseException) -> int:
         or "out of memory" in str(error)
         or "can't allocate memory" in str(error)
     ):
-        _say("not enough memory: choose a smaller --batch-size, --hidden or --context")
+        smaller = "--dim or --negative" if sys.argv[1:2] == ["embed"] else "--batch-size, --hidden or --context"
+        _say(f"not enough memory: choose a smaller {smaller}")
         return 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

@@ -59,7 +59,12 @@ def command(
         typer.Option("--valid", metavar="FILE|SHARE", help="Validation text, or how much to hold back. \\[0.1]"),
     ] = None,
     embeddings: Annotated[
-        Optional[Path], typer.Option("--embeddings", metavar="VECTORS", help="Vectors that the embedding begins with.")
+        Optional[Path],
+        typer.Option(
+            "--embeddings",
+            metavar="VECTORS",
+            help="Vectors that the embedding begins with; --vocab-type is then theirs, if not given.",
+        ),
     ] = None,
     errors: Errors = "strict",
     document: DocumentBreak = None,

@@ -3,7 +3,7 @@
 word2vec         `V D`, then a line for each token: the token and its D numbers, a space between them
 word2vec-binary  the same first line, then for each token: the token, a space, D float32 (little-endian), a newline
 glove            as word2vec, without the first line
-npy              the matrix (V, D) as numpy's file, and beside it a file with a token a line
+npy              FILE.npy, the matrix (V, D) as numpy's file, and FILE.npy.txt, a token a line
 projector        a directory: tensors.tsv, metadata.tsv, and projector_config.pbtxt that names them
 
 V tokens, D numbers. Numbers are written so that every float32 comes back exactly; both ways rows go by blocks.
@@ -28,8 +28,8 @@ import numpy as np
 
 from seqtool.config import MAX_VOCABULARY
 from seqtool.embeddings.tokens import Tokens
-from seqtool.embeddings.vectors import MAX_DIM, Matrix, Vectors
-from seqtool.errors import InputError, SeqtoolError
+from seqtool.embeddings.vectors import MAX_DIM, VECTORS_FORMAT, Matrix, Vectors
+from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files import atomic_directory, atomic_writer, provenance
 from seqtool.text.documents import BYTE_ORDER_MARK, open_bytes
 
@@ -59,6 +59,21 @@ LOOKED_AT = 4096  # bytes after the first line, by which text and binary are tol
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 HEADER = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})[ \t]*\r?\n?")
 SOME_ROWS = 1000
+OTHER_KINDS = (
+    (re.compile(rb"\x1f\x8b"), "is compressed: zcat FILE | seqtool embed import - -o VECTORS"),
+    (re.compile(rb"PK\x03\x04"), "is a zip archive: unpack it, and import the file of vectors that is in it"),
+    (re.compile(rb"\xba\x16\x4f\x2f"), "is fastText's own model: import the .vec that it wrote beside"),
+    (
+        re.compile(rb"\x80[\x02-\x05]"),
+        "is a Python pickle, which is never read: save it with save_word2vec_format, and import that",
+    ),
+    (
+        re.compile(rb".{8}\{.*" + re.escape(VECTORS_FORMAT.encode()), re.DOTALL),
+        "is vectors of seqtool already: it needs no import",
+    ),
+)
+"""Files that are often taken for vectors of other programs, by how they begin."""
+KIND_BYTES = 1 << 16
 
 
 # Writing.
@@ -97,11 +112,13 @@ def file_blocks(vectors: Vectors, count: int, format: str, progress: Progress = 
 
 
 def exported_paths(path: Path, format: str) -> list[Path]:
-    """What an export to `path` writes: for npy two files, else that one."""
+    """What an export to `path` writes: for npy two files, else that one; UsageError when `path` has no name."""
+    if path.name in ("", ".."):
+        raise UsageError(f"-o {path} names no file: give it a name")
     if format != "npy":
         return [path]
-    stem = path.with_suffix("") if path.suffix == ".npy" else path
-    return [stem.with_name(stem.name + suffix) for suffix in (".npy", ".txt")]
+    matrix_file = path if path.suffix == ".npy" else path.with_name(path.name + ".npy")
+    return [matrix_file, matrix_file.with_name(matrix_file.name + ".txt")]
 
 
 def export_vectors(
@@ -229,6 +246,8 @@ def _opened(path: str, errors: str, progress: Progress) -> Iterator[_Foreign]:
                 stream = copy
                 shutil.copyfileobj(source, copy, READ_BYTES)
                 copy.seek(0)
+            _refuse_other_kinds(name, stream.read(KIND_BYTES))
+            stream.seek(0)
             digest, lines = hashlib.sha256(), 0
             while content := stream.read(READ_BYTES):
                 digest.update(content)
@@ -236,6 +255,13 @@ def _opened(path: str, errors: str, progress: Progress) -> Iterator[_Foreign]:
         except OSError as error:
             raise SeqtoolError(f"cannot read {name}: {error.strerror}") from error
         yield _Foreign(stream, name, errors, stream.tell(), digest.hexdigest(), lines + 1, progress)
+
+
+def _refuse_other_kinds(name: str, head: bytes) -> None:
+    """InputError, with the mend, when a file begins as one that is not vectors of other programs."""
+    for beginning, what in OTHER_KINDS:
+        if beginning.match(head):
+            raise InputError(f"{name} {what}")
 
 
 def _has_mark(file: _Foreign) -> bool:

@@ -36,13 +36,23 @@ class Beginning:
 
 
 def read_beginning(path: Path, vectors: Vectors, vocabulary: Vocabulary, seen_counts: Mapping[int, int]) -> Beginning:
-    """Match the vectors that were read from `path` with the pieces of a vocabulary; InputError when none does."""
+    """Match the vectors that were read from `path` with the pieces of a vocabulary.
+
+    InputError when none does, or one that does is not finite or so large that the sum of squares is not.
+    """
     rows = matched_rows(vectors, vocabulary)
     if not rows:
         raise InputError(
             f"--embeddings {path}: none of its tokens is a symbol of the vocabulary; "
             "give vectors of words to --vocab-type word, or --vocab the vocabulary that they were learned with"
         )
+    rows_MD = vectors.matrix_VD[list(rows.values())]
+    with np.errstate(over="ignore"):
+        if not np.isfinite(np.square(rows_MD).sum()):
+            raise InputError(
+                f"--embeddings {path}: a vector has a number that is not finite, or too large to be squared: "
+                "make the vectors again"
+            )
     record = {
         "name": str(path),
         "sha256": file_sha256(path),
@@ -51,7 +61,7 @@ def read_beginning(path: Path, vectors: Vectors, vocabulary: Vocabulary, seen_co
         "tokens": sum(seen_counts.values()),
         "matched_tokens": sum(count for index, count in seen_counts.items() if index in rows),
     }
-    return Beginning(np.array(list(rows)), vectors.matrix_VD[list(rows.values())], record)
+    return Beginning(np.array(list(rows)), rows_MD, record)
 
 
 def matched_rows(vectors: Vectors, vocabulary: Vocabulary) -> dict[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,13 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.embeddings.neighbours import Space, UnknownWordError, analogous, cosine
+from seqtool.embeddings.neighbours import Query, Space, UnknownWordError, analogous, cosine
 from seqtool.errors import InputError
 from seqtool.text.documents import TextSource, lines_of
 
 MAX_FILE_CHARACTERS = 64 << 20
 MOST_PAIRS = 1_000  # of related words, whose combinations are a million questions
 QUESTIONS_AT_ONCE = 4_096
+NUMERIC = re.compile(r"[-+.,]*\d|[-+]?(nan|inf|infinity)$", re.IGNORECASE)  # a header's field is nothing like it
+SEPARATORS = {"": "white space", "\t": "tabs", ";": "semicolons", ",": "commas"}
+WORD_COLUMN = re.compile(r"word|term|noun|verb|^w\d$", re.IGNORECASE)
 SCORE_COLUMNS = ("simlex", "score", "similarity", "rating", "human", "mean", "gold", "average")
 EXPECTED = (
     "expected are two words and a number, four words (a is to b as c is to d), or a word and its answers "
@@ -41,6 +45,14 @@ class Pair(NamedTuple):
     score: float
 
 
+class Columns(NamedTuple):
+    """Which fields of a line hold the two words, and their score."""
+
+    first: int
+    second: int
+    score: int
+
+
 class Question(NamedTuple):
     """a is to b as c is to what? One of b and any of the answers that the vectors know will do."""
 
@@ -56,15 +68,22 @@ class Similarities:
 
     pairs: list[Pair]
 
+    def words(self) -> list[str]:
+        """Every word, once, in order."""
+        return list(dict.fromkeys(word for pair in self.pairs for word in (pair.first, pair.second)))
+
+    def unknown(self, space: Space) -> list[str]:
+        """The words that have no vector."""
+        return [word for word in self.words() if _query(space, word) is None]
+
     def judge(self, space: Space) -> dict[str, Any]:
         """Spearman's rank correlation of cosines and people's scores, over the pairs whose words have vectors."""
         cosines, scores = [], []
         for pair in self.pairs:
-            try:
-                cosines.append(cosine(*(space.query(_known(space, word)) for word in (pair.first, pair.second))))
-            except UnknownWordError:
-                continue
-            scores.append(pair.score)
+            first, second = _query(space, pair.first), _query(space, pair.second)
+            if first is not None and second is not None:
+                cosines.append(cosine(first, second))
+                scores.append(pair.score)
         return {
             "kind": "similarity",
             "pairs": len(self.pairs),
@@ -80,6 +99,16 @@ class Analogies:
 
     sections: Mapping[str, Sequence[Question]]
 
+    def words(self) -> list[str]:
+        """Every word, once, in order."""
+        questions = itertools.chain.from_iterable(self.sections.values())
+        return list(dict.fromkeys(word for a, b, c, answers in questions for word in (a, *b, c, *answers)))
+
+    def unknown(self, space: Space) -> list[str]:
+        """The words that are no tokens."""
+        rows = _Rows(space, None)
+        return [word for word in self.words() if rows[word] < 0]
+
     def judge(self, space: Space, top: int | None = None) -> dict[str, Any]:
         """The share answered rightly by 3CosAdd of the questions whose words are among the `top` most frequent."""
         rows = _Rows(space, top)
@@ -90,17 +119,18 @@ class Analogies:
         return {"kind": "analogies", **_shares(totals), "sections": sections}
 
 
-def read_judgements(path: str) -> Similarities | Analogies:
+def read_judgements(path: str, errors: str = "strict") -> Similarities | Analogies:
     """Read a file of judgements, of whichever form it has; InputError names the line that has none."""
     name = "standard input" if path == "-" else path
-    lines = [line for line in _lines(path, name) if line.text and not line.text.startswith("#")]
+    said = [line for line in _lines(path, name, errors) if line.text]
+    lines = [line for line in said if not _is_comment(line)]
     if not lines:
         raise InputError(f"{name} holds no judgements: {EXPECTED}")
     delimiter, kind = next((found for found in map(_form, reversed(lines[:2])) if found[1]), ("", ""))
     if lines[0].text.startswith(":") or kind == "questions":
         return Analogies(_sections(lines, name))
     if kind == "pairs":
-        return Similarities(_pairs(lines, delimiter, name))
+        return Similarities(_pairs(lines, list(itertools.takewhile(_is_comment, said)), delimiter, name))
     if kind == "relation":
         return Analogies({name: _combined(lines, delimiter, name)})
     raise InputError(f"{name} line {lines[min(1, len(lines) - 1)].number} is no judgement: {EXPECTED}")
@@ -112,6 +142,14 @@ def spearman(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float | 
     deviations = [ranks - ranks.mean() for ranks in (x_ranks, y_ranks)] if len(x) else [x, y]
     scale = math.sqrt(math.prod(float(each @ each) for each in deviations))
     return float(deviations[0] @ deviations[1]) / scale if scale else None
+
+
+def _query(space: Space, text: str) -> Query | None:
+    """Where a word or phrase lies; None where a word of it has no vector."""
+    try:
+        return space.query(_known(space, text))
+    except UnknownWordError:
+        return None
 
 
 def _known(space: Space, text: str) -> str:
@@ -173,10 +211,10 @@ def _shares(counts: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _lines(path: str, name: str) -> Iterator[Line]:
+def _lines(path: str, name: str, errors: str) -> Iterator[Line]:
     """The lines of a file, without the white space around them."""
     number, characters, rest = 0, 0, ""
-    for block in TextSource([path]).blocks():
+    for block in TextSource([path], errors=errors).blocks():
         characters += len(block.text)
         if characters > MAX_FILE_CHARACTERS:
             raise InputError(f"{name} is longer than {MAX_FILE_CHARACTERS:,} characters: it is no file of judgements")
@@ -187,6 +225,10 @@ def _lines(path: str, name: str) -> Iterator[Line]:
                 yield Line(number, rest.strip())
                 rest = ""
     yield Line(number + 1, rest.strip())
+
+
+def _is_comment(line: Line) -> bool:
+    return line.text.startswith("#")
 
 
 def _form(line: Line) -> tuple[str, str]:
@@ -223,26 +265,84 @@ def _score_column(fields: Sequence[str]) -> int | None:
     return next((column for column in range(2, len(fields)) if _number(fields[column]) is not None), None)
 
 
-def _pairs(lines: Sequence[Line], delimiter: str, name: str) -> list[Pair]:
-    """Pairs with their scores, found under the name of a score where there is a header, or else as the first number."""
-    header = _fields(lines[0].text, delimiter)
-    column = _score_column(header)
-    has_header = column is None
-    if has_header:
-        named = (i for i, field in enumerate(header) if i >= 2 and any(part in field.lower() for part in SCORE_COLUMNS))
-        column = next(named, _score_column(_fields(lines[1].text, delimiter)))
-    assert column is not None  # by which the file was recognised
+def _pairs(lines: Sequence[Line], comments: Sequence[Line], delimiter: str, name: str) -> list[Pair]:
+    """Pairs with their scores, from the columns that a header names: the first line, or a comment before it."""
+    rows = [_fields(line.text, delimiter) for line in lines]
+    typical = next(row for row in reversed(rows[:2]) if _score_column(row) is not None)
+    has_header = _is_header(rows[0], typical)
+    header = rows[0] if has_header else _commented_header(comments, delimiter, typical)
+    rows, lines = rows[has_header:], lines[has_header:]
+    columns = _columns(header, typical, rows)
+    if columns is None:
+        raise InputError(
+            f"{name} line {lines[0].number}: which fields are the two words and their score cannot be told; name them "
+            "in a line before it, as Word 1, Word 2 and Score"
+        )
     pairs = []
-    for line in lines[has_header:]:
-        fields = _fields(line.text, delimiter)
-        score = _number(fields[column]) if column < len(fields) else None
-        if score is None or not (fields[0] and fields[1]):
+    for line, fields in zip(lines, rows, strict=True):
+        first, second, score = (fields[column] if column < len(fields) else "" for column in columns)
+        number = _number(score)
+        if number is None or not (first and second):
             raise InputError(
-                f"{name} line {line.number} is no judgement of two words: expected are two words, and a number as "
-                f"field {column + 1}"
+                f"{name} line {line.number} is no judgement of two words: expected are words as fields "
+                f"{columns.first + 1} and {columns.second + 1}, and a finite number as field {columns.score + 1}, "
+                f"separated by {SEPARATORS[delimiter]}"
             )
-        pairs.append(Pair(fields[0], fields[1], score))
+        pairs.append(Pair(first, second, number))
     return pairs
+
+
+def _is_header(fields: Sequence[str], typical: Sequence[str]) -> bool:
+    """Whether a first line has a name where a `typical` one has its first number."""
+    column = _score_column(typical)
+    if column is None or column >= len(fields):
+        return False
+    return bool(fields[column]) and not NUMERIC.match(fields[column])
+
+
+def _commented_header(comments: Sequence[Line], delimiter: str, typical: Sequence[str]) -> list[str]:
+    """The last comment that names two words and a score, and as many fields as a `typical` line has; empty for none."""
+    for comment in reversed(comments):
+        fields = _fields(comment.text.lstrip("#"), delimiter)
+        words, score = _named(fields, typical)
+        if len(fields) == len(typical) and len(words) == 2 and score is not None:
+            return fields
+    return []
+
+
+def _named(header: Sequence[str], typical: Sequence[str]) -> tuple[list[int], int | None]:
+    """The columns that a header calls words, and the one that it calls a score and that is a number in `typical`."""
+    words = [column for column, field in enumerate(header) if WORD_COLUMN.search(field)]
+    for column in _numbers(typical, words):
+        if column < len(header) and any(part in header[column].lower() for part in SCORE_COLUMNS):
+            return words, column
+    return words, None
+
+
+def _columns(header: Sequence[str], typical: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns | None:
+    """The columns that the header names; or else the first number, and the two words before it; None where they are
+    not two.
+    """
+    words, score = _named(header, typical)
+    if score is None:
+        score = next(iter(_numbers(typical, words)), None)
+    if score is None:
+        return None
+    if len(words) != 2:
+        words = list(range(score))
+    if len(words) > 2:
+        words = [column for column in words if any(_is_word(row, column) for row in rows)]
+    return Columns(words[0], words[1], score) if len(words) == 2 else None
+
+
+def _numbers(fields: Sequence[str], words: Sequence[int]) -> list[int]:
+    """The columns after the second that hold numbers and are not `words`."""
+    return [column for column in range(2, len(fields)) if column not in words and _number(fields[column]) is not None]
+
+
+def _is_word(fields: Sequence[str], column: int) -> bool:
+    """Whether a field is no number and no letter, as that of a part of speech."""
+    return column < len(fields) and len(fields[column].encode()) > 1 and _number(fields[column]) is None
 
 
 def _sections(lines: Sequence[Line], name: str) -> dict[str, list[Question]]:

@@ -7,8 +7,11 @@ needs. The loop around it is the same for all.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +21,7 @@ import numpy.typing as npt
 
 from seqtool.config import EmbedConfig
 from seqtool.embeddings.arrays import map_arrays, write_arrays
-from seqtool.embeddings.corpus import CHUNK_TOKENS, Corpus
+from seqtool.embeddings.corpus import CHUNK_TOKENS, Chunk, Corpus
 from seqtool.embeddings.prediction import (
     CompiledLearner,
     Prediction,
@@ -39,11 +42,14 @@ GLOVE_EPOCHS = 25.0
 EPOCHS, MOST_EPOCHS = 5.0, 40.0  # of skipgram and cbow; a short text needs more than a long one
 ENOUGH_TOKENS = 10_000_000  # to read in all passes
 RATES = {"skipgram": 0.025, "cbow": 0.05, "glove": 0.05}
+X_MAX, X_MAX_SCALE = 100.0, 400.0  # the paper's for billions of tokens, near 10 for 17 million, 1 for 160,000
 LAST_RATE = 0.004  # of --lr, to which skipgram's and cbow's falls in a straight line
 SPAN_CENTRES = 1 << 14  # learned from between two looks at the clock
+SPAN_NOISE = 1 << 20  # noise words drawn together, at most
 PLANNING_SHARE, PLANNING_S = 0.1, 30.0  # of --time, and at most, after which the number of passes is fixed
 MEANS_AT_ONCE = 4096
 MOST_ONE_HOT = 10_000  # tokens: a matrix of 400 MB
+MOST_STEPS = 1 << 60  # more than any learning has of anything it counts
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -57,6 +63,7 @@ class Progress:
     within: int = 0
     position: int = 0
     total: int = 0
+    passes: float = 0.0
     elapsed_s: float = 0.0
     loss: float = 0.0
     predictions: float = 0.0
@@ -97,6 +104,7 @@ class PredictionJob:
         self._parts, ngram_rows = None, 0
         if config.subword:
             self._parts, ngram_rows = parts_of(tokens, config.shortest_ngram, config.longest_ngram, config.ngram_rows)
+        _check_memory(2 * len(tokens) + ngram_rows, config.dim)
         arrays = _checked(arrays, _first_weights(len(tokens), ngram_rows, config))
         if self._parts is not None:  # an n-gram that no word has stays zero: it says nothing of an unseen word
             used = np.zeros(len(arrays["input"]), bool)
@@ -115,7 +123,8 @@ class PredictionJob:
         self._learner = TorchLearner(prediction, device) if loaded is None else CompiledLearner(prediction, loaded)
         self._lots = make_lots(corpus.counts, config.window, config.subsample, config.noise_power)
         self._block, self._noise = block, prediction.noise
-        self._span = max(1, SPAN_CENTRES // (block * blocks)) * block * blocks
+        steps = min(SPAN_CENTRES // (block * blocks), SPAN_NOISE // (prediction.noise * blocks))
+        self._span = max(1, steps) * block * blocks
         self._drawn: tuple[int, Windows] | None = None
 
     def rate(self, share: float) -> float:
@@ -126,8 +135,8 @@ class PredictionJob:
         """Learn the next span of centres."""
         passes, number = divmod(progress.part, self._corpus.chunks_in_all)
         if self._drawn is None or self._drawn[0] != progress.part:
-            seed = (self._config.seed, passes, number)
-            self._drawn = progress.part, self._lots.draw(self._corpus.chunk(number), seed, self._block, self._noise)
+            windows = self._lots.windows(self._corpus.chunk(number), (self._config.seed, passes, number))
+            self._drawn = progress.part, windows
         if not (number or progress.within):
             progress.loss = progress.predictions = 0.0
         windows = self._drawn[1]
@@ -136,7 +145,9 @@ class PredictionJob:
             raise InputError("the checkpoint says an impossible place to go on from: it was edited")
         last = min(progress.within + self._span, centres)
         if progress.within < last:
-            loss, predictions = self._learner.learn(windows, progress.within, last, lr)
+            seed = (self._config.seed, passes, number, 1 + progress.within)
+            noise = self._lots.noise(-(-(last - progress.within) // self._block), self._noise, seed)
+            loss, predictions = self._learner.learn(windows, noise, progress.within, last, lr)
             progress.loss += float(loss)
             progress.predictions += float(predictions)
         start = number * CHUNK_TOKENS
@@ -169,16 +180,16 @@ class PredictionJob:
 class GloveJob:
     """glove: counts first, then factorises them."""
 
-    def __init__(self, corpus: Corpus, size: int, config: EmbedConfig, device: str, arrays: Arrays | None) -> None:
+    def __init__(
+        self, chunks: Iterable[Chunk], size: int, config: EmbedConfig, device: str, arrays: Arrays | None
+    ) -> None:
         import torch
 
         from seqtool.embeddings.cooccurrence import count_pairs
         from seqtool.embeddings.glove import Glove, new_glove
 
-        self._counts = count_pairs(corpus.chunks(), size, config.window, "reciprocal")
+        self._counts = count_pairs(chunks, size, config.window, "reciprocal")
         self.length = len(self._counts)
-        if not self.length:
-            raise InputError("no two words of the text stand near each other: give more text, or a larger --window")
         self._config = config
         self._names = [item.name for item in dataclasses.fields(Glove)]
         self._glove = new_glove(size, config.dim, config.seed, device)
@@ -190,12 +201,23 @@ class GloveJob:
         return self._config.lr
 
     def advance(self, progress: Progress, lr: float) -> None:
-        """Learn the next part of the counts."""
+        """Learn the next part of the counts.
+
+        By one thread: two are hardly faster, and far slower where others want the cores as well.
+        """
+        import torch
+
         from seqtool.embeddings.glove import learn_part, parts_of
 
         if progress.part % parts_of(self._counts) == 0:
             progress.loss = progress.predictions = 0.0
-        loss, entries = learn_part(self._glove, self._counts, progress.part, lr=lr, seed=self._config.seed)
+        seed, x_max = self._config.seed, self._config.x_max
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            loss, entries = learn_part(self._glove, self._counts, progress.part, lr=lr, seed=seed, x_max=x_max)
+        finally:
+            torch.set_num_threads(threads)
         progress.loss += loss
         progress.predictions += entries
         progress.part += 1
@@ -219,7 +241,12 @@ def resolved(config: EmbedConfig, text_tokens: int) -> EmbedConfig:
     if not (epochs or config.time):
         predicts = min(max(round(ENOUGH_TOKENS / text_tokens), EPOCHS), MOST_EPOCHS)
         epochs = {"skipgram": predicts, "cbow": predicts, "glove": GLOVE_EPOCHS}.get(config.method, 0.0)
-    return dataclasses.replace(config, epochs=float(epochs), lr=config.lr or RATES.get(config.method, 0.0))
+    return dataclasses.replace(
+        config,
+        epochs=float(epochs),
+        lr=config.lr or RATES.get(config.method, 0.0),
+        x_max=config.x_max or min(max(math.sqrt(text_tokens) / X_MAX_SCALE, 1.0), X_MAX),
+    )
 
 
 def learn_vectors(
@@ -237,7 +264,7 @@ def learn_vectors(
     """Learn vectors with resolved settings; None in their place when `stopped` said so before the end.
 
     What going on needs is kept in the file `checkpoint`, from which `resume` goes on. InputError when that is of
-    another text, vocabulary or settings.
+    another text, vocabulary or settings, or when the text has nothing to learn from.
     """
     tokens = [vocabulary.token(index) for index in corpus.word_ids.tolist()]
     metadata = {
@@ -258,16 +285,32 @@ def learn_vectors(
         matrix_VD, ngrams_BD = _at_once(corpus, len(tokens), config), np.empty((0, 0), np.float32)
         progress.elapsed_s = time.monotonic() - began
     else:
-        belongs = canonical_sha256([_lasting(config), input_sha256, vocabulary.sha256, len(corpus.ids), len(tokens)])
+        belongs = {
+            "settings": canonical_sha256(_lasting(config)),
+            "text": canonical_sha256([input_sha256, len(corpus.ids)]),
+            "vocabulary": canonical_sha256([vocabulary.sha256, len(tokens)]),
+        }
         progress, arrays = _read_checkpoint(checkpoint, belongs, config) if resume else (progress, None)
-        job: Job = (
-            GloveJob(corpus, len(tokens), config, device, arrays)
-            if config.method == "glove"
-            else PredictionJob(corpus, tokens, config, device, arrays)
-        )
+        job: Job
+        if config.method == "glove":
+            chunks = itertools.takewhile(lambda chunk: not stopped(), corpus.chunks())
+            try:
+                job = GloveJob(chunks, len(tokens), config, device, arrays)
+            except InputError:
+                if not stopped():  # in which case it has not seen all
+                    raise
+            if stopped():
+                return None, progress
+        else:
+            job = PredictionJob(corpus, tokens, config, device, arrays)
         if not _learn(job, config, progress, checkpoint, belongs, report, stopped):
             return None, progress
+        if not progress.predictions:
+            raise InputError(
+                "no word of the text has another near it: raise --subsample or --window, or give more text"
+            )
         matrix_VD, ngrams_BD = job.vectors()
+        metadata["passes"] = progress.passes
     if not np.isfinite(matrix_VD).all():
         raise DivergedError("the vectors are not finite numbers: lower --lr")
     return Vectors(Tokens.of(tokens), matrix_VD, metadata, ngrams_BD, vocabulary.model), progress
@@ -278,7 +321,7 @@ def _learn(
     config: EmbedConfig,
     progress: Progress,
     checkpoint: Path,
-    belongs: str,
+    belongs: dict[str, str],
     report: Callable[[Progress, float], None],
     stopped: Callable[[], bool],
 ) -> bool:
@@ -291,6 +334,7 @@ def _learn(
         lr = job.rate(progress.position / progress.total if progress.total else 0.0)
         job.advance(progress, lr)
         progress.elapsed_s = time.monotonic() - began
+        progress.passes = progress.position / job.length
         if not np.isfinite(progress.loss):
             raise DivergedError(f"the loss is not a finite number any more, at a learning rate of {lr:g}: lower --lr")
         if not progress.total and progress.elapsed_s >= min(PLANNING_SHARE * config.time, PLANNING_S):
@@ -331,6 +375,16 @@ def _first_weights(size: int, ngram_rows: int, config: EmbedConfig) -> Arrays:
     }
 
 
+def _check_memory(rows: int, dim: int) -> None:
+    """UsageError when so many vectors are more than the machine has memory for."""
+    needed = 4 * rows * dim * 2  # with what is drawn or written beside them
+    if hasattr(os, "sysconf") and needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise UsageError(
+            f"{rows:,} vectors of {dim:,} numbers take {needed / 1e9:,.0f} GB, more than this machine has: "
+            "lower --dim, --vocab-size or --ngram-rows"
+        )
+
+
 def _checked(found: Arrays | None, fresh: Arrays) -> Arrays:
     """What a checkpoint holds, or else what learning begins with; InputError when they are not of one shape."""
     if found is not None and [array.shape for array in found.values()] != [array.shape for array in fresh.values()]:
@@ -349,13 +403,30 @@ def checkpoint_of(path: Path) -> Path:
     return path.with_name(path.name + ".checkpoint")
 
 
-def _write_checkpoint(path: Path, belongs: str, progress: Progress, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+def refuse_checkpoint(path: Path, force: bool) -> None:
+    """UsageError when what lies where a checkpoint goes is none, or is one that `force` does not give up."""
+    try:
+        with open(path, "rb") as stream:
+            is_ours = CHECKPOINT_FORMAT.encode() in stream.read(1 << 16)
+    except OSError:
+        is_ours = False
+    if not is_ours:
+        raise UsageError(f"{path} is in the way: checkpoints go there, and it is none; name another result with -o")
+    if not force:
+        raise UsageError(
+            f"{path} is of a learning that was stopped: go on with --resume, or give --force to begin anew"
+        )
+
+
+def _write_checkpoint(
+    path: Path, belongs: dict[str, str], progress: Progress, arrays: Mapping[str, npt.NDArray[Any]]
+) -> None:
     write_arrays(
         path, arrays, {"format": CHECKPOINT_FORMAT, "belongs": belongs, "progress": dataclasses.asdict(progress)}
     )
 
 
-def _read_checkpoint(path: Path, belongs: str, config: EmbedConfig) -> tuple[Progress, Arrays]:
+def _read_checkpoint(path: Path, belongs: dict[str, str], config: EmbedConfig) -> tuple[Progress, Arrays]:
     """How far learning was, and its arrays, in memory of their own."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: nothing was begun there that --resume could go on with")
@@ -364,14 +435,18 @@ def _read_checkpoint(path: Path, belongs: str, config: EmbedConfig) -> tuple[Pro
     )
     kinds = {name: ("F32", 2) for name in names}
     arrays, metadata = map_arrays(path, kinds, CHECKPOINT_FORMAT, "not a checkpoint of seqtool embed train")
-    if metadata.get("belongs") != belongs:
-        raise InputError(f"{path} was begun with another text, vocabulary or settings: give the same to --resume")
+    begun = metadata.get("belongs")
+    other = [name for name in belongs if not isinstance(begun, dict) or begun.get(name) != belongs[name]]
+    if other:
+        raise InputError(f"{path} was begun with other {' and '.join(other)}: give the same to --resume")
     said, fresh = metadata.get("progress"), dataclasses.asdict(Progress())
     if not isinstance(said, dict) or {name: type(value) for name, value in said.items()} != {
         name: type(value) for name, value in fresh.items()
     }:
         raise InputError(f"{path} does not say how far it is: it was edited")
     progress = Progress(**said)
-    if min(progress.part, progress.within, progress.position, progress.total) < 0:
+    numbers = (progress.part, progress.within, progress.position, progress.total)
+    measures = (progress.passes, progress.elapsed_s, progress.loss, progress.predictions)
+    if not all(0 <= number < MOST_STEPS for number in numbers) or not all(0 <= one < MOST_STEPS for one in measures):
         raise InputError(f"{path} says an impossible place to go on from: it was edited")
     return progress, {name: np.array(array) for name, array in arrays.items()}

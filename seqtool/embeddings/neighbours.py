@@ -6,7 +6,6 @@ Shapes: V tokens, D numbers in a vector, Q questions, N rows of a block, K neigh
 from __future__ import annotations
 
 import functools
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from seqtool.embeddings.vectors import Matrix, Vectors
 from seqtool.errors import InputError
+from seqtool.text.normalizing import folded
 
 if TYPE_CHECKING:
     from seqtool.text.vocabulary import Vocabulary
@@ -143,9 +143,8 @@ class Space:
         return Vocabulary(self.vectors.model, f"the vocabulary in {self.name}")
 
     def _normalized(self, text: str) -> str:
-        if self.vectors.metadata.get("normalize") == "nfkc":
-            text = unicodedata.normalize("NFKC", text)
-        return text.lower() if self.vectors.metadata.get("lowercase") else text
+        metadata = self.vectors.metadata
+        return folded(text, metadata.get("normalize", "none"), metadata.get("lowercase", False))
 
     @functools.cached_property
     def _inverse_norms_V(self) -> Matrix:

@@ -26,7 +26,7 @@
 /* What a FOR_EACH_PROCESSOR function calls must become a part of it, or it is compiled for the oldest processor. */
 #define INSIDE static inline __attribute__((always_inline))
 
-enum { LAYOUT = 2, LANES = 16, MOST_BLOCKS = 256, LOSS_EVERY = 64, PATIENCE = 2000 }; /* prediction.py says the same */
+enum { LAYOUT = 3, LANES = 16, MOST_BLOCKS = 256, LOSS_EVERY = 64, PATIENCE = 2000 }; /* prediction.py says the same */
 
 /* Sixteen numbers that need not be aligned, in as many registers as the processor needs for them. */
 typedef float floats __attribute__((vector_size(64), aligned(4), may_alias));
@@ -44,7 +44,7 @@ typedef struct {
 typedef struct {
     const int32_t *words;         /* (T,) */
     const uint16_t *left, *right; /* (T,) how many words of a centre's window lie before and after it */
-    const int32_t *noise;         /* (blocks, N) */
+    const int32_t *noise;         /* (blocks, N) from the first block to learn from on */
 } Text;
 
 typedef struct {
@@ -356,7 +356,7 @@ void seqtool_predict(const Weights *by, const Text *text, int64_t first, int64_t
             const int64_t end = step + blocks_a_step < until ? step + blocks_a_step : until;
             for (int64_t b = step + thread; b < end; b += threads) {
                 Block *block = blocks + (b - step);
-                *block = block_of(by, text, b * M, last - b * M < M ? last - b * M : M, b);
+                *block = block_of(by, text, b * M, last - b * M < M ? last - b * M : M, b - from);
                 read_block(by, text, block, lr, scratch + (b - step) * each, b % LOSS_EVERY == 0);
             }
             meet(&meeting, threads);

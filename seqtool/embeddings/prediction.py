@@ -24,13 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.embeddings.subwords import Parts
-from seqtool.embeddings.windows import Windows
+from seqtool.embeddings.windows import Noise, Windows
 from seqtool.native import compiled
 
 if TYPE_CHECKING:
     import torch
 
-LAYOUT, MOST_BLOCKS, LOSS_EVERY = 2, 256, 64  # of prediction.c; it says the same
+LAYOUT, MOST_BLOCKS, LOSS_EVERY = 3, 256, 64  # of prediction.c; it says the same
 BLOCK = 16  # centres that share noise words
 NOISE = {"skipgram": 32, "cbow": 16}  # shared noise words, at least: more make a better estimate, and take longer
 MOST_CHANGE = 3.6  # rate times terms of the objective, for a word in a step: these gradients do not see each other
@@ -67,9 +67,9 @@ def plan_steps(
     centre is too many, the rate goes down.
     """
     terms = (window + 1) * (1 + negative) / (3 if cbow else 1)
-    centres = MOST_CHANGE / (lr * terms * frequencies.max())
+    centres = min(MOST_CHANGE / max(lr * terms * frequencies.max(), 1e-9), BLOCK * MOST_BLOCKS)
     block = int(max(1, min(BLOCK, centres)))
-    caution = min(1.0, centres / 2, MOST_CHANGE / (lr * terms))
+    caution = min(1.0, centres / 2, MOST_CHANGE / max(lr * terms, 1e-9))
     return block, max(1, min(MOST_BLOCKS, int(centres / block))), caution
 
 
@@ -113,11 +113,11 @@ class CompiledLearner:
         floats = library.seqtool_block_floats(ctypes.addressof(self._weights), prediction.window)
         self._scratch = np.empty(floats * prediction.blocks_a_step, np.float32)
 
-    def learn(self, windows: Windows, first: int, last: int, lr: float) -> npt.NDArray[np.float64]:
-        """Learn from the centres first .. last - 1 (`first` a multiple of the block); of every LOSS_EVERYth block the
-        loss in nats and the number of predictions.
+    def learn(self, windows: Windows, noise: Noise, first: int, last: int, lr: float) -> npt.NDArray[np.float64]:
+        """Learn from the centres first .. last - 1 (`first` a multiple of the block) with N noise words for each block;
+        of every LOSS_EVERYth block the loss in nats and the number of predictions.
         """
-        arrays = (windows.words, windows.left, windows.right, windows.noise)
+        arrays = (windows.words, windows.left, windows.right, noise)
         assert all(array.flags.c_contiguous for array in arrays)
         text = _Text(*(array.ctypes.data for array in arrays))
         loss = np.zeros(2)
@@ -147,19 +147,23 @@ class TorchLearner:
         """Input and output as they are now."""
         return self._input.cpu().numpy(), self._output.cpu().numpy()
 
-    def learn(self, windows: Windows, first: int, last: int, lr: float) -> npt.NDArray[np.float64]:
+    def learn(self, windows: Windows, noise: Noise, first: int, last: int, lr: float) -> npt.NDArray[np.float64]:
         """As in CompiledLearner."""
         loss = np.zeros(2)
         stride = self._of.block * self._of.blocks_a_step
         for start in range(first, last, stride):
-            self._step(windows, start, min(start + stride, last), lr, loss)
+            of_step = noise[(start - first) // self._of.block :]
+            self._step(windows, of_step, start, min(start + stride, last), lr, loss)
         return loss
 
-    def _step(self, windows: Windows, first: int, last: int, lr: float, loss: npt.NDArray[np.float64]) -> None:
+    def _step(
+        self, windows: Windows, noise_BN: Noise, first: int, last: int, lr: float, loss: npt.NDArray[np.float64]
+    ) -> None:
         import torch
 
         block, reach = self._of.block, self._of.window
         numbers_B = np.arange(first // block, -(-last // block))
+        noise_BN = noise_BN[: len(numbers_B)]
         centres_BM = numbers_B[:, None] * block + np.arange(block)
         counted_BM = centres_BM < last
         centres_BM = np.minimum(centres_BM, last - 1)
@@ -170,10 +174,10 @@ class TorchLearner:
             offset_BMP <= windows.right[centres_BM][:, :, None].astype(np.int64)
         )
         read_BP = windows.words[np.clip(positions_BP, 0, len(windows.words) - 1)]
-        same_BMN = windows.words[centres_BM][:, :, None] == windows.noise[numbers_B][:, None, :]
+        same_BMN = windows.words[centres_BM][:, :, None] == noise_BN[:, None, :]
 
         near, same = (self._tensor(array.astype(np.float32)) for array in (near_BMP, same_BMN))
-        inputs, centres, noise = map(self._tensor, (read_BP, windows.words[centres_BM], windows.noise[numbers_B]))
+        inputs, centres, noise = map(self._tensor, (read_BP, windows.words[centres_BM], noise_BN))
         X_BPD = self._read(inputs)
         O_BMD, Y_BND = self._output[centres], self._output[noise]
         share = self._of.negative / self._of.noise

@@ -25,6 +25,11 @@ def mend(vectors: Vectors, word: str) -> str:
     near = near_in_spelling(vectors.tokens, word)
     if near:
         return f"near in spelling {'is' if len(near) == 1 else 'are'} {', '.join(near)}"
+    return mend_of_unseen(vectors)
+
+
+def mend_of_unseen(vectors: Vectors) -> str:
+    """What would help whatever the word: its spelling, or vectors for unseen words where there are none."""
     if vectors.metadata.get("vocabulary_type") == "word" and not len(vectors.ngrams_BD):
         return "check the spelling, or train with --subword, which gives unseen words vectors too"
     return "check the spelling"

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 BEGIN, END = "<", ">"
 MOST_ROWS = 1 << 21
+MOST_CHARACTERS = 200  # of a word that are looked at
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Ngrams:
 
     def spelled(self, word: str) -> list[str]:
         """The n-grams of `<word>`, from left to right, without the whole of it."""
-        text = BEGIN + word + END
+        text = BEGIN + word[:MOST_CHARACTERS] + END
         return [
             text[start:end]
             for start in range(len(text))

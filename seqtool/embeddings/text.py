@@ -15,6 +15,7 @@ from seqtool.text.store import encode_text, is_store, open_store
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 MOST_WORDS = 1_000_000
+DOCUMENT = "line"  # what windows end at unless something else is asked for, as in word2vec and fastText
 RARE = ((50_000, 1), (1_000_000, 2))  # bytes of text under which a word that occurs so often gets a vector
 RARE_IN_LONG_TEXT = 5
 
@@ -25,7 +26,7 @@ def read_corpus(
     config: VocabularyConfig,
     min_count: int | None,
     errors: str,
-    document: str,
+    document: str | None,
     seed: int,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Vocabulary, Corpus, str]:
@@ -37,12 +38,14 @@ def read_corpus(
     if any(is_store(Path(path)) for path in data):
         if len(data) > 1:
             raise UsageError("give one token store, or text: encode several texts into one store")
+        if document is not None:
+            raise UsageError(f"--document: the documents of {data[0]} are those it was encoded with; leave it out")
         store = open_store(Path(data[0]))
         if vocab is not None and load_vocabulary(vocab).sha256 != store.vocabulary.sha256:
             raise InputError(f"{data[0]} was encoded with another vocabulary than {vocab}: leave --vocab out")
         corpus = make_corpus(store.ids, store.vocabulary, name, min_count or 1)
         return store.vocabulary, corpus, store.description["input_sha256"]
-    source = TextSource(data, errors=errors, document=document, rereadable=True, progress=progress)
+    source = TextSource(data, errors=errors, document=document or DOCUMENT, rereadable=True, progress=progress)
     if vocab is not None:
         vocabulary = load_vocabulary(vocab)
     else:

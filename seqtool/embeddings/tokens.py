@@ -61,6 +61,8 @@ class Tokens:
         """Whether the arrays fit each other, so that no look-up leaves them."""
         if not (len(self.order) == len(self.ends) > int(self.order.max(initial=0))):
             return False
+        if not 0 <= int(self.ends.min()) <= int(self.ends.max()) <= len(self.text):
+            return False
         lengths = np.diff(self.ends, prepend=0)
         each_once = np.bincount(self.order, minlength=len(self)) == 1
         return bool((lengths >= 0).all() and each_once.all() and int(self.ends[-1]) == len(self.text))

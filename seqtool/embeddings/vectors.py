@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.config import MAX_VOCABULARY
+from seqtool.config import LONGEST_NGRAM, MAX_VOCABULARY
 from seqtool.embeddings.arrays import map_arrays, write_arrays
 from seqtool.embeddings.subwords import Ngrams
 from seqtool.embeddings.tokens import Tokens
-from seqtool.errors import InputError
+from seqtool.errors import InputError, UsageError
 
 Matrix = npt.NDArray[np.float32]
 
@@ -68,8 +68,10 @@ class Vectors:
             return None
         rows_ND = self.ngrams_BD[self.ngrams.of(token)]
         learned = rows_ND.any(axis=1)  # an n-gram that no word of the text has is zero
-        mean_D: Matrix = rows_ND[learned].mean(axis=0) if learned.any() else np.empty(0, np.float32)
-        return mean_D if mean_D.size else None
+        if not learned.any():
+            return None
+        mean_D: Matrix = rows_ND[learned].mean(axis=0, dtype=np.float64).astype(np.float32)
+        return mean_D
 
 
 def write_vectors(path: Path, vectors: Vectors) -> None:
@@ -99,6 +101,8 @@ def read_vectors(path: Path) -> Vectors:
 
     InputError, with the mend, when it is missing, of another kind, cut short, damaged or edited.
     """
+    if str(path) == "-":
+        raise UsageError("vectors are read by memory map and cannot come from standard input: name a file")
     if not path.exists():
         raise InputError(f"{path} does not exist: check the name, or make it with seqtool embed train")
     if path.is_dir():
@@ -120,4 +124,8 @@ def read_vectors(path: Path) -> Vectors:
 def _has_ngrams(metadata: Mapping[str, Any], rows: int) -> bool:
     """Whether the metadata say which n-grams there are, the shortest and the longest, if there are any."""
     said = metadata.get("ngrams")
-    return not rows or (isinstance(said, list) and [type(length) for length in said] == [int, int] and said[0] >= 1)
+    return not rows or (
+        isinstance(said, list)
+        and [type(length) for length in said] == [int, int]
+        and 1 <= said[0] <= said[1] <= LONGEST_NGRAM
+    )

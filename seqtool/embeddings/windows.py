@@ -15,18 +15,16 @@ import numpy.typing as npt
 from seqtool.embeddings.corpus import Chunk
 
 Counts = npt.NDArray[np.int64]
+Noise = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Windows:
-    """T centres: words (T,) int32, how many words of its window lie `left` and `right` of each (T,) uint16, and N noise
-    words for each block of centres, (blocks, N) int32.
-    """
+    """T centres: words (T,) int32, and how many words of its window lie `left` and `right` of each (T,) uint16."""
 
     words: npt.NDArray[np.int32]
     left: npt.NDArray[np.uint16]
     right: npt.NDArray[np.uint16]
-    noise: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Lots:
     alias: npt.NDArray[np.int32]
     window: int
 
-    def draw(self, chunk: Chunk, seed: Sequence[int], block: int, noise: int) -> Windows:
+    def windows(self, chunk: Chunk, seed: Sequence[int]) -> Windows:
         """Draw for one chunk; the same seed gives the same."""
         rng = np.random.default_rng(list(seed))
         kept = rng.random(len(chunk.words), np.float32) < self.keep[chunk.words]
@@ -49,11 +47,14 @@ class Lots:
         before = np.arange(total) - np.repeat(starts, lengths)
         after = np.repeat(lengths, lengths) - 1 - before
         reach = rng.integers(1, self.window + 1, total, np.uint16)
-        shape = (-(-total // block), noise)
-        column = rng.integers(0, len(self.stay), shape, np.int32)
-        drawn = np.where(rng.random(shape, np.float32) < self.stay[column], column, self.alias[column])
         left, right = (np.minimum(reach, most).astype(np.uint16) for most in (before, after))
-        return Windows(words, left, right, drawn)
+        return Windows(words, left, right)
+
+    def noise(self, blocks: int, count: int, seed: Sequence[int]) -> Noise:
+        """Draw `count` noise words for each of some blocks, (blocks, count)."""
+        rng = np.random.default_rng(list(seed))
+        column = rng.integers(0, len(self.stay), (blocks, count), np.int32)
+        return np.where(rng.random(column.shape, np.float32) < self.stay[column], column, self.alias[column])
 
 
 def make_lots(counts: Counts, window: int, subsample: float, noise_power: float) -> Lots:

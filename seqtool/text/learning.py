@@ -7,7 +7,6 @@ import itertools
 import math
 import re
 import tempfile
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -19,6 +18,7 @@ from seqtool.config import MAX_VOCABULARY, VocabularyConfig
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files import provenance
 from seqtool.text.documents import TextSource, code_points, lines_of, segments_of
+from seqtool.text.normalizing import folded
 from seqtool.text.vocabulary import END_OF_LINE, SPACE, Vocabulary, with_metadata
 
 # Merges and pieces hardly change beyond this, and SentencePiece holds its sample in memory: of unigram 23 times over.
@@ -195,9 +195,7 @@ def _lines(sample: bytes) -> Iterator[bytes]:
 
 def _normalized(text: str, config: VocabularyConfig) -> str:
     """The text as SentencePiece will see it, for counting."""
-    if config.normalize == "nfkc":
-        text = unicodedata.normalize("NFKC", text)
-    return text.lower() if config.lowercase else text
+    return folded(text, config.normalize, config.lowercase)
 
 
 def _check_size(config: VocabularyConfig, smallest: int, largest: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqtool.checking import checked
-from seqtool.config import ModelConfig, Symbols, TrainConfig, VocabularyConfig
+from seqtool.config import VOCABULARY_TYPES, ModelConfig, Symbols, TrainConfig, VocabularyConfig
 from seqtool.defaults import Facts, resolve
 from seqtool.embeddings.into_model import file_sha256, read_beginning
 from seqtool.embeddings.vectors import Vectors, read_vectors
@@ -82,7 +82,7 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
     """A new run's configuration and data."""
     vectors = None if request.embeddings is None else read_vectors(request.embeddings)
     settings = _with_width(request, vectors)
-    kind = VocabularyConfig(type=request.vocab_type or DEFAULT_VOCABULARY, size=request.vocab_size or 0)
+    kind = VocabularyConfig(type=request.vocab_type or _fitting_type(vectors), size=request.vocab_size or 0)
     prepared = prepare_data(
         request.data,
         vocabulary=load_vocabulary_or_none(request.vocab),
@@ -116,6 +116,17 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
         )
     symbols = Symbols(vocabulary.size, vocabulary.begin_id, len(prepared.seen_counts), len(prepared.train_ids))
     return new_config(model_config, train_config, symbols, vocabulary, prepared.record), prepared
+
+
+def _fitting_type(vectors: Vectors | None) -> str:
+    """The type of vocabulary that a user who names none gets: that of the vectors, where there are some.
+
+    Imported vectors, which have no type, are of words.
+    """
+    if vectors is None:
+        return DEFAULT_VOCABULARY
+    theirs = vectors.metadata.get("vocabulary_type") or "word"
+    return theirs if theirs in VOCABULARY_TYPES else DEFAULT_VOCABULARY
 
 
 def _with_width(request: Request, vectors: Vectors | None) -> dict[str, Any]:

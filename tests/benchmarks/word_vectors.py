@@ -118,7 +118,8 @@ def held_out_loss(learned: Learned, valid: Path, method: str, counts: dict[str, 
         words += found
         documents += [number] * len(found)
     lots = make_lots(np.array([counts[word] for word in frequent]), WINDOW, SUBSAMPLE, 0.75)
-    drawn = lots.draw(Chunk(np.array(words, np.int32), np.array(documents)), [99], 1, NEGATIVE)
+    drawn = lots.windows(Chunk(np.array(words, np.int32), np.array(documents)), [99])
+    drawn_noise = lots.noise(len(drawn.words), NEGATIVE, [99])
     nats = predictions = 0.0
     for at, centre in enumerate(drawn.words.tolist()):
         near = [at + d for d in range(-int(drawn.left[at]), int(drawn.right[at]) + 1) if d]
@@ -126,7 +127,7 @@ def held_out_loss(learned: Learned, valid: Path, method: str, counts: dict[str, 
             continue
         x = input[drawn.words[near]]
         x = x if method == "skipgram" else x.mean(0, keepdims=True)
-        noise = drawn.noise[at][drawn.noise[at] != centre]
+        noise = drawn_noise[at][drawn_noise[at] != centre]
         nats += np.logaddexp(0, -(x @ output[centre])).sum() + np.logaddexp(0, x @ output[noise].T).sum()
         predictions += len(x)
     return nats / predictions

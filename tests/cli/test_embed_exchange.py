@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seqtool.embeddings.arrays import write_arrays
+from seqtool.embeddings.learning import CHECKPOINT_FORMAT
 from seqtool.embeddings.tokens import Tokens
 from seqtool.embeddings.vectors import Vectors, read_vectors, write_vectors
 from seqtool.runs import load_run
@@ -84,9 +87,69 @@ def test_results_are_replaced_only_when_asked(seqtool: Command, vectors: Path, t
     assert "--format" in error_of(seqtool(*export, tmp_path / "v.dat"), 2)
     assert "standard output" in error_of(seqtool(*export, "-", "--format", "npy"), 2)
     assert "input as well" in error_of(seqtool(*export, vectors, "--format", "glove", "--force"), 2)
-    assert "exists" in error_of(seqtool("embed", "import", tmp_path / "v.txt", "-o", vectors), 2)
+    assert "exists" in error_of(seqtool("embed", "import", tmp_path / "v.npy.txt", "-o", vectors), 2)
     assert "v.npy" in error_of(seqtool("embed", "import", tmp_path / "v.npy", "-o", tmp_path / "w"), 3)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_an_export_replaces_only_what_it_names(seqtool: Command, vectors: Path, tmp_path: Path):
+    (tmp_path / "v.txt").write_text("mine")
+    result = seqtool("embed", "export", vectors, "-o", tmp_path / "v.npy", "--force", "--json")
+    assert json.loads(result.stdout)["files"] == [str(tmp_path / "v.npy"), str(tmp_path / "v.npy.txt")]
+    assert (tmp_path / "v.txt").read_text() == "mine"
+    for path in (".", "", "/"):
+        assert "names no file" in error_of(seqtool("embed", "export", vectors, "-o", path, "--format", "npy"), 2)
+
+
+def test_a_run_is_not_written_into(seqtool: Command, frozen: Path, tmp_path: Path):
+    before = {path: path.read_bytes() for path in frozen.iterdir() if path.is_file()}
+    (tmp_path / "link").symlink_to(frozen)
+    for output in (frozen / "model.safetensors", frozen / "new", tmp_path / "link" / "config.json"):
+        assert "inside the run" in error_of(seqtool("embed", "from", frozen, "-o", output, "--force"), 2)
+    assert "not a plain file" in error_of(seqtool("embed", "from", frozen, "-o", frozen, "--force"), 2)
+    assert {path: path.read_bytes() for path in frozen.iterdir() if path.is_file()} == before
+
+
+def test_vectors_do_not_come_from_standard_input(seqtool: Command, vectors: Path, tmp_path: Path):
+    for command, output in (("export", "v.txt"), ("map", "v.html")):
+        result = seqtool("embed", command, "-", "-o", tmp_path / output, stdin=vectors.read_bytes())
+        assert "cannot come from standard input" in error_of(result, 2)
+
+
+def test_what_to_do_next_can_be_pasted(seqtool: Command, vectors: Path, frozen: Path, tmp_path: Path):
+    seqtool("embed", "export", vectors, "-o", tmp_path / "v.txt")
+    for made in (
+        seqtool("embed", "import", tmp_path / "v.txt", "-o", "a b.vectors", cwd=tmp_path),
+        seqtool("embed", "from", frozen, "-o", "from a b.vectors", cwd=tmp_path),
+    ):
+        (line,) = [line for line in made.stderr.decode().splitlines() if line.startswith("next: ")]
+        _, *words = shlex.split(line.removeprefix("next: "))
+        assert seqtool(*("the" if word == "WORD" else word for word in words), cwd=tmp_path).returncode == 0
+
+
+def test_where_no_place_is_for_a_result_nothing_is_read(seqtool: Command, frozen: Path):
+    for command, what in (("import", "/nowhere"), ("map", "/nowhere"), ("export", "/nowhere"), ("from", frozen)):
+        name = "v.html" if command == "map" else "v.txt"
+        assert "no directory" in error_of(seqtool("embed", command, what, "-o", f"/no folder/{name}"), 2)
+
+
+def test_info_tells_what_is_not_ours(seqtool: Command, vectors: Path, text: Path, tmp_path: Path):
+    for format in ("word2vec", "word2vec-binary", "glove"):
+        seqtool("embed", "export", vectors, "-o", tmp_path / format, "--format", format)
+    (tmp_path / "empty").write_bytes(b"")
+    for path in (*(tmp_path / name for name in ("word2vec", "word2vec-binary", "glove", "empty")), text):
+        message = error_of(seqtool("info", path), 3)
+        assert "neither a vocabulary, vectors, a store nor a run" in message
+        assert f"seqtool embed import {path}" in message
+    (tmp_path / "cut.model").write_bytes(b"\n\x0e\n\x05<unk>")
+    assert "cut short" in error_of(seqtool("info", tmp_path / "cut.model"), 3)
+
+
+def test_info_of_a_checkpoint(seqtool: Command, tmp_path: Path):
+    path = tmp_path / "v.checkpoint"
+    write_arrays(path, {"input": np.zeros((2, 3), np.float32)}, {"format": CHECKPOINT_FORMAT})
+    told = json.loads(seqtool("info", path, "--json").stdout)
+    assert told == {"kind": "embedding checkpoint", "path": str(path), "bytes": path.stat().st_size}
 
 
 def test_vectors_go_into_a_run_and_come_out_again(seqtool: Command, vectors: Path, frozen: Path, tmp_path: Path):
@@ -130,6 +193,31 @@ def test_how_much_starts_from_vectors_is_said(seqtool: Command, text: Path, vect
     assert learned["parameters"] == told["parameters"]
     assert learned["weights_gradients_optimizer_bytes"] > told["weights_gradients_optimizer_bytes"]
     assert seqtool(*plan, "--model", "transformer", "--hidden", 20, "--heads", 2).returncode == 0
+
+
+def test_vectors_say_the_type_of_vocabulary_where_nobody_does(seqtool: Command, text: Path, tmp_path: Path):
+    def vocabulary_type(told: str, *flags: object) -> str:
+        metadata = {"method": "imported", "vocabulary_type": told}
+        write_vectors(tmp_path / "v", Vectors(Tokens.of(["the", "t"]), np.ones((2, 20), np.float32), metadata))
+        run = tmp_path / "run"
+        steps = ["--hidden", 8, "--batch-size", 8, "--steps", 1, "-q", "--force"]
+        result = seqtool("train", text, "-o", run, "--embeddings", tmp_path / "v", *steps, *flags)
+        assert result.returncode == 0, result.stderr
+        return str(json.loads(seqtool("info", run / "vocab.model", "--json").stdout)["type"])
+
+    assert [vocabulary_type(told) for told in ("", "char", "foreign")] == ["word", "char", "bpe"]
+    assert vocabulary_type("word", "--vocab-type", "char") == "char"
+    (tmp_path / "settings.toml").write_text('vocab_type = "char"\n')
+    assert vocabulary_type("word", "--config", tmp_path / "settings.toml") == "char"
+
+
+def test_vectors_that_are_not_finite_are_refused(seqtool: Command, text: Path, tmp_path: Path):
+    for bad in (np.nan, np.inf, 1e30):
+        rows = np.array([[1, 2], [3, bad]], np.float32)
+        write_vectors(tmp_path / "v", Vectors(Tokens.of(["the", "a"]), rows, {}))
+        result = seqtool("train", text, "-o", tmp_path / "run", "--embeddings", tmp_path / "v", *SHORT)
+        assert f"--embeddings {tmp_path / 'v'}: " in error_of(result, 3)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(("flags", "code", "message"), [

@@ -68,6 +68,16 @@ def test_named_words_alone_or_marked_among_the_frequent(seqtool: Command, vector
     assert (data["words"], data["named"], among.stderr) == (["the", "of", "king"], [0, 2], b"")
 
 
+def test_words_that_are_not_utf8_can_be_replaced(seqtool: Command, vectors: Path, tmp_path: Path):
+    (tmp_path / "words").write_bytes(b"king\n\xff\n")
+    command = ("embed", "map", vectors, "--words", "words", "-o", "a b.html")
+    assert "--errors replace" in error_of(seqtool(*command, cwd=tmp_path), 3)
+    result = seqtool(*command, "--errors", "replace", cwd=tmp_path)
+    assert result.returncode == 0
+    assert "next: open 'a b.html' in" in result.stderr.decode()
+    assert data_of((tmp_path / "a b.html").read_bytes())["words"] == ["king"]
+
+
 def test_same_command_same_bytes_and_nothing_is_overwritten(seqtool: Command, vectors: Path, tmp_path: Path):
     command = ("embed", "map", vectors, "-o", "map.svg", "-q")
     assert seqtool(*command, cwd=tmp_path).returncode == 0
@@ -88,7 +98,7 @@ def test_same_command_same_bytes_and_nothing_is_overwritten(seqtool: Command, ve
     (["-o", "x.svg", "--format", "png"], 2, "different formats"),
     (["-o", "x.html", "--format", "pdf"], 2, "choose from html, svg, png"),
     (["-o", "x.html", "--method", "umap"], 2, "choose from pca, tsne"),
-    (["-o", "nowhere/x.html"], 1, "cannot write"),
+    (["-o", "nowhere/x.html"], 2, "no directory"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_leaves_nothing(
     seqtool: Command, vectors: Path, tmp_path: Path, arguments: list[str], code: int, message: str

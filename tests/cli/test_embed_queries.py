@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -81,17 +83,55 @@ def test_what_a_pipe_cannot_answer_is_told_and_counted(seqtool: Command, vectors
     assert "'kong'" in notes[1]
     assert "'\\x00'" in notes[2]
     assert notes[3].startswith("seqtool: error: 3 of 4 lines could not be answered")
+    assert "check the spelling" in notes[3]
+    assert "--subword" in notes[3]
     assert result.returncode == 3
 
 
+def test_of_several_words_those_known_are_answered(seqtool: Command, vectors: Path):
+    result = seqtool("embed", "nearest", vectors, "king", "quen", "zzzzz", "woman", "-n", 1)
+    assert [row.split("\t")[0] for row in result.stdout.decode().splitlines()] == ["king", "woman"]
+    notes = result.stderr.decode().splitlines()
+    assert "'quen': near in spelling is queen" in notes[0]
+    assert "'zzzzz': check the spelling" in notes[1]
+    assert notes[2].startswith("seqtool: error: 2 of 4 words could not be answered: they are named above; check the")
+    assert (len(notes), result.returncode) == (3, 3)
+
+
 def test_a_person_is_prompted_and_told(seqtool: Command, vectors: Path):
-    result = seqtool("embed", "nearest", vectors, "-i", "-n", 1, stdin=b"king\nquen\n")
+    result = seqtool("embed", "nearest", vectors, "-i", "-n", 1, stdin=b"king\nquen\nking\x1fqueen\n\x1b[2Jman")
     assert result.returncode == 0
-    assert result.stdout.decode().startswith("king\t")
+    assert [row.split("\t")[0] for row in result.stdout.decode().splitlines()] == ["king", "king\\x1fqueen"]
     talk = result.stderr.decode()
-    assert talk.startswith("> ")
+    assert talk.startswith("Each line asks: WORD. Ctrl-D leaves.\n> ")
+    assert talk.count("Ctrl-D") == 1
+    assert "\x1b" not in talk
     assert "has no vector for 'quen': near in spelling is queen" in talk
     assert seqtool("embed", "similarity", vectors, "--interactive").returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
+def test_lines_typed_at_a_terminal_can_be_edited(vectors: Path):
+    pytest.importorskip("readline")
+    person, terminal = os.openpty()
+    command = [sys.executable, "-m", "seqtool", "embed", "nearest", str(vectors), "-i", "-n", "1"]
+    environment = {**os.environ, "TERM": "xterm", "INPUTRC": os.devnull}
+    process = subprocess.Popen(
+        command, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, cwd=ROOT, env=environment
+    )
+    os.close(terminal)
+    talk = b""
+    for keys, prompts in [(b"", 1), (b"\x02ing\x01k\n", 2), (b"\x1b[A\n", 3), ("naïve\n".encode(), 4), (b"\x04", 4)]:
+        os.write(person, keys)
+        while talk.count(b"> ") < prompts:
+            ready, _, _ = select.select([person], [], [], 20)
+            talk += os.read(person, 1 << 10) if ready else pytest.fail(f"no prompt after {talk!r}")
+    answers, _ = process.communicate(timeout=60)
+    os.close(person)
+    assert [row.split("\t")[0] for row in answers.decode().splitlines()] == ["king", "king", "naïve"]
+    assert answers.startswith(b"king\t")
+    assert b"Ctrl-D" in talk
+    assert process.returncode == 0
 
 
 def test_answers_come_before_the_pipe_ends(start: Start, vectors: Path):
@@ -110,7 +150,7 @@ def test_a_reader_that_leaves_ends_it_silently(shell: Command, vectors: Path):
 
 
 @pytest.mark.parametrize(("arguments", "stdin", "code", "message"), [
-    (["nearest", "V", "king", "quen"], b"", 3, "has no vector for 'quen': near in spelling is queen"),
+    (["nearest", "V", "quen"], b"", 3, "has no vector for 'quen': near in spelling is queen"),
     (["nearest", "V", "zzzzz"], b"", 3, "check the spelling, or train with --subword"),
     (["nearest", "V", "\x1b[31m"], b"", 3, "'\\x1b[31m'"),
     (["similarity", "V", "king", "old kong"], b"", 3, "no vector for 'old'"),
@@ -126,6 +166,10 @@ def test_a_reader_that_leaves_ends_it_silently(shell: Command, vectors: Path):
     (["nearest", "V", "-"], b"\xff\n", 3, "at offset 0 is not valid UTF-8"),
     (["nearest", "V", "-"], b"x" * 70_000, 3, "line 1 of standard input is longer than 65,536"),
     (["nearest", "missing.vec", "king"], b"", 3, "does not exist"),
+    (["nearest", "-", "king"], b"", 2, "are read by memory map and cannot come from standard input"),
+    (["evaluate", "-", "missing.txt"], b"", 2, "are read by memory map and cannot come from standard input"),
+    (["evaluate", "V", "-", "--errors", "x"], b"", 2, "choose from strict, replace"),
+    (["evaluate", "V", "-"], b"king,\xff,3\n", 3, "--errors replace"),
     (["evaluate", "V", "missing.txt"], b"", 3, "does not exist"),
     (["evaluate", "V", "-"], b"a b c d\na b c\n", 3, "standard input line 2"),
 ])  # fmt: skip
@@ -153,6 +197,22 @@ def test_evaluate_reports_each_file(seqtool: Command, vectors: Path, tmp_path: P
     assert "\nroyals           1          1          1     1.0000\n" in shown
     few = seqtool("embed", "evaluate", vectors, "questions", "--top", 3, "--json", cwd=tmp_path)
     assert json.loads(few.stdout)["covered"] == 0
+
+
+@pytest.mark.parametrize(("content", "options", "message"), [
+    ("love-n,hate-n,3\nlove-n,\xe9,4\n", [], "none of standard input's words has a vector, such as love-n, hate-n, \ufffd: "
+     "are they lower-cased, or of another form?\n"),
+    ("king,duke,3\nlord,queen,4\n", [], "nothing of standard input is covered: too many words have no vector, such as duke, lord: are "),
+    ("man king woman queen\n", ["--top", 2], "no question of standard input is among the 2 most frequent tokens: raise --top\n"),
+])  # fmt: skip
+def test_what_is_not_covered_at_all_is_told(
+    seqtool: Command, vectors: Path, content: str, options: list[object], message: str
+):
+    stdin = content.encode("latin-1")
+    result = seqtool("embed", "evaluate", vectors, "-", "--errors", "replace", "--json", *options, stdin=stdin)
+    assert json.loads(result.stdout)["covered"] == 0
+    assert result.stderr.decode().startswith(message)
+    assert result.returncode == 0
 
 
 def test_asking_loads_no_torch(vectors: Path):

@@ -96,7 +96,7 @@ def test_a_store_and_its_text_give_the_same_vectors(seqtool: Command, prose_file
     vocabulary, store = tmp_path / "w.model", tmp_path / "store"
     assert seqtool("vocab", prose_file, "-o", vocabulary, "--type", "word").returncode == 0
     assert seqtool("encode", prose_file, "--vocab", vocabulary, "-o", store).returncode == 0
-    for name, data in (("a", [store]), ("b", [prose_file, "--vocab", vocabulary])):
+    for name, data in (("a", [store]), ("b", [prose_file, "--vocab", vocabulary, "--document", "file"])):
         words = ("--dim", 8, "--epochs", 1, "-q", "-o", tmp_path / name)
         assert seqtool("embed", "train", *data, *words).returncode == 0
     assert (read_vectors(tmp_path / "a").matrix_VD == read_vectors(tmp_path / "b").matrix_VD).all()
@@ -120,7 +120,7 @@ def test_a_stopped_learning_goes_on_exactly(seqtool: Command, prose_file: Path, 
         assert b"--resume" in again.stderr
         other = seqtool(*words, "-o", partial, "--seed", 4, "--resume")
         assert other.returncode == 3
-        assert b"another text, vocabulary or settings" in other.stderr
+        assert b"begun with other settings" in other.stderr
         assert seqtool(*words, "-o", partial, "--resume").returncode == 0
     assert (read_vectors(partial).matrix_VD == read_vectors(tmp_path / "whole").matrix_VD).all()
     assert not (tmp_path / "v.checkpoint").exists()
@@ -153,8 +153,50 @@ def test_what_cannot_be_done_is_said_in_one_sentence(seqtool: Command, prose_fil
     refused(2, "name a file", prose_file, "-o", "-")
     refused(3, "nothing was begun", prose_file, "--resume", *out)
     refused(3, "not UTF-8", "-", *out, stdin=b"word \xff word")
+    refused(2, "leave it out, or give more", prose_file, "--epochs", 0, *out)
+    refused(2, "--vocab-size -3", prose_file, "--vocab-size", -3, *out)
+    refused(2, "learned at once", prose_file, "--method", "svd", "--resume", *out)
+    refused(2, "there is no directory", prose_file, "-o", tmp_path / "nothing" / "v", "-q")
+    refused(2, "more than this machine has", prose_file, "--dim", 65536, "--subword", "--ngram-rows", 1 << 24, *out)
+    refused(3, "raise --subsample", prose_file, "--subsample", 1e-300, "--epochs", 1, *out)
+    refused(2, "see seqtool embed train --help", prose_file)
     (tmp_path / "v").write_text("something")
     refused(2, "exists already", prose_file, *out)
+
+
+def test_nothing_but_a_checkpoint_is_replaced_or_removed(seqtool: Command, prose_file: Path, tmp_path: Path):
+    text = tmp_path / "v.checkpoint"
+    text.write_bytes(prose_file.read_bytes())
+    for force in ([], ["--force"]):
+        result = seqtool("embed", "train", text, "-o", tmp_path / "v", "--epochs", 1, "-q", *force)
+        assert result.returncode == 2
+        assert b"in the way" in result.stderr
+    assert text.read_bytes() == prose_file.read_bytes()
+    vocabulary = tmp_path / "w.model"
+    assert seqtool("vocab", prose_file, "-o", vocabulary, "--type", "word").returncode == 0
+    before = vocabulary.read_bytes()
+    result = seqtool("embed", "train", prose_file, "--vocab", vocabulary, "-o", vocabulary, "--force", "-q")
+    assert result.returncode == 2
+    assert vocabulary.read_bytes() == before
+
+
+def test_what_a_store_has_cannot_be_chosen_again(seqtool: Command, prose_file: Path, tmp_path: Path):
+    vocabulary, store = tmp_path / "w.model", tmp_path / "store"
+    assert seqtool("vocab", prose_file, "-o", vocabulary, "--type", "word").returncode == 0
+    assert seqtool("encode", prose_file, "--vocab", vocabulary, "-o", store).returncode == 0
+    for flags in (["--lowercase"], ["--vocab-type", "bpe"], ["--document", "line"]):
+        result = seqtool("embed", "train", store, "-o", tmp_path / "v", "-q", *flags)
+        assert result.returncode == 2
+        assert b"leave" in result.stderr
+
+
+def test_a_lowercased_word_is_found_whatever_its_last_letter(seqtool: Command, tmp_path: Path):
+    (tmp_path / "t").write_text("Straße ΟΔΟΣ İstanbul and the ΣΑΣ words\n" * 6, encoding="utf-8")
+    for form in ("none", "nfkc"):
+        words = ("--lowercase", "--normalize", form, "--dim", 4, "--min-count", 1, "-q", "--force")
+        assert seqtool("embed", "train", tmp_path / "t", "-o", tmp_path / "v", *words).returncode == 0
+        result = seqtool("embed", "nearest", tmp_path / "v", "ΟΔΟΣ", "οδοσ", "Straße", "İstanbul", "-n", 1)
+        assert result.returncode == 0, result.stderr.decode()
 
 
 def test_a_damaged_checkpoint_is_refused(seqtool: Command, prose_file: Path, tmp_path: Path):

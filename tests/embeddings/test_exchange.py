@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import pickle
 import re
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +15,8 @@ import pytest
 
 from seqtool.embeddings.exchange import check_tokens, export_vectors, exported_paths, import_vectors
 from seqtool.embeddings.tokens import Tokens
-from seqtool.embeddings.vectors import Vectors
-from seqtool.errors import InputError
+from seqtool.embeddings.vectors import Vectors, write_vectors
+from seqtool.errors import InputError, UsageError
 
 IMPORTED = ("word2vec", "word2vec-binary", "glove")
 ODD_TOKENS = ["the", "naïve", "🙂", "\u00a0", "\u2028", "3", "-1.5", "nan", "</s>", "a,b", '"', "\u2581the"]
@@ -59,8 +63,8 @@ def test_files_are_what_other_programs_write(tmp_path: Path):
         export_vectors(tmp_path / "file", vectors, 2, format)
         assert (tmp_path / "file").read_bytes() == expected
     export_vectors(tmp_path / "m.npy", vectors, 2, "npy")
-    assert exported_paths(tmp_path / "m.npy", "npy") == [tmp_path / "m.npy", tmp_path / "m.txt"]
-    assert (tmp_path / "m.txt").read_bytes() == "a\né\n".encode()
+    assert exported_paths(tmp_path / "m.npy", "npy") == [tmp_path / "m.npy", tmp_path / "m.npy.txt"]
+    assert (tmp_path / "m.npy.txt").read_bytes() == "a\né\n".encode()
     assert np.array_equal(np.load(tmp_path / "m.npy", allow_pickle=False), vectors.matrix_VD[:2])
     export_vectors(tmp_path / "p", vectors, 2, "projector")
     assert {item.name for item in (tmp_path / "p").iterdir()} == {
@@ -139,6 +143,40 @@ def test_bytes_that_are_not_utf8_can_be_replaced(tmp_path: Path):
     imported = import_vectors(str(tmp_path / "file"), errors="replace")
     assert list(imported.vectors.tokens) == ["\ufffd", "b"]
     assert imported.left_out == 1
+
+
+def zipped(content: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("v.vec", content)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (gzip.compress(b"a 1 2\n"), "is compressed: zcat FILE | seqtool embed import - -o VECTORS"),
+    (zipped(b"a 1 2\n"), "is a zip archive"),
+    (struct.pack("<2i", 793712314, 12) + bytes(100), "is fastText's own model: import the .vec"),
+    *((pickle.dumps({"a": [1.0]}, protocol), "pickle, which is never read: save it with save_word2vec_format")
+      for protocol in (2, 3, 4, 5)),
+])  # fmt: skip
+def test_files_that_are_taken_for_vectors_are_told_by_what_they_are(tmp_path: Path, content: bytes, message: str):
+    (tmp_path / "file").write_bytes(content)
+    for format in (None, *IMPORTED):
+        with pytest.raises(InputError, match=re.escape(message)):
+            import_vectors(str(tmp_path / "file"), format)
+
+
+def test_vectors_of_our_own_need_no_import(tmp_path: Path):
+    write_vectors(tmp_path / "v", vectors_of(["a"], [[1, 2]]))
+    with pytest.raises(InputError, match="is vectors of seqtool already"):
+        import_vectors(str(tmp_path / "v"))
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", ".."])
+@pytest.mark.parametrize("format", [*IMPORTED, "npy", "projector"])
+def test_a_path_without_a_name_is_refused(path: str, format: str):
+    with pytest.raises(UsageError, match="names no file"):
+        exported_paths(Path(path), format)
 
 
 def test_the_format_can_be_said(tmp_path: Path):

@@ -40,6 +40,31 @@ def test_simlex_is_read_by_its_header(tmp_path: Path):
     assert read(tmp_path, SIMLEX) == Similarities([Pair("old", "new", 1.58), Pair("smart", "dumb", 0.5)])
 
 
+@pytest.mark.parametrize("content", [
+    "# S: siblings\n#\n#Type\tWord 1\tWord 2\tHuman (mean)\nS\tlove\thate\t3.1\nt\tlaw\tlawyer\t8.4\n",
+    "# Type\tWord 1\tWord 2\tHuman (mean)\n# word\nsyn\tlove\thate\t3.1\nrel\tlaw\tlawyer\t8.4\n",
+    "Type,Word 1,Word 2,Human (mean)\nsyn,love,hate,3.1\nrel,law,lawyer,8.4\n",
+    "POS,word1,POS,word2,id,score\nnoun,love,noun,hate,1,3.1\nnoun,law,noun,lawyer,2,8.4\n",
+    "a,b,id,rating\nlove,hate,1,3.1\nlaw,lawyer,2,8.4\n",
+    "# take no word for a word or a score\nlove hate V 3.1 ANTONYMS\nlaw lawyer V 8.4 NONE\n",
+    "S,love,hate,3.1\nt,law,lawyer,8.4\n",
+    "1,love,n,hate,v,3.1\n2,law,n,lawyer,n,8.4\n",
+])  # fmt: skip
+def test_columns_are_found_wherever_they_are(tmp_path: Path, content: str):
+    assert read(tmp_path, content) == Similarities([Pair("love", "hate", 3.1), Pair("law", "lawyer", 8.4)])
+
+
+def test_a_number_is_a_word_where_its_place_says_so(tmp_path: Path):
+    assert read(tmp_path, "1984\t2001\t3.5\na\tb\t4\n") == Similarities([Pair("1984", "2001", 3.5), Pair("a", "b", 4)])
+
+
+def test_bytes_that_are_not_utf8_can_be_replaced(tmp_path: Path):
+    (tmp_path / "pairs").write_bytes(b"na\xefve,simple,7\n")
+    with pytest.raises(InputError, match="--errors replace"):
+        read_judgements(str(tmp_path / "pairs"))
+    assert read_judgements(str(tmp_path / "pairs"), "replace") == Similarities([Pair("na\ufffdve", "simple", 7)])
+
+
 def test_googles_questions_are_recognised(tmp_path: Path):
     google = ": capital-common\nAthens Greece Oslo Norway\n: gram1\ncalm calmly  1 2\na b c d\n"
     assert read(tmp_path, google) == Analogies({
@@ -62,7 +87,18 @@ def test_pairs_of_a_relation_are_combined(tmp_path: Path):
     ("# nothing\n", "holds no judgements"),
     ("a\n", "line 1 is no judgement: expected are two words and a number"),
     ("a b c\nd e f\n", "line 2 is no judgement"),
-    ("a,b,1\n\nc,d,high\n", "line 3 is no judgement of two words: expected are two words, and a number as field 3"),
+    ("a,b,1\n\nc,d,high\n", "line 3 is no judgement of two words: expected are words as fields 1 and 2, and a finite number as field 3"),
+    ("the,and,1e400\nthe,to,3\n", "line 1 is no judgement of two words"),
+    ("the,and,NaN\nthe,to,3\n", "line 1 is no judgement"),
+    ("the,and,-inf\nthe,to,3\n", "line 1 is no judgement"),
+    ("the;and;1,5\nthe;to;3\n", "line 1 is no judgement"),
+    ("the,and,\nthe,to,3\n", "line 1 is no judgement"),
+    ("the;and;3\nthe,to,4\n", "line 1 is no judgement .* separated by commas"),
+    ("the\n\nthe\tto\t4\n", "line 1 is no judgement .* separated by tabs"),
+    ("the,and,1e400\n", "line 1 is no judgement"),
+    ("syn\tlove\thate\t3.1\nrel\tlaw\tlawyer\t8\n", "line 1: which fields are the two words .* name them in a line"),
+    ("# a,b,c,d\nword,word1,word2,score\nsyn,love,hate,3.1\n", "line 3: which fields are the two words"),
+    ("word1,id,word2\nlove,3,4\n", "line 2: which fields"),
     ("a,b,1\nc,d,nan\n", "line 2"),
     (": x\na b c d\na b c\n", "line 3 is no question: expected are four words"),
     (": x\n", "holds no questions"),
@@ -129,6 +165,13 @@ def test_the_most_frequent_tokens_alone_can_be_asked(space: Space):
 def test_any_of_the_answers_will_do(space: Space):
     analogies = Analogies({"x": [Question("k0", ("none", "c0"), "k1", ("never", "c1"))]})
     assert analogies.judge(space)["correct"] == 1
+
+
+def test_words_without_vectors_are_listed_once(space: Space):
+    pairs = [Pair("k0", "love-n", 1), Pair("love-n", "K0 c0", 2), Pair("k0 hate-n", "C1", 3)]
+    assert Similarities(pairs).unknown(space) == ["love-n", "k0 hate-n"]
+    questions = [Question("K0", ("x", "c0"), "y", ("x", "c1")), Question("k0", ("c0",), "k1", ("z",))]
+    assert Analogies({"a": questions[:1], "b": questions[1:]}).unknown(space) == ["x", "y", "z"]
 
 
 def test_similarity_counts_what_is_covered(space: Space):

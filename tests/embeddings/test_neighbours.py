@@ -116,6 +116,8 @@ def test_queries_are_normalised_as_the_tokens_are():
     space = make(np.eye(2), ["straße", "ab"], normalize="nfkc", lowercase=True)
     assert [space.row(text) for text in ("STRAße", "ＡＢ", "ac")] == [0, 1, None]
     assert make(np.eye(2), ["straße", "ab"]).row("AB") is None
+    greek = make(np.eye(2), ["οδυσσευσ", "i\u0307"], lowercase=True)
+    assert [greek.row(text) for text in ("ΟΔΥΣΣΕΥΣ", "İ")] == [0, 1]
 
 
 def test_unseen_words_lie_between_their_ngrams():

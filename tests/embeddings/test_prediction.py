@@ -17,7 +17,7 @@ from seqtool.embeddings import prediction as room
 from seqtool.embeddings.corpus import Chunk
 from seqtool.embeddings.prediction import BLOCK, CompiledLearner, Prediction, TorchLearner, add_rows, library
 from seqtool.embeddings.subwords import Parts
-from seqtool.embeddings.windows import Windows, make_lots
+from seqtool.embeddings.windows import Noise, Windows, make_lots
 
 WORDS, DIM = 23, 13
 needs_compiler = pytest.mark.skipif(library() is None, reason="prediction.c was not compiled")
@@ -38,14 +38,15 @@ def problem(
     return Prediction(input, output, parts, cbow, negative, window, block, blocks)
 
 
-def windows(total: int, of: Prediction) -> Windows:
+def windows(total: int, of: Prediction) -> tuple[Windows, Noise]:
     rng = np.random.default_rng(7)
     documents = np.sort(rng.integers(0, 9, total)).astype(np.int64)
     chunk = Chunk(rng.integers(0, WORDS, total).astype(np.int32), documents)
-    return make_lots(np.arange(WORDS, 0, -1), of.window, 0.0, 0.75).draw(chunk, [1], of.block, of.noise)
+    lots = make_lots(np.arange(WORDS, 0, -1), of.window, 0.0, 0.75)
+    return lots.windows(chunk, [1]), lots.noise(-(-total // of.block), of.noise, [2])
 
 
-def objective(of: Prediction, drawn: Windows, first: int, last: int, input, output) -> torch.Tensor:
+def objective(of: Prediction, drawn: Windows, noise: Noise, first: int, last: int, input, output) -> torch.Tensor:
     """What the module's docstring says, one prediction at a time; nats to be made small."""
     nats = torch.zeros((), dtype=torch.float64)
     for at in range(first, last):
@@ -59,7 +60,7 @@ def objective(of: Prediction, drawn: Windows, first: int, last: int, input, outp
         predictors = vectors if not of.cbow else [torch.stack(vectors).mean(0)] if near else []
         for x in predictors:
             nats = nats - logsigmoid(x @ output[drawn.words[at]])
-            for n in drawn.noise[at // BLOCK]:
+            for n in noise[at // BLOCK]:
                 if n != drawn.words[at]:
                     nats = nats - of.negative / of.noise * logsigmoid(-(x @ output[n]))
     return nats
@@ -68,12 +69,12 @@ def objective(of: Prediction, drawn: Windows, first: int, last: int, input, outp
 def test_a_step_is_the_gradient_of_the_objective():
     for cbow in (False, True):
         of = problem(cbow, subword=False, blocks=4)
-        drawn = windows(60, of)  # one step
+        drawn, noise = windows(60, of)  # one step
         input, output = (torch.tensor(m, dtype=torch.float64, requires_grad=True) for m in (of.input, of.output))
-        objective(of, drawn, 0, 60, input, output).backward()
+        objective(of, drawn, noise, 0, 60, input, output).backward()
         learner = TorchLearner(of, "cpu")
         before = [matrix.copy() for matrix in learner.weights()]
-        learner.learn(drawn, 0, 60, 1e-3)
+        learner.learn(drawn, noise, 0, 60, 1e-3)
         moved = [(after - start) / -1e-3 for after, start in zip(learner.weights(), before, strict=True)]
         np.testing.assert_allclose(moved[1], output.grad, rtol=2e-3, atol=2e-3)
         if not cbow:  # in CBOW each word gets the whole of the mean's gradient: a word alone in windows shows it
@@ -83,13 +84,14 @@ def test_a_step_is_the_gradient_of_the_objective():
 def test_cbow_gives_each_word_of_a_window_the_whole_gradient_of_their_mean():
     of = problem(cbow=True, subword=False)
     words = np.array([0, 1, 2], np.int32)  # one centre, 1, between 0 and 2
-    drawn = Windows(words, *(np.array([0, 1, 0], np.uint16) for _ in range(2)), np.full((1, of.noise), 3, np.int32))
+    drawn = Windows(words, *(np.array([0, 1, 0], np.uint16) for _ in range(2)))
+    noise = np.full((1, of.noise), 3, np.int32)
     mean = torch.tensor(of.input[[0, 2]].mean(0), dtype=torch.float64, requires_grad=True)
     output = torch.tensor(of.output, dtype=torch.float64)
     (-logsigmoid(mean @ output[1]) - 5 * logsigmoid(-(mean @ output[3]))).backward()
     learner = TorchLearner(of, "cpu")
     before = learner.weights()[0].copy()
-    learner.learn(drawn, 0, 3, 1e-3)
+    learner.learn(drawn, noise, 0, 3, 1e-3)
     moved = (learner.weights()[0] - before) / -1e-3
     for word in (0, 2):
         np.testing.assert_allclose(moved[word], mean.grad, rtol=2e-3, atol=2e-3)
@@ -112,13 +114,16 @@ def test_cbow_gives_each_word_of_a_window_the_whole_gradient_of_their_mean():
 )
 def test_the_compiled_step_is_the_one_in_torch(cbow, subword, total, window, blocks, negative, block):
     of = problem(cbow, subword, window, blocks, negative, block)
-    drawn = windows(total, of)
+    drawn, noise = windows(total, of)
     found, stride = [], 3 * block
     for learner in (
         CompiledLearner(replace(of, input=of.input.copy(), output=of.output.copy()), library()),
         TorchLearner(replace(of, input=of.input.copy(), output=of.output.copy()), "cpu"),
     ):
-        losses = [learner.learn(drawn, first, min(first + stride, total), 1e-3) for first in range(0, total, stride)]
+        losses = [
+            learner.learn(drawn, noise[first // block :], first, min(first + stride, total), 1e-3)
+            for first in range(0, total, stride)
+        ]
         found.append([*learner.weights(), np.sum(losses, axis=0)])
     for compiled, torchs in zip(*found, strict=True):
         np.testing.assert_allclose(compiled, torchs, rtol=2e-4, atol=2e-5)
@@ -127,9 +132,9 @@ def test_the_compiled_step_is_the_one_in_torch(cbow, subword, total, window, blo
 @needs_compiler
 def test_the_loss_is_the_objective_per_prediction():
     of = problem(cbow=False, subword=False, blocks=1)
-    drawn = windows(BLOCK, of)
-    expected = objective(of, drawn, 0, BLOCK, torch.tensor(of.input).double(), torch.tensor(of.output).double())
-    nats, predictions = CompiledLearner(of, library()).learn(drawn, 0, BLOCK, 0.0)
+    drawn, noise = windows(BLOCK, of)
+    expected = objective(of, drawn, noise, 0, BLOCK, torch.tensor(of.input).double(), torch.tensor(of.output).double())
+    nats, predictions = CompiledLearner(of, library()).learn(drawn, noise, 0, BLOCK, 0.0)
     assert predictions == drawn.left.sum() + drawn.right.sum()
     assert nats == pytest.approx(float(expected), rel=1e-5)
 
@@ -140,7 +145,7 @@ def test_the_number_of_threads_changes_nothing():
 import hashlib, numpy as np
 from tests.embeddings.test_prediction import problem, windows, CompiledLearner, library
 of = problem(False, True, blocks=6)
-CompiledLearner(of, library()).learn(windows(5000, of), 0, 5000, 0.01)
+CompiledLearner(of, library()).learn(*windows(5000, of), 0, 5000, 0.01)
 print(hashlib.sha256(of.input.tobytes() + of.output.tobytes()).hexdigest())
 """
     hashes = {
@@ -174,6 +179,7 @@ def test_few_symbols_wide_windows_and_high_rates_make_steps_short_and_then_slow(
     block, blocks, caution = plan(4, window=1000)
     assert (block, blocks) == (1, 1)
     assert caution == pytest.approx(3.6 / (0.025 * 1001 * 6))
+    assert plan(4, lr=1e-310) == (BLOCK, room.MOST_BLOCKS, 1.0)
     assert plan(4, lr=10.0)[2] == pytest.approx(0.01)
     assert plan(505, lr=0.05, cbow=True) == (BLOCK, 189, 1.0)
 

@@ -5,7 +5,7 @@ import difflib
 import numpy as np
 import pytest
 
-from seqtool.embeddings.spelling import LIKE_ENOUGH, mend, near_in_spelling
+from seqtool.embeddings.spelling import LIKE_ENOUGH, mend, mend_of_unseen, near_in_spelling
 from seqtool.embeddings.tokens import Tokens
 from seqtool.embeddings.vectors import Vectors
 
@@ -46,5 +46,5 @@ def test_what_would_help():
     vectors = Vectors(Tokens.of(WORDS), np.ones((len(WORDS), 2), np.float32), {"vocabulary_type": "word"})
     assert mend(vectors, "misisipi") == "near in spelling is mississippi"
     assert mend(vectors, "quen") == "near in spelling are queen, quern, quean"
-    assert "--subword" in mend(vectors, "zzz")
+    assert "--subword" in mend(vectors, "zzz") == mend_of_unseen(vectors)
     assert mend(Vectors(vectors.tokens, vectors.matrix_VD, {}), "zzz") == "check the spelling"

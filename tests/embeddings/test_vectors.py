@@ -95,6 +95,26 @@ def test_a_header_that_promises_too_much_takes_no_memory(tmp_path: Path):
             read_vectors(tmp_path / "d")
 
 
+def test_arrays_that_do_not_fit_each_other_are_refused_though_their_hash_is_right(tmp_path: Path):
+    whole = some_vectors(["aa", "bb", "cc", "dd"], ngrams_BD=np.ones((4, 5), np.float32))
+    whole.metadata["ngrams"] = [3, 6]
+    for ends in ([2**63 - 1, -(2**63), -1, 8], [2, 4, 6, 9], [2, 4, 3, 8], [-1, 4, 6, 8]):
+        forged = Tokens(whole.tokens.text, np.array(ends), whole.tokens.order)
+        write_vectors(tmp_path / "v", Vectors(forged, whole.matrix_VD, {}))
+        with pytest.raises(InputError, match="do not fit each other"):
+            read_vectors(tmp_path / "v")
+    for order in ([0, 1, 2, 2], [0, 1, 2, 4], [0, 1, 2, 2**32 - 1]):
+        forged = Tokens(whole.tokens.text, whole.tokens.ends, np.array(order, np.uint32))
+        write_vectors(tmp_path / "v", Vectors(forged, whole.matrix_VD, {}))
+        with pytest.raises(InputError, match="do not fit each other"):
+            read_vectors(tmp_path / "v")
+    for ngrams in (None, [3], [1, 10**9], [0, 3], [4, 3], ["1", 2]):
+        whole.metadata["ngrams"] = ngrams
+        write_vectors(tmp_path / "v", whole)
+        with pytest.raises(InputError, match="do not fit each other"):
+            read_vectors(tmp_path / "v")
+
+
 def test_other_files_are_refused_with_the_mend(tmp_path: Path):
     (tmp_path / "text").write_text("2 3\nking 1 2 3\nqueen 4 5 6\n" * 20)
     with pytest.raises(InputError, match="seqtool embed import"):

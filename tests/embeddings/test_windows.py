@@ -31,7 +31,8 @@ def test_windows_end_where_documents_do_and_reach_every_width_equally_often():
     rng = np.random.default_rng(0)
     documents = np.sort(rng.integers(0, 300, 20_000))
     chunk = Chunk(rng.integers(0, 50, 20_000).astype(np.int32), documents)
-    drawn = make_lots(np.full(50, 400), 5, 0.0, 0.75).draw(chunk, [3], 32, 16)
+    lots = make_lots(np.full(50, 400), 5, 0.0, 0.75)
+    drawn, noise = lots.windows(chunk, [3]), lots.noise(625, 16, [3])
     for at in range(len(drawn.words)):
         begin, end = at - int(drawn.left[at]), at + int(drawn.right[at])
         assert begin >= 0
@@ -39,25 +40,24 @@ def test_windows_end_where_documents_do_and_reach_every_width_equally_often():
         assert documents[begin] == documents[at] == documents[end]
     widths = np.bincount(np.maximum(drawn.left, drawn.right), minlength=6)[1:]
     assert abs(widths / widths.sum() - 0.2).max() < 0.02
-    assert drawn.noise.shape == (625, 16)
-    assert (np.bincount(drawn.noise.ravel(), minlength=50) > 0).all()
+    assert noise.shape == (625, 16)
+    assert (np.bincount(noise.ravel(), minlength=50) > 0).all()
 
 
 def test_lots_depend_on_the_seed_alone():
     chunk = Chunk(np.zeros(100, np.int32), np.zeros(100, np.int64))
     lots = make_lots(np.array([60, 40]), 4, 1e-2, 0.75)
-    first, again, other = (lots.draw(chunk, seed, 32, 8) for seed in ([1, 0], [1, 0], [2, 0]))
-    assert (first.noise == again.noise).all()
-    assert len(first.words) == len(again.words)
-    assert len(first.words) != len(other.words) or (first.noise != other.noise).any()
+    first, again, other = (lots.windows(chunk, seed) for seed in ([1, 0], [1, 0], [2, 0]))
+    assert first.left.tolist() == again.left.tolist()
+    assert first.left.tolist() != other.left.tolist()
+    assert (lots.noise(9, 8, [1, 0]) == lots.noise(9, 8, [1, 0])).all()
+    assert (lots.noise(9, 8, [1, 0]) != lots.noise(9, 8, [1, 1])).any()
 
 
 def test_an_empty_chunk_gives_no_centres():
-    drawn = make_lots(np.array([5, 4]), 4, 0.0, 0.75).draw(
-        Chunk(np.empty(0, np.int32), np.empty(0, np.int64)), [1], 32, 8
-    )
-    assert len(drawn.words) == 0
-    assert drawn.noise.shape == (0, 8)
+    lots = make_lots(np.array([5, 4]), 4, 0.0, 0.75)
+    assert len(lots.windows(Chunk(np.empty(0, np.int32), np.empty(0, np.int64)), [1]).words) == 0
+    assert lots.noise(0, 8, [1]).shape == (0, 8)
 
 
 class _Vocabulary:

@@ -69,6 +69,18 @@ def test_what_matches_is_counted_and_nothing_is_an_error(tmp_path: Path):
         read_beginning(tmp_path / "v", vectors_of(["x"]), vocabulary, counts)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 2e19])
+def test_only_vectors_that_match_must_be_finite(tmp_path: Path, bad: float):
+    vocabulary = vocabulary_of("a b b\n", tmp_path, type="word")
+    vectors = vectors_of(["b", "z"])
+    write_vectors(tmp_path / "v", vectors)
+    vectors.matrix_VD[1, 2] = bad
+    read_beginning(tmp_path / "v", vectors, vocabulary, {})
+    vectors.matrix_VD[0, 2] = bad
+    with pytest.raises(InputError, match=r"--embeddings .*v: a vector has a number that is not finite"):
+        read_beginning(tmp_path / "v", vectors, vocabulary, {})
+
+
 def test_rows_without_a_vector_stay_random_at_the_size_of_the_others():
     embedding = torch.nn.Embedding(100, 8)
     before = embedding.weight.detach().clone()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json as json_module
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional, Protocol
 
 import typer
 
-from seqtool.cli.console import note, write
+from seqtool.cli.console import note, printable, write
 from seqtool.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +59,8 @@ def ask(
 ) -> None:
     """Answer the questions that the arguments are, or with `-` or `--interactive` the lines of standard input.
 
-    `names` are those of a question's parts; with one part, every argument is a question.
+    `names` are those of a question's parts; with one part, every argument is a question. Of several questions those
+    that cannot be answered are told and counted.
     """
     from_stdin = list(words) == ["-"]
     if interactive and words and not from_stdin:
@@ -66,17 +70,23 @@ def ask(
     if "" in words:
         raise UsageError("an empty word has no vector: name a word")
 
-    from seqtool.embeddings.neighbours import Space
-    from seqtool.embeddings.vectors import read_vectors
-
-    space = Space(read_vectors(path), str(path))
+    space = open_space(path)
     if interactive or from_stdin:
         _answer_lines(space, names, answered, interactive, errors, json)
         return
-    queries = [_query(space, _unescaped_by_shell(word)) for word in words]
-    questions = [queries] if len(names) > 1 else [[query] for query in queries]
-    for start in range(0, len(questions), BATCH):
-        _write(answered(space, questions[start : start + BATCH]), json)
+    texts = [_unescaped_by_shell(word) for word in words]
+    if len(names) > 1 or len(texts) == 1:
+        _write(answered(space, [[_query(space, text) for text in texts]]), json)
+    else:
+        _answer_words(space, texts, answered, json)
+
+
+def open_space(path: Path) -> Space:
+    """The vectors of a file, to ask."""
+    from seqtool.embeddings.neighbours import Space
+    from seqtool.embeddings.vectors import read_vectors
+
+    return Space(read_vectors(path), str(path))
 
 
 def shown(space: Space, neighbours: Iterable[Neighbour]) -> list[tuple[str, float]]:
@@ -100,12 +110,38 @@ def _query(space: Space, text: str) -> Query:
         raise InputError(f"{error}: {mend(space.vectors, error.word)}") from error
 
 
+def _answer_words(space: Space, words: Sequence[str], answered: Answerer, json: bool) -> None:
+    """Answer each word by itself."""
+    failed = 0
+    for start in range(0, len(words), BATCH):
+        questions = []
+        for word in words[start : start + BATCH]:
+            try:
+                questions.append([_query(space, word)])
+            except InputError as error:
+                failed += 1
+                note(str(error))
+        _write(answered(space, questions), json)
+    _tell_failed(space, failed, len(words), "words")
+
+
+def _tell_failed(space: Space, failed: int, asked: int, what: str) -> None:
+    """InputError, with the mend, when some questions could not be answered."""
+    if failed:
+        from seqtool.embeddings.spelling import mend_of_unseen
+
+        mend = mend_of_unseen(space.vectors)
+        raise InputError(f"{failed:,} of {asked:,} {what} could not be answered: they are named above; {mend}")
+
+
 def _answer_lines(
     space: Space, names: Sequence[str], answered: Answerer, interactive: bool, errors: str, json: bool
 ) -> None:
     """Answer lines as they arrive; those that cannot be are told, and counted at the end of a pipe."""
     asked = failed = 0
-    for lines in _arriving_lines(errors, PROMPT if interactive else ""):
+    if interactive:
+        note(f"Each line asks: {' '.join(names)}. Ctrl-D leaves.")
+    for lines in _arriving_lines(errors, interactive):
         questions = []
         for number, line in lines:
             asked += 1
@@ -115,11 +151,9 @@ def _answer_lines(
             except InputError as error:
                 failed += 1
                 note(str(error) if interactive else f"line {number}: {error}")
-        _write(answered(space, questions), json)
-    if failed and not interactive:
-        raise InputError(
-            f"{failed:,} of {asked:,} lines could not be answered: they are named above; correct or leave them out"
-        )
+        _write(answered(space, questions), json, to_person=interactive)
+    if not interactive:
+        _tell_failed(space, failed, asked, "lines")
 
 
 def _parts(line: str, names: Sequence[str]) -> list[str]:
@@ -132,16 +166,18 @@ def _parts(line: str, names: Sequence[str]) -> list[str]:
     return parts
 
 
-def _arriving_lines(errors: str, prompt: str) -> Iterator[list[tuple[int, str]]]:
+def _arriving_lines(errors: str, interactive: bool) -> Iterator[list[tuple[int, str]]]:
     """The lines of standard input that say something, with their numbers, at most BATCH at once of those that came
-    together; before each wait `prompt` is shown.
+    together; a person is prompted for them.
     """
     from seqtool.text.documents import chunks_of, decode_utf8, open_bytes
 
     name = "standard input"
     number, rest, empty = 0, "", True
-    _prompt(prompt)
-    for text in decode_utf8(chunks_of(open_bytes("-"), name), name, errors):
+    chunks = chunks_of(open_bytes("-"), name)
+    if interactive:
+        chunks = _typed_lines() if sys.stdin.isatty() else _prompted(chunks)
+    for text in decode_utf8(chunks, name, errors):
         empty = False
         *ended, rest = (rest + text).split("\n")
         numbered = [(number + place, line.strip()) for place, line in enumerate(ended, start=1)]
@@ -151,10 +187,9 @@ def _arriving_lines(errors: str, prompt: str) -> Iterator[list[tuple[int, str]]]
                 f"line {number + 1} of {name} is longer than {MAX_LINE_CHARACTERS:,} characters: it asks no question"
             )
         yield from _batches([(place, line) for place, line in numbered if line])
-        _prompt(prompt)
     if rest.strip():
         yield [(number + 1, rest.strip())]
-    if prompt:
+    if interactive:
         note("")
     elif empty:
         raise InputError(f"{name} is empty: there is no question to answer")
@@ -164,17 +199,54 @@ def _batches(lines: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
     return (lines[start : start + BATCH] for start in range(0, len(lines), BATCH))
 
 
-def _prompt(prompt: str) -> None:
-    if prompt:
-        print(prompt, end="", file=sys.stderr, flush=True)
+def _prompted(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks, with a prompt before each wait."""
+    while True:
+        print(PROMPT, end="", file=sys.stderr, flush=True)
+        chunk = next(chunks, b"")
+        if not chunk:
+            return
+        yield chunk
 
 
-def _write(answers: Iterable[Answer], as_json: bool) -> None:
+def _typed_lines() -> Iterator[bytes]:
+    """The lines typed at a terminal, which can be edited."""
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - it is input() that uses it
+
+    assert isinstance(sys.stdin, io.TextIOWrapper)
+    sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+    while True:
+        try:
+            with _stdout_to_stderr():
+                line = input(PROMPT)
+        except EOFError:
+            return
+        yield (line + "\n").encode("utf-8", "surrogateescape")
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Where input() writes its prompt and what is typed while the block runs: stdout is for answers."""
+    sys.stdout.flush()
+    stdout = sys.stdout.fileno()
+    kept = os.dup(stdout)
+    os.dup2(sys.stderr.fileno(), stdout)
+    try:
+        yield
+    finally:
+        os.dup2(kept, stdout)
+        os.close(kept)
+
+
+def _write(answers: Iterable[Answer], as_json: bool, to_person: bool = False) -> None:
+    """Write answers; `to_person` spells out control characters, which may have been typed by accident."""
     for answer in answers:
         if as_json:
             write(json_module.dumps(answer.record, ensure_ascii=False) + "\n")
         for row in () if as_json else answer.rows:
-            write("\t".join(map(_cell, row)) + "\n")
+            text = "\t".join(map(_cell, row)) + "\n"
+            write(printable(text) if to_person else text)
     sys.stdout.flush()
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json as json_module
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.cli.console import write, write_report
-from seqtool.cli.embed.asking import VectorsPath
-from seqtool.cli.options import Json
+from seqtool.cli.console import note, write, write_report
+from seqtool.cli.embed.asking import VectorsPath, open_space
+from seqtool.cli.options import Errors, Json, chosen
+from seqtool.config import ERROR_HANDLERS
+
+if TYPE_CHECKING:
+    from seqtool.embeddings.judging import Analogies, Similarities
+    from seqtool.embeddings.neighbours import Space
 
 NAME = "evaluate"
 EXAMPLE = "seqtool embed evaluate novel.vectors wordsim353.csv questions-words.txt"
 SECTION_COLUMNS = ("questions", "covered", "correct", "accuracy")
+MOST_MISSING = 3
 
 
 def command(
@@ -36,6 +42,7 @@ def command(
             help="Analogies: only the N most frequent tokens are asked for and answered with.",
         ),
     ] = None,
+    errors: Errors = "strict",
     json: Json = False,
 ) -> None:
     """Judge vectors: Spearman's rank correlation with people's similarities, and accuracy on analogies by 3CosAdd.
@@ -44,14 +51,15 @@ def command(
     accuracy and correlation are over the covered part, whose share is given beside them.
     """
     from seqtool.embeddings.judging import Analogies, read_judgements
-    from seqtool.embeddings.neighbours import Space
-    from seqtool.embeddings.vectors import read_vectors
 
-    space = Space(read_vectors(vectors), str(vectors))
-    judgements = [read_judgements(file) for file in files]
+    chosen(errors, ERROR_HANDLERS, "--errors")
+    space = open_space(vectors)
+    judgements = [read_judgements(file, errors) for file in files]
     for number, (file, judged) in enumerate(zip(files, judgements, strict=True)):
         shares = judged.judge(space, top) if isinstance(judged, Analogies) else judged.judge(space)
         report = {"file": file, **shares}
+        if not report["covered"]:
+            note(_uncovered("standard input" if file == "-" else file, judged, space, top))
         if json:
             write(json_module.dumps(report, ensure_ascii=False) + "\n", flush=True)
             continue
@@ -60,6 +68,17 @@ def command(
         write_report(report, json)
         if len(sections) > 1:
             _write_sections(sections)
+
+
+def _uncovered(name: str, judged: Similarities | Analogies, space: Space, top: int | None) -> str:
+    """Why nothing of a file is covered."""
+    missing = judged.unknown(space)
+    if not missing:
+        return f"no question of {name} is among the {top} most frequent tokens: raise --top"
+    such = f"such as {', '.join(missing[:MOST_MISSING])}: are they lower-cased, or of another form?"
+    if len(missing) == len(judged.words()):
+        return f"none of {name}'s words has a vector, {such}"
+    return f"nothing of {name} is covered: too many words have no vector, {such}"
 
 
 def _write_sections(sections: list[dict[str, Any]]) -> None:

@@ -25,7 +25,10 @@ def command(
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="The file to write, of projector a directory; - is stdout."
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The file to write, of npy FILE.npy and FILE.npy.txt, of projector a directory; - is stdout.",
         ),
     ],
     format: Annotated[
@@ -44,7 +47,7 @@ def command(
     quiet: Quiet = False,
 ) -> None:
     """Write vectors for other programs: as word2vec's text or binary file, as GloVe's text, as numpy's FILE.npy with
-    the tokens in FILE.txt, or as a directory for TensorBoard's projector. float32 survives all of them exactly.
+    the tokens in FILE.npy.txt, or as a directory for TensorBoard's projector. float32 survives all of them exactly.
     """
     kind = _format(output, format)
     to_stdout = str(output) == "-"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +11,7 @@ import typer
 
 from seqtool.cli.console import note, write_report
 from seqtool.cli.options import Force, Json, Quiet, RunPath, chosen
+from seqtool.errors import UsageError
 
 NAME = "from"
 EXAMPLE = "seqtool embed from novel.run -o novel.vectors"
@@ -29,8 +32,8 @@ def command(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Take the vectors of a trained model's symbols, those that its training text has. With --input one-hot they are
-    the columns of its first weights.
+    """Take the vectors of a trained model's symbols, those that its training text has. Of a run that was trained
+    with --input one-hot they are the columns of its first weights.
     """
     chosen(layer, LAYERS, "--layer")
 
@@ -40,9 +43,12 @@ def command(
     from seqtool.models.device import choose_device
     from seqtool.runs import load_run
 
+    if Path(os.path.realpath(output.parent)).is_relative_to(os.path.realpath(run)):
+        raise UsageError(f"-o {output} is inside the run {run}, which stays as it is: name a file elsewhere")
     refuse_file(output, force)
     vectors = vectors_of_run(load_run(run, choose_device("cpu")), layer)
     write_vectors(output, vectors)
     report = {"file": str(output), "layer": layer, "tokens": len(vectors.tokens), "dim": vectors.dim}
     write_report(report, json)
-    note(f"next: seqtool embed nearest {output} {vectors.tokens[len(vectors.tokens) // 2]!r}", quiet)
+    word = vectors.tokens[len(vectors.tokens) // 2]
+    note(f"next: seqtool embed nearest {shlex.quote(str(output))} {shlex.quote(word)}", quiet)

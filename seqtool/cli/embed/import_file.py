@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -18,11 +19,22 @@ FORMATS = ("word2vec", "word2vec-binary", "glove")
 
 
 def command(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A file of word2vec's or GloVe's; - is standard input.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="Text or binary of word2vec's, text of GloVe's or fastText's (its .bin cannot be read); - is stdin.",
+        ),
+    ],
     *,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="VECTORS", help="The file of vectors to write.")],
     format: Annotated[
-        Optional[str], typer.Option("--format", metavar="|".join(FORMATS), help="\\[by what is in the file]")
+        Optional[str],
+        typer.Option(
+            "--format",
+            metavar="|".join(FORMATS),
+            help="fastText's .vec is word2vec, its .bin none of these. \\[by what is in the file]",
+        ),
     ] = None,
     errors: Errors = "strict",
     force: Force = False,
@@ -59,4 +71,4 @@ def command(
         },
         json,
     )
-    note(f"next: seqtool embed nearest {output} WORD", quiet)
+    note(f"next: seqtool embed nearest {shlex.quote(str(output))} WORD", quiet)

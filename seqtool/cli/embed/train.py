@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from seqtool.checking import checked
 from seqtool.cli.console import Meter, note, write_report
-from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, with_settings
+from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, with_settings
 from seqtool.cli.signals import stop_flag
 from seqtool.config import (
     DOCUMENT_BREAKS,
@@ -35,40 +36,55 @@ def command(
     vocab: Annotated[Optional[Path], typer.Option("--vocab", metavar="FILE", help="A vocabulary made before.")] = None,
     vocab_type: Annotated[
         Optional[str],
-        typer.Option("--vocab-type", metavar="|".join(VOCABULARY_TYPES), help="Vocabulary to learn. \\[word]"),
+        typer.Option(
+            "--vocab-type",
+            metavar="|".join(VOCABULARY_TYPES),
+            help="Vocabulary to learn; words are what white space separates. \\[word]",
+        ),
     ] = None,
     vocab_size: Annotated[
         Optional[int], typer.Option("--vocab-size", help="Its size. \\[by the text, words 1,000,000 at most]")
     ] = None,
     min_count: Annotated[
         Optional[int],
-        typer.Option("--min-count", help="What is rarer gets no vector. \\[1 to 5, by the text's length]"),
+        typer.Option(
+            "--min-count",
+            help="What is rarer gets no vector. \\[1 to 5, by the text's length; 1 with --vocab or a store]",
+        ),
     ] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase/--keep-case", help="Fold to lower case.")] = False,
     normalize: Annotated[
         str, typer.Option("--normalize", metavar="|".join(NORMALIZATIONS), help="Unicode normalisation.")
     ] = "none",
     errors: Errors = "strict",
-    document: DocumentBreak = None,
+    document: Annotated[
+        Optional[str],
+        typer.Option("--document", metavar="|".join(DOCUMENT_BREAKS), help="Windows end at these. \\[line]"),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where learning -o was stopped.")] = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
     settings: dict[str, Any],
 ) -> None:
-    """Learn a vector for each word of a text: from what stands near it. Windows do not reach across documents.
+    """Learn a vector for each word of a text from what stands near it: in the same line, unless --document says else.
 
     skipgram and cbow predict words from their neighbours (word2vec; with --subword fastText), glove and svd factorise
     counts of neighbours, one-hot is what all this is better than. Ctrl-C and SIGTERM leave a checkpoint to
-    --resume from.
+    --resume from (not of svd, which is learned at once).
     """
-    from seqtool.embeddings.learning import checkpoint_of, learn_vectors, resolved
+    from seqtool.embeddings.learning import checkpoint_of, learn_vectors, refuse_checkpoint, resolved
     from seqtool.embeddings.text import read_corpus
     from seqtool.embeddings.vectors import write_vectors
     from seqtool.files import refuse_file, remove_strays
 
     chosen(errors, ERROR_HANDLERS, "--errors")
-    chosen(document or "file", DOCUMENT_BREAKS, "--document")
+    chosen(document or "line", DOCUMENT_BREAKS, "--document")
+    for name in ("epochs", "time", "lr", "x_max"):
+        if settings.get(name) == 0:
+            raise UsageError(f"--{name.replace('_', '-')} 0: leave it out, or give more")
+    if vocab_size is not None and vocab_size < 1:
+        raise UsageError(f"--vocab-size {vocab_size}: at least 1")
     if settings.get("method") == "one-hot" and "dim" in settings:
         raise UsageError("--dim: a one-hot vector has a number for each token; leave it out, or choose another method")
     config = checked(EmbedConfig(**settings))
@@ -77,18 +93,25 @@ def command(
     kind = checked(
         VocabularyConfig(type=vocab_type or "word", size=vocab_size or 0, normalize=normalize, lowercase=lowercase)
     )
-    if vocab is not None and (vocab_type or vocab_size or lowercase or normalize != "none"):
-        raise UsageError("--vocab is a whole vocabulary: leave --vocab-type, -size, --lowercase and --normalize out")
+    whole = "--vocab" if vocab is not None else data[0] if (Path(data[0]) / "store.json").is_file() else ""
+    if whole and (vocab_type or vocab_size or lowercase or normalize != "none"):
+        raise UsageError(
+            f"{whole} has a whole vocabulary: leave --vocab-type, --vocab-size, --lowercase and --normalize out"
+        )
     if str(output) == "-":
         raise UsageError("-o -: vectors are read by memory map and cannot go to standard output; name a file")
-    refuse_file(output, force, data)
+    inputs = [*data, *([str(vocab)] if vocab else [])]
+    refuse_file(output, force, inputs)
     checkpoint = checkpoint_of(output)
-    if not resume and not force:
-        _refuse_begun(checkpoint)
+    has_steps = config.method not in ("svd", "one-hot")
+    if resume and not has_steps:
+        raise UsageError(f"--method {config.method} is learned at once and leaves nothing to --resume: leave it out")
+    if checkpoint.exists() and not resume:
+        refuse_checkpoint(checkpoint, force)
     device = _device(config)
     meter = Meter("bytes", 0, quiet)
     vocabulary, corpus, input_sha256 = read_corpus(
-        data, vocab, kind, min_count, errors, document or "file", config.seed, progress=meter
+        data, vocab, kind, min_count, errors, document, config.seed, progress=meter
     )
     meter.close()
     config = resolved(config, len(corpus.ids))
@@ -103,7 +126,7 @@ def command(
         said = "" if progress.mean_loss is None else f"  loss {progress.mean_loss:.4f}"
         meter(progress.position, f"{said}  lr {lr:.4f}")
 
-    with stop_flag() as stopped:
+    with stop_flag() if has_steps else contextlib.nullcontext(lambda: 0) as stopped:
         vectors, progress = learn_vectors(
             corpus,
             vocabulary,
@@ -118,33 +141,31 @@ def command(
         meter.close()
         number = stopped()
     if vectors is None:
+        if not checkpoint.exists():
+            raise StoppedError(number, "stopped before anything was learned")
         said = [word for word in sys.argv[1:] if word not in ("--force", "--resume")]
         raise StoppedError(number, f"stopped; go on with: {shlex.join(['seqtool', *said, '--resume'])}")
     write_vectors(output, vectors)
-    checkpoint.unlink(missing_ok=True)
-    remove_strays(output.parent, checkpoint.name)
+    if has_steps:
+        checkpoint.unlink(missing_ok=True)
+    for name in (output.name, checkpoint.name):
+        remove_strays(output.parent, name)
     write_report(
         {
             "vectors": str(output),
             "method": config.method,
             "tokens": len(vectors.tokens),
             "dim": vectors.dim,
-            "passes": progress.position / len(corpus.ids) if config.method in ("skipgram", "cbow") else config.epochs,
+            "passes": progress.passes or None,
             "seconds": progress.elapsed_s,
             "loss": progress.mean_loss,
         },
         json,
     )
     first = vectors.tokens[min(20, len(vectors.tokens) - 1)]
-    note(f"next: seqtool embed nearest {output} {shlex.quote(first)}", quiet)
-    note(f"      seqtool embed map {output} -o map.html", quiet)
-
-
-def _refuse_begun(checkpoint: Path) -> None:
-    if checkpoint.exists():
-        raise UsageError(
-            f"{checkpoint} is of a learning that was stopped: go on with --resume, or give --force to begin anew"
-        )
+    place = shlex.quote(str(output))
+    note(f"next: seqtool embed nearest {place} {shlex.quote(first)}", quiet)
+    note(f"      seqtool embed map {place} -o map.html", quiet)
 
 
 def _device(config: EmbedConfig) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -10,7 +11,8 @@ import typer
 
 from seqtool.cli.console import note, write_bytes
 from seqtool.cli.embed.asking import VectorsPath, Words
-from seqtool.cli.options import Force, Quiet, chosen
+from seqtool.cli.options import Errors, Force, Quiet, chosen
+from seqtool.config import ERROR_HANDLERS
 from seqtool.errors import InputError
 
 NAME = "map"
@@ -46,6 +48,7 @@ def command(
         typer.Option("--format", metavar="|".join(FORMATS), help="What to draw. \\[the suffix; html for -]"),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Fixes what is random in tsne.")] = 0,
+    errors: Errors = "strict",
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -55,6 +58,7 @@ def command(
     PNG needs seqtool\\[map].
     """
     chosen(method, METHODS, "--method")
+    chosen(errors, ERROR_HANDLERS, "--errors")
     if format:
         chosen(format, FORMATS, "--format")
 
@@ -72,7 +76,7 @@ def command(
     to_stdout = str(output) == "-"
     if not to_stdout:
         refuse_file(output, force, [str(vectors), *([words_file] if words_file else [])])
-    named = [*(words or []), *(_lines(words_file) if words_file else [])]
+    named = [*(words or []), *(_lines(words_file, errors) if words_file else [])]
     space = Space(read_vectors(vectors), str(vectors))
     shown = mapping.choose_words(space, most or (0 if named else MOST), named)
     if shown.unknown:
@@ -100,14 +104,14 @@ def command(
         return
     with atomic_writer(output, len(content)) as stream:
         stream.write(content)
-    note(f"next: open {output} in {'a browser' if kind == 'html' else 'a viewer of images'}", quiet)
+    note(f"next: open {shlex.quote(str(output))} in {'a browser' if kind == 'html' else 'a viewer of images'}", quiet)
 
 
-def _lines(path: str) -> list[str]:
+def _lines(path: str, errors: str) -> list[str]:
     """The words of a file, one a line; blank lines are none."""
     from seqtool.text.documents import TextSource
 
-    text = "".join(block.text for block in TextSource([path]).blocks())
+    text = "".join(block.text for block in TextSource([path], errors=errors).blocks())
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     words = [line for line in lines if line]
     if not words:

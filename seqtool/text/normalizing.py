@@ -1,0 +1,23 @@
+"""Folding text as a vocabulary folds it: SentencePiece's rules, for those who must know what it will see."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def folded(text: str, normalize: str, lowercase: bool) -> str:
+    """The text in the normal form `normalize` (none or nfkc), in lower case if asked for.
+
+    Each character is folded by itself, wherever it stands: a capital sigma at a word's end is an ordinary small one.
+    """
+    if text.isascii():
+        return text.lower() if lowercase else text
+    if normalize == "nfkc":
+        text = unicodedata.normalize("NFKC", text)
+        return unicodedata.normalize("NFKC", "".join(map(_case_folded, text))) if lowercase else text
+    return "".join(map(str.lower, text)) if lowercase else text
+
+
+def _case_folded(character: str) -> str:
+    """Unicode's simple case folding: one character for one."""
+    return next((one for one in (character.casefold(), character.lower()) if len(one) == 1), character)

@@ -12,7 +12,7 @@ import typer
 
 from seqtool.checking import checked
 from seqtool.cli.console import note, write
-from seqtool.cli.options import Device, Errors, Json, Quiet, RunPath, chosen, with_settings
+from seqtool.cli.options import Device, Errors, Json, Quiet, RunPath, as_text, chosen, with_settings
 from seqtool.config import ERROR_HANDLERS, GenerateConfig
 from seqtool.errors import UsageError
 
@@ -71,7 +71,7 @@ def command(
     loaded = load_run(run, choose_device(device))
     constraint = _constraint(loaded, config.constrain) if "constrain" in given else None
     stepper = Stepper(loaded.model, config.precision)
-    prompts = _prompt_lines(errors) if source else iter([[_unescaped_by_shell(prompt)]])
+    prompts = _prompt_lines(errors) if source else iter([[as_text(prompt or "")]])
     note(f"seed {config.seed}", quiet or config.greedy or config.beam > 0 or "seed" in given)
     told = quiet or loaded.model.context is None
     for texts in prompts:
@@ -107,11 +107,6 @@ def _beyond_context(run: Run, requests: list[Request], config: GenerateConfig) -
     if longest + most_tokens(config) > context:
         return f"beyond its context of {context} tokens the model goes on from the newest half of them"
     return ""
-
-
-def _unescaped_by_shell(prompt: str | None) -> str:
-    """The prompt as text: bytes of the command line that are not UTF-8 become U+FFFD."""
-    return (prompt or "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _constraint(run: Run, pattern: str) -> Constraint:

@@ -84,3 +84,8 @@ def chosen(value: str, choices: tuple[str, ...], flag: str) -> str:
     if value not in choices:
         raise UsageError(f"{flag} {value!r}: choose from {', '.join(choices)}")
     return value
+
+
+def as_text(argument: str) -> str:
+    """An argument as text: bytes of the command line that are not UTF-8 become U+FFFD."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -18,7 +18,8 @@ from torch import nn
 
 from seqtool.embeddings.vectors import Matrix, Vectors
 from seqtool.errors import InputError
-from seqtool.text.vocabulary import SPACE, Vocabulary
+from seqtool.text.normalizing import SPACE
+from seqtool.text.vocabulary import Vocabulary
 
 WORDS = ("word", "")  # the vectors' vocabularies whose tokens are words without a sign for the space before them
 

@@ -15,12 +15,11 @@ import numpy.typing as npt
 
 from seqtool.embeddings.vectors import Matrix, Vectors
 from seqtool.errors import InputError
-from seqtool.text.normalizing import folded
+from seqtool.text.normalizing import SPACE, folded
 
 if TYPE_CHECKING:
     from seqtool.text.vocabulary import Vocabulary
 
-SPACE = "\u2581"  # how SentencePiece writes a space
 WITH_SPACES = ("bpe", "unigram", "foreign")  # vocabularies whose words begin with SPACE
 SCORES_AT_ONCE = 4 << 20
 QUESTIONS_AT_ONCE = 128

@@ -18,8 +18,8 @@ from seqtool.config import MAX_VOCABULARY, VocabularyConfig
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files import provenance
 from seqtool.text.documents import TextSource, code_points, lines_of, segments_of
-from seqtool.text.normalizing import folded
-from seqtool.text.vocabulary import END_OF_LINE, SPACE, Vocabulary, with_metadata
+from seqtool.text.normalizing import SPACE, folded
+from seqtool.text.vocabulary import END_OF_LINE, Vocabulary, with_metadata
 
 # Merges and pieces hardly change beyond this, and SentencePiece holds its sample in memory: of unigram 23 times over.
 SAMPLE_BYTES = {"bpe": 32 << 20, "unigram": 14 << 20}

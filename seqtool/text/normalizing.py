@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+SPACE = "\u2581"  # how SentencePiece writes a space
+
 
 def folded(text: str, normalize: str, lowercase: bool) -> str:
     """The text in the normal form `normalize` (none or nfkc), in lower case if asked for.

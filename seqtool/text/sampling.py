@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from seqtool.text.vocabulary import SPACE, Ids, Vocabulary
+from seqtool.text.normalizing import SPACE
+from seqtool.text.vocabulary import Ids, Vocabulary
 
 VARIANTS = 8
 MAX_UNITS = 1 << 17  # words whose splits are held at once

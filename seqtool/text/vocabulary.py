@@ -25,12 +25,12 @@ from seqtool.config import VOCABULARY_TYPES
 from seqtool.errors import InputError
 from seqtool.files import canonical_sha256, read_small_file, sha256
 from seqtool.text.documents import Block, code_points
+from seqtool.text.normalizing import SPACE
 from seqtool.text.tables import ByteTable, LineJoiner
 from seqtool.text.units import UnitEncoder, line_units, segment_units, word_units
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 
-SPACE = "\u2581"
 SPACE_BYTES = SPACE.encode()
 END_OF_LINE = "<eos>"  # what ends a line in a `word` vocabulary
 MAX_MODEL_BYTES = 256 << 20

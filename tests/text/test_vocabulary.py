@@ -12,7 +12,8 @@ from seqtool.errors import InputError, UsageError
 from seqtool.text import documents, learning
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
-from seqtool.text.vocabulary import SPACE, Vocabulary, encode_blocks
+from seqtool.text.normalizing import SPACE
+from seqtool.text.vocabulary import Vocabulary, encode_blocks
 from tests.conftest import ODD_STRINGS
 
 LOSSLESS = [kind for kind in VOCABULARY_TYPES if kind != "word"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional, Protocol
 import typer
 
 from seqtool.cli.console import note, printable, write
+from seqtool.cli.options import as_text
 from seqtool.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def ask(
     if interactive or from_stdin:
         _answer_lines(space, names, answered, interactive, errors, json)
         return
-    texts = [_unescaped_by_shell(word) for word in words]
+    texts = [as_text(word) for word in words]
     if len(names) > 1 or len(texts) == 1:
         _write(answered(space, [[_query(space, text) for text in texts]]), json)
     else:
@@ -92,11 +93,6 @@ def open_space(path: Path) -> Space:
 def shown(space: Space, neighbours: Iterable[Neighbour]) -> list[tuple[str, float]]:
     """Neighbours as tokens and cosines."""
     return [(space.vectors.tokens[row], cosine) for row, cosine in neighbours]
-
-
-def _unescaped_by_shell(word: str) -> str:
-    """An argument as text: its bytes that are not UTF-8 become U+FFFD."""
-    return word.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _query(space: Space, text: str) -> Query:

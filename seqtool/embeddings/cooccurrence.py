@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seqtool.embeddings.corpus import Chunk
 from seqtool.errors import InputError, SeqtoolError
 
-Chunk = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
 Weighting = Callable[[npt.NDArray[np.float64], int], npt.NDArray[np.float64]]
 Run = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]  # ascending keys i * V + j, and what each pair sums to
 

@@ -13,25 +13,18 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../native.h"
+
 #ifdef _OPENMP
-#include <omp.h>
 #include <sched.h>
 #endif
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
 /* What a FOR_EACH_PROCESSOR function calls must become a part of it, or it is compiled for the oldest processor. */
 #define INSIDE static inline __attribute__((always_inline))
 
-enum { LAYOUT = 3, LANES = 16, MOST_BLOCKS = 256, LOSS_EVERY = 64, PATIENCE = 2000 }; /* prediction.py says the same */
+enum { LAYOUT = 3, MOST_BLOCKS = 256, LOSS_EVERY = 64, PATIENCE = 2000 }; /* prediction.py says the same */
 
-/* Sixteen numbers that need not be aligned, in as many registers as the processor needs for them. */
-typedef float floats __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(64)));
-#define AT(from) (*(floats *)(from))
 
 typedef struct {
     float *input;          /* (R, D) */

@@ -10,15 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
+#include "../native.h"
 
 enum kind { FP32, BF16, INT8 };
 enum activation { RELU, GELU, SWIGLU };
@@ -49,10 +41,7 @@ static inline float of_bf16(uint16_t number) {
     return value;
 }
 
-/* Sixteen numbers that need not be aligned, in as many registers as the processor needs for them. */
-typedef float floats __attribute__((vector_size(64), aligned(4), may_alias));
-enum { LANES = 16, AT_ONCE = 4 * LANES };
-#define AT(from) (*(const floats *)(from))
+enum { AT_ONCE = 4 * LANES };
 
 /* The sum of w[i] x[i] of one row of the matrix. Row after row, in order, is how memory is fastest. */
 FOR_EACH_PROCESSOR

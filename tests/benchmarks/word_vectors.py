@@ -28,8 +28,8 @@ import numpy as np
 
 from seqtool.config import EmbedConfig, VocabularyConfig
 from seqtool.embeddings.corpus import Chunk
+from seqtool.embeddings.jobs import PredictionJob, Progress
 from seqtool.embeddings.judging import read_judgements
-from seqtool.embeddings.learning import PredictionJob, Progress
 from seqtool.embeddings.neighbours import Space
 from seqtool.embeddings.text import read_corpus
 from seqtool.embeddings.tokens import Tokens

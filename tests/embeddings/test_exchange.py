@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtool.embeddings.exchange import check_tokens, export_vectors, exported_paths, import_vectors
+from seqtool.embeddings.exporting import check_tokens, export_vectors, exported_paths
+from seqtool.embeddings.importing import import_vectors
 from seqtool.embeddings.tokens import Tokens
 from seqtool.embeddings.vectors import Vectors, write_vectors
 from seqtool.errors import InputError, UsageError

@@ -54,7 +54,7 @@ def command(
     if to_stdout and kind not in STREAMED:
         raise UsageError(f"-o -: {kind} does not go to standard output; name a file, or use {' or '.join(STREAMED)}")
 
-    from seqtool.embeddings.exchange import check_tokens, export_vectors, exported_paths, file_blocks
+    from seqtool.embeddings.exporting import check_tokens, export_vectors, exported_paths, file_blocks
     from seqtool.embeddings.vectors import read_vectors
 
     if not to_stdout:
@@ -88,7 +88,7 @@ def _format(output: Path, format: str | None) -> str:
 
 def _refuse(path: Path, kind: str, force: bool, vectors: Path) -> None:
     """UsageError when the result cannot go to `path`; of directories only one that an export made is replaced."""
-    from seqtool.embeddings.exchange import LABELS, PROJECTOR, TENSORS
+    from seqtool.embeddings.exporting import LABELS, PROJECTOR, TENSORS
     from seqtool.files import refuse_directory, refuse_file
 
     if kind != "projector":

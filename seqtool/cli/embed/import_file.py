@@ -48,7 +48,7 @@ def command(
         chosen(format, FORMATS, "--format")
     chosen(errors, ERROR_HANDLERS, "--errors")
 
-    from seqtool.embeddings.exchange import import_vectors
+    from seqtool.embeddings.importing import import_vectors
     from seqtool.embeddings.vectors import write_vectors
     from seqtool.files import refuse_file
 

@@ -1,0 +1,244 @@
+"""What is learned in parts: vectors by prediction or by factorising counts, and how far that is.
+
+A job knows how long a pass is, learns the next part, and gives the arrays that going on needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from seqtool.config import EmbedConfig
+from seqtool.embeddings.corpus import CHUNK_TOKENS, Chunk, Corpus
+from seqtool.embeddings.prediction import (
+    CompiledLearner,
+    Prediction,
+    TorchLearner,
+    library,
+    plan_steps,
+)
+from seqtool.embeddings.subwords import parts_of
+from seqtool.embeddings.vectors import Matrix
+from seqtool.embeddings.windows import Windows, keep_probability, make_lots
+from seqtool.errors import InputError, UsageError
+
+LAST_RATE = 0.004  # of --lr, to which skipgram's and cbow's falls in a straight line
+SPAN_CENTRES = 1 << 14  # learned from between two looks at the clock
+SPAN_NOISE = 1 << 20  # noise words drawn together, at most
+MEANS_AT_ONCE = 4096
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass
+class Progress:
+    """How far learning is. `total` is what `position` ends at, 0 until --time is planned; both count what a pass is
+    made of: tokens of the text, or of glove the counts.
+    """
+
+    part: int = 0
+    within: int = 0
+    position: int = 0
+    total: int = 0
+    passes: float = 0.0
+    elapsed_s: float = 0.0
+    loss: float = 0.0
+    predictions: float = 0.0
+
+    @property
+    def mean_loss(self) -> float | None:
+        """Nats per prediction (of glove: half the weighted square per count) in the pass so far."""
+        return self.loss / self.predictions if self.predictions else None
+
+
+class Job(Protocol):
+    """What is being learned."""
+
+    length: int
+    """Of a pass, in what `Progress.position` counts."""
+
+    def advance(self, progress: Progress, lr: float) -> None:
+        """Learn the next part and note it."""
+
+    def rate(self, share: float) -> float:
+        """The learning rate when a share of the whole is done."""
+
+    def arrays(self) -> Arrays:
+        """What going on needs."""
+
+    def vectors(self) -> tuple[Matrix, Matrix]:
+        """Vectors of the words (V, D) and of n-grams (B, D)."""
+
+
+class PredictionJob:
+    """skipgram and cbow."""
+
+    def __init__(
+        self, corpus: Corpus, tokens: list[str], config: EmbedConfig, device: str, arrays: Arrays | None
+    ) -> None:
+        self.length = len(corpus.ids)
+        self._corpus, self._config, self._size = corpus, config, len(tokens)
+        self._parts, ngram_rows = None, 0
+        if config.subword:
+            self._parts, ngram_rows = parts_of(tokens, config.shortest_ngram, config.longest_ngram, config.ngram_rows)
+        _check_memory(2 * len(tokens) + ngram_rows, config.dim)
+        arrays = _checked(arrays, _first_weights(len(tokens), ngram_rows, config))
+        if self._parts is not None:  # an n-gram that no word has stays zero: it says nothing of an unseen word
+            used = np.zeros(len(arrays["input"]), bool)
+            used[self._parts.rows] = True
+            arrays["input"][~used] = 0
+        kept = corpus.counts * keep_probability(corpus.counts, config.subsample)
+        frequencies = kept / kept.sum()
+        if self._parts is not None:
+            frequencies = self._parts.shared(frequencies)
+        cbow = config.method == "cbow"
+        block, blocks, self._caution = plan_steps(frequencies, cbow, config.window, config.negative, config.lr)
+        prediction = Prediction(
+            *(arrays["input"], arrays["output"], self._parts, cbow, config.negative, config.window, block, blocks)
+        )
+        loaded = library() if device == "cpu" else None
+        self._learner = TorchLearner(prediction, device) if loaded is None else CompiledLearner(prediction, loaded)
+        self._lots = make_lots(corpus.counts, config.window, config.subsample, config.noise_power)
+        self._block, self._noise = block, prediction.noise
+        steps = min(SPAN_CENTRES // (block * blocks), SPAN_NOISE // (prediction.noise * blocks))
+        self._span = max(1, steps) * block * blocks
+        self._drawn: tuple[int, Windows] | None = None
+
+    def rate(self, share: float) -> float:
+        """Falls in a straight line."""
+        return self._config.lr * self._caution * (1 - (1 - LAST_RATE) * share)
+
+    def advance(self, progress: Progress, lr: float) -> None:
+        """Learn the next span of centres."""
+        passes, number = divmod(progress.part, self._corpus.chunks_in_all)
+        if self._drawn is None or self._drawn[0] != progress.part:
+            windows = self._lots.windows(self._corpus.chunk(number), (self._config.seed, passes, number))
+            self._drawn = progress.part, windows
+        if not (number or progress.within):
+            progress.loss = progress.predictions = 0.0
+        windows = self._drawn[1]
+        centres = len(windows.words)
+        if progress.within % self._span or progress.within > centres:
+            raise InputError("the checkpoint says an impossible place to go on from: it was edited")
+        last = min(progress.within + self._span, centres)
+        if progress.within < last:
+            seed = (self._config.seed, passes, number, 1 + progress.within)
+            noise = self._lots.noise(-(-(last - progress.within) // self._block), self._noise, seed)
+            loss, predictions = self._learner.learn(windows, noise, progress.within, last, lr)
+            progress.loss += float(loss)
+            progress.predictions += float(predictions)
+        start = number * CHUNK_TOKENS
+        tokens = min(CHUNK_TOKENS, self.length - start)
+        read = tokens if last == centres else tokens * last // centres
+        progress.position = passes * self.length + start + read
+        progress.within = last
+        if last == centres:
+            progress.part, progress.within = progress.part + 1, 0
+
+    def arrays(self) -> Arrays:
+        """Both tables."""
+        input, output = self._learner.weights()
+        return {"input": input, "output": output}
+
+    def vectors(self) -> tuple[Matrix, Matrix]:
+        """The rows of words, or the means of their rows, and the rows of n-grams."""
+        input, _ = self._learner.weights()
+        if self._parts is None:
+            return input, np.empty((0, input.shape[1]), np.float32)
+        starts, rows = self._parts.starts, self._parts.rows
+        means = np.empty((self._size, input.shape[1]), np.float32)
+        for first in range(0, self._size, MEANS_AT_ONCE):
+            bounds = starts[first : first + MEANS_AT_ONCE + 1]
+            sums = np.add.reduceat(input[rows[bounds[0] : bounds[-1]]], bounds[:-1] - bounds[0], axis=0)
+            means[first : first + MEANS_AT_ONCE] = sums / np.diff(bounds)[:, None]
+        return means, input[self._size :]
+
+
+class GloveJob:
+    """glove: counts first, then factorises them."""
+
+    def __init__(
+        self, chunks: Iterable[Chunk], size: int, config: EmbedConfig, device: str, arrays: Arrays | None
+    ) -> None:
+        import torch
+
+        from seqtool.embeddings.cooccurrence import count_pairs
+        from seqtool.embeddings.glove import Glove, new_glove
+
+        self._counts = count_pairs(chunks, size, config.window, "reciprocal")
+        self.length = len(self._counts)
+        self._config = config
+        self._names = [item.name for item in dataclasses.fields(Glove)]
+        self._glove = new_glove(size, config.dim, config.seed, device)
+        found = _checked(arrays, self.arrays())
+        self._glove = Glove(*(torch.from_numpy(found[name]).to(device) for name in self._names))
+
+    def rate(self, share: float) -> float:
+        """Constant: AdaGrad lowers it."""
+        return self._config.lr
+
+    def advance(self, progress: Progress, lr: float) -> None:
+        """Learn the next part of the counts.
+
+        By one thread: two are hardly faster, and far slower where others want the cores as well.
+        """
+        import torch
+
+        from seqtool.embeddings.glove import learn_part, parts_of
+
+        if progress.part % parts_of(self._counts) == 0:
+            progress.loss = progress.predictions = 0.0
+        seed, x_max = self._config.seed, self._config.x_max
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            loss, entries = learn_part(self._glove, self._counts, progress.part, lr=lr, seed=seed, x_max=x_max)
+        finally:
+            torch.set_num_threads(threads)
+        progress.loss += loss
+        progress.predictions += entries
+        progress.part += 1
+        progress.position += entries
+
+    def arrays(self) -> Arrays:
+        """Vectors, biases and AdaGrad's sums."""
+        return {name: getattr(self._glove, name).cpu().numpy() for name in self._names}
+
+    def vectors(self) -> tuple[Matrix, Matrix]:
+        """The sums of both vectors."""
+        from seqtool.embeddings.glove import vectors_of
+
+        found = vectors_of(self._glove)
+        return found, np.empty((0, found.shape[1]), np.float32)
+
+
+def _first_weights(size: int, ngram_rows: int, config: EmbedConfig) -> Arrays:
+    """Inputs uniform in (-1, 1) / D, outputs zero."""
+    rng = np.random.default_rng(config.seed)
+    drawn = rng.random((size + ngram_rows, config.dim), np.float32)
+    return {
+        "input": (drawn * 2 - 1) / np.float32(config.dim),
+        "output": np.zeros((size, config.dim), np.float32),
+    }
+
+
+def _check_memory(rows: int, dim: int) -> None:
+    """UsageError when so many vectors are more than the machine has memory for."""
+    needed = 4 * rows * dim * 2  # with what is drawn or written beside them
+    if hasattr(os, "sysconf") and needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise UsageError(
+            f"{rows:,} vectors of {dim:,} numbers take {needed / 1e9:,.0f} GB, more than this machine has: "
+            "lower --dim, --vocab-size or --ngram-rows"
+        )
+
+
+def _checked(found: Arrays | None, fresh: Arrays) -> Arrays:
+    """What a checkpoint holds, or else what learning begins with; InputError when they are not of one shape."""
+    if found is not None and [array.shape for array in found.values()] != [array.shape for array in fresh.values()]:
+        raise InputError("the checkpoint holds vectors of another size than its settings say: it was edited")
+    return fresh if found is None else found

@@ -15,16 +15,7 @@
 
 #include "../native.h"
 
-#ifdef _OPENMP
-#include <sched.h>
-#endif
-
-/* What a FOR_EACH_PROCESSOR function calls must become a part of it, or it is compiled for the oldest processor. */
-#define INSIDE static inline __attribute__((always_inline))
-
-enum { LAYOUT = 3, MOST_BLOCKS = 256, LOSS_EVERY = 64, PATIENCE = 2000 }; /* prediction.py says the same */
-
-typedef int32_t ints __attribute__((vector_size(64)));
+enum { LAYOUT = 3, MOST_BLOCKS = 256, LOSS_EVERY = 64 }; /* prediction.py says the same */
 
 typedef struct {
     float *input;          /* (R, D) */
@@ -309,29 +300,6 @@ static Block block_of(const Weights *by, const Text *text, int64_t first, int64_
     return block;
 }
 
-/* Where the threads of a step wait for each other. */
-typedef struct {
-    int64_t arrived, turn;
-} Meeting;
-
-/* Go on when all threads are here. A short wait is watched; after it the core goes to whoever else wants it. */
-static void meet(Meeting *meeting, int64_t threads) {
-    const int64_t turn = __atomic_load_n(&meeting->turn, __ATOMIC_ACQUIRE);
-    if (__atomic_add_fetch(&meeting->arrived, 1, __ATOMIC_ACQ_REL) == threads) {
-        meeting->arrived = 0;
-        __atomic_store_n(&meeting->turn, turn + 1, __ATOMIC_RELEASE);
-        return;
-    }
-    for (int looks = 0; __atomic_load_n(&meeting->turn, __ATOMIC_ACQUIRE) == turn; looks++) {
-#ifdef __x86_64__
-        __builtin_ia32_pause();
-#endif
-#ifdef _OPENMP
-        if (looks >= PATIENCE) sched_yield();
-#endif
-    }
-}
-
 /* Learn from centres first .. last - 1 at one rate, in steps of so many blocks; `first` is a multiple of the block.
    Of every LOSS_EVERYth block, sum[0] gets the loss in nats and sum[1] the predictions that it is of. */
 void seqtool_predict(const Weights *by, const Text *text, int64_t first, int64_t last, int64_t blocks_a_step, float lr,
@@ -341,10 +309,7 @@ void seqtool_predict(const Weights *by, const Text *text, int64_t first, int64_t
     Meeting meeting = {0, 0};
 #pragma omp parallel
     {
-        int64_t thread = 0, threads = 1;
-#ifdef _OPENMP
-        thread = omp_get_thread_num(), threads = omp_get_num_threads();
-#endif
+        const int64_t thread = thread_number(), threads = thread_count();
         for (int64_t step = from; step < until; step += blocks_a_step) {
             const int64_t end = step + blocks_a_step < until ? step + blocks_a_step : until;
             for (int64_t b = step + thread; b < end; b += threads) {

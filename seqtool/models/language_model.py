@@ -25,9 +25,11 @@ UNSEEN_COUNT = 0.1  # what a symbol that does not occur counts as, when its firs
 
 
 class Reading(NamedTuple):
-    """What a model makes of tokens: logits (B, T, V), the state after them, features (B, T, H) and these dropped."""
+    """What a model makes of tokens: logits (B, T, S) of the seen symbols, the state after them, features (B, T, H) and
+    these dropped.
+    """
 
-    logits_BTV: Tensor
+    logits_BTS: Tensor
     state: State
     features_BTH: Tensor
     dropped_BTH: Tensor
@@ -73,18 +75,28 @@ class LanguageModel(nn.Module):
     def forward(self, ids_BT: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Logits (B, T, V) of the token after each of `ids`, and the state after the last; None begins a text."""
         reading = self.read(ids_BT, state)
-        return reading.logits_BTV, reading.state
+        return self._with_unseen(reading.logits_BTS), reading.state
 
     def read(self, ids_BT: Tensor, state: State | None = None) -> Reading:
-        """The same, with what lies between: the last layer's features before and after dropout."""
+        """The same with what lies between: the last layer's features before and after dropout, and the seen symbols'
+        logits, from which those of all follow.
+        """
         features_BTH, state = self.core(ids_BT, state)
         dropped_BTH = self.output_dropout(features_BTH)
-        return Reading(self.head(dropped_BTH), state, features_BTH, dropped_BTH)
+        return Reading(self._seen_logits(dropped_BTH), state, features_BTH, dropped_BTH)
 
     def head(self, features_BTH: Tensor) -> Tensor:
         """Logits (B, T, V) from the core's features."""
+        return self._with_unseen(self._seen_logits(features_BTH))
+
+    def _seen_logits(self, features_BTH: Tensor) -> Tensor:
         narrowed = features_BTH if self.narrow is None else self.narrow(features_BTH)
-        return self._with_unseen(F.linear(narrowed, self.output_weight, self.output_bias))
+        return F.linear(narrowed, self.output_weight, self.output_bias)
+
+    @property
+    def unseen_nats(self) -> float:
+        """What the unseen symbols' share of the probability costs every seen one: log(1 + 1 / tokens)."""
+        return math.log1p(1 / self.symbols.tokens) if self.symbols.seen < self.vocab_size else 0.0
 
     def _with_unseen(self, logits_BTS: Tensor) -> Tensor:
         """Logits of all V symbols: those of the unseen, together, lie log(tokens) under the log-sum of the seen."""

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqtool.config import ModelConfig
+from seqtool.models import recurrence
 from seqtool.models.cells import STATES, LayerState, run_cell
 from seqtool.models.dropout import Dropout, drop_symbols
 from seqtool.models.size import GATES
@@ -21,7 +22,9 @@ IDENTITY_INPUT_DEVIATION = 0.001
 
 
 class RecurrentLayer(nn.Module):
-    """One recurrent layer: torch's fused kernel, whose weights the written-out cell can use as well."""
+    """One recurrent layer: on the CPU the compiled one where it was built, else torch's fused kernel. The written-out cell
+    can use the same weights.
+    """
 
     def __init__(
         self, kind: str, input_width: int, hidden: int, activation: str = "tanh", weight_dropout: float = 0.0
@@ -52,6 +55,10 @@ class RecurrentLayer(nn.Module):
         """Outputs (B, T, H) and the state after the last step, by the fused kernel where there is one."""
         if self.kind == "rnn" and self.activation == "sigmoid":
             return self.reference(x_BTE, state)
+        dtype = self._compiled_dtype(x_BTE.device)
+        if dtype is not None:
+            W_ih, W_hh, b_ih, b_hh = self._dropped_weights()
+            return self._compiled(F.linear(x_BTE, W_ih, self._input_bias), None, W_hh, b_hh, state, dtype)
         wrapped = tuple(part.to(x_BTE.dtype).unsqueeze(0).contiguous() for part in state)  # torch: (layers, B, H)
         if self.training and self.weight_dropout:
             y_BTH, *parts = self._kernel_with(self._dropped_weights(), x_BTE, wrapped)
@@ -75,8 +82,42 @@ class RecurrentLayer(nn.Module):
         W_ih, W_hh, b_ih, b_hh = self._dropped_weights()
         return run_cell(self.kind, F.linear(x_BTE, W_ih, b_ih), state, W_hh, b_hh, self.activation)
 
+    def _compiled_dtype(self, device: torch.device) -> torch.dtype | None:
+        """The arithmetic in which the compiled layer can run here; None where it was not built, or torch's is faster."""
+        if device.type != "cpu" or self.weights[0].dtype != torch.float32:
+            return None
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        return dtype if recurrence.multiplies(dtype) else None
+
+    @property
+    def _input_bias(self) -> Tensor:
+        """Biases of the input's share: both, but for a gru, whose reset gate lies between (`cells.gru_cell`)."""
+        _, _, b_ih, b_hh = self.weights
+        return b_ih if self.kind == "gru" else b_ih + b_hh
+
+    def _compiled(
+        self, x: Tensor, ids_BT: Tensor | None, W_hh: Tensor, b_hh: Tensor, state: LayerState, dtype: torch.dtype
+    ) -> tuple[Tensor, LayerState]:
+        own_bias = b_hh if self.kind == "gru" else None
+        return recurrence.run(self.kind, self.activation == "relu", x, ids_BT, W_hh, own_bias, state, dtype)
+
+    def symbols(self, embedding: Tensor | None, ids_BT: Tensor, state: LayerState) -> tuple[Tensor, LayerState] | None:
+        """The same on rows of an embedding (V, E), or one-hot vectors where it is None, with one product for each symbol
+        instead of one for each token; None where the compiled layer does not run.
+        """
+        dtype = None if self.kind == "rnn" and self.activation == "sigmoid" else self._compiled_dtype(ids_BT.device)
+        if dtype is None:
+            return None
+        W_ih, W_hh, _, b_hh = self._dropped_weights()
+        with torch.autocast("cpu", enabled=False):
+            table_VG = W_ih.t() + self._input_bias if embedding is None else F.linear(embedding, W_ih, self._input_bias)
+        return self._compiled(table_VG, ids_BT, W_hh, b_hh, state, dtype)
+
     def one_hot(self, ids_BT: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """The same on one-hot vectors that are never made: W_ih times the one-hot of i is column i of W_ih."""
+        found = self.symbols(None, ids_BT, state)
+        if found is not None:
+            return found
         W_ih, W_hh, b_ih, b_hh = self._dropped_weights()
         return run_cell(self.kind, F.embedding(ids_BT, W_ih.t()) + b_ih, state, W_hh, b_hh, self.activation)
 
@@ -106,13 +147,24 @@ class Recurrent(nn.Module):
         if state is None:
             weight = next(self.parameters())
             state = tuple((weight.new_zeros(len(ids_BT), layer.hidden),) * self.states for layer in self.layers)
-        x = ids_BT if self.embedding is None else self._embedded(self.embedding, ids_BT)
-        after = []
-        for number, (layer, layer_state) in enumerate(zip(self.layers, state, strict=True)):
-            run = layer.one_hot if self.one_hot and number == 0 else layer
-            x, layer_state = run(self.hidden_dropout(x) if number else x, layer_state)
+        x, layer_state = self._first(ids_BT, state[0])
+        after = [layer_state]
+        for layer, layer_state in zip(self.layers[1:], state[1:], strict=True):
+            x, layer_state = layer(self.hidden_dropout(x), layer_state)
             after.append(layer_state)
         return x, tuple(after)
+
+    def _first(self, ids_BT: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        """The first layer, on embedded or one-hot tokens."""
+        layer = self.layers[0]
+        if self.embedding is None:
+            return layer.one_hot(ids_BT, state)
+        dropped = self.training and (self.dropout_embedding or self.input_dropout.rate)
+        if not dropped and self.embedding.num_embeddings <= ids_BT.numel():  # fewer symbols than tokens
+            found = layer.symbols(self.embedding.weight, ids_BT, state)
+            if found is not None:
+                return found
+        return layer(self._embedded(self.embedding, ids_BT), state)
 
     def _embedded(self, embedding: nn.Embedding, ids_BT: Tensor) -> Tensor:
         x_BTE = embedding(ids_BT)

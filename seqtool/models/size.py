@@ -43,3 +43,35 @@ def parameter_count(config: ModelConfig, symbols: Symbols) -> int:
     if count > MAX_PARAMETERS:
         raise UsageError(f"these sizes make {count:,} parameters: choose smaller ones")
     return count
+
+
+def product_weights(config: ModelConfig, symbols: Symbols) -> int:
+    """Weights that each token's vectors are multiplied by; what is looked up (embeddings, one-hot input) is none."""
+    S, E, H, K, L = symbols.seen, config.embed_width, config.hidden, config.context, config.layers
+    F = config.feature_width
+    width = 0 if config.input == "one-hot" else E
+    if config.model in RECURRENT:
+        hidden = [H] * (L - 1) + [F]
+        before = [width, *hidden]
+        core = sum(GATES[config.model] * H_l * (E_l + H_l) for E_l, H_l in zip(before, hidden, strict=False))
+    elif config.model == "ffn":
+        core = K * width * H + (L - 1) * H * H
+    else:
+        core = L * (4 * H * H + (3 if config.feedforward == "swiglu" else 2) * H * feedforward_width(config))
+    narrow = E * F if config.tied and E != F else 0
+    return core + narrow + S * (E if config.tied else F)
+
+
+def flops_per_token(config: ModelConfig, symbols: Symbols, time: int) -> int:
+    """Floating-point operations of training on a token, forward and backward, in sequences of `time` tokens.
+
+    6 for each weight of a product: a multiplication and an addition forward, and twice that backward, for the
+    gradients of input and weight (Kaplan et al. 2020, section 2.1). In each layer of a transformer also the products
+    with keys and values, of H numbers each, of the (time + 1) / 2 tokens that one sees on average: the causal half,
+    which is needed, though a kernel may compute more. What is no matrix product does not count: activations, norms,
+    the softmax, the update.
+    """
+    flops = 6 * product_weights(config, symbols)
+    if config.model == "transformer":
+        flops += 6 * config.layers * config.hidden * (time + 1)
+    return flops

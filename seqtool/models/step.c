@@ -92,26 +92,6 @@ static void product_part(float *y, const Matrix *m, const float *x_rows, const f
         }
 }
 
-static int64_t share(int64_t count, int64_t part, int64_t parts) { /* where a thread's part of them begins */
-    return count * part / parts;
-}
-
-static int64_t thread_number(void) {
-#ifdef _OPENMP
-    return omp_get_thread_num();
-#else
-    return 0;
-#endif
-}
-
-static int64_t thread_count(void) {
-#ifdef _OPENMP
-    return omp_get_num_threads();
-#else
-    return 1;
-#endif
-}
-
 /* y = x W^T + plus; plus is NULL, one row for all (plus_stride 0) or a row each (plus_stride out). */
 void seqtool_product(float *y, const Matrix *m, const float *x, const float *plus, int64_t plus_stride, int64_t rows,
                      int64_t threads) {

@@ -15,11 +15,22 @@ from seqtool.models.state import State
 
 
 class Objective(nn.Module):
-    """A model with what it is trained on: the whole of a step's forward pass in one module."""
+    """A model with what it is trained on: the whole of a step's forward pass in one module.
+
+    The loss is taken among the S seen symbols. What the unseen ones share is a constant of each token (`unseen_nats`),
+    without a gradient.
+    """
+
+    places_V: Tensor
 
     def __init__(self, model: LanguageModel, config: TrainConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
+        # Where each symbol stands among the seen ones. One that is not there would be an error of the index.
+        places_V = torch.full((model.vocab_size + 1,), model.vocab_size)
+        places_V[model.seen_ids] = torch.arange(model.symbols.seen)
+        places_V[IGNORE] = IGNORE
+        self.register_buffer("places_V", places_V.to(model.device), persistent=False)
 
     def forward(
         self, inputs_BT: Tensor, targets_BT: Tensor, state: State | None, advance: int
@@ -29,14 +40,18 @@ class Objective(nn.Module):
             first = self.model.read(inputs_BT[:, :advance], state)
             rest = self.model.read(inputs_BT[:, advance:], first.state)
             reading = Reading(
-                torch.cat([first.logits_BTV, rest.logits_BTV], dim=1),
+                torch.cat([first.logits_BTS, rest.logits_BTS], dim=1),
                 first.state,
                 torch.cat([first.features_BTH, rest.features_BTH], dim=1),
                 torch.cat([first.dropped_BTH, rest.dropped_BTH], dim=1),
             )
         else:
             reading = self.model.read(inputs_BT, state)
-        nats = total_nats(reading.logits_BTV, targets_BT)
+        if self.model.symbols.seen < self.model.vocab_size:
+            targets_BT = self.places_V[targets_BT]
+        nats = total_nats(reading.logits_BTS, targets_BT)
+        if self.model.unseen_nats:
+            nats = nats + self.model.unseen_nats * (targets_BT != IGNORE).sum()
         penalty = self._penalty(reading, targets_BT)
         return nats if penalty is None else nats + penalty, nats.detach(), reading.state
 
@@ -45,10 +60,7 @@ class Objective(nn.Module):
         scored_BT = targets_BT != IGNORE
         parts = []
         if config.label_smoothing or config.z_loss:
-            logits_BTS = reading.logits_BTV.float()
-            if self.model.symbols.seen < self.model.vocab_size:
-                logits_BTS = logits_BTS.index_select(-1, self.model.seen_ids)
-            parts.append(softmax_penalty(logits_BTS, reading.logits_BTV, targets_BT, config))
+            parts.append(softmax_penalty(reading.logits_BTS.float(), targets_BT, config))
         if config.ar:
             parts.append(config.ar * activation_penalty(reading.dropped_BTH, scored_BT))
         if config.tar:
@@ -56,7 +68,7 @@ class Objective(nn.Module):
         return torch.stack(parts).sum() if parts else None
 
 
-def softmax_penalty(logits_BTS: Tensor, logits_BTV: Tensor, targets_BT: Tensor, config: TrainConfig) -> Tensor:
+def softmax_penalty(logits_BTS: Tensor, targets_BT: Tensor, config: TrainConfig) -> Tensor:
     """What label smoothing and z-loss add to the nats, a sum over targets.
 
     With Z the softmax's denominator over the S symbols and e the smoothing: e (mean_s -log p_s + log p_target)
@@ -66,7 +78,7 @@ def softmax_penalty(logits_BTS: Tensor, logits_BTV: Tensor, targets_BT: Tensor, 
     log_Z_BT = logits_BTS.logsumexp(dim=-1)
     added_BT = config.z_loss * log_Z_BT.square()
     if config.label_smoothing:
-        target_BT = logits_BTV.float().gather(-1, targets_BT.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        target_BT = logits_BTS.gather(-1, targets_BT.clamp(min=0).unsqueeze(-1)).squeeze(-1)
         added_BT = added_BT + config.label_smoothing * (target_BT - logits_BTS.mean(dim=-1))
     return added_BT.masked_fill(~scored_BT, 0.0).sum()
 

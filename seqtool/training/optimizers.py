@@ -32,36 +32,47 @@ from seqtool.config import TrainConfig
 Groups = list[dict[str, Any]]
 
 
+def light(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """The same optimizer, of which no method loads torch's compiler, to be left alone by it: that takes a second."""
+    names = ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
+    methods = {name: method.__wrapped__ for name in names if hasattr(method := getattr(kind, name), "__wrapped__")}
+    if hasattr(kind.step, "__wrapped__"):
+        methods["step"] = torch.no_grad()(kind.step.__wrapped__)
+    return type(kind.__name__, (kind,), methods)
+
+
 def _adam(kind: type[torch.optim.Optimizer]) -> Callable[[Groups, TrainConfig], torch.optim.Optimizer]:
     def make(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
         fused = not config.shard  # a sharded weight has no fused kernel
-        return kind(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=fused)  # type: ignore[call-arg]
+        return light(kind)(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=fused)
 
     return make
 
 
 def _sgd(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov)
+    options = {"momentum": config.momentum, "nesterov": config.nesterov, "fused": not config.shard}
+    return light(torch.optim.SGD)(groups, lr=config.lr, **options)
 
 
 def _adadelta(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.Adadelta(groups, lr=config.lr, rho=config.beta2)
+    return light(torch.optim.Adadelta)(groups, lr=config.lr, rho=config.beta2)
 
 
 def _adagrad(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.Adagrad(groups, lr=config.lr)
+    return light(torch.optim.Adagrad)(groups, lr=config.lr)
 
 
 def _rmsprop(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.RMSprop(groups, lr=config.lr, alpha=config.beta2, momentum=config.momentum)
+    return light(torch.optim.RMSprop)(groups, lr=config.lr, alpha=config.beta2, momentum=config.momentum)
 
 
 def _adafactor(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.Adafactor(groups, lr=config.lr)
+    return light(torch.optim.Adafactor)(groups, lr=config.lr)
 
 
 def _muon(groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.Muon(groups, lr=config.lr, momentum=config.momentum, adjust_lr_fn="match_rms_adamw")
+    options = {"momentum": config.momentum, "adjust_lr_fn": "match_rms_adamw"}
+    return light(torch.optim.Muon)(groups, lr=config.lr, **options)
 
 
 OPTIMIZERS: dict[str, Callable[[Groups, TrainConfig], torch.optim.Optimizer]] = {

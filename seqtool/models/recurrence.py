@@ -1,0 +1,210 @@
+"""recurrence.c, called on tensors: a recurrent layer over all time steps, with its gradients.
+
+It is compiled when seqtool is installed, where there is a C compiler. `library()` is None where it was not, and torch's
+own kernels then do the same.
+
+Shapes: B batch, T time, H hidden, G gates' width (H, 3H or 4H), N rows of a table.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from seqtool.native import compiled
+
+LAYOUT = 1  # of the structure and functions in recurrence.c; it says the same
+KINDS = {"rnn": 0, "gru": 1, "lstm": 2}
+Pointer, Count = ctypes.c_void_p, ctypes.c_int64
+POINTERS = (
+    "x", "ids", "W_hh", "b_hh", "h_before", "c_before", "y", "h_after", "c_after", "kept", "scratch",
+    "dy", "dh_after", "dc_after", "dhidden", "dx", "dtable", "dh_before", "dc_before",
+)  # fmt: skip
+
+
+class Layer(ctypes.Structure):
+    """A layer's sizes, what it is given, and where its results go."""
+
+    _fields_ = [
+        *((name, Count) for name in ("kind", "relu", "rows", "time", "hidden", "threads", "x_is_bf16")),
+        *((name, Pointer) for name in POINTERS),
+    ]
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The compiled recurrence.c; None where there is none."""
+    loaded = compiled(Path(__file__).parent, "_recurrence", LAYOUT)
+    if loaded is not None:
+        loaded.seqtool_recurrence_scratch.restype = loaded.seqtool_recurrence_kept.restype = Count
+        loaded.seqtool_recurrence_scratch.argtypes = [Pointer]
+        loaded.seqtool_recurrence_has_bf16.restype = Count
+        for name in ("kept", "forward", "backward"):
+            getattr(loaded, f"seqtool_recurrence_{name}").argtypes = [Pointer, Count]
+        loaded.seqtool_recurrence_forward.restype = loaded.seqtool_recurrence_backward.restype = None
+    return loaded
+
+
+@functools.cache
+def multiplies(dtype: torch.dtype) -> bool:
+    """Whether the compiled layer takes products in that arithmetic on this processor, and is the fastest that does.
+
+    Where the processor has matrix tiles (AMX), torch's kernels, which use them, are.
+    """
+    compiled_one = library()
+    if compiled_one is None:
+        return False
+    if dtype == torch.bfloat16:
+        tiles, vectors = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
+        return bool(compiled_one.seqtool_recurrence_has_bf16()) and vectors and not tiles
+    return dtype == torch.float32
+
+
+def run(
+    kind: str,
+    relu: bool,
+    x: Tensor,
+    ids_BT: Tensor | None,
+    W_hh: Tensor,
+    b_hh: Tensor | None,
+    state: tuple[Tensor, ...],
+    dtype: torch.dtype,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Outputs (B, T, H) in `dtype` and the state, (B, H) each in fp32, after the last step.
+
+    `x` is the input's share of the gates, biases included but for a gru's `b_hh`: (B, T, G), or with `ids_BT` a table
+    (N, G) of which each token has a row.
+    """
+    learning = torch.is_grad_enabled()
+    y_BTH, *after = _Recurrence.apply(
+        learning, kind, relu, x, ids_BT, W_hh, b_hh, dtype, *(part.float() for part in state)
+    )
+    return y_BTH, tuple(after[: len(state)])
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        learning: bool,
+        kind: str,
+        relu: bool,
+        x: Tensor,
+        ids_BT: Tensor | None,
+        W_hh: Tensor,
+        b_hh: Tensor | None,
+        dtype: torch.dtype,
+        *state: Tensor,
+    ) -> tuple[Tensor, ...]:
+        (B, T), H = (x if ids_BT is None else ids_BT).shape[:2], W_hh.shape[1]
+        compiled_one, bf16 = library(), int(dtype == torch.bfloat16)
+        assert compiled_one is not None
+        x = x.contiguous()
+        if x.dtype not in (torch.float32, torch.bfloat16):
+            x = x.float()
+        given = {
+            "x": x,
+            "ids": None if ids_BT is None else ids_BT.contiguous(),
+            "W_hh": W_hh.float().contiguous(),
+            "b_hh": None if b_hh is None else b_hh.float().contiguous(),
+            "h_before": state[0].contiguous(),
+            "c_before": state[1].contiguous() if kind == "lstm" else None,
+        }
+        y_BTH = x.new_empty((B, T, H), dtype=dtype)
+        after = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in state]
+        layer = Layer(
+            kind=KINDS[kind],
+            relu=relu,
+            rows=B,
+            time=T,
+            hidden=H,
+            threads=torch.get_num_threads(),
+            x_is_bf16=x.dtype == torch.bfloat16,
+        )
+        kept = None
+        if learning and any(ctx.needs_input_grad):
+            at = ctypes.addressof(layer)
+            kept = torch.empty(compiled_one.seqtool_recurrence_kept(at, bf16), dtype=torch.uint8)
+        _call(
+            layer,
+            "forward",
+            bf16,
+            **given,
+            y=y_BTH,
+            h_after=after[0],
+            c_after=after[1] if kind == "lstm" else None,
+            kept=kept,
+        )
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*given.values(), y_BTH, kept)
+        ctx.layer = (kind, relu, bf16, [B, T, H])
+        return (y_BTH, *after)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy_BTH: Tensor | None, *dafter: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, ids_BT, W_hh, b_hh, h_before, c_before, y_BTH, kept = ctx.saved_tensors
+        kind, relu, bf16, (B, T, H) = ctx.layer
+        G = len(W_hh)
+        dhidden_BTG = y_BTH.new_empty((B, T, G))
+        dx = dtable = None
+        if ids_BT is not None:
+            dtable = torch.zeros_like(x, dtype=torch.float32)
+        elif kind == "gru":
+            dx = torch.empty_like(dhidden_BTG)
+        wanted = any(ctx.needs_input_grad[8:])
+        dbefore = [torch.empty((B, H)) if wanted else None for _ in range(2 if kind == "lstm" else 1)]
+        layer = Layer(
+            kind=KINDS[kind],
+            relu=relu,
+            rows=B,
+            time=T,
+            hidden=H,
+            threads=torch.get_num_threads(),
+            x_is_bf16=x.dtype == torch.bfloat16,
+        )
+        _call(
+            layer,
+            "backward",
+            bf16,
+            x=x,
+            ids=ids_BT,
+            W_hh=W_hh,
+            b_hh=b_hh,
+            c_before=c_before,
+            kept=kept,
+            dy=None if dy_BTH is None else dy_BTH.to(y_BTH.dtype).contiguous(),
+            dh_after=None if dafter[0] is None else dafter[0].float().contiguous(),
+            dc_after=None if kind != "lstm" or dafter[1] is None else dafter[1].float().contiguous(),
+            dhidden=dhidden_BTG,
+            dx=dx,
+            dtable=dtable,
+            dh_before=dbefore[0],
+            dc_before=dbefore[1] if kind == "lstm" else None,
+        )
+        # d loss / d W_hh is the sum over all tokens of (gradient of the gates) h_{t-1}^T: one product.
+        h_before_BTH = torch.cat([h_before.to(y_BTH.dtype).unsqueeze(1), y_BTH[:, :-1]], dim=1)
+        dW_hh = (
+            (dhidden_BTG.flatten(0, 1).t() @ h_before_BTH.flatten(0, 1)).float() if ctx.needs_input_grad[5] else None
+        )
+        db_hh = None if b_hh is None else dhidden_BTG.sum((0, 1), dtype=torch.float32)
+        dgiven = dtable if dtable is not None else dhidden_BTG if dx is None else dx
+        return (None, None, None, dgiven.to(x.dtype), None, dW_hh, db_hh, None, *dbefore)
+
+
+def _call(layer: Layer, name: str, bf16: int, **tensors: Tensor | None) -> None:
+    """Run a pass on these tensors, which stay alive until it is done."""
+    compiled_one = library()
+    assert compiled_one is not None
+    tensors["scratch"] = torch.empty(
+        compiled_one.seqtool_recurrence_scratch(ctypes.addressof(layer)), dtype=torch.uint8
+    )
+    for field, tensor in tensors.items():
+        setattr(layer, field, None if tensor is None else tensor.data_ptr())
+    getattr(compiled_one, f"seqtool_recurrence_{name}")(ctypes.addressof(layer), bf16)

@@ -9,7 +9,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "seqtool"
 # Imports point from right to left: a room may use those before it. `text` and `models` do not know each other.
 ORDER = [
-    "errors", "config", "checking", "defaults", "files", "native", "text", "models", "runs", "embeddings", "inference", "training", "cli"
+    "errors", "config", "checking", "defaults", "files", "native", "text", "models", "runs", "embeddings", "inference", "training",
+    "measuring", "cli",
 ]  # fmt: skip
 ONLY_IN = {"typer": "cli", "rich": "cli", "sentencepiece": "text"}
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from seqtool import __version__
-from seqtool.cli import decode, embed, encode, evaluate, generate, info, train, vocab
+from seqtool.cli import bench, decode, embed, encode, evaluate, generate, info, train, vocab
 from seqtool.cli.console import note
 from seqtool.errors import SeqtoolError, StoppedError
 
@@ -47,7 +47,7 @@ def _seqtool(
     """Learn from sequences: vocabularies, language models, perplexity, generated text."""
 
 
-for module in (vocab, encode, decode, train, evaluate, generate, info):
+for module in (vocab, encode, decode, train, evaluate, generate, info, bench):
     app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}")(module.command)
 app.add_typer(embed.app, name="embed")
 

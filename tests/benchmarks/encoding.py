@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -23,8 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from pydoc_data.topics import topics
 
-ROOT = Path(__file__).parents[2]
-MB = 1_000_000
+from machine import MB, ROOT, machine
+
 SEQTOOL = [sys.executable, "-m", "seqtool"]
 SIZES = {"bpe": ["--size", "4000"], "unigram": ["--size", "4000"]}
 SENTENCEPIECE = """
@@ -82,7 +81,7 @@ def main() -> None:
         repeated(text, options.megabytes * MB, whole)
         repeated(text, options.part * MB, part)
         sizes = {path: path.stat().st_size / MB for path in (whole, part)}
-        print(f"{platform.machine()}, {cores} cores; {sizes[whole]:.0f} MB and a part of {sizes[part]:.0f} MB")
+        print(f"{machine()}; {sizes[whole]:.0f} MB and a part of {sizes[part]:.0f} MB")
         print("MB of text/s  to a store   peak MB  ids out   ids in  SentencePiece   its process  spm_encode")
 
         def rate(path: Path, seconds: Callable[[], float]) -> float:

@@ -13,15 +13,14 @@ import argparse
 import functools
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+from machine import ROOT, machine, spread
+
 SYMBOLS = 65  # as Tiny Shakespeare has characters
 CONTEXT = 256
 TRANSFORMERS = {"transformer 4 x 128": (4, 4, 128), "transformer 6 x 384": (6, 6, 384)}  # layers, heads, width
@@ -176,13 +175,6 @@ def measure(who: str, name: str, streams: str, tokens: str, more: str) -> float:
     return plain_torch(name, int(streams), int(tokens))
 
 
-def machine() -> str:
-    """The processor's name."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def measured(name: str, streams: int, given: argparse.Namespace) -> dict[str, Callable[[], float]]:
     """Whom to measure on one model, and how."""
     tokens = CONTEXT - 10  # llama.cpp's are within the context as well
@@ -212,9 +204,8 @@ def main() -> None:
     if given.measure:
         print(measure(*given.measure))
         return
-    threads = os.cpu_count() or 1
-    print(f"{machine()}, {threads} cores, Python {platform.python_version()}")
-    print(f"{'model':<22}{'streams':>8}  {'who':<16}{'tokens/s':>10}  seqtool's ratio (fp32)")
+    print(machine())
+    print(f"{'model':<22}{'streams':>8}  {'who':<16}{'tokens/s':>30}  seqtool's ratio (fp32)")
     for name in (name for name in [*LSTMS, *TRANSFORMERS] if given.models in name):
         for streams in (1, 64 if name in LSTMS else 32):
             measures = measured(name, streams, given)
@@ -224,10 +215,8 @@ def main() -> None:
                     found[who].append(run())
             own = statistics.median(found["seqtool fp32"]) if "seqtool fp32" in found else float("nan")
             for who, rates in found.items():
-                middle = statistics.median(rates)
-                ratio = "" if who.startswith("seqtool") else f"  {own / middle:.1f}x"
-                spread = f"({min(rates):,.0f} to {max(rates):,.0f})"
-                print(f"{name:<22}{streams:>8}  {who:<16}{middle:>10,.0f}{ratio:<8} {spread}", flush=True)
+                ratio = "" if who.startswith("seqtool") else f"{own / statistics.median(rates):.1f}x"
+                print(f"{name:<22}{streams:>8}  {who:<16}{spread(rates, ',.0f'):>30}  {ratio}", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from machine import ROOT, machine, spread
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -32,14 +30,8 @@ from seqtool.inference.scoring import score_documents
 from seqtool.runs import Run, load_run
 from seqtool.text.documents import TextSource
 
-ROOT = Path(__file__).parents[2]
 MODELS = ("rnn", "gru", "lstm", "ffn", "transformer")
 SAMPLED_LINES, REPEATS = 1000, 3
-
-
-def machine() -> str:
-    """What this is measured on."""
-    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
 
 
 def train(text: Path, model: str, folder: Path) -> Path:
@@ -122,7 +114,7 @@ def measure_rate(path: Path, text: Path) -> None:
     rates = [text_report(run, TextSource([str(text)]), EvalConfig())["tokens_per_s"] for _ in range(REPEATS)]
     sizes = f"{run.config.model.layers} x {run.config.model.hidden}, {run.vocabulary.size:,} symbols"
     print(
-        f"{path.name:<12} {sizes:<26} {statistics.median(rates):>9,.0f} tokens/s   ({min(rates):,.0f} to {max(rates):,.0f})",
+        f"{path.name:<12} {sizes:<26} {spread(rates, ',.0f')} tokens/s",
         flush=True,
     )
 

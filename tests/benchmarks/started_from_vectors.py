@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -21,7 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from machine import ROOT, machine
+
 SEQTOOL = [sys.executable, "-m", "seqtool"]
 MODEL = ["--model", "lstm", "--hidden", "128", "--dropout", "0.2", "--vocab-type", "word", "--early-stop", "0"]
 
@@ -66,7 +65,7 @@ def main() -> None:
     options = parser.parse_args()
     train, valid = options.train.resolve(), options.valid.resolve()
     lengths = ["--vocab-size", options.words, "--steps", options.steps, "--eval-every", options.eval_every]
-    print(f"{platform.machine()}, {os.cpu_count()} cores; {options.steps} steps, medians of {options.runs} seeds")
+    print(f"{machine()}; {options.steps} steps, medians of {options.runs} seeds")
     with tempfile.TemporaryDirectory() as folder:
         vectors = options.vectors.resolve() if options.vectors else learned(train, options.dim, Path(folder))
         started = ["--embeddings", str(vectors)]

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from machine import ROOT, machine, spread
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -34,22 +32,9 @@ from seqtool.models.state import detached
 from seqtool.training.gradients import clip_gradients
 from seqtool.training.optimizers import make_optimizers
 
-ROOT = Path(__file__).parents[2]
 SYMBOLS = Symbols(size=322, begin_id=1, seen=66, tokens=1_000_000)
 MODELS = ("lstm", "gru", "rnn", "ffn", "transformer")
 WARM_UP_STEPS, REPEATS, REPEAT_S = 5, 5, 2.0
-
-
-def machine(device: torch.device) -> str:
-    """What this is measured on."""
-    names = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    processor = names[0] if names else platform.processor()
-    gpu = f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
-    return f"{processor}, {os.cpu_count()} cores{gpu}, torch {torch.__version__}, Python {platform.python_version()}"
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
 def our_step(model_name: str, device: torch.device, precision: str) -> tuple[Callable[[], None], int]:
@@ -125,7 +110,7 @@ def measure_speed(device: torch.device, precision: str) -> None:
         for name, (step, tokens) in steps.items():
             rates[name].append(rate(step, device) * tokens)
     for name, found in rates.items():
-        print(f"{name:<20} {statistics.median(found):>12,.0f} tokens/s   ({min(found):,.0f} to {max(found):,.0f})")
+        print(f"{name:<20} {spread(found, ',.0f')} tokens/s")
 
 
 def measure_quality(text: Path, valid: Path, duration: str) -> None:
@@ -152,7 +137,8 @@ def main() -> None:
     options = parser.parse_args()
     device = choose_device(options.device)
     precision = options.precision or ("bf16" if multiplies_bf16(device) else "fp32")
-    print(f"{machine(device)}, {precision}")
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    print(f"{machine(gpu)}, {precision}")
     measure_speed(device, precision)
     if options.text and options.valid:
         measure_quality(options.text.resolve(), options.valid.resolve(), options.time)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from machine import ROOT, machine, spread
 
 from seqtool.config import EmbedConfig, VocabularyConfig
 from seqtool.embeddings.corpus import Chunk
@@ -36,7 +36,6 @@ from seqtool.embeddings.tokens import Tokens
 from seqtool.embeddings.vectors import Vectors, read_vectors, write_vectors
 from seqtool.embeddings.windows import make_lots
 
-ROOT = Path(__file__).parents[2]
 DIM, WINDOW, NEGATIVE, EPOCHS, MIN_COUNT, SUBSAMPLE = 100, 5, 5, 5, 5, 1e-3
 RATES = {"skipgram": 0.025, "cbow": 0.05}
 COMPARED_WORDS, NEAREST = 3000, 10
@@ -165,11 +164,6 @@ def counted(text: Path) -> dict[str, int]:
     return {word: count for word, count in counts.items() if count >= MIN_COUNT}
 
 
-def spread(values: list[float], form: str) -> str:
-    """The median, and the least and the most."""
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
-
-
 def compare(arguments: argparse.Namespace, folder: Path) -> None:
     """The tables of speed and quality."""
     text, questions = folder / "capitals.txt", folder / "questions.txt"
@@ -269,7 +263,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--words", type=int, default=300_000, help="of the text with planted relations")
     arguments = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(machine())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         compare(arguments, folder)

@@ -1,0 +1,207 @@
+"""`seqtool bench`: what this machine can do, and what share of it each model reaches."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from seqtool.checking import check_each
+from seqtool.cli.console import Meter, note, write, write_report
+from seqtool.cli.options import Json, Quiet, chosen, with_settings
+from seqtool.config import MAX_VOCABULARY, MODELS, ModelConfig, TrainConfig
+from seqtool.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqtool.measuring.bench import Measured
+    from seqtool.measuring.generation import GenerationSpeed
+    from seqtool.measuring.setup import Setup
+    from seqtool.measuring.training import TrainingSpeed
+
+NAME = "bench"
+EXAMPLE = "seqtool bench --model lstm --hidden 512 --batch-size 32 --bptt 128"
+MOST_SECONDS = 3600.0
+BUSY = 0.03  # share of the processors that other programs may have before it is told
+# The settings of training that change what a step costs.
+OF_A_STEP = ("batch_size", "bptt", "optimizer", "clip_norm", "clip_value", "clip_agc", "label_smoothing", "z_loss",
+             "ar", "tar", "device", "precision")  # fmt: skip
+LEAVE_OUT = ("model", *(item.name for item in dataclasses.fields(TrainConfig) if item.name not in OF_A_STEP))
+
+
+@with_settings(ModelConfig, TrainConfig, leave_out=LEAVE_OUT)
+def command(
+    *,
+    model: Annotated[
+        Optional[list[str]],
+        typer.Option("--model", metavar="|".join(MODELS), help="Architecture; may be repeated. \\[all]"),
+    ] = None,
+    vocab_size: Annotated[
+        int,
+        typer.Option(
+            "--vocab-size",
+            min=2,
+            max=MAX_VOCABULARY,
+            help="Symbols: 256 are as many as text by characters or bytes has; bpe has thousands.",
+        ),
+    ] = 256,
+    seconds: Annotated[float, typer.Option("--seconds", help="How long each of the measurements takes, about.")] = 1.0,
+    json: Json = False,
+    quiet: Quiet = False,
+    settings: dict[str, Any],
+) -> None:
+    """Measure what this machine can do (products of matrices by precision, memory) and what share of it each model
+    reaches in training and in generating; and say which precision and which batch would be fastest.
+
+    Models have the sizes that train would give them, unless flags say otherwise.
+    Batches are --batch-size, twice and four times that.
+    The text is random; no file is written. About a minute with the defaults: end other programs first.
+    """
+    names = list(dict.fromkeys(chosen(name, MODELS, "--model") for name in model or MODELS))
+    if not 0 < seconds <= MOST_SECONDS:
+        raise UsageError(f"--seconds {seconds:g}: more than 0, at most {MOST_SECONDS:g}")
+    _check_early(settings)
+
+    from seqtool.files import provenance
+    from seqtool.measuring.bench import measure, measurement_count
+    from seqtool.measuring.machine import native_precisions
+    from seqtool.measuring.training import fastest
+    from seqtool.models.device import choose_device
+
+    device = choose_device(settings.get("device", TrainConfig.device))
+    setups = [_setup({**settings, "model": name}, names, vocab_size, device.type != "cpu") for name in names]
+    asked = settings.get("precision", "auto")
+    precisions = native_precisions(device)
+    if asked != "auto" and asked not in precisions:
+        raise UsageError(
+            f"--precision {asked}: {device} has no instructions for it; choose from {', '.join(precisions)}"
+        )
+    if asked != "auto":
+        precisions = [asked]
+    count = measurement_count(setups, precisions)
+    note(f"{count} measurements of about {seconds:g} s each on {device}", quiet)
+    meter = Meter("measurements", count, quiet)
+    measured = measure(setups, precisions, device, seconds, lambda done, what: meter(done, f"  {what}"))
+    meter.close()
+    best = fastest(measured.training)
+    if json:
+        report = {
+            **dataclasses.asdict(measured),
+            "fastest": {name: dataclasses.asdict(speed) for name, speed in best.items()},
+            "vocab_size": vocab_size,
+            "seconds": seconds,
+            "settings": {setup.model.model: _settings(setup) for setup in setups},
+            "made_by": provenance(),
+        }
+        write_report(report, as_json=True)
+        return
+    write(_of_machine(measured) + "\n")
+    write(_of_training(measured, best, vocab_size) + "\n")
+    write(_of_generation(measured.generation))
+
+
+def _check_early(settings: dict[str, Any]) -> None:
+    """Refuse settings that no model could have, before torch is loaded."""
+    problems = [
+        problem
+        for kind in (ModelConfig, TrainConfig)
+        for problem in check_each(
+            kind(**{item.name: settings[item.name] for item in dataclasses.fields(kind) if item.name in settings})
+        )
+    ]
+    if problems:
+        raise UsageError("; ".join(problems))
+
+
+def _setup(asked: dict[str, Any], names: list[str], vocab_size: int, accelerator: bool) -> Setup:
+    from seqtool.measuring.setup import make_setup
+
+    try:
+        return make_setup(asked, vocab_size, accelerator)
+    except UsageError as error:
+        if len(names) == 1:
+            raise
+        raise UsageError(f"{error} (of {asked['model']}: name the models that you mean with --model)") from error
+
+
+def _settings(setup: Setup) -> dict[str, Any]:
+    """Those of the model and those of training that a step depends on."""
+    training = {name: value for name, value in dataclasses.asdict(setup.training).items() if name in OF_A_STEP}
+    return {**dataclasses.asdict(setup.model), **training}
+
+
+def _of_machine(measured: Measured) -> str:
+    machine, busy = measured.machine, measured.others_cpu_share or 0.0
+    rates = ", ".join(f"{rate:,.0f} in {precision}" for precision, rate in machine.matrix_gflops_per_s.items())
+    others = f"others    had {busy:.0%} of the processors meanwhile: all numbers are too low\n" if busy > BUSY else ""
+    return (
+        f"machine   {machine.name}, {machine.device}, {machine.threads} threads, torch {machine.torch}\n"
+        f"products  GFLOP/s: {rates} (matrices {machine.matrix_size} x {machine.matrix_size})\n"
+        f"memory    GB/s: {machine.read_gb_per_s:,.1f} read, {machine.copy_gb_per_s:,.1f} copied\n{others}"
+    )
+
+
+def _of_training(measured: Measured, best: dict[str, TrainingSpeed], vocab_size: int) -> str:
+    rows = [["training", "precision", "batch", "time", "tokens/s", "GFLOP/s", "of products", ""]]
+    first: dict[str, TrainingSpeed] = {}
+    for speed in measured.training:
+        first.setdefault(speed.model, speed)
+        rows.append(
+            [
+                _named(speed),
+                speed.precision,
+                str(speed.batch_size),
+                str(speed.time),
+                f"{speed.tokens_per_s:,.0f}",
+                f"{speed.gflops_per_s:,.1f}",
+                f"{speed.share:.1%}",
+                "fastest" if speed is best[speed.model] else "",
+            ]
+        )
+    advice = "".join(
+        f"{name}: fastest with --precision {speed.precision} --batch-size {speed.batch_size}, "
+        f"{speed.tokens_per_s / first[name].tokens_per_s:.2f} times {first[name].precision} with "
+        f"--batch-size {first[name].batch_size}\n"
+        for name, speed in best.items()
+    )
+    return (
+        f"{_table(rows)}\n{advice}\n"
+        f"{vocab_size:,} symbols. Operations are those of matrix products, forward and backward; of attention the\n"
+        "causal half. Speed is not quality: a larger batch takes fewer steps over the same text, and may need\n"
+        "more of it to learn as much.\n"
+    )
+
+
+def _of_generation(speeds: Sequence[GenerationSpeed]) -> str:
+    rows = [["generating", "streams", "tokens/s", "weights, MB", "read, GB/s", "of memory"]]
+    for speed in speeds:
+        one = speed.streams == 1
+        rows.append(
+            [
+                _named(speed),
+                str(speed.streams),
+                f"{speed.tokens_per_s:,.0f}",
+                f"{speed.weight_bytes / 1e6:,.2f}",
+                f"{speed.weight_gb_per_s:,.1f}",
+                f"{speed.share:.1%}" if one else "",
+            ]
+        )
+    return (
+        f"{_table(rows)}\n"
+        "In fp32. One stream reads all weights for each token: from the cache, where they fit into it, which is\n"
+        "faster than memory.\n"
+    )
+
+
+def _named(speed: TrainingSpeed | GenerationSpeed) -> str:
+    return f"{speed.model} {speed.layers} x {speed.hidden}"
+
+
+def _table(rows: list[list[str]]) -> str:
+    """Rows in columns, numbers to the right; the first row names them."""
+    columns = []
+    for column in zip(*rows, strict=True):
+        width, number = max(map(len, column)), column[1][:1].isdigit()
+        columns.append([cell.rjust(width) if number else cell.ljust(width) for cell in column])
+    return "".join("  ".join(row).rstrip() + "\n" for row in zip(*columns, strict=True))

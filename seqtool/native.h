@@ -1,5 +1,6 @@
 /* What the parts in C share: threads, a copy of a function for each kind of processor, and sixteen numbers at once. */
 #include <stdint.h>
+#include <string.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -20,6 +21,65 @@ typedef float floats __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(64)));
 enum { LANES = 16 };
 #define AT(from) (*(floats *)(from))
+
+/* Numbers as fp32, or as the upper 16 bits of it. `bf16` is a constant wherever these become a part. */
+
+typedef uint16_t halves __attribute__((vector_size(32), aligned(2), may_alias));
+typedef uint32_t bits __attribute__((vector_size(64)));
+
+INSIDE floats from_bf16(halves from) { return (floats)(__builtin_convertvector(from, bits) << 16); }
+
+INSIDE halves to_bf16(floats from) {
+    bits raw = (bits)from;
+    return __builtin_convertvector((raw + 0x7fff + ((raw >> 16) & 1)) >> 16, halves);
+}
+
+INSIDE int64_t bytes_of(int bf16) { return bf16 ? 2 : 4; }
+
+INSIDE floats get(const void *from, int64_t at, int bf16) {
+    return bf16 ? from_bf16(*(halves *)((uint16_t *)from + at)) : AT((float *)from + at);
+}
+
+INSIDE void put(void *to, int64_t at, floats value, int bf16) {
+    if (bf16) *(halves *)((uint16_t *)to + at) = to_bf16(value);
+    else AT((float *)to + at) = value;
+}
+
+INSIDE void put_one(void *to, int64_t at, float value, int bf16) {
+    if (bf16) {
+        uint32_t raw;
+        memcpy(&raw, &value, sizeof raw);
+        ((uint16_t *)to)[at] = (raw + 0x7fff + ((raw >> 16) & 1)) >> 16;
+    } else ((float *)to)[at] = value;
+}
+
+INSIDE float get_one(const void *from, int64_t at, int bf16) {
+    if (!bf16) return ((const float *)from)[at];
+    uint32_t raw = (uint32_t)((const uint16_t *)from)[at] << 16;
+    float value;
+    memcpy(&value, &raw, sizeof value);
+    return value;
+}
+
+INSIDE floats chosen(ints mask, floats yes, floats no) { return (floats)((mask & (ints)yes) | (~mask & (ints)no)); }
+
+/* e^x: 2^n times a polynomial of the rest, which lies between -1/2 and 1/2. */
+INSIDE floats exponential(floats x) {
+    floats most = {0}, least = {0};
+    most += 88.0f, least -= 87.0f;
+    x = chosen((ints)(x > most), most, x);
+    x = chosen((ints)(x < least), least, x);
+    floats t = x * 1.44269504f;
+    ints n = __builtin_convertvector(t + 127.5f, ints) - 127;
+    floats r = t - __builtin_convertvector(n, floats);
+    floats p = r * 1.54035304e-4f + 1.33335581e-3f;
+    p = p * r + 9.61812911e-3f;
+    p = p * r + 5.55041087e-2f;
+    p = p * r + 2.40226507e-1f;
+    p = p * r + 6.93147181e-1f;
+    p = p * r + 1.0f;
+    return p * (floats)((n + 127) << 23);
+}
 
 static inline int64_t share(int64_t count, int64_t part, int64_t parts) { /* where a thread's part of them begins */
     return count * part / parts;

@@ -25,14 +25,11 @@ UNSEEN_COUNT = 0.1  # what a symbol that does not occur counts as, when its firs
 
 
 class Reading(NamedTuple):
-    """What a model makes of tokens: logits (B, T, S) of the seen symbols, the state after them, features (B, T, H) and
-    these dropped.
-    """
+    """What a model makes of tokens: features (B, T, H), these as dropout leaves them, and the state after the last."""
 
-    logits_BTS: Tensor
-    state: State
     features_BTH: Tensor
     dropped_BTH: Tensor
+    state: State
 
 
 class LanguageModel(nn.Module):
@@ -75,23 +72,24 @@ class LanguageModel(nn.Module):
     def forward(self, ids_BT: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Logits (B, T, V) of the token after each of `ids`, and the state after the last; None begins a text."""
         reading = self.read(ids_BT, state)
-        return self._with_unseen(reading.logits_BTS), reading.state
+        return self.head(reading.dropped_BTH), reading.state
 
     def read(self, ids_BT: Tensor, state: State | None = None) -> Reading:
-        """The same with what lies between: the last layer's features before and after dropout, and the seen symbols'
-        logits, from which those of all follow.
-        """
+        """What the output layer reads, and the state after the last token."""
         features_BTH, state = self.core(ids_BT, state)
-        dropped_BTH = self.output_dropout(features_BTH)
-        return Reading(self._seen_logits(dropped_BTH), state, features_BTH, dropped_BTH)
+        return Reading(features_BTH, self.output_dropout(features_BTH), state)
 
     def head(self, features_BTH: Tensor) -> Tensor:
         """Logits (B, T, V) from the core's features."""
-        return self._with_unseen(self._seen_logits(features_BTH))
+        return self._with_unseen(self.seen_logits(features_BTH))
 
-    def _seen_logits(self, features_BTH: Tensor) -> Tensor:
-        narrowed = features_BTH if self.narrow is None else self.narrow(features_BTH)
-        return F.linear(narrowed, self.output_weight, self.output_bias)
+    def seen_logits(self, features_BTH: Tensor) -> Tensor:
+        """Of them those of the seen symbols, (B, T, S), from which the others follow."""
+        return F.linear(self.narrowed(features_BTH), self.output_weight, self.output_bias)
+
+    def narrowed(self, features_BTH: Tensor) -> Tensor:
+        """Features in the width of the output layer's matrix."""
+        return features_BTH if self.narrow is None else self.narrow(features_BTH)
 
     @property
     def unseen_nats(self) -> float:

@@ -64,31 +64,9 @@ int64_t seqtool_recurrence_kept(const Layer *layer, int64_t bf16) {
     return layer->rows * layer->time * padded(layer->hidden) * SLOTS * (bf16 ? 2 : 4);
 }
 
-/* Numbers as they are kept and multiplied: fp32, or 16 bits. `bf16` is a constant wherever these become a part. */
-
-typedef uint16_t halves __attribute__((vector_size(32), aligned(2), may_alias));
 typedef int16_t shorts __attribute__((vector_size(32), aligned(2), may_alias));
-typedef uint32_t bits __attribute__((vector_size(64)));
 
-INSIDE floats of_bf16(halves from) { return (floats)(__builtin_convertvector(from, bits) << 16); }
-
-INSIDE halves to_bf16(floats from) {
-    bits raw = (bits)from;
-    return __builtin_convertvector((raw + 0x7fff + ((raw >> 16) & 1)) >> 16, halves);
-}
-
-INSIDE int64_t bytes_of(int bf16) { return bf16 ? 2 : 4; }
-
-INSIDE floats get(const void *from, int64_t at, int bf16) {
-    return bf16 ? of_bf16(*(halves *)((uint16_t *)from + at)) : AT((float *)from + at);
-}
-
-INSIDE void put(void *to, int64_t at, floats value, int bf16) {
-    if (bf16) *(halves *)((uint16_t *)to + at) = to_bf16(value);
-    else AT((float *)to + at) = value;
-}
-
-/* The same for `count` numbers of LANES; the others read as zero and are not written. */
+/* get and put for `count` numbers of LANES; the others read as zero and are not written. */
 INSIDE floats get_some(const void *from, int64_t at, int64_t count, int bf16) {
     if (count == LANES) return get(from, at, bf16);
     char whole[LANES * 4] = {0};
@@ -117,40 +95,12 @@ INSIDE void put_unit(void *to, int64_t at, floats value, int bf16) {
     else *(shorts *)((int16_t *)to + at) = __builtin_convertvector(__builtin_convertvector(value * 32767 + 32768.5f, ints) - 32768, shorts);
 }
 
-INSIDE floats chosen(ints mask, floats yes, floats no) { return (floats)((mask & (ints)yes) | (~mask & (ints)no)); }
-
-/* e^x: 2^n times a polynomial of the rest, which lies between -1/2 and 1/2. */
-INSIDE floats exponential(floats x) {
-    floats most = {0}, least = {0};
-    most += 88.0f, least -= 87.0f;
-    x = chosen((ints)(x > most), most, x);
-    x = chosen((ints)(x < least), least, x);
-    floats t = x * 1.44269504f;
-    ints n = __builtin_convertvector(t + 127.5f, ints) - 127;
-    floats r = t - __builtin_convertvector(n, floats);
-    floats p = r * 1.54035304e-4f + 1.33335581e-3f;
-    p = p * r + 9.61812911e-3f;
-    p = p * r + 5.55041087e-2f;
-    p = p * r + 2.40226507e-1f;
-    p = p * r + 6.93147181e-1f;
-    p = p * r + 1.0f;
-    return p * (floats)((n + 127) << 23);
-}
-
 INSIDE floats sigmoid(floats x) { return 1.0f / (1.0f + exponential(-x)); }
 INSIDE floats hyperbolic_tangent(floats x) { return 1.0f - 2.0f / (1.0f + exponential(2.0f * x)); }
 
 /* Where a number of W_hh goes in a panel: sum index k, unit `lane`. */
 INSIDE int64_t place(int64_t k, int64_t lane, int bf16) {
     return bf16 ? (k / 2 * LANES + lane) * 2 + k % 2 : k * LANES + lane;
-}
-
-INSIDE void put_one(void *to, int64_t at, float value, int bf16) {
-    if (bf16) {
-        uint32_t raw;
-        memcpy(&raw, &value, sizeof raw);
-        ((uint16_t *)to)[at] = (raw + 0x7fff + ((raw >> 16) & 1)) >> 16;
-    } else ((float *)to)[at] = value;
 }
 
 /* The panels of a block of units: for each gate, W_hh from all units to these. */

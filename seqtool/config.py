@@ -255,7 +255,9 @@ class TrainConfig:
         0, "Stop after this many validations without a better one (0: never).", low=0, shown_default="4"
     )
     min_gain: float = setting(0.0, "A validation is better when it is so many nats per token lower.", low=0, high=1e3)
-    eval_every: int = setting(0, "Steps between validations.", low=0, shown_default="ten in all")
+    eval_every: int = setting(
+        0, "Steps between validations.", low=0, shown_default="ten in all; four where --time is under 20s"
+    )
     checkpoint_every: int = setting(
         0, "Steps between checkpoints, from which --resume goes on.", low=0, shown_default="at each validation"
     )

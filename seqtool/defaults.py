@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,16 +36,17 @@ def resolve(asked: Mapping[str, Any], facts: Facts) -> tuple[ModelConfig, TrainC
 
     Deterministic: the same request on the same text gives the same settings on every machine of one kind.
     """
-    model = asked.get("model", ModelConfig.model)
+    suited = _suited(asked.get("model", ModelConfig.model), asked, facts)
     chosen: dict[str, Any] = {
-        **MODEL_DEFAULTS.get(model, {}),
-        **_sizes(model, asked, facts),
-        **OPTIMIZER_DEFAULTS.get(asked.get("optimizer", TrainConfig.optimizer), {}),
+        "stem": 4 if facts.vocab_size <= LARGE_VOCABULARY else 2,
+        **suited,
+        **OPTIMIZER_DEFAULTS.get(asked.get("optimizer", suited.get("optimizer", TrainConfig.optimizer)), {}),
         "early_stop": 4,
         **asked,
     }
     averaging = chosen.get("optimizer") in ("asgd", "nt-asgd")  # these step as sgd without momentum
-    chosen["lr"] = chosen.get("lr") or chosen.get("sgd_lr" if averaging else "adam_lr")
+    wider = max(1.0, chosen.get("hidden", 1) / suited.get("hidden", 1))  # than the rate was chosen for
+    chosen["lr"] = chosen.get("lr") or chosen.get("sgd_lr" if averaging else "adam_lr", 0.0) / wider
     model_config = checked(ModelConfig(**_own(ModelConfig, chosen)))
     training = _fit_to_text(model_config, TrainConfig(**_own(TrainConfig, chosen)), asked, facts)
     return model_config, checked(training)
@@ -53,54 +57,6 @@ def _own(kind: type[Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {item.name: chosen[item.name] for item in dataclasses.fields(kind) if item.name in chosen}
 
 
-# What suits each architecture on two processor cores in a minute: found by measuring, on text by characters.
-MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
-    "lstm": {"embed": 32, "hidden": 256, "batch_size": 16, "bptt": 32, "adam_lr": 8e-3, "sgd_lr": 10.0},
-    "gru": {"embed": 32, "hidden": 256, "batch_size": 16, "bptt": 32, "adam_lr": 5e-3, "sgd_lr": 3.0},
-    "rnn": {
-        "embed": 32,
-        "hidden": 320,
-        "batch_size": 16,
-        "bptt": 32,
-        "adam_lr": 3e-3,
-        "sgd_lr": 3.0,
-        "weight_decay": 0.1,
-    },
-    "ffn": {
-        "embed": 32,
-        "hidden": 256,
-        "layers": 2,
-        "context": 16,
-        "activation": "relu",
-        "batch_size": 8,
-        "bptt": 32,
-        "adam_lr": 3e-3,
-        "sgd_lr": 1.0,
-        "weight_decay": 0.1,
-    },
-    "transformer": {
-        "layers": 2,
-        "hidden": 128,
-        "context": 64,
-        "batch_size": 8,
-        "adam_lr": 2e-3,
-        "sgd_lr": 1.0,
-        "stateful": False,
-        "weight_decay": 0.1,
-    },
-}
-ACCELERATOR_SIZES: dict[str, dict[str, Any]] = {
-    "transformer": {
-        "layers": 6,
-        "hidden": 384,
-        "heads": 6,
-        "context": 256,
-        "batch_size": 64,
-        "adam_lr": 1e-3,
-        "dropout": 0.2,
-    },
-    "other": {"layers": 2, "hidden": 512, "batch_size": 64, "bptt": 64, "adam_lr": 2e-3},
-}
 # What suits an update rule where it differs from adamw. The decay of those that do not decouple it goes through the
 # gradient, where as much as suits adamw stops all learning.
 OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -119,23 +75,50 @@ DEFAULT_PASSES = 20  # over the text, when nothing says how long to train
 DEFAULT_TOKENS = (300_000, 4_000_000, 60_000_000)  # at least; at most; at most on an accelerator
 LARGE_VOCABULARY = 4096
 LONG_DOCUMENT = 4  # batches that a document fills on average, where each is read by itself
-DROPOUT_TEXT_TOKENS = 300_000  # under this many a model soon knows its text by heart: it has dropout,
-SMALL_TEXT_TOKENS = 60_000  # and under this many it is smaller
+SHORT_TEXT_DROPOUT, SMALL_TEXT_HIDDEN = 0.3, 128
+SUITED = Path(__file__).with_name("defaults.toml")
+RULES = {"adam_lr", "sgd_lr", "dropout_under", "small_under"}  # what it has beside settings
+MINUTE_S = 60.0
+LENGTHS_UNTIL_S = {"seconds": 20.0, "minute": 190.0, "ten-minutes": math.inf}
+SOFTMAX_HALVES = 1536  # symbols whose softmax takes as long as the layers do
 
 
-def _sizes(model: str, asked: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
-    """The defaults that depend on the text and the machine."""
-    sizes: dict[str, Any] = {"stem": 4 if facts.vocab_size <= LARGE_VOCABULARY else 2}
-    if facts.train_tokens < SMALL_TEXT_TOKENS:
-        sizes["hidden"] = 128
-    elif facts.accelerator:
-        sizes |= ACCELERATOR_SIZES["transformer" if model == "transformer" else "other"]
-    if facts.train_tokens < DROPOUT_TEXT_TOKENS:
-        sizes["dropout"] = 0.2
+def _suited(model: str, asked: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """What suits the model, the time and the text, from defaults.toml."""
+    by_name = suited_settings().get(model, {})
+    # What the softmax takes of the time is not there for the layers: with more symbols it is as if it were shorter.
+    time_s = (asked.get("time") or MINUTE_S) * SOFTMAX_HALVES / (SOFTMAX_HALVES + facts.vocab_size)
+    case = next(name for name, until_s in LENGTHS_UNTIL_S.items() if time_s < until_s)
+    dropping = facts.train_tokens < by_name.get("dropout_under", 0)
+    if facts.accelerator:
+        case = "accelerator"
+    elif dropping:
+        case = "seconds"  # a short text is known by heart by then
+    differing = by_name.get(case, {})
+    if facts.train_tokens < by_name.get("small_under", 0):
+        differing = {"hidden": SMALL_TEXT_HIDDEN}
+    suited = {name: value for name, value in {**by_name, **differing}.items() if not isinstance(value, dict)}
+    if dropping:
+        suited["dropout"] = SHORT_TEXT_DROPOUT
     if model == "transformer":
-        context = sizes.get("context", MODEL_DEFAULTS[model]["context"])
-        sizes["context"] = max(1, min(context, facts.train_tokens // 4))
-    return sizes
+        suited["context"] = max(1, min(suited["context"], facts.train_tokens // 4))
+    return suited
+
+
+@functools.cache
+def suited_settings() -> dict[str, dict[str, Any]]:
+    """defaults.toml: for each model its settings by name, and tables of what differs in longer trainings."""
+    return _underscored(tomllib.loads(SUITED.read_text(encoding="utf-8")))
+
+
+def _underscored(table: dict[str, Any]) -> dict[str, Any]:
+    """The same with settings' names as they are in Python; those of tables stay."""
+    return {
+        name if isinstance(value, dict) else name.replace("-", "_"): _underscored(value)
+        if isinstance(value, dict)
+        else value
+        for name, value in table.items()
+    }
 
 
 def _fit_to_text(model: ModelConfig, training: TrainConfig, asked: Mapping[str, Any], facts: Facts) -> TrainConfig:

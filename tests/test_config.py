@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from seqtool.checking import check, from_mapping, parse_duration, settings_from_file
 from seqtool.config import MODELS, OPTIMIZER_NAMES, ModelConfig, TrainConfig
-from seqtool.defaults import Facts, resolve
+from seqtool.defaults import LENGTHS_UNTIL_S, RULES, Facts, resolve, suited_settings
 from seqtool.errors import InputError, UsageError
 
 SOME = Facts(train_tokens=1_000_000, vocab_size=320, accelerator=False)
@@ -85,3 +87,39 @@ def test_a_settings_file_takes_durations_and_dashes():
         "batch_size": 8,
         "dropout": 0.0,
     }
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("time", [1.0, 60.0, 600.0, 3600.0, 1e6])
+@pytest.mark.parametrize("vocab_size", [70, 320, 8000, 200_000])
+def test_defaults_fit_every_time_and_vocabulary(model: str, time: float, vocab_size: int):
+    model_config, training = resolve({"model": model, "time": time}, Facts(1_000_000, vocab_size, False))
+    assert not check(model_config)
+    assert not check(training)
+
+
+def test_a_longer_training_is_of_a_larger_model():
+    sizes = [model.layers * model.hidden for model, _ in (resolve({"time": time}, SOME) for time in (5.0, 60.0, 600.0))]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+
+
+def test_a_wider_layer_than_suits_learns_more_slowly():
+    (_, usual), (_, wide) = resolve({}, SOME), resolve({"hidden": 1536}, SOME)
+    model, _ = resolve({}, SOME)
+    assert wide.lr == pytest.approx(usual.lr * model.hidden / 1536)
+    assert resolve({"hidden": 64}, SOME)[1].lr == usual.lr
+    assert resolve({"hidden": 1536, "lr": 0.3}, SOME)[1].lr == 0.3
+
+
+def test_every_suited_setting_has_a_name():
+    """A misspelt name in defaults.toml would change nothing."""
+    names = {item.name for kind in (ModelConfig, TrainConfig) for item in fields(kind)} | RULES
+    for model, settings in suited_settings().items():
+        assert model in MODELS
+        for name, value in settings.items():
+            if isinstance(value, dict):
+                assert name in {*LENGTHS_UNTIL_S, "accelerator"}
+                assert set(value) <= names
+            else:
+                assert name in names

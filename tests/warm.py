@@ -18,7 +18,7 @@ from typing import Any
 import numpy  # noqa: F401
 import sentencepiece  # noqa: F401
 import torch
-import torch._dynamo  # noqa: F401  # which torch's optimizers load, and which takes longer than the tests
+import torch._dynamo  # noqa: F401  # which --compile loads, and which takes longer than the tests
 
 from seqtool.cli.main import main
 from seqtool.inference import generation, rows, writing  # noqa: F401

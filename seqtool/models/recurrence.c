@@ -243,8 +243,9 @@ int64_t seqtool_recurrence_has_bf16(void) {
 typedef void Part(const Layer *, Meeting *, int64_t, int64_t);
 
 static void by_all_threads(Part *part, const Layer *layer) {
+    const int64_t blocks = padded(layer->hidden) / LANES, threads = layer->threads < blocks ? layer->threads : blocks;
     Meeting meeting = {0, 0};
-#pragma omp parallel num_threads(layer->threads) if (layer->threads > 1)
+#pragma omp parallel num_threads(threads) if (threads > 1)
     part(layer, &meeting, thread_number(), thread_count());
 }
 

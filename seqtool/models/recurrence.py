@@ -81,6 +81,8 @@ def run(
     `x` is the input's share of the gates, biases included but for a gru's `b_hh`: (B, T, G), or with `ids_BT` a table
     (N, G) of which each token has a row.
     """
+    if ids_BT is not None and ids_BT.numel() and not 0 <= int(ids_BT.min()) <= int(ids_BT.max()) < len(x):
+        raise IndexError(f"an id is not one of the {len(x)} symbols")
     learning = torch.is_grad_enabled()
     y_BTH, *after = _Recurrence.apply(
         learning, kind, relu, x, ids_BT, W_hh, b_hh, dtype, *(part.float() for part in state)

@@ -152,7 +152,8 @@ INSIDE void PASS(backward_of)(const int kind, const Layer *layer, Meeting *meeti
                         tile_sums[r][p] = sum;
                     }
                 if (t < T - 1)
-                    PASS(product)(tile_sums, (char *)read + begin * G * P * S, G * P, panel_at, G * P * LANES, G * P, rows, panels);
+                    PASS(product)(tile_sums, (char *)read + begin * G * P * S, G * P, panel_at, G * P * LANES, G * P, rows,
+                                  panels);
                 for (int64_t r = 0; r < rows; r++)
                     for (int64_t p = 0; p < panels; p++) {
                         const int64_t b = begin + r, unit = (block + p) * LANES;
@@ -160,7 +161,7 @@ INSIDE void PASS(backward_of)(const int kind, const Layer *layer, Meeting *meeti
                         float *carry = scratch.carry + b * P + unit;
                         if (t < 0) {
                             floats dh = tile_sums[r][p];
-                        if (kind == GRU) dh += AT(carry);
+                            if (kind == GRU) dh += AT(carry);
                             put_some(layer->dh_before, b * H + unit, dh, count, 0);
                             if (kind == LSTM) put_some(layer->dc_before, b * H + unit, AT(carry), count, 0);
                             continue;

@@ -22,8 +22,9 @@ IDENTITY_INPUT_DEVIATION = 0.001
 
 
 class RecurrentLayer(nn.Module):
-    """One recurrent layer: on the CPU the compiled one where it was built, else torch's fused kernel. The written-out cell
-    can use the same weights.
+    """One recurrent layer: on the CPU the compiled one where it was built, else torch's fused kernel.
+
+    The written-out cell can use the same weights.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class RecurrentLayer(nn.Module):
             return self.reference(x_BTE, state)
         dtype = self._compiled_dtype(x_BTE.device)
         if dtype is not None:
-            W_ih, W_hh, b_ih, b_hh = self._dropped_weights()
+            W_ih, W_hh, _, b_hh = self._dropped_weights()
             return self._compiled(F.linear(x_BTE, W_ih, self._input_bias), None, W_hh, b_hh, state, dtype)
         wrapped = tuple(part.to(x_BTE.dtype).unsqueeze(0).contiguous() for part in state)  # torch: (layers, B, H)
         if self.training and self.weight_dropout:
@@ -83,7 +84,7 @@ class RecurrentLayer(nn.Module):
         return run_cell(self.kind, F.linear(x_BTE, W_ih, b_ih), state, W_hh, b_hh, self.activation)
 
     def _compiled_dtype(self, device: torch.device) -> torch.dtype | None:
-        """The arithmetic in which the compiled layer can run here; None where it was not built, or torch's is faster."""
+        """The arithmetic in which the compiled layer runs here; None where it was not built, or torch's is faster."""
         if device.type != "cpu" or self.weights[0].dtype != torch.float32:
             return None
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
@@ -102,8 +103,9 @@ class RecurrentLayer(nn.Module):
         return recurrence.run(self.kind, self.activation == "relu", x, ids_BT, W_hh, own_bias, state, dtype)
 
     def symbols(self, embedding: Tensor | None, ids_BT: Tensor, state: LayerState) -> tuple[Tensor, LayerState] | None:
-        """The same on rows of an embedding (V, E), or one-hot vectors where it is None, with one product for each symbol
-        instead of one for each token; None where the compiled layer does not run.
+        """The same on rows of an embedding (V, E), or on one-hot vectors where it is None.
+
+        One product for each symbol instead of one for each token; None where the compiled layer does not run.
         """
         dtype = None if self.kind == "rnn" and self.activation == "sigmoid" else self._compiled_dtype(ids_BT.device)
         if dtype is None:

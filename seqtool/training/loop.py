@@ -11,6 +11,8 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +30,7 @@ from seqtool.training.schedules import rate_factor
 from seqtool.training.world import World
 
 LOG_EVERY = 10
-VALIDATIONS = 10  # in a whole training, unless --eval-every says otherwise
+VALIDATIONS, SHORT_VALIDATIONS, SHORT_S = 10, 4, 20.0  # in a whole training, and in one whose --time is short
 SKIPPED_IN_ROW, SKIPPED_SHARE = 10, 0.1  # steps without finite gradients: in a row; of all, after the first ten
 PLAN_SHARE, PLAN_S, PLAN_STEPS = 0.1, 30.0, 8  # of --time, seconds, steps: when it becomes a number of steps
 FP16_SCALE, FP16_GROWS_AFTER = 2.0**16, 2000  # of the loss, so that small gradients are not zero in fp16; steps
@@ -74,9 +76,10 @@ class Progress:
             return True
         if config.eval_every:
             return self.step % config.eval_every == 0
-        if not self.steps or self.step - self.validated <= self.steps / VALIDATIONS / 2:
+        count = validations(config)
+        if not self.steps or self.step - self.validated <= self.steps / count / 2:
             return False  # soon after the validation that --time was planned by
-        return self.step * VALIDATIONS // self.steps > (self.step - 1) * VALIDATIONS // self.steps
+        return self.step * count // self.steps > (self.step - 1) * count // self.steps
 
     def stagnant(self, config: TrainConfig) -> bool:
         """Whether validation has gone without a better loss for as long as early stopping waits."""
@@ -94,6 +97,11 @@ class Progress:
         if better:
             self.best_loss, self.best_step = loss, self.step
         return better
+
+
+def validations(config: TrainConfig) -> int:
+    """How many validations a training has, unless --eval-every says otherwise."""
+    return SHORT_VALIDATIONS if 0 < config.time < SHORT_S else VALIDATIONS
 
 
 class Keeper(Protocol):
@@ -228,10 +236,7 @@ def _gradients(
     if state is not None:
         restarted = model.restarted(detached(state), torch.from_numpy(batch.restarts_B).to(model.device))
     for number, part in enumerate(_parts(len(batch.inputs_BT), parts)):
-        inputs_BT, targets_BT = (
-            torch.from_numpy(array[part]).to(model.device, non_blocking=True)
-            for array in (batch.inputs_BT, batch.targets_BT)
-        )
+        inputs_BT, targets_BT = (_sent(array[part], model.device) for array in (batch.inputs_BT, batch.targets_BT))
         together = number == parts - 1 or world.size == 1
         with nullcontext() if together else getattr(objective, "no_sync", nullcontext)():
             with autocast(config.precision, model.device):
@@ -242,6 +247,12 @@ def _gradients(
         nats += part_nats
         states.append(after)
     return float(nats), joined(states)
+
+
+def _sent(ids: npt.NDArray[np.int64], device: torch.device) -> Tensor:
+    """Ids on the device; to a GPU they go while it computes."""
+    tensor = torch.from_numpy(ids)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _parts(rows: int, parts: int) -> Iterator[slice]:
@@ -266,7 +277,8 @@ def _validate(
     """
     averaged = average is not None and progress.averaged > 0
     with average.in_place() if average is not None and averaged else nullcontext():
-        validation = validate(model, valid_ids, valid_tokens, None if config.shard else stopped)
+        with autocast(config.precision, model.device):
+            validation = validate(model, valid_ids, valid_tokens, None if config.shard else stopped)
         loss = world.from_main(None if validation is None else validation.loss)
         if loss is None:
             return False
@@ -345,7 +357,7 @@ def _planned_steps(step_times: list[float], validation_s: float, config: TrainCo
     if config.eval_every:
         step_s += validation_s / config.eval_every
     else:
-        left_s = max(left_s - (VALIDATIONS - 1) * validation_s, left_s / 2)
+        left_s = max(left_s - (validations(config) - 1) * validation_s, left_s / 2)
     return progress.step + max(1, round(left_s / max(step_s, 1e-9)))
 
 

@@ -34,11 +34,12 @@ Groups = list[dict[str, Any]]
 
 def light(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
     """The same optimizer, of which no method loads torch's compiler, to be left alone by it: that takes a second."""
-    names = ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
-    methods = {name: method.__wrapped__ for name in names if hasattr(method := getattr(kind, name), "__wrapped__")}
-    if hasattr(kind.step, "__wrapped__"):
-        methods["step"] = torch.no_grad()(kind.step.__wrapped__)
-    return type(kind.__name__, (kind,), methods)
+    plain: dict[str, Any] = {}
+    for name in ("add_param_group", "state_dict", "load_state_dict", "zero_grad", "step"):
+        method: Any = getattr(kind, name)
+        if hasattr(method, "__wrapped__"):
+            plain[name] = torch.no_grad()(method.__wrapped__) if name == "step" else method.__wrapped__
+    return type(kind.__name__, (kind,), plain)
 
 
 def _adam(kind: type[torch.optim.Optimizer]) -> Callable[[Groups, TrainConfig], torch.optim.Optimizer]:

@@ -63,7 +63,7 @@ NANOGPT += ["--eval_iters=20", "--log_interval=1", "--block_size=64", "--batch_s
 NANOGPT += ["--n_embd=128", "--dropout=0.0"]
 VALIDATES_EVERY = 250  # as its configuration says
 TINY_SHAKESPEARE = "a9e24e23a1ec77744dad26844bfd5a09b6e041954e1eef0000e7f24cba6db735"  # sha256 of its training text
-GOALS = {"a": 1.886, "b": 1.50, "c": 1.4697}  # nats per character on that; elsewhere and in d the peer's own loss
+GOALS = {"a": 1.886, "b": 1.50, "c": 1.4697, "d": 1.60}  # nats per character on that; elsewhere the peer's own loss
 TIMES = {"a": 1 / 15, "b": 1.0, "c": 1.5, "d": 1.0}  # of the peer's
 LATE = 1.03  # a training that took this much longer than it was to has not reached its mark
 STRIDES = (64, 8)

@@ -16,7 +16,7 @@ import pytest
 from seqtool.config import OPTIMIZER_NAMES
 from tests.conftest import ROOT, Command
 
-COMMANDS = ["vocab", "encode", "decode", "train", "eval", "generate", "info"]
+COMMANDS = ["vocab", "encode", "decode", "train", "eval", "generate", "info", "bench"]
 HEAVY = ("torch", "numpy", "sentencepiece", "safetensors")
 
 

@@ -28,6 +28,21 @@ def test_fused_equals_reference_in_values_and_gradients(queries: int, keys: int)
         torch.testing.assert_close(fused, reference, rtol=1e-5, atol=5e-6)
 
 
+@pytest.mark.parametrize("tokens", [1, 7, 64, 1025])
+def test_bf16_is_the_reference_rounded(tokens: int):
+    """Short windows take products on a CPU, long ones torch's kernel: both near the same in fp32, gradients too."""
+    torch.manual_seed(0)
+    whole = [torch.randn(1, 2, tokens, 8) for _ in range(3)]
+    results = []
+    for function, dtype in ((attention, torch.bfloat16), (attention_reference, torch.float32)):
+        given = [part.to(dtype).requires_grad_() for part in whole]
+        y = function(*given)
+        gradients = torch.autograd.grad(y.float().square().sum(), given)
+        results.append([tensor.float() for tensor in (y, *gradients)])
+    for ours, reference in zip(*results, strict=True):
+        assert float((ours - reference).norm()) < 0.03 * float(reference.norm()) + 1e-6
+
+
 def test_attention_by_hand():
     """Two tokens, width 1: the first sees itself; the second weighs both by softmax(q k)."""
     Q = torch.tensor([[[[1.0], [2.0]]]])

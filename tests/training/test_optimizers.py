@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from seqtool.config import TrainConfig
 from seqtool.training.gradients import clip_gradients
 from seqtool.training.optimizers import OPTIMIZERS, make_optimizers, set_rate
+from tests.conftest import ROOT
 from tests.zoo import ZOO, zoo_model
 
 STEPS = 6
@@ -196,3 +199,22 @@ def test_the_norm_is_told_before_clipping_so_that_infinity_is_seen():
     p.grad = torch.tensor([3.0, 0.0, -4.0])
     assert clip_gradients([p], TrainConfig(clip_value=1.0, clip_norm=0.1)).item() == pytest.approx(5.0)
     assert p.grad.norm().item() == pytest.approx(0.1, rel=1e-4)
+
+
+def test_no_optimizer_loads_torchs_compiler():
+    """It takes over a second of every training's start, to be left alone by it."""
+    code = (
+        "import sys, torch\n"
+        "from seqtool.config import OPTIMIZER_NAMES, TrainConfig\n"
+        "from seqtool.training.optimizers import make_optimizers\n"
+        "for name in OPTIMIZER_NAMES:\n"
+        "    weight = torch.nn.Parameter(torch.ones(3, 4))\n"
+        "    for optimizer in make_optimizers([('weight', weight)], TrainConfig(optimizer=name, lr=0.1)):\n"
+        "        weight.grad = torch.ones(3, 4)\n"
+        "        optimizer.step()\n"
+        "        optimizer.load_state_dict(optimizer.state_dict())\n"
+        "print([name for name in sys.modules if name.startswith('torch._dynamo')][:1])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == "[]"

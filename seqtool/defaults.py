@@ -77,7 +77,6 @@ LARGE_VOCABULARY = 4096
 LONG_DOCUMENT = 4  # batches that a document fills on average, where each is read by itself
 SHORT_TEXT_DROPOUT, SMALL_TEXT_HIDDEN = 0.3, 128
 SUITED = Path(__file__).with_name("defaults.toml")
-RULES = {"adam_lr", "sgd_lr", "dropout_under", "small_under"}  # what it has beside settings
 MINUTE_S = 60.0
 LENGTHS_UNTIL_S = {"seconds": 20.0, "minute": 190.0, "ten-minutes": math.inf}
 SOFTMAX_HALVES = 1536  # symbols whose softmax takes as long as the layers do
@@ -96,7 +95,7 @@ def _suited(model: str, asked: Mapping[str, Any], facts: Facts) -> dict[str, Any
         case = "seconds"  # a short text is known by heart by then
     differing = by_name.get(case, {})
     if facts.train_tokens < by_name.get("small_under", 0):
-        differing = {"hidden": SMALL_TEXT_HIDDEN}
+        differing = {**by_name.get("seconds", {}), "hidden": SMALL_TEXT_HIDDEN}
     suited = {name: value for name, value in {**by_name, **differing}.items() if not isinstance(value, dict)}
     if dropping:
         suited["dropout"] = SHORT_TEXT_DROPOUT

@@ -6,9 +6,10 @@ import pytest
 
 from seqtool.checking import check, from_mapping, parse_duration, settings_from_file
 from seqtool.config import MODELS, OPTIMIZER_NAMES, ModelConfig, TrainConfig
-from seqtool.defaults import LENGTHS_UNTIL_S, RULES, Facts, resolve, suited_settings
+from seqtool.defaults import LENGTHS_UNTIL_S, Facts, resolve, suited_settings
 from seqtool.errors import InputError, UsageError
 
+RULES = {"adam_lr", "sgd_lr", "dropout_under", "small_under"}  # what defaults.toml has beside settings
 SOME = Facts(train_tokens=1_000_000, vocab_size=320, accelerator=False)
 
 

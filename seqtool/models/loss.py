@@ -72,10 +72,10 @@ class _OutputNats(torch.autograd.Function):
     def forward(ctx: Any, x_NH: Tensor, W_SH: Tensor, b_S: Tensor, targets_N: Tensor, dtype: torch.dtype) -> Tensor:
         compiled_one, (S, N) = library(), (len(W_SH), len(targets_N))
         assert compiled_one is not None
-        if int(targets_N.max()) >= S:
+        if N and int(targets_N.max()) >= S:
             raise IndexError("a target is not among the symbols")
         x, W, b = (given.detach().to(dtype) for given in (x_NH, W_SH, b_S))
-        targets_N = targets_N.contiguous()
+        targets_N = targets_N.long().contiguous()
         nats_N = torch.empty(N)
         dx_NH = torch.empty_like(x)
         dW_SH, db_S = torch.zeros_like(W, dtype=torch.float32), torch.zeros(S)

@@ -79,8 +79,13 @@ def run(
     """Outputs (B, T, H) in `dtype` and the state, (B, H) each in fp32, after the last step.
 
     `x` is the input's share of the gates, biases included but for a gru's `b_hh`: (B, T, G), or with `ids_BT` a table
-    (N, G) of which each token has a row.
+    (N, G) of which each token has a row. ValueError for shapes that do not go together, IndexError for an id beyond N.
     """
+    (rows, time), hidden = (x if ids_BT is None else ids_BT).shape[:2], W_hh.shape[1]
+    if x.shape[-1] != len(W_hh) or any(part.shape != (rows, hidden) for part in state):
+        raise ValueError(f"the gates' or the state's shape is not that of {rows} rows and {hidden} units")
+    if not time:
+        return x.new_empty((rows, 0, hidden), dtype=dtype), state
     if ids_BT is not None and ids_BT.numel() and not 0 <= int(ids_BT.min()) <= int(ids_BT.max()) < len(x):
         raise IndexError(f"an id is not one of the {len(x)} symbols")
     learning = torch.is_grad_enabled()
@@ -112,7 +117,7 @@ class _Recurrence(torch.autograd.Function):
             x = x.float()
         given = {
             "x": x,
-            "ids": None if ids_BT is None else ids_BT.contiguous(),
+            "ids": None if ids_BT is None else ids_BT.long().contiguous(),
             "W_hh": W_hh.float().contiguous(),
             "b_hh": None if b_hh is None else b_hh.float().contiguous(),
             "h_before": state[0].contiguous(),

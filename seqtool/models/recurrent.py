@@ -69,7 +69,7 @@ class RecurrentLayer(nn.Module):
         else:
             y_BTH, last = self.kernel(x_BTE, wrapped[0])
             after = (last,)
-        return y_BTH, tuple(part.squeeze(0) for part in after)
+        return y_BTH, tuple(part.squeeze(0).to(given.dtype) for part, given in zip(after, state, strict=True))
 
     def _kernel_with(self, weights: tuple[Tensor, ...], x_BTE: Tensor, state: LayerState) -> tuple[Tensor, ...]:
         """What the fused kernel gives with other weights than its own: outputs and the parts of the state."""
@@ -117,10 +117,10 @@ class RecurrentLayer(nn.Module):
 
     def one_hot(self, ids_BT: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """The same on one-hot vectors that are never made: W_ih times the one-hot of i is column i of W_ih."""
-        found = self.symbols(None, ids_BT, state)
+        W_ih, W_hh, b_ih, b_hh = self._dropped_weights()
+        found = self.symbols(None, ids_BT, state) if W_ih.shape[1] <= ids_BT.numel() else None
         if found is not None:
             return found
-        W_ih, W_hh, b_ih, b_hh = self._dropped_weights()
         return run_cell(self.kind, F.embedding(ids_BT, W_ih.t()) + b_ih, state, W_hh, b_hh, self.activation)
 
 

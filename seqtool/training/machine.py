@@ -10,6 +10,7 @@ from torch import nn
 
 from seqtool.config import ModelConfig, TrainConfig
 from seqtool.errors import UsageError
+from seqtool.models import recurrence
 from seqtool.models.device import autocast, multiplies_bf16
 from seqtool.models.language_model import LanguageModel
 from seqtool.runs import RunConfig
@@ -22,6 +23,7 @@ TRIALS, TRIAL_S = 5, 1.0
 NOT_SHARDED = ("adagrad", "adafactor")  # torch's own do not take split weights, or give other results
 # Where a step was 1.2 times as fast or faster in bf16, on a Zen 4 with AVX512-BF16.
 BF16_FROM_WIDTH = {"rnn": 128, "gru": 128, "lstm": 128, "ffn": 256, "transformer": 128}
+BF16_BY_TORCH_FROM_WIDTH = {"rnn": 512, "gru": 512, "lstm": 256}  # where recurrent layers are not the compiled ones
 COMPILE_FROM_S = 1800.0  # a training shorter than this ends before compiling has paid
 
 
@@ -58,7 +60,10 @@ def _precision(model: ModelConfig, device: torch.device) -> str:
     """
     if device.type == "cuda":
         return "bf16" if multiplies_bf16(device) else "fp16"
-    wide = model.hidden >= BF16_FROM_WIDTH[model.model] and model.input == "learned"
+    from_width = BF16_FROM_WIDTH[model.model]
+    if not recurrence.multiplies(torch.bfloat16):
+        from_width = BF16_BY_TORCH_FROM_WIDTH.get(model.model, from_width)
+    wide = model.hidden >= from_width and model.input == "learned"
     return "bf16" if wide and multiplies_bf16(device) else "fp32"
 
 

@@ -28,7 +28,7 @@ class Objective(nn.Module):
         self.model, self.config = model, config
         # Where each symbol stands among the seen ones. One that is not there would be an error of the index.
         places_V = torch.full((model.vocab_size + 1,), model.vocab_size)
-        places_V[model.seen_ids] = torch.arange(model.symbols.seen)
+        places_V[model.seen_ids.cpu()] = torch.arange(model.symbols.seen)
         places_V[IGNORE] = IGNORE
         self.register_buffer("places_V", places_V.to(model.device), persistent=False)
 

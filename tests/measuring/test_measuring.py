@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from seqtool.defaults import Facts, resolve
 from seqtool.errors import SeqtoolError, UsageError
 from seqtool.measuring import machine, memory, others, timing, training
 from seqtool.measuring.generation import generation_speed, weight_bytes
-from seqtool.measuring.setup import make_model, make_setup
+from seqtool.measuring.setup import TOKENS, make_model, make_setup
 from seqtool.measuring.training import TrainingSpeed, fastest, step_times_s, training_bytes, training_speed, with_batch
 from seqtool.models.size import parameter_count, product_weights
 
@@ -31,7 +32,7 @@ def test_the_median_leaves_the_first_time_and_one_slow_time_out(monkeypatch: pyt
 
 def test_setups_are_what_train_would_choose_and_flags_beat_it():
     setup = make_setup({"model": "lstm"}, 100, False)
-    assert (setup.model.hidden, setup.training.batch_size, setup.training.bptt) == (256, 16, 32)
+    assert (setup.model, setup.training) == resolve({"model": "lstm"}, Facts(TOKENS, 100, False))
     setup = make_setup({"model": "lstm", "hidden": 9, "batch_size": 3, "bptt": 5}, 100, False)
     assert (setup.model.hidden, setup.training.batch_size, setup.training.bptt) == (9, 3, 5)
     assert make_model(setup).symbols.seen == 99

@@ -40,7 +40,7 @@ def test_bf16_is_the_reference_rounded(tokens: int):
         gradients = torch.autograd.grad(y.float().square().sum(), given)
         results.append([tensor.float() for tensor in (y, *gradients)])
     for ours, reference in zip(*results, strict=True):
-        assert float((ours - reference).norm()) < 0.03 * float(reference.norm()) + 1e-6
+        assert (ours - reference).norm().item() < 0.03 * reference.norm().item() + 1e-6
 
 
 def test_attention_by_hand():

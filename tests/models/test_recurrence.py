@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(recurrence.library() is None, reason="was not co
 CELLS = [("lstm", "tanh"), ("gru", "tanh"), ("rnn", "tanh"), ("rnn", "relu")]
 SHAPES = [(1, 1, 3, 1), (5, 7, 4, 33), (16, 9, 8, 64), (13, 5, 20, 200)]  # rows, time, embedding, hidden
 SYMBOLS = 7
-TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 1e-2}
+TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 4e-2}
 
 
 def torchs(kind: str, activation: str, embed: int, hidden: int) -> nn.RNNBase:
@@ -25,7 +25,7 @@ def torchs(kind: str, activation: str, embed: int, hidden: int) -> nn.RNNBase:
 
 
 def difference(ours: Tensor, theirs: Tensor) -> float:
-    return float((ours - theirs).norm() / theirs.norm().clamp(min=1e-6))
+    return ((ours - theirs).norm() / theirs.norm().clamp(min=1e-6)).item()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
@@ -124,3 +124,25 @@ def test_an_id_beyond_the_table_is_an_error(wrong: int):
     state = (torch.zeros(1, 16),) * 2
     with pytest.raises(IndexError):
         recurrence.run("lstm", False, table, torch.tensor([[3, wrong]]), W_hh, None, state, torch.float32)
+
+
+def test_a_state_of_other_rows_is_refused():
+    table, W_hh, ids = torch.randn(9, 4 * 16), torch.randn(4 * 16, 16), torch.zeros(2, 3, dtype=torch.long)
+    with pytest.raises(ValueError, match="2 rows"):
+        recurrence.run("lstm", False, table, ids, W_hh, None, (torch.zeros(1, 16),) * 2, torch.float32)
+
+
+def test_no_time_leaves_the_state_as_it_is():
+    x, W_hh, state = torch.randn(2, 0, 4 * 16), torch.randn(4 * 16, 16), (torch.ones(2, 16), torch.ones(2, 16))
+    y, after = recurrence.run("lstm", False, x, None, W_hh, None, state, torch.float32)
+    assert y.shape == (2, 0, 16)
+    assert all(torch.equal(one, other) for one, other in zip(after, state, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64"])
+def test_ids_may_be_of_either_width(kind: str):
+    table, W_hh, state = torch.randn(9, 4 * 16), torch.randn(4 * 16, 16), (torch.zeros(2, 16),) * 2
+    ids = torch.tensor([[1, 2, 8], [0, 3, 4]], dtype=getattr(torch, kind))
+    y, _ = recurrence.run("lstm", False, table, ids, W_hh, None, state, torch.float32)
+    expected, _ = recurrence.run("lstm", False, table[ids.long()], None, W_hh, None, state, torch.float32)
+    assert torch.equal(y, expected)

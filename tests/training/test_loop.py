@@ -105,7 +105,9 @@ def test_a_time_becomes_a_number_of_steps_early_and_is_about_kept(trainer: Train
     progress = trainer("time", SMALL, {**SHORT, "steps": 0, "time": 3.0, "checkpoint_every": 0})
     assert progress.step == progress.steps > 30
     assert 1.5 <= progress.elapsed_s < 6.0
-    assert 9 <= sum("valid_loss" in record for record in trainer.records) <= 11
+    assert (
+        4 <= sum("valid_loss" in record for record in trainer.records) <= 6
+    )  # a short time has four, and the first plans
 
 
 def test_bf16_trains(trainer: Trainer):

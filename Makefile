@@ -56,7 +56,7 @@ format: $(INSTALLED)  ## Format the code
 bench: $(INSTALLED)  ## Measure speed and quality on this machine, in about five minutes
 	@mkdir -p $(DEMO)
 	$(RUN)/seqtool bench
-	$(RUN)/python tests/benchmarks/beside_peers.py speed,startup --rounds 2 --seconds 2
+	$(RUN)/python tests/benchmarks/beside_peers.py speed,startup --rounds 1 --seconds 2
 	$(RUN)/python corpora/python_docs.py --train $(DEMO)/train.txt --valid $(DEMO)/valid.txt
 	$(RUN)/python tests/benchmarks/recipes.py --pair $(DEMO)/train.txt $(DEMO)/valid.txt --time 15s \
 		--try '--model lstm' --try '--model gru' --try '--model rnn' --try '--model ffn' --try '--model transformer'

@@ -19,6 +19,7 @@ from seqtool.models.size import GATES
 from seqtool.models.state import State, map_state
 
 IDENTITY_INPUT_DEVIATION = 0.001
+TABLE_PAYS = 4  # tokens for each symbol, from which on a product for each symbol is less work than one for each token
 
 
 class RecurrentLayer(nn.Module):
@@ -162,7 +163,7 @@ class Recurrent(nn.Module):
         if self.embedding is None:
             return layer.one_hot(ids_BT, state)
         dropped = self.training and (self.dropout_embedding or self.input_dropout.rate)
-        if not dropped and self.embedding.num_embeddings <= ids_BT.numel():  # fewer symbols than tokens
+        if not dropped and TABLE_PAYS * self.embedding.num_embeddings <= ids_BT.numel():
             found = layer.symbols(self.embedding.weight, ids_BT, state)
             if found is not None:
                 return found

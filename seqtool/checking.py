@@ -87,6 +87,17 @@ def check_each(config: Any) -> list[str]:
     return problems
 
 
+def check_given(settings: Mapping[str, Any], *kinds: type[Any]) -> list[str]:
+    """What is wrong with the single settings that were given, of those that belong to these dataclasses."""
+    return [
+        problem
+        for kind in kinds
+        for problem in check_each(
+            kind(**{item.name: settings[item.name] for item in dataclasses.fields(kind) if item.name in settings})
+        )
+    ]
+
+
 def _check_model(config: ModelConfig) -> list[str]:
     problems = []
     if config.model == "transformer":

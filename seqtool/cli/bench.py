@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.checking import check_each
+from seqtool.checking import check_given
 from seqtool.cli.console import Meter, note, write, write_report
 from seqtool.cli.options import Json, Quiet, chosen, with_settings
 from seqtool.config import MAX_VOCABULARY, MODELS, ModelConfig, TrainConfig
@@ -103,13 +103,7 @@ def command(
 
 def _check_early(settings: dict[str, Any]) -> None:
     """Refuse settings that no model could have, before torch is loaded."""
-    problems = [
-        problem
-        for kind in (ModelConfig, TrainConfig)
-        for problem in check_each(
-            kind(**{item.name: settings[item.name] for item in dataclasses.fields(kind) if item.name in settings})
-        )
-    ]
+    problems = check_given(settings, ModelConfig, TrainConfig)
     if problems:
         raise UsageError("; ".join(problems))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.checking import DATA_SETTINGS, check_each, settings_from_file
+from seqtool.checking import DATA_SETTINGS, check_given, settings_from_file
 from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
 from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, with_settings
 from seqtool.cli.signals import stop_flag
@@ -234,13 +234,7 @@ def _trackers(tensorboard: bool, trackio: str | None, config: RunConfig) -> list
 
 def _check_early(settings: dict[str, Any]) -> None:
     """Refuse settings that no text could make right, before anything is read."""
-    problems = [
-        problem
-        for kind in (ModelConfig, TrainConfig)
-        for problem in check_each(
-            kind(**{item.name: settings[item.name] for item in dataclasses.fields(kind) if item.name in settings})
-        )
-    ]
+    problems = check_given(settings, ModelConfig, TrainConfig)
     problems += [f"--{name} 0: leave it out, or give more" for name in LENGTHS if settings.get(name) == 0]
     if problems:
         raise UsageError("; ".join(problems))

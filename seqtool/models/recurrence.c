@@ -98,31 +98,37 @@ INSIDE void put_unit(void *to, int64_t at, floats value, int bf16) {
 INSIDE floats sigmoid(floats x) { return 1.0f / (1.0f + exponential(-x)); }
 INSIDE floats hyperbolic_tangent(floats x) { return 1.0f - 2.0f / (1.0f + exponential(2.0f * x)); }
 
-/* Where a number of W_hh goes in a panel: sum index k, unit `lane`. */
-INSIDE int64_t place(int64_t k, int64_t lane, int bf16) {
-    return bf16 ? (k / 2 * LANES + lane) * 2 + k % 2 : k * LANES + lane;
-}
-
-/* The panels of a block of units: for each gate, W_hh from all units to these. */
+/* The panels of a block of units: for each gate, W_hh from all units to these. In a panel stand LANES units for each k, in
+   bf16 for each two: as many words of 32 bits for each. */
 INSIDE void pack_forward(void *to, const Layer *layer, int64_t unit, int64_t G, int bf16) {
-    const int64_t H = layer->hidden, P = padded(H);
+    const int64_t H = layer->hidden, P = padded(H), words = bf16 ? LANES / 2 : LANES;
     for (int64_t g = 0; g < G; g++)
         for (int64_t lane = 0; lane < LANES; lane++)
-            for (int64_t k = 0; k < P; k++) {
-                float value = unit + lane < H && k < H ? layer->W_hh[(g * H + unit + lane) * H + k] : 0.0f;
-                put_one(to, g * P * LANES + place(k, lane, bf16), value, bf16);
+            for (int64_t k = 0; k < P; k += LANES) {
+                const int64_t count = unit + lane >= H ? 0 : H - k < LANES ? H - k : LANES;
+                uint32_t found[LANES];
+                put(found, 0, get_some(layer->W_hh, (g * H + unit + lane) * H + k, count, 0), bf16);
+                uint32_t *panel = (uint32_t *)((char *)to + (g * P + k) * LANES * bytes_of(bf16));
+                for (int64_t w = 0; w < words; w++) panel[w * LANES + lane] = found[w];
             }
 }
 
-/* The panel of a block of units: W_hh from these to all gates of all units. */
+/* The panel of a block of units, in the same order: W_hh from these to all gates of all units. */
 INSIDE void pack_backward(void *to, const Layer *layer, int64_t unit, int64_t G, int bf16) {
     const int64_t H = layer->hidden, P = padded(H), count = H - unit < LANES ? H - unit : LANES;
     for (int64_t g = 0; g < G; g++)
-        for (int64_t m = 0; m < P; m++)
-            for (int64_t lane = 0; lane < LANES; lane++) {
-                float value = m < H && lane < count ? layer->W_hh[(g * H + m) * H + unit + lane] : 0.0f;
-                put_one(to, place(g * P + m, lane, bf16), value, bf16);
+        for (int64_t m = 0; m < P; m += 2) {
+            floats even = get_some(layer->W_hh, (g * H + m) * H + unit, m < H ? count : 0, 0);
+            floats odd = get_some(layer->W_hh, (g * H + m + 1) * H + unit, m + 1 < H ? count : 0, 0);
+            char *panel = (char *)to + (g * P + m) * LANES * bytes_of(bf16);
+            if (bf16) {
+                bits low = __builtin_convertvector(to_bf16(even), bits), high = __builtin_convertvector(to_bf16(odd), bits);
+                AT((float *)panel) = (floats)(low | high << 16);
+            } else {
+                put(panel, 0, even, 0);
+                put(panel, LANES, odd, 0);
             }
+        }
 }
 
 typedef struct {

@@ -110,8 +110,7 @@ class _Recurrence(torch.autograd.Function):
         *state: Tensor,
     ) -> tuple[Tensor, ...]:
         (B, T), H = (x if ids_BT is None else ids_BT).shape[:2], W_hh.shape[1]
-        compiled_one, bf16 = library(), int(dtype == torch.bfloat16)
-        assert compiled_one is not None
+        compiled_one, bf16 = _compiled(), int(dtype == torch.bfloat16)
         x = x.contiguous()
         if x.dtype not in (torch.float32, torch.bfloat16):
             x = x.float()
@@ -125,15 +124,7 @@ class _Recurrence(torch.autograd.Function):
         }
         y_BTH = x.new_empty((B, T, H), dtype=dtype)
         after = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in state]
-        layer = Layer(
-            kind=KINDS[kind],
-            relu=relu,
-            rows=B,
-            time=T,
-            hidden=H,
-            threads=torch.get_num_threads(),
-            x_is_bf16=x.dtype == torch.bfloat16,
-        )
+        layer = _layer(kind, relu, x, B, T, H)
         kept = None
         if learning and any(ctx.needs_input_grad):
             at = ctypes.addressof(layer)
@@ -167,15 +158,7 @@ class _Recurrence(torch.autograd.Function):
             dx = torch.empty_like(dhidden_BTG)
         wanted = any(ctx.needs_input_grad[8:])
         dbefore = [torch.empty((B, H)) if wanted else None for _ in range(2 if kind == "lstm" else 1)]
-        layer = Layer(
-            kind=KINDS[kind],
-            relu=relu,
-            rows=B,
-            time=T,
-            hidden=H,
-            threads=torch.get_num_threads(),
-            x_is_bf16=x.dtype == torch.bfloat16,
-        )
+        layer = _layer(kind, relu, x, B, T, H)
         _call(
             layer,
             "backward",
@@ -205,10 +188,22 @@ class _Recurrence(torch.autograd.Function):
         return (None, None, None, dgiven.to(x.dtype), None, dW_hh, db_hh, None, *dbefore)
 
 
+def _compiled() -> ctypes.CDLL:
+    """The library, where it is known to be there."""
+    found = library()
+    assert found is not None
+    return found
+
+
+def _layer(kind: str, relu: bool, x: Tensor, rows: int, time: int, hidden: int) -> Layer:
+    """A layer's sizes; `_call` says where its numbers are."""
+    bf16, threads = x.dtype == torch.bfloat16, torch.get_num_threads()
+    return Layer(kind=KINDS[kind], relu=relu, rows=rows, time=time, hidden=hidden, threads=threads, x_is_bf16=bf16)
+
+
 def _call(layer: Layer, name: str, bf16: int, **tensors: Tensor | None) -> None:
     """Run a pass on these tensors, which stay alive until it is done."""
-    compiled_one = library()
-    assert compiled_one is not None
+    compiled_one = _compiled()
     tensors["scratch"] = torch.empty(
         compiled_one.seqtool_recurrence_scratch(ctypes.addressof(layer)), dtype=torch.uint8
     )

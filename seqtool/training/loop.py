@@ -22,6 +22,7 @@ from seqtool.inference.scoring import Document, validate
 from seqtool.models.device import autocast
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.state import State, detached, joined, rows_of
+from seqtool.native import keep_freed_memory
 from seqtool.training.averages import Average, ema_share, mean_share
 from seqtool.training.batches import Batch, Batches
 from seqtool.training.gradients import clip_gradients, gradient_by_lag
@@ -140,6 +141,7 @@ def train(
     (back-propagation through time truncated at its length), the objective per token, gradients, clipping, update.
     DivergedError when too many steps have no finite loss or gradient.
     """
+    keep_freed_memory()
     parameters, device = [parameter for parameter in model.parameters() if parameter.requires_grad], model.device
     rows = world.rows(config.batch_size)
     began = clock() - progress.elapsed_s

@@ -39,6 +39,7 @@ MAX_MODEL_BYTES = 256 << 20
 KEEP_WHITE_SPACE = bytes([3 << 3 | 2, 4, 3 << 3, 0, 4 << 3, 0])
 GROUP_CHARACTERS = 1 << 16
 MAX_HELD_CHARACTERS = 1 << 20
+WHITE_SPACE = re.compile(r"\s")
 METADATA_FIELD = 200  # SentencePiece's ModelProto leaves fields from 200 on to others
 
 
@@ -72,6 +73,8 @@ class Vocabulary:
         self.lossless = spells_bytes and self._pieces.piece_to_id(SPACE) != self.unknown_id
         self.type = self._checked_type()
         self.has_newline = spells_bytes or self.type == "word"
+        # Whether it is one of ours that folds nothing.
+        self._is_plain = self.metadata.get("normalize") == "none" and not self.metadata.get("lowercase")
         self._byte_ids = np.array(byte_ids, dtype=self.dtype)
         if self.lossless:
             self._pieces.LoadFromSerializedProto(model + KEEP_WHITE_SPACE)
@@ -79,7 +82,7 @@ class Vocabulary:
 
     def encode(self, text: str) -> Ids:
         """Ids of a text, without beginning or end symbols; shape (tokens,)."""
-        if self.type == "byte":
+        if self.type == "byte" and self._is_plain:
             return self._encode_bytes(text)
         if self._table is not None:
             return self._encode_characters(text, self._table)
@@ -89,8 +92,9 @@ class Vocabulary:
     def _units(self) -> UnitEncoder:
         if self.type == "word":
             return UnitEncoder(word_units, self._encode_words, self.newline_ids, self.dtype.char)
-        plain = self.metadata.get("normalize") == "none" and not self.metadata.get("lowercase")
-        separable = self.lossless and plain and all(SPACE not in symbol.lstrip(SPACE) for symbol in self._symbols)
+        separable = (
+            self.lossless and self._is_plain and all(SPACE not in symbol.lstrip(SPACE) for symbol in self._symbols)
+        )
         split = segment_units if separable else line_units
         return UnitEncoder(split, self._encode_units, self.newline_ids, self.dtype.char)
 
@@ -202,7 +206,7 @@ class Vocabulary:
 
     def _character_table(self) -> Ids | None:
         """Ids by code point (<unk>'s: spelled in bytes), for a `char` vocabulary that normalises nothing."""
-        if self.type != "char" or self.metadata.get("normalize") != "none" or self.metadata.get("lowercase"):
+        if self.type != "char" or not self._is_plain:
             return None
         table = np.full(0x110000, self.unknown_id, dtype=self.dtype)
         for index in range(self.size):
@@ -280,7 +284,7 @@ def encode_blocks(vocabulary: Vocabulary, blocks: Iterable[Block]) -> Iterator[I
     """Ids of each block, the beginning symbol before each document: the stream that models are trained on."""
     begin = np.array([vocabulary.begin_id], dtype=vocabulary.dtype)
     newline = vocabulary.newline_ids[0]
-    for group in _groups(whole_words(blocks) if vocabulary.type == "word" else blocks, vocabulary.has_newline):
+    for group in _groups(encodable(vocabulary, blocks), vocabulary.has_newline):
         ids = vocabulary.encode("".join(block.text for block in group))
         if len(group) == 1:
             yield np.concatenate([begin, ids]) if group[0].starts_document else ids
@@ -304,21 +308,37 @@ def _groups(blocks: Iterable[Block], has_newline: bool) -> Iterator[list[Block]]
         yield group
 
 
+def encodable(vocabulary: Vocabulary, blocks: Iterable[Block]) -> Iterator[Block]:
+    """The same text in blocks that can each be encoded by itself, so that ids do not depend on how the text arrived."""
+    return whole_words(blocks) if vocabulary.type == "word" else iter(blocks)
+
+
 def whole_words(blocks: Iterable[Block]) -> Iterator[Block]:
-    """The same text in blocks that end at white space: where a long line was cut inside a word, the word moves on."""
+    """The same text in blocks that end at white space: where a long line was cut inside a word, the word moves on.
+
+    A word is cut after every MAX_HELD_CHARACTERS, which no block has by itself, so that none fills the memory.
+    """
     rest, starts = "", False
     for block in blocks:
         if block.starts_document:
             if rest:
                 yield Block(rest, starts)
             rest, starts = "", True
+        if not block.text:  # an empty file, whose document has no words
+            yield block
+            starts = False
+            continue
         text = rest + block.text
-        kept = len(text) if text.endswith("\n") else len(text) - len(re.split(r"\s", text)[-1])
-        if len(text) - kept > MAX_HELD_CHARACTERS:
-            kept = len(text)
+        white_space = WHITE_SPACE.search(block.text)
+        word_end = len(rest) + (white_space.start() if white_space else len(block.text))
+        cut = (word_end - 1) // MAX_HELD_CHARACTERS * MAX_HELD_CHARACTERS
+        for place in range(0, cut, MAX_HELD_CHARACTERS):
+            yield Block(text[place : place + MAX_HELD_CHARACTERS], starts)
+            starts = False
+        kept = len(text) if text[-1:].isspace() else max(cut, len(text) - len(text.rsplit(maxsplit=1)[-1]))
         rest = text[kept:]
-        if kept:
-            yield Block(text[:kept], starts)
+        if kept > cut:
+            yield Block(text[cut:kept], starts)
             starts = False
     if rest:
         yield Block(rest, starts)

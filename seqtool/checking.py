@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from seqtool.config import (
@@ -51,7 +51,26 @@ def parse_bptt(text: str) -> int:
 WORDS: dict[str, Callable[[str], Any]] = {"DURATION": parse_duration, "N|full": parse_bptt}
 """How a setting is read that is not just a number: by what stands for it in the help text."""
 
-DATA_SETTINGS: dict[str, type] = {"vocab_type": str, "vocab_size": int, "document": str}
+BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("heads", "position", "stem", "norm", "feedforward"), ("model", ("transformer",))),
+    "context": ("model", ("ffn", "transformer")),
+    "activation": ("model", ("rnn", "ffn")),
+    "forget_bias": ("model", ("lstm",)),
+    "probe_gradients": ("model", RECURRENT),
+    "momentum": ("optimizer", ("sgd", "rmsprop", "muon")),
+    "beta1": ("optimizer", ("adam", "adamw", "muon")),
+    "beta2": ("optimizer", ("adam", "adamw", "adadelta", "rmsprop", "muon")),
+    "average_from": ("optimizer", ("asgd",)),
+    "nonmonotone": ("optimizer", ("nt-asgd",)),
+    "final_lr": ("schedule", ("linear", "cosine", "inverse-sqrt", "wsd", "step", "plateau")),
+    "decay": ("schedule", ("wsd",)),
+    "decay_every": ("schedule", ("step",)),
+    "decay_factor": ("schedule", ("step", "plateau")),
+    "decay_patience": ("schedule", ("plateau",)),
+}
+"""Settings that only some choices of another setting use: that setting, and those choices."""
+
+DATA_SETTINGS: dict[str, type] = {"vocab_type": str, "vocab_size": int, "document": str, "valid": str}
 """What a --config file may say beside the settings of model and training."""
 
 
@@ -95,6 +114,16 @@ def check_given(settings: Mapping[str, Any], *kinds: type[Any]) -> list[str]:
         for problem in check_each(
             kind(**{item.name: settings[item.name] for item in dataclasses.fields(kind) if item.name in settings})
         )
+    ]
+
+
+def check_used(flags: Collection[str], model: ModelConfig, training: TrainConfig) -> list[str]:
+    """Which of the settings that were named on the command line have no effect under the others."""
+    chosen = {"model": model.model, "optimizer": training.optimizer, "schedule": training.schedule}
+    return [
+        f"--{name.replace('_', '-')} is for --{by} {', '.join(choices)}, not {chosen[by]}: leave it out"
+        for name, (by, choices) in BELONGS_TO.items()
+        if name in flags and chosen[by] not in choices
     ]
 
 

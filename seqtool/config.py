@@ -261,6 +261,12 @@ class TrainConfig:
     checkpoint_every: int = setting(
         0, "Steps between checkpoints, from which --resume goes on.", low=0, shown_default="at each validation"
     )
+    keep_checkpoints: int = setting(
+        1,
+        "Keep the last so many checkpoints, those before the last as checkpoint/step-N.safetensors.",
+        low=1,
+        high=10_000,
+    )
     probe_gradients: int = setting(
         0,
         "At each validation, record the gradient of a loss by the hidden state up to so many tokens before.",
@@ -289,10 +295,19 @@ MAY_CHANGE = (
     "min_gain",
     "eval_every",
     "checkpoint_every",
+    "keep_checkpoints",
     "probe_gradients",
     "device",
 )
 """The training settings that --resume takes: they do not change what a step does."""
+
+RATE_SETTINGS = (
+    "lr", "schedule", "warmup", "final_lr", "decay", "decay_every", "decay_factor", "decay_patience"
+)  # fmt: skip
+"""The training settings that --resume takes from a flag, and from nothing else: the steps to come have other rates."""
+
+DECIDED_BY_MACHINE = ("device", "precision", "compile")
+"""The training settings whose `auto` becomes something else when a run begins."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,10 @@ class SeqtoolError(Exception):
     exit_code = 1
 
 
+class BusyError(SeqtoolError):
+    """Another process is writing the same result."""
+
+
 class UsageError(SeqtoolError):
     """The request contradicts itself or asks for something that does not exist."""
 

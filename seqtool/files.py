@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from seqtool import __version__
-from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.errors import BusyError, InputError, SeqtoolError, UsageError
 
 OUR_MARKS = ("config.json", "store.json")  # a directory with one of these is a run or a token store
 MAX_TEXT_CONFIG_BYTES = 4 << 20  # a JSON or TOML file of ours is a few kilobytes; a larger one is not ours
@@ -44,7 +44,17 @@ def refuse_directory(path: Path, force: bool, inputs: Sequence[str] = ()) -> Non
     ours = path.is_dir() and any((path / name).is_file() for name in OUR_MARKS)
     if path.exists() and not ours:
         raise UsageError(f"{path} is not a result of seqtool, so it is not replaced: name another with -o")
+    _refuse_below_file(path)
     _refuse(path, force, inputs)
+    if path.is_dir():
+        with locked(path):  # BusyError when another process writes there
+            pass
+
+
+def _refuse_below_file(path: Path) -> None:
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise UsageError(f"{path} cannot be made: {above} is a file, not a directory; name another with -o")
 
 
 def _refuse(path: Path, force: bool, inputs: Sequence[str]) -> None:
@@ -120,24 +130,72 @@ def remove_strays(folder: Path, name: str = "") -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the only process that writes into a directory, while the block runs; SeqtoolError when another is.
+    """Be the only process that writes into a directory, while the block runs; BusyError when another is.
 
     The lock goes when the process does, however it ends, and follows the directory when it is renamed.
     """
-    if sys.platform == "win32":  # has no such locks
-        yield
-        return
-    import fcntl
-
     handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SeqtoolError(f"{folder} is being written by another process: wait for it, or end it") from error
+        _lock(handle, folder)
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def reserved(path: Path) -> Iterator[None]:
+    """Be the only process that makes a result named `path`, while the block runs; BusyError when another does.
+
+    The name is held by a locked file beside it, so it is reserved before there is a result, and given up when the
+    process ends, however it does. Missing directories above it are made, and removed if they end empty.
+    """
+    _refuse_below_file(path)
+    made = [parent for parent in path.parents if not parent.exists()]
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = _locked_file(lock, path)
+    except PermissionError:
+        if not path.exists():
+            raise cannot_write(path, PermissionError(errno.EACCES, "Permission denied")) from None
+        yield  # a result may be written into where nothing may be put beside it
+        return
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+        for parent in made:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+
+
+def _locked_file(lock: Path, path: Path) -> int:
+    """A handle of the file `lock`, made and locked for the result `path`."""
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(handle, path)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), os.stat(lock)):
+                    return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # its last holder removed it meanwhile
+
+
+def _lock(handle: int, name: Path) -> None:
+    if sys.platform == "win32":  # has no such locks
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BusyError(f"{name} is being written by another process: wait for it, or end it") from error
 
 
 @contextlib.contextmanager
@@ -157,21 +215,25 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 def replace_directory(new: Path, path: Path) -> None:
-    """Rename the directory `new` to `path`; one that was there before goes only after the new one is in place."""
+    """Rename the directory `new` to `path`; one that was there before goes only after the new one is in place.
+
+    BusyError when another process is writing into that one.
+    """
     old = new.with_suffix(".replaced")
-    if path.exists():
-        os.rename(path, old)
-    try:
-        os.rename(new, path)
-    except OSError:
-        if old.exists():
-            os.rename(old, path)
-        raise
-    sync_directory(path.parent)
-    if old.is_dir():
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        old.unlink(missing_ok=True)
+    with locked(path) if path.is_dir() else contextlib.nullcontext():
+        if path.exists():
+            os.rename(path, old)
+        try:
+            os.rename(new, path)
+        except OSError:
+            if old.exists():
+                os.rename(old, path)
+            raise
+        sync_directory(path.parent)
+        if old.is_dir():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.unlink(missing_ok=True)
 
 
 def sync_directory(path: Path) -> None:

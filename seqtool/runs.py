@@ -24,7 +24,16 @@ import torch
 from torch import Tensor
 
 from seqtool.checking import from_mapping
-from seqtool.config import DOCUMENT_BREAKS, MAX_VOCABULARY, MAY_CHANGE, ModelConfig, Symbols, TrainConfig
+from seqtool.config import (
+    DOCUMENT_BREAKS,
+    LENGTHS,
+    MAX_VOCABULARY,
+    MAY_CHANGE,
+    RATE_SETTINGS,
+    ModelConfig,
+    Symbols,
+    TrainConfig,
+)
 from seqtool.errors import InputError, UsageError
 from seqtool.files import atomic_writer, canonical_sha256, provenance, read_json, write_json
 from seqtool.models.language_model import LanguageModel
@@ -57,7 +66,8 @@ class RunConfig:
     @property
     def training_sha256(self) -> str:
         """Identifies how and on what is trained: what a checkpoint goes on with, whatever --resume may change."""
-        fixed = {name: value for name, value in dataclasses.asdict(self.training).items() if name not in MAY_CHANGE}
+        training = dataclasses.asdict(self.training)
+        fixed = {name: value for name, value in training.items() if name not in (*MAY_CHANGE, *RATE_SETTINGS)}
         return canonical_sha256([fixed, self.data])
 
     @property
@@ -146,6 +156,24 @@ def read_config(path: Path) -> RunConfig:
     ):
         raise InputError(f"{file} holds a value of the wrong kind: it was edited")
     return config
+
+
+def settings_of_run(file: Path) -> dict[str, Any]:
+    """What a run's `config.json` was trained with, as a --config file would say it, and its vocabulary: to repeat it.
+
+    The device is not among it, nor what follows from the model.
+    """
+    config = read_config(file.parent)
+    settings = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
+    left_out = {"device", *(name for name in LENGTHS if not settings[name])}
+    left_out |= {name for name in ("eval_every", "checkpoint_every") if not settings[name]}
+    if config.model.model == "transformer":
+        left_out |= {"stateful", "bptt"}
+    valid = config.data.get("valid_path", config.data.get("valid"))
+    data = {"vocab": file.with_name(VOCABULARY), "valid": valid}
+    if (document := config.data.get("document", "file")) != "file":
+        data["document"] = document
+    return {name: value for name, value in settings.items() if name not in left_out} | data
 
 
 def read_vocabulary(path: Path, config: RunConfig) -> Vocabulary:

@@ -4,8 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from seqtool.errors import InputError, SeqtoolError
-from seqtool.files import atomic_directory, atomic_writer, read_json, read_small_file, remove_strays
+from seqtool.errors import BusyError, InputError, SeqtoolError, UsageError
+from seqtool.files import (
+    atomic_directory,
+    atomic_writer,
+    locked,
+    read_json,
+    read_small_file,
+    refuse_directory,
+    remove_strays,
+    reserved,
+)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path):
@@ -67,3 +76,51 @@ def test_a_directory_that_is_being_written_stays(tmp_path: Path):
         remove_strays(tmp_path, "store")
         assert aside.is_dir()
     assert (tmp_path / "store").is_dir()
+
+
+def test_a_name_is_one_process_s_and_nothing_is_left_of_that(tmp_path: Path):
+    path = tmp_path / "new" / "folder" / "result"
+    with reserved(path):
+        with pytest.raises(BusyError, match="another process"), reserved(path):
+            pass
+        with reserved(path.with_name("other")):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    with reserved(path):
+        path.mkdir()
+    assert [found.name for found in path.parent.iterdir()] == ["result"]
+
+
+def test_a_lock_whose_file_was_removed_while_it_was_waited_for_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Between opening and locking it, its holder may have removed it, and a third made another."""
+    import fcntl
+
+    path, real = tmp_path / "result", fcntl.flock
+    lock = tmp_path / ".result.lock"
+
+    def slow(handle: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", real)
+        lock.unlink()
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    with reserved(path):
+        assert lock.exists()
+        with pytest.raises(BusyError), reserved(path):
+            pass
+
+
+def test_a_directory_that_another_process_writes_is_not_replaced(tmp_path: Path):
+    path = tmp_path / "store"
+    path.mkdir()
+    (path / "store.json").write_text("{}")
+    with locked(path):
+        with pytest.raises(BusyError):
+            refuse_directory(path, force=True)
+        with pytest.raises(BusyError), atomic_directory(path):
+            pass
+    assert (path / "store.json").exists()
+    with pytest.raises(UsageError, match="is a file, not a directory"):
+        refuse_directory(path / "store.json" / "below" / "it", force=True)

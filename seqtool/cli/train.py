@@ -16,7 +16,15 @@ from seqtool.checking import DATA_SETTINGS, check_given, settings_from_file
 from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
 from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, with_settings
 from seqtool.cli.signals import stop_flag
-from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, LENGTHS, VOCABULARY_TYPES, ModelConfig, TrainConfig
+from seqtool.config import (
+    DOCUMENT_BREAKS,
+    ERROR_HANDLERS,
+    LENGTHS,
+    RATE_SETTINGS,
+    VOCABULARY_TYPES,
+    ModelConfig,
+    TrainConfig,
+)
 from seqtool.errors import SeqtoolError, StoppedError, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +51,13 @@ def _list_recipes(wanted: bool) -> None:
 
 @with_settings(ModelConfig, TrainConfig)
 def command(
-    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="Text files, - for standard input, or a store.")],
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA...",
+            help="Text files, - for standard input, or a store. FILE=3 is read three times in each pass.",
+        ),
+    ],
     output: Annotated[
         Optional[Path],
         typer.Option("-o", "--output", metavar="RUN", help="The run directory to make. \\[runs/NAME-MODEL]"),
@@ -56,7 +70,9 @@ def command(
     vocab_size: Annotated[Optional[int], typer.Option("--vocab-size", help="Its size. \\[by the text]")] = None,
     valid: Annotated[
         Optional[str],
-        typer.Option("--valid", metavar="FILE|SHARE", help="Validation text, or how much to hold back. \\[0.1]"),
+        typer.Option(
+            "--valid", metavar="FILE|SHARE", help="Validation text, or how much of each file to hold back. \\[0.1]"
+        ),
     ] = None,
     embeddings: Annotated[
         Optional[Path],
@@ -70,12 +86,19 @@ def command(
     document: DocumentBreak = None,
     config: Annotated[
         Optional[str],
-        typer.Option("--config", metavar="FILE.toml|RECIPE", help="Settings, yours or a recipe's; a flag beats them."),
+        typer.Option(
+            "--config",
+            metavar="FILE.toml|RECIPE|RUN/config.json",
+            help="Settings: yours, a recipe's, or a run's with its vocabulary; a flag beats them.",
+        ),
     ] = None,
     list_recipes: Annotated[
         bool, typer.Option("--list-recipes", callback=_list_recipes, is_eager=True, help="Show the recipes, and stop.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where the run in -o was.")] = False,
+    resume_or_begin: Annotated[
+        bool, typer.Option("--resume-or-begin", help="--resume where the run in -o is there, else begin it.")
+    ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard's files into RUN/tensorboard.")
     ] = False,
@@ -92,51 +115,56 @@ def command(
     sizes, trains, keeps the best weights, and says what to run next. SIGTERM, Ctrl-C, SIGUSR1 and SIGUSR2 end it after
     the step under way with a checkpoint to --resume from; a second one ends it at once.
     """
-    from seqtool.defaults import recipe_file
-    from seqtool.files import read_toml
-
-    from_file: dict[str, Any] = {}
-    if config is not None:
-        file = recipe_file(config)
-        from_file = settings_from_file(read_toml(file), str(file))
-        if any(settings.get(name) for name in LENGTHS):
-            from_file = {name: value for name, value in from_file.items() if name not in LENGTHS}
-    of_data = {name: from_file.pop(name, None) for name in DATA_SETTINGS}
+    from_file = _file_settings(config)
+    if any(settings.get(name) for name in LENGTHS):
+        from_file = {name: value for name, value in from_file.items() if name not in LENGTHS}
+    if vocab is not None or vocab_type or vocab_size:
+        beaten = ("vocab", "vocab_type", "vocab_size") if vocab is not None else ("vocab",)
+        from_file = {name: value for name, value in from_file.items() if name not in beaten}
+    of_data = {name: from_file.pop(name, None) for name in ("vocab", *DATA_SETTINGS)}
+    flags = frozenset(settings)
     settings = from_file | settings
     document = document or of_data["document"]
     chosen(errors, ERROR_HANDLERS, "--errors")
     chosen(document or "file", DOCUMENT_BREAKS, "--document")
-    _check_early(settings)
-    if resume and output is None:
-        raise UsageError("--resume needs -o RUN: the run to go on with")
+    _check_early(settings, vocab_size)
+    if resume_or_begin and output is None:
+        raise UsageError("--resume-or-begin needs -o RUN: the name by which the run is found again")
 
     from seqtool.models.device import choose_device
-    from seqtool.runs import read_config
-    from seqtool.training.planning import Request, plan_run
+    from seqtool.runs import CHECKPOINT, is_run, read_config
+    from seqtool.training.data import parse_weights
+    from seqtool.training.planning import Request, plan_run, reserved_run
     from seqtool.training.tracking import Tracking, check_extra
     from seqtool.training.world import joined_world, own_device
 
     for flag, package in (("--tensorboard", tensorboard), ("--trackio", trackio)):
         if package:
             check_extra(flag, flag.removeprefix("--"))
+    paths, weights = parse_weights(data)
     request = Request(
-        data,
+        paths,
+        weights,
         output,
         settings,
-        vocab,
-        vocab_type or (None if vocab else of_data["vocab_type"]),
-        vocab_size or (None if vocab else of_data["vocab_size"]),
-        valid,
+        vocab or of_data["vocab"],
+        vocab_type or of_data["vocab_type"],
+        vocab_size or of_data["vocab_size"],
+        valid or of_data["valid"],
         document,
         embeddings,
         errors,
         force,
+        flags,
     )
-    before = read_config(output).training.device if resume and output is not None else TrainConfig.device
-    device = choose_device(settings.get("device", before))
-    with joined_world(own_device(device)) as world:
+    if resume_or_begin and output is not None:
+        resume = is_run(output) and (output / CHECKPOINT).is_file()
+    begun_on = read_config(output).training.device if resume and output is not None else TrainConfig.device
+    device = choose_device(settings.get("device", begun_on))
+    with joined_world(own_device(device)) as world, reserved_run(request, resume, dry_run, world) as path:
         quiet = quiet or not world.main
-        path, run_config, prepared, resume = plan_run(request, str(device), resume, dry_run, world)
+        before = read_config(path).training if resume else None
+        run_config, prepared, resume = plan_run(path, request, str(device), resume, dry_run, world)
         if prepared.beginning is not None:
             note(_beginning(prepared.beginning.record), quiet)
         if dry_run:
@@ -144,14 +172,18 @@ def command(
                 write_report(_plan(run_config), json)
             return
         note(_announcement(run_config, world), quiet)
+        if before is not None and (changed := _changed_rate(before, run_config.training)):
+            note(f"from here on, not as it was begun: {changed}", quiet)
         tracking = Tracking(_trackers(tensorboard, trackio, run_config))
         outcome, number = _trained(path, run_config, prepared, resume, force, tracking, quiet, world)
     progress = outcome.progress
+    replacing = ["--errors", errors] if errors != "strict" else []
+    again = shlex.join(["seqtool", "train", *data, "-o", str(path), *replacing, "--resume"])
     if number:
-        replacing = ["--errors", errors] if errors != "strict" else []
-        again = shlex.join(["seqtool", "train", *data, "-o", str(path), *replacing, "--resume"])
         kept = f"go on with: {again}" if outcome.kept else f"nothing was kept, and {path} is as it was"
         raise StoppedError(number, f"stopped at step {progress.step}; {kept}" if world.main else "")
+    training = run_config.training
+    stopped_early = progress.stagnant(training) and progress.share(training) < 1.0
     if world.main:
         write_report(
             {
@@ -162,10 +194,37 @@ def command(
                 "best_step": progress.best_step,
                 "valid_nats_per_token": progress.best_loss,
                 "skipped_steps": progress.skipped,
+                "stopped_early": stopped_early,
             },
             json,
         )
+    if outcome.first_step == progress.step:
+        note(f"nothing was left to do: all {progress.step:,} steps were done before", quiet)
+    if stopped_early:
+        note(
+            f"stopped early, at step {progress.step:,}: the last {progress.since_best} validations were no better than "
+            f"that of step {progress.best_step:,} (--early-stop {training.early_stop}); "
+            f"go on all the same with: {again} --early-stop 0",
+            quiet,
+        )
+    elif outcome.first_step == progress.step:
+        note(f"make it longer with: {again} --steps {2 * progress.step}", quiet)
     _say_next(path, valid, quiet)
+
+
+def _file_settings(config: str | None) -> dict[str, Any]:
+    """The settings that --config names: of a TOML file, a recipe, or a run with its vocabulary."""
+    from seqtool.defaults import recipe_file
+    from seqtool.files import read_toml
+
+    if config is None:
+        return {}
+    file = recipe_file(config)
+    if file.suffix == ".json":
+        from seqtool.runs import settings_of_run
+
+        return settings_of_run(file)
+    return settings_from_file(read_toml(file), str(file))
 
 
 def _trained(
@@ -232,10 +291,16 @@ def _trackers(tensorboard: bool, trackio: str | None, config: RunConfig) -> list
     return makers
 
 
-def _check_early(settings: dict[str, Any]) -> None:
+NEVER_ZERO = (*LENGTHS, "lr", "eval_every", "checkpoint_every")
+"""Settings whose 0 stands for what suits the text: nobody who writes it asks for that."""
+
+
+def _check_early(settings: dict[str, Any], vocab_size: int | None) -> None:
     """Refuse settings that no text could make right, before anything is read."""
     problems = check_given(settings, ModelConfig, TrainConfig)
-    problems += [f"--{name} 0: leave it out, or give more" for name in LENGTHS if settings.get(name) == 0]
+    zeros = [f"--{name.replace('_', '-')}" for name in NEVER_ZERO if settings.get(name) == 0]
+    zeros += ["--vocab-size"] if vocab_size == 0 else []
+    problems += [f"{name} 0: leave it out, or give more" for name in zeros]
     if problems:
         raise UsageError("; ".join(problems))
 
@@ -260,6 +325,15 @@ def _plan(config: RunConfig) -> dict[str, Any]:
     }
 
 
+def _changed_rate(before: TrainConfig, now: TrainConfig) -> str:
+    """What of the learning rate and its schedule differs from that with which a run was trained so far."""
+    return ", ".join(
+        f"--{name.replace('_', '-')} {getattr(now, name)} (was {getattr(before, name)})"
+        for name in RATE_SETTINGS
+        if getattr(now, name) != getattr(before, name)
+    )
+
+
 def _beginning(record: dict[str, Any]) -> str:
     """How much of the vocabulary and of the text has a vector to begin with."""
     shares = [record[f"matched_{name}"] / record[name] for name in ("symbols", "tokens")]
@@ -281,9 +355,24 @@ def _announcement(config: RunConfig, world: World) -> str:
     return (
         f"{model.model}, {model.layers} x {model.hidden}, {config.parameters:,} parameters, "
         f"{config.symbols.size:,} symbols; {config.data['train_tokens']:,} tokens to train on, "
-        f"{config.data['valid_tokens']:,} to validate; {length} on {world.device.type} in {training.precision}"
+        f"{config.data['valid_tokens']:,} to validate{_held_back(config)}; "
+        f"{length} on {world.device.type} in {training.precision}"
         + (f" by {world.size} processes" if world.size > 1 else "")
     )
+
+
+def _held_back(config: RunConfig) -> str:
+    """Which text of the data is validated on, in parentheses; nothing where it is a file of its own."""
+    held = config.data.get("held_back")
+    if not isinstance(held, dict):
+        return ""
+    parts = []
+    if held["ends"]:
+        of = "it" if held["files"] == 1 else f"each of {held['ends']:,} files"
+        parts.append(f"the last {held['share']:.2g} of {of}")
+    if held["whole"]:
+        parts.append(f"{held['whole']:,} of {held['files'] - held['ends']:,} small files, spread over all")
+    return f" ({' and '.join(parts)})"
 
 
 def _say_next(path: Path, valid: str | None, quiet: bool) -> None:

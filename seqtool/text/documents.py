@@ -64,7 +64,8 @@ class TextSource:
 
     `document` says what separates documents besides the end of a file: `file` (nothing), `blank-line` or `line`.
     With `rereadable`, standard input and pipes are kept in a temporary file, so that they can be read twice.
-    After a whole pass `sha256` holds the hash of all bytes read. `progress` is told how many have been, as they are.
+    After a whole pass `sha256` holds the hash of all bytes read, and `file_documents` how many documents each file has.
+    `progress` is told how many bytes have been read, as they are.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class TextSource:
         self.document = document
         self.progress = progress
         self.sha256 = ""
+        self.file_documents: list[int] = []
         self._copies: dict[str, IO[bytes]] = {}
         if rereadable:
             for path in self.paths:
@@ -118,7 +120,9 @@ class TextSource:
                 yield chunk
 
         empty = True
+        self.file_documents = []
         for path in self.paths:
+            self.file_documents.append(0)
             name = "standard input" if path == "-" else path
             copy = self._copies.get(path)
             stream = copy if copy is not None else open_bytes(path)
@@ -129,6 +133,7 @@ class TextSource:
                 chunks = decode_utf8(data, name, self.errors)
                 for block in split_documents(_whole_lines(chunks), self.document):
                     empty = False
+                    self.file_documents[-1] += block.starts_document
                     yield block
             finally:
                 if copy is None and path != "-":

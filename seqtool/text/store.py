@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
@@ -47,6 +47,7 @@ COUNTS = ("tokens", "documents", "words", "characters", "bytes")
 SHARD_TOKENS = 32 << 20
 SCANNED_TOKENS = 1 << 20
 HEADER_BYTES = 512
+MAX_LISTED_FILES = 10_000  # of an input, whose documents are counted file by file
 
 
 class IdSequence(Protocol):
@@ -71,9 +72,9 @@ class Slice:
 
 
 class Joined:
-    """Several arrays as one sequence."""
+    """Several sequences as one."""
 
-    def __init__(self, parts: list[Ids]) -> None:
+    def __init__(self, parts: Sequence[IdSequence]) -> None:
         self._parts = parts
         self._ends = list(accumulate(len(part) for part in parts))
 
@@ -82,13 +83,13 @@ class Joined:
 
     def __getitem__(self, span: slice) -> Ids:
         start, stop, _ = span.indices(len(self))
-        taken = []
+        taken: list[Ids] = []
         index = bisect.bisect_right(self._ends, start)
         while start < stop:
             begin = self._ends[index] - len(self._parts[index])
             taken.append(self._parts[index][start - begin : stop - begin])
             start, index = self._ends[index], index + 1
-        return taken[0] if len(taken) == 1 else np.concatenate([np.empty(0, self._parts[0].dtype), *taken])
+        return taken[0] if len(taken) == 1 else np.concatenate([self._parts[0][:0], *taken])
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class EncodedText:
     ids: IdSequence
     counts: TextCounts
     sha256: str
+    file_documents: list[int]
+    """How many documents each file has."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,21 @@ class TokenStore:
     vocabulary: Vocabulary
     description: dict[str, Any]
 
+    @property
+    def file_documents(self) -> list[int]:
+        """How many documents each file has that was encoded; what was encoded at once is one, where that is unknown."""
+        return [
+            count
+            for one in self.description["inputs"]
+            for count in (one["files"] if _are_parts(one) else [one["documents"]])
+        ]
+
 
 def encode_text(vocabulary: Vocabulary, source: TextSource) -> EncodedText:
     """Encode a whole source into an unnamed temporary file and map it: memory stays flat, nothing is left behind."""
     counts = TextCounts()
     ids = spooled(encode_blocks(vocabulary, _counted(source, counts)), vocabulary)
-    return EncodedText(ids, counts, source.sha256)
+    return EncodedText(ids, counts, source.sha256, source.file_documents)
 
 
 def spooled(arrays: Iterable[Ids], vocabulary: Vocabulary) -> IdSequence:
@@ -195,7 +207,9 @@ def _add(
     added = _write_shards(path, len(shards), vocabulary, encode_blocks(vocabulary, _counted(source, counts)))
     tokens = sum(shard["tokens"] for shard in added)
     counted = {name: getattr(counts, name) for name in COUNTS if name != "tokens"}
-    inputs = [*inputs, {"sha256": source.sha256, "tokens": tokens, **counted, "made_by": provenance()}]
+    files = source.file_documents if len(source.file_documents) <= MAX_LISTED_FILES else [counts.documents]
+    made = {"files": files, "made_by": provenance()}
+    inputs = [*inputs, {"sha256": source.sha256, "tokens": tokens, **counted, **made}]
     hashes = [item["sha256"] for item in inputs]
     description = {
         "format": STORE_FORMAT,
@@ -320,6 +334,13 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 def _are_counts(entry: dict[str, Any]) -> bool:
     return all(type(entry.get(name)) is int and entry[name] >= 0 for name in COUNTS)
+
+
+def _are_parts(entry: dict[str, Any]) -> bool:
+    """Whether an input says how its documents lie in files."""
+    files = entry.get("files")
+    whole = isinstance(files, list) and all(type(count) is int and count >= 0 for count in files)
+    return whole and sum(files) == entry["documents"]  # type: ignore[arg-type]
 
 
 def _open_shard(path: Path, number: int, shard: dict[str, Any], vocabulary: Vocabulary, verify: bool) -> Ids:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import torch
 from torch import Tensor
 
 from seqtool.config import TrainConfig
 from seqtool.errors import DivergedError, InputError
+from seqtool.files import atomic_writer
 from seqtool.models.device import autocast
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.state import State, map_state, rows_of
-from seqtool.runs import CHECKPOINT, CONFIG, RunConfig, load_tensors, read_tensors, write_tensors
+from seqtool.runs import CHECKPOINT, CONFIG, METADATA, RunConfig, load_tensors, read_tensors, write_tensors
 from seqtool.training.averages import Average
 from seqtool.training.loop import Progress, is_finite
 from seqtool.training.parallel import split_like, whole
@@ -29,6 +34,7 @@ FORMAT = "seqtool checkpoint 2"
 MAX_COPIES = 5  # weights, their average, and what an optimizer keeps of each
 MAX_STATE_NUMBERS = 1 << 28  # carried states, random generators
 MAX_STEPS = 10**9
+OF_STEP = re.compile(r"step-(\d{1,10})\.safetensors")
 
 Optimizers = list[torch.optim.Optimizer]
 
@@ -67,7 +73,30 @@ def write_checkpoint(run: Path, config: RunConfig, tensors: dict[str, Tensor], p
         )
     (run / CHECKPOINT).parent.mkdir(exist_ok=True)
     metadata = {"format": FORMAT, **identity(config), "progress": json.dumps(dataclasses.asdict(progress))}
+    _keep_before(run / CHECKPOINT, progress.step, config.training.keep_checkpoints)
     write_tensors(run / CHECKPOINT, tensors, metadata)
+
+
+def _keep_before(file: Path, step: int, count: int) -> None:
+    """Name the checkpoint that is about to be replaced at `step` after its own step, and keep `count` - 1 so named."""
+    if count > 1 and file.is_file() and (done := _step_of(file)) < step:
+        before = file.with_name(f"step-{done}.safetensors")
+        before.unlink(missing_ok=True)
+        try:
+            os.link(file, before)
+        except OSError:  # a file system without such links
+            with atomic_writer(before, file.stat().st_size) as copy, open(file, "rb") as stream:
+                shutil.copyfileobj(stream, copy)
+    kept = {int(match[1]): path for path in file.parent.iterdir() if (match := OF_STEP.fullmatch(path.name))}
+    earlier = sorted(number for number in kept if number < step)  # later ones are of a branch that was left
+    for number in earlier[: max(0, len(earlier) - (count - 1))]:
+        kept[number].unlink(missing_ok=True)
+
+
+def _step_of(file: Path) -> int:
+    """The step of a checkpoint that this program wrote."""
+    with safetensors.safe_open(str(file), framework="pt") as content:
+        return int(json.loads(json.loads(content.metadata()[METADATA])["progress"])["step"])
 
 
 def identity(config: RunConfig) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from seqtool.text.sampling import SubwordSampler
 from seqtool.text.store import (
     EncodedText,
     IdSequence,
+    Joined,
     Slice,
     document_ids,
     document_spans,
@@ -36,6 +38,8 @@ COUNTED_TOKENS = 1 << 20
 NEARLY_ALL = 0.95
 MIN_TRAIN_TOKENS = 20
 SEARCH_TOKENS = 1 << 16  # how far from the share a document's beginning is looked for
+LEAST_HELD = 100  # tokens; a file whose share is less is held back whole or not at all
+MAX_WEIGHT = 1000
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,14 @@ def prepare_data(
     errors: str,
     document: str,
     seed: int,
+    weights: Sequence[float] = (),
     subword_sampling: float = 0.0,
     world: World | None = None,
 ) -> TrainingData:
     """Read DATA (text files, `-`, or one token store), learn a vocabulary unless one is given, and split.
 
-    `valid` is a file of text, or a share such as 0.1; None is VALID_SHARE of the end. InputError for data that cannot
+    `valid` is a file of text, or a share such as 0.1; None is VALID_SHARE. A share is held back of each file (see
+    `hold_back`). `weights` says how often each file is read in a pass; without, once. InputError for data that cannot
     be read, are empty, or do not go with the vocabulary. Of several processes the first one checks a token store
     whole; the others read what they train on.
     """
@@ -85,7 +91,7 @@ def prepare_data(
             raise InputError(f"{data[0]} was encoded with another vocabulary than {vocabulary.name}: leave --vocab out")
         vocabulary = store.vocabulary
         counts = TextCounts(**{name: store.description[name] for name in ("documents", "words", "characters", "bytes")})
-        encoded = EncodedText(store.ids, counts, store.description["input_sha256"])
+        encoded = EncodedText(store.ids, counts, store.description["input_sha256"], store.file_documents)
     else:
         source = TextSource(data, errors=errors, document=document, rereadable=True)
         if vocabulary is None:
@@ -101,16 +107,23 @@ def prepare_data(
         "document": document,
         "valid": valid,
     }
-    share = _share(valid)
+    if all(weight == 1 for weight in weights):
+        weights = ()
+    else:
+        record["weights"] = list(weights)
+    files = file_spans(encoded, vocabulary.begin_id)
+    share = held_share(valid)
     if share is None:
         assert valid is not None
         held_out = encode_text(vocabulary, TextSource([valid], errors=errors, document=document, rereadable=True))
-        train_ids: IdSequence = encoded.ids
         valid_ids: IdSequence = held_out.ids
-        record["valid_sha256"] = held_out.sha256
+        record |= {"valid_sha256": held_out.sha256, "valid_path": str(Path(valid).absolute())}
+        kept: Sequence[range | None] = files
     else:
-        cut = split_point(encoded.ids, share, vocabulary.begin_id, exact=valid is not None)
-        train_ids, valid_ids = Slice(encoded.ids, 0, cut), Slice(encoded.ids, cut, len(encoded.ids))
+        kept, held = hold_back(encoded.ids, files, share, vocabulary.begin_id, exact=valid is not None)
+        valid_ids = _joined(encoded.ids, held, vocabulary)
+        record["held_back"] = _held_record(files, kept, held, share)
+    train_ids = _joined(encoded.ids, _weighted(kept, weights), vocabulary)
     if len(train_ids) < MIN_TRAIN_TOKENS:
         raise InputError(f"{record['name']} is too short to learn from: {len(train_ids)} tokens; give more text")
     record |= {"train_tokens": len(train_ids), "valid_tokens": len(valid_ids)}
@@ -158,14 +171,120 @@ def _seen_counts(ids: IdSequence, vocabulary: Vocabulary) -> dict[int, int]:
     return dict(zip(seen.tolist(), counts[seen].tolist(), strict=True))
 
 
-def split_point(ids: IdSequence, share: float, begin_id: int, exact: bool = False) -> int:
-    """Where the validation part begins: its share from the end, moved on to a document's beginning when one is near."""
-    size = len(ids)
-    held = max(1, round(size * share)) if exact else max(1, min(round(size * share), MAX_VALID_TOKENS))
-    cut = size - held
-    near = ids[cut : min(size, cut + min(held // 2, SEARCH_TOKENS))]
+def file_spans(encoded: EncodedText, begin_id: int) -> list[range]:
+    """The tokens of each file, from the `<s>` of its first document; of files without text none."""
+    starts, _ = document_spans(encoded.ids, begin_id)
+    firsts = np.cumsum([0, *(count for count in encoded.file_documents if count)])
+    if firsts[-1] != len(starts):
+        raise InputError("the counts of a token store's documents do not fit its ids: encode the text again")
+    bounds = [*(starts[firsts[:-1]] - 1).clip(0).tolist(), len(encoded.ids)]
+    filled = iter(map(range, bounds, bounds[1:]))
+    return [next(filled) if count else range(0) for count in encoded.file_documents]
+
+
+def hold_back(
+    ids: IdSequence, files: Sequence[range], share: float, begin_id: int, exact: bool = False
+) -> tuple[list[range | None], list[range | None]]:
+    """What of each file is trained on, and what of each is held back; None for nothing.
+
+    A file gives its share from its end, from a document's beginning on when one is near; one whose share is under
+    LEAST_HELD tokens is held back whole or not at all, so that these are spread evenly over all of their kind. Of a
+    long text MAX_VALID_TOKENS are held back, unless the share is `exact`.
+    """
+    if not exact:
+        share = min(share, MAX_VALID_TOKENS / max(1, sum(map(len, files))))
+    least = LEAST_HELD if sum(len(file) > 0 for file in files) > 1 else 0
+    while True:
+        kept: list[range | None] = []
+        held: list[range | None] = []
+        owed = 0.0
+        for file in files:
+            if not len(file):
+                whole, cut = None, None
+            elif len(file) * share >= least:
+                at = split_point(ids, file, share, begin_id)
+                whole, cut = range(file.start, at), range(at, file.stop)
+            else:
+                owed += len(file) * share
+                whole, cut = (None, file) if owed >= len(file) / 2 else (file, None)
+                owed -= len(cut or ())
+            kept.append(whole)
+            held.append(cut)
+        if any(held) and any(kept):
+            return kept, held
+        if not least:
+            raise InputError("no text is left for validation: give more text, or --valid FILE")
+        least = 0  # a few small files: each gives its share
+
+
+def split_point(ids: IdSequence, file: range, share: float, begin_id: int) -> int:
+    """Where a file's validation part begins: its share from the end, moved on to a document's beginning when one is
+    near.
+    """
+    held = max(1, round(len(file) * share))
+    cut = file.stop - held
+    near = ids[cut : min(file.stop, cut + min(held // 2, SEARCH_TOKENS))]
     beginnings = np.flatnonzero(near == begin_id)
     return cut + int(beginnings[0]) if len(beginnings) else cut
+
+
+def _joined(ids: IdSequence, spans: Sequence[range | None], vocabulary: Vocabulary) -> IdSequence:
+    """The ids of some spans, `<s>` before each but the first that begins inside a document."""
+    merged: list[range] = []
+    for span in filter(None, spans):
+        if merged and merged[-1].stop == span.start:
+            merged[-1] = range(merged[-1].start, span.stop)
+        else:
+            merged.append(span)
+    parts: list[IdSequence] = []
+    for span in merged:
+        if parts and int(ids[span.start : span.start + 1][0]) != vocabulary.begin_id:
+            parts.append(np.array([vocabulary.begin_id], vocabulary.dtype))
+        parts.append(Slice(ids, span.start, span.stop))
+    return parts[0] if len(parts) == 1 else Joined(parts or [np.empty(0, vocabulary.dtype)])
+
+
+def _weighted(files: Sequence[range | None], weights: Sequence[float]) -> list[range | None]:
+    """Each file as often as its weight says; for a fraction, that share of it from its beginning."""
+    spans: list[range | None] = []
+    for file, weight in zip(files, weights or [1.0] * len(files), strict=True):
+        if file is not None:
+            times, rest = divmod(weight, 1)
+            part = range(file.start, file.start + round(rest * len(file)))
+            spans += [file] * int(times) + ([part] if len(part) else [])
+    return spans
+
+
+def _held_record(
+    files: Sequence[range], kept: Sequence[range | None], held: Sequence[range | None], share: float
+) -> dict[str, Any]:
+    """How the validation text was chosen: the share, and of how many files an end and how many files whole."""
+    whole = sum(left is None and taken is not None for left, taken in zip(kept, held, strict=True))
+    return {
+        "share": share,
+        "files": sum(len(file) > 0 for file in files),
+        "ends": sum(taken is not None for taken in held) - whole,
+        "whole": whole,
+    }
+
+
+def parse_weights(data: Sequence[str]) -> tuple[list[str], list[float]]:
+    """DATA without what `FILE=N` says of how often a file is read in each pass, and that.
+
+    A file whose whole name is `FILE=N` is that file. UsageError for a weight that is no weight, or of the only file.
+    """
+    paths, weights = [], []
+    for name in data:
+        match = None if Path(name).exists() else re.fullmatch(r"(.+)=(\d+(?:\.\d+)?)", name)
+        paths.append(match[1] if match else name)
+        weights.append(float(match[2]) if match else 1.0)
+        if not 0 < weights[-1] <= MAX_WEIGHT:
+            raise UsageError(f"{name}: how often a file is read is over 0 and at most {MAX_WEIGHT}")
+    if len(data) == 1 and weights[0] != 1:
+        raise UsageError(
+            f"{data[0]}: a weight says how often a file is read beside others; leave it out of the only one"
+        )
+    return paths, weights
 
 
 def load_vocabulary_or_none(path: Path | None) -> Vocabulary | None:
@@ -173,7 +292,7 @@ def load_vocabulary_or_none(path: Path | None) -> Vocabulary | None:
     return None if path is None else load_vocabulary(path)
 
 
-def _share(valid: str | None) -> float | None:
+def held_share(valid: str | None) -> float | None:
     """The share that `--valid` asks for, or None when it names a file."""
     if valid is None:
         return VALID_SHARE

@@ -169,7 +169,7 @@ def train(
         if checkpoint_due and progress.step:
             keeper.keep_checkpoint(progress, state, average)
 
-        lr = config.lr * rate_factor(config, progress.share(config), progress.step, progress.falls)
+        lr = config.lr * rate_factor(config, progress.share(config), progress.step, progress.steps, progress.falls)
         batch = batches.batch(progress.step, rows)
         if config.bptt_jitter:
             lr *= batch.targets_BT.shape[1] / config.bptt

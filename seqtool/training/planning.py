@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from seqtool.checking import checked
+from seqtool.checking import check_used, checked
 from seqtool.config import VOCABULARY_TYPES, ModelConfig, Symbols, TrainConfig, VocabularyConfig
 from seqtool.defaults import Facts, resolve
 from seqtool.embeddings.into_model import file_sha256, read_beginning
 from seqtool.embeddings.vectors import Vectors, read_vectors
-from seqtool.errors import InputError, UsageError
-from seqtool.files import refuse_directory
+from seqtool.errors import BusyError, InputError, UsageError
+from seqtool.files import refuse_directory, reserved
 from seqtool.runs import CHECKPOINT, RunConfig, is_run, new_config, read_config, read_vocabulary
-from seqtool.training.data import TrainingData, load_vocabulary_or_none, prepare_data
+from seqtool.text.store import is_store
+from seqtool.text.vocabulary import load_vocabulary
+from seqtool.training.data import TrainingData, held_share, load_vocabulary_or_none, prepare_data
 from seqtool.training.machine import with_machine
 from seqtool.training.session import resumed_config
 from seqtool.training.world import World, may_restart, restarts
@@ -28,6 +34,7 @@ class Request:
     """What the user asked for: the data, where the run goes, and the settings that were given."""
 
     data: list[str]
+    weights: list[float]
     output: Path | None
     settings: dict[str, Any]
     vocab: Path | None
@@ -38,35 +45,66 @@ class Request:
     embeddings: Path | None
     errors: str
     force: bool
+    flags: frozenset[str] = frozenset()
+    """The settings that the command line itself names, not a --config file."""
+
+
+@contextmanager
+def reserved_run(request: Request, resume: bool, dry_run: bool, world: World) -> Iterator[Path]:
+    """Where the run goes: the directory asked for, or a name of its own; nobody else's while the block runs.
+
+    BusyError when another training has the name. With `dry_run` nothing is reserved.
+    """
+    if request.output is None and may_restart():
+        raise UsageError("torchrun --max-restarts needs -o RUN: the name by which a restart finds what was done")
+    with ExitStack() as held:
+        path = request.output
+        if path is None and resume:
+            path = _only_run(request)
+        if world.main:
+            if path is None:
+                path = _free_name(request, held, dry_run)
+            elif not dry_run:
+                held.enter_context(reserved(path))
+        yield Path(world.from_main(str(path)))
+
+
+def _free_name(request: Request, held: ExitStack, dry_run: bool) -> Path:
+    """The first automatic name that neither lies there nor is reserved by another training; `held` reserves it."""
+    for path in _automatic_names(request):
+        if path.exists():
+            continue
+        if dry_run:
+            return path
+        with contextlib.suppress(BusyError):
+            held.enter_context(reserved(path))
+            if not path.exists():  # nor was made just now
+                return path
+    raise AssertionError("there is always another number")
 
 
 def plan_run(
-    request: Request, device: str, resume: bool, dry_run: bool, world: World
-) -> tuple[Path, RunConfig, TrainingData, bool]:
-    """Where the run goes, its whole configuration, its data, and whether it goes on from a checkpoint.
+    path: Path, request: Request, device: str, resume: bool, dry_run: bool, world: World
+) -> tuple[RunConfig, TrainingData, bool]:
+    """The whole configuration of the run at `path`, its data, and whether it goes on from a checkpoint.
 
     `device` is the name that is recorded; with `dry_run` nothing is tried out on the machine, nor refused for what lies
     at the run's place.
     """
     if resume:
-        assert request.output is not None
-        return request.output, *_resumed(request.output, request, device, world), True
-    if request.output is None and may_restart():
-        raise UsageError("torchrun --max-restarts needs -o RUN: the name by which a restart finds what was done")
-    model_name = request.settings.get("model", ModelConfig.model)
-    path = Path(world.from_main(str(request.output or _free_name(request.data[0], model_name))))
+        return *_resumed(path, request, device, world), True
     restarted = restarts() > 0 and is_run(path) and (path / CHECKPOINT).is_file()
     if not dry_run and not restarted:
         refuse_directory(path, request.force, request.data)
     run_config, prepared = _begun(request, device, world)
     if dry_run:
-        return path, run_config, prepared, False
+        return run_config, prepared, False
     if restarted:  # torchrun has started this command before: go on with what it left, if it is what it began
         left = read_config(path)
         if _as_asked(left, run_config) == run_config:
-            return path, left, prepared, True
+            return left, prepared, True
         refuse_directory(path, request.force, request.data)
-    return path, with_machine(run_config, prepared, device, world), prepared, False
+    return with_machine(run_config, prepared, device, world), prepared, False
 
 
 def _as_asked(left: RunConfig, asked: RunConfig) -> RunConfig:
@@ -80,6 +118,7 @@ def _as_asked(left: RunConfig, asked: RunConfig) -> RunConfig:
 
 def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
     """A new run's configuration and data."""
+    _check_data_flags(request)
     vectors = None if request.embeddings is None else read_vectors(request.embeddings)
     settings = _with_width(request, vectors)
     kind = VocabularyConfig(type=request.vocab_type or _fitting_type(vectors), size=request.vocab_size or 0)
@@ -91,6 +130,7 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
         errors=request.errors,
         document=request.document or "file",
         seed=request.settings.get("seed", TrainConfig.seed),
+        weights=request.weights,
         subword_sampling=request.settings.get("subword_sampling", TrainConfig.subword_sampling),
         world=world,
     )
@@ -108,6 +148,8 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
         prepared.longest_document,
     )
     model_config, train_config = resolve(settings, facts)
+    if problems := check_used(request.flags, model_config, train_config):
+        raise UsageError("; ".join(problems))
     if vectors is not None and model_config.embed_width != vectors.dim:
         name = "--hidden" if model_config.model == "transformer" else "--embed"
         raise UsageError(
@@ -116,6 +158,16 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
         )
     symbols = Symbols(vocabulary.size, vocabulary.begin_id, len(prepared.seen_counts), len(prepared.train_ids))
     return new_config(model_config, train_config, symbols, vocabulary, prepared.record), prepared
+
+
+def _check_data_flags(request: Request) -> None:
+    """UsageError naming the flags about a vocabulary or documents that are there already."""
+    whole = "--vocab" if request.vocab else request.data[0] if is_store(Path(request.data[0])) else ""
+    given = {"--vocab-type": request.vocab_type, "--vocab-size": request.vocab_size}
+    if is_store(Path(request.data[0])):
+        given["--document"] = request.document
+    if whole and (named := [flag for flag, value in given.items() if value]):
+        raise UsageError(f"{whole} says that already: leave {' and '.join(named)} out")
 
 
 def _fitting_type(vectors: Vectors | None) -> str:
@@ -145,48 +197,96 @@ def _with_width(request: Request, vectors: Vectors | None) -> dict[str, Any]:
 
 
 def _resumed(path: Path, request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
-    """A run's configuration, with what may change, and its data read again."""
-    run_config = read_config(path)
-    record = run_config.data
-    for flag, asked, known in (
-        ("--vocab", request.vocab, None),
-        ("--vocab-type", request.vocab_type, None),
-        ("--vocab-size", request.vocab_size, None),
-        ("--valid", request.valid, record.get("valid")),
-        ("--document", request.document, record.get("document", "file")),
-    ):
-        if asked is not None and asked != known:
-            raise UsageError(f"--resume goes on with the run's own data and vocabulary: leave {flag} out")
-    if request.embeddings is not None and file_sha256(request.embeddings) != record.get("embeddings", {}).get("sha256"):
-        raise UsageError("--resume goes on with the run's own embedding: leave --embeddings out")
-    run_config = resumed_config(run_config, {**request.settings, "device": device})
+    """A run's configuration, with what may change, and its data read again.
+
+    What was asked is compared with what the run was begun with by value, and files by content, so that the command
+    that began it can be given again from anywhere.
+    """
+    begun = read_config(path)
+    vocabulary = read_vocabulary(path, begun)
+    record = begun.data
+    made = vocabulary.metadata
+    _refuse_other(
+        {
+            "--vocab": request.vocab and load_vocabulary(request.vocab).sha256 != vocabulary.sha256,
+            "--vocab-type": request.vocab_type and request.vocab_type != vocabulary.type,
+            "--vocab-size": request.vocab_size
+            and request.vocab_size not in (made.get("requested_size"), vocabulary.size),
+            "--document": request.document and request.document != record.get("document", "file"),
+            "--embeddings": request.embeddings
+            and file_sha256(request.embeddings) != record.get("embeddings", {}).get("sha256"),
+        }
+    )
+    run_config = resumed_config(begun, {**request.settings, "device": device}, request.flags)
+    if problems := check_used(request.flags, run_config.model, run_config.training):
+        raise UsageError("; ".join(problems))
     prepared = prepare_data(
         request.data,
-        vocabulary=read_vocabulary(path, run_config),
+        vocabulary=vocabulary,
         vocabulary_config=VocabularyConfig(),
-        valid=record.get("valid"),
+        valid=_valid_again(request.valid, record),
         errors=request.errors,
         document=str(record.get("document", "file")),
         seed=run_config.training.seed,
+        weights=request.weights,
         subword_sampling=run_config.training.subword_sampling,
         world=world,
     )
-    _check_same_data(path, run_config, prepared)
+    _refuse_other_data(path, run_config, prepared)
     return run_config, prepared
 
 
-def _check_same_data(path: Path, config: RunConfig, prepared: TrainingData) -> None:
-    for name in ("sha256", "valid_sha256", "train_tokens", "valid_tokens"):
+def _refuse_other(differs: dict[str, object]) -> None:
+    """UsageError naming the flags that ask for something else than the run was begun with."""
+    if other := [flag for flag, is_other in differs.items() if is_other]:
+        raise UsageError(
+            f"--resume goes on with the run's own data and vocabulary, and {' and '.join(other)} "
+            f"{'names' if len(other) == 1 else 'name'} another: leave {'it' if len(other) == 1 else 'them'} out"
+        )
+
+
+def _valid_again(asked: str | None, record: dict[str, Any]) -> str | None:
+    """The validation text or share of a run that goes on: what is asked now, or else what was when it began."""
+    begun: str | None = record.get("valid")
+    if asked is not None:
+        if held_share(asked) != (None if "valid_sha256" in record else held_share(begun)):
+            _refuse_other({"--valid": True})
+        return asked
+    if "valid_sha256" not in record or begun is None:
+        return begun
+    places = [str(record.get("valid_path", begun)), begun]
+    there = [place for place in places if Path(place).exists()]
+    if not there:
+        raise InputError(f"{begun}, on which the run validates, is not there: say with --valid where it is")
+    return there[0]
+
+
+def _refuse_other_data(path: Path, config: RunConfig, prepared: TrainingData) -> None:
+    told = {
+        "sha256": ("DATA", "was trained on"),
+        "valid_sha256": ("--valid", "validates on"),
+        "weights": ("the weights of DATA", "was trained with"),
+        "train_tokens": ("DATA and --valid", "was trained on"),
+        "valid_tokens": ("DATA and --valid", "validates on"),
+    }
+    for name, (flag, verb) in told.items():
         if prepared.record.get(name) != config.data.get(name):
-            raise InputError(f"{path} was trained on other text ({name} differs): give the same DATA to --resume")
+            raise InputError(f"{path} {verb} other text ({name} differs): give --resume the same as {flag}")
 
 
-def _free_name(data: str, model: str) -> Path:
-    """`runs/NAME-MODEL`, with a number when that is taken."""
+def _automatic_names(request: Request) -> Iterator[Path]:
+    """`runs/NAME-MODEL`, then the same with a number."""
+    data, model = request.data[0], request.settings.get("model", ModelConfig.model)
     stem = "stdin" if data == "-" else re.sub(r"[^\w.-]+", "_", Path(data).stem) or "text"
-    path = Path("runs") / f"{stem}-{model}"
-    number = 2
-    while path.exists():
-        path = Path("runs") / f"{stem}-{model}-{number}"
-        number += 1
-    return path
+    yield Path("runs") / f"{stem}-{model}"
+    for number in itertools.count(2):
+        yield Path("runs") / f"{stem}-{model}-{number}"
+
+
+def _only_run(request: Request) -> Path:
+    """The run that --resume goes on with where -o was left to seqtool."""
+    found = list(itertools.takewhile(Path.exists, _automatic_names(request)))
+    if len(found) == 1:
+        return found[0]
+    which = f"one of {', '.join(map(str, found))}" if found else "the run to go on with"
+    raise UsageError(f"--resume needs -o RUN: {which}")

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from seqtool.checking import checked
-from seqtool.config import FULL, LENGTHS, MAY_CHANGE, TrainConfig
+from seqtool.config import DECIDED_BY_MACHINE, FULL, LENGTHS, MAY_CHANGE, RATE_SETTINGS, TrainConfig
 from seqtool.embeddings.into_model import begin_embedding
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files import atomic_writer, cannot_write, locked, remove_strays, replace_directory
@@ -45,6 +45,8 @@ class Outcome:
     progress: Progress
     kept: bool
     complete: bool
+    first_step: int
+    """The step that this training went on from; 0 for one that began."""
 
 
 @dataclass
@@ -66,10 +68,26 @@ class RunKeeper:
     world: World
     on_publish: Callable[[Path, int], None]
 
+    def __post_init__(self) -> None:
+        self._own = os.stat(self.folder) if self.world.main else None
+
+    def _check_own(self) -> None:
+        """SeqtoolError when `folder` is not the directory any more that this training has written so far."""
+        try:
+            if self._own is None or os.path.samestat(self._own, os.stat(self.folder)):
+                return
+        except OSError:
+            pass
+        raise SeqtoolError(
+            f"{self.folder} was moved, removed or replaced while it was trained, and nothing more is written there: "
+            "go on with the directory where it is now, by --resume"
+        )
+
     def log(self, record: dict[str, Any]) -> None:
         """Append a line of metrics and pass it on."""
         if not self.world.main:
             return
+        self._check_own()
         file = self.folder / METRICS
         try:
             with open(file, "a", encoding="utf-8") as stream:
@@ -82,12 +100,14 @@ class RunKeeper:
         """Write the best weights."""
         tensors = {name: whole(tensor).cpu().contiguous() for name, tensor in self.model.state_dict().items()}
         if self.world.main:
+            self._check_own()
             write_weights(self.folder / WEIGHTS, tensors, self.config)
 
     def keep_checkpoint(self, progress: Progress, state: State | None, average: Average | None) -> None:
         """Write everything needed to go on; the first time, the run takes its name."""
         tensors = collect(self.model, self.optimizers, average, state, self.world)
         if self.world.main:
+            self._check_own()
             write_checkpoint(self.folder, self.config, tensors, progress)
             if self.folder != self.path and (progress.best_step or not self.path.exists()):
                 self.publish()
@@ -149,6 +169,7 @@ def train_run(
         if checkpoint is not None:
             progress = checkpoint.progress
             state = restore(checkpoint, model, optimizers, average, training, world)
+        first_step = progress.step
         _set_length(progress, training, batches)
         world.wait()
         folder = path
@@ -177,7 +198,7 @@ def train_run(
         complete = progress.validated == progress.step and (
             progress.share(training) >= 1.0 or progress.stagnant(training)
         )
-        return Outcome(progress, world.from_main(keeper.folder == path), complete)
+        return Outcome(progress, world.from_main(keeper.folder == path), complete, first_step)
 
 
 def _begun(config: RunConfig, data: TrainingData) -> LanguageModel:
@@ -210,27 +231,46 @@ def _built_aside(path: Path, config: RunConfig, vocabulary: Vocabulary) -> Itera
 
 
 def _set_length(progress: Progress, training: TrainConfig, batches: Batches) -> None:
-    """The steps in all; of --time, those that were planned before."""
+    """The steps in all; of --time, those that were planned before.
+
+    A training that early stopping ended and that is made longer gets its patience anew. UsageError when it is to be
+    shorter than what is done.
+    """
+    planned = progress.steps
     if training.epochs:
         progress.steps = max(1, round(training.epochs * batches.steps_per_pass))
     elif training.steps or progress.planned_for_s != training.time:
         progress.steps = training.steps
+    if not progress.step:
+        return
+    length = next((name for name in LENGTHS if getattr(training, name)), "steps")
+    if progress.steps < progress.step if progress.steps else planned and progress.elapsed_s > training.time:
+        raise UsageError(
+            f"--{length} {getattr(training, length):g} is over: {progress.step:,} steps are done, in "
+            f"{progress.elapsed_s:,.0f}s; give more, or leave it out"
+        )
+    if not progress.steps or progress.steps > planned:
+        progress.since_best = 0
 
 
-def resumed_config(config: RunConfig, asked: Mapping[str, Any]) -> RunConfig:
-    """A run's configuration with what was asked beside --resume; UsageError naming what may not change."""
+def resumed_config(config: RunConfig, asked: Mapping[str, Any], flags: Collection[str] = ()) -> RunConfig:
+    """A run's configuration with what was asked beside --resume; UsageError naming what may not change.
+
+    `flags` are the settings asked for on the command line itself: only there may the rate be changed.
+    """
     now = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
     if config.training.within_documents and asked.get("bptt") == FULL:
         now["bptt"] = FULL  # which became the length of the longest document
-    fixed = [name for name, value in asked.items() if name not in MAY_CHANGE and value != now[name]]
-    if fixed:
+    may_change = (*MAY_CHANGE, *(name for name in RATE_SETTINGS if name in flags))
+    decided = {name for name in DECIDED_BY_MACHINE if asked.get(name) == "auto"}
+    wanted = {name: value for name, value in asked.items() if value != now[name] and name not in decided}
+    if fixed := [name for name in wanted if name not in may_change]:
         told = ", ".join(f"--{name.replace('_', '-')} {asked[name]} (was {now[name]})" for name in fixed)
-        may = ", ".join(f"--{name.replace('_', '-')}" for name in MAY_CHANGE)
+        may = ", ".join(f"--{name.replace('_', '-')}" for name in (*MAY_CHANGE, *RATE_SETTINGS))
         raise UsageError(f"--resume goes on with the run's own settings, not with {told}; only {may} may change")
-    changes = {name: value for name, value in asked.items() if name in MAY_CHANGE}
-    if any(name in changes for name in LENGTHS):
-        changes = {**dict.fromkeys(LENGTHS, 0), **changes}
-    return dataclasses.replace(config, training=checked(dataclasses.replace(config.training, **changes)))
+    if any(name in wanted for name in LENGTHS):
+        wanted = {**dict.fromkeys(LENGTHS, 0), **wanted}
+    return dataclasses.replace(config, training=checked(dataclasses.replace(config.training, **wanted)))
 
 
 def _forget_metrics_after(file: Path, progress: Progress) -> None:

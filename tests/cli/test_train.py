@@ -44,12 +44,16 @@ def test_what_may_change_on_resume_does_and_the_rest_is_refused_by_name(
     run = tmp_path / "run"
     assert seqtool("train", prose_file, "-o", run, *BASE).returncode == 0
     go_on = ["train", prose_file, "-o", run, "--resume", "-q"]
-    refused = error_of(seqtool(*go_on, "--lr", 0.5, "--batch-size", 3), 2)
-    assert "--lr 0.5" in refused
+    refused = error_of(seqtool(*go_on, "--momentum", 0.5, "--batch-size", 3), 2)
+    assert "--momentum 0.5" in refused
     assert "--batch-size 3" in refused
     assert "--steps" in refused
     assert "--hidden 64" in error_of(seqtool(*go_on, "--hidden", 64), 2)
     assert "--vocab-type" in error_of(seqtool(*go_on, "--vocab-type", "bpe"), 2)
+    assert "--vocab-size" in error_of(seqtool(*go_on, "--vocab-size", 99), 2)
+    assert "--document" in error_of(seqtool(*go_on, "--document", "line"), 2)
+    assert "--valid" in error_of(seqtool(*go_on, "--valid", 0.2), 2)
+    assert "--steps 12 is over" in error_of(seqtool(*go_on, "--steps", 12), 2)
     assert seqtool(*go_on, "--hidden", 24, "--steps", 45, "--eval-every", 5, "--device", "cpu").returncode == 0
     config = json.loads((run / "config.json").read_text())
     assert (config["training"]["steps"], config["training"]["eval_every"]) == (45, 5)
@@ -89,6 +93,49 @@ def test_bptt_full_reads_whole_documents(seqtool: Command, tmp_path: Path):
     assert settings["stateful"] is False
     assert seqtool("train", *arguments, "-o", tmp_path / "run").returncode == 0
     assert "--bptt full" in error_of(seqtool("train", text, "--bptt", "full", "--stateful", "-q"), 2)
+
+
+def test_what_is_there_already_is_not_asked_for_again(seqtool: Command, prose_file: Path, tmp_path: Path):
+    vocab, store = tmp_path / "char.model", tmp_path / "prose.store"
+    assert seqtool("vocab", prose_file, "--type", "char", "-o", vocab, "-q").returncode == 0
+    assert seqtool("encode", prose_file, "--vocab", vocab, "-o", store, "-q").returncode == 0
+    refused = seqtool("train", prose_file, "--vocab", vocab, "--vocab-type", "bpe", "--vocab-size", 400)
+    assert "leave --vocab-type and --vocab-size out" in error_of(refused, 2)
+    assert "leave --document out" in error_of(seqtool("train", store, "--document", "line"), 2)
+
+
+def test_a_run_below_a_file_cannot_be(seqtool: Command, prose_file: Path):
+    assert f"{prose_file} is a file, not a directory" in error_of(
+        seqtool("train", prose_file, "-o", prose_file / "r"), 2
+    )
+
+
+def test_every_file_is_learned_from_and_validated_on(seqtool: Command, prose_file: Path, tmp_path: Path):
+    """A second, smaller file was all of the held-back text once."""
+    other = tmp_path / "other.txt"
+    other.write_text("0123456789 " * 400)
+    begin = ["train", prose_file, other, *BASE[:-1], "-o", tmp_path / "run"]
+    result = seqtool(*begin, "--steps", 300)
+    assert result.returncode == 0, result.stderr.decode()
+    assert "the last 0.1 of each of 2 files" in result.stderr.decode()
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["train_documents"] == 2
+    scored = json.loads(seqtool("eval", tmp_path / "run", other, "--json").stdout)
+    assert scored["nats"] / scored["tokens"] < 1.0
+
+
+def test_a_weight_says_how_often_a_file_is_read(seqtool: Command, prose_file: Path, tmp_path: Path):
+    other = tmp_path / "other.txt"
+    other.write_text("0123456789\n" * 400)
+    data = ["--vocab-type", "char"]
+    once = int(plan(seqtool, prose_file, other, *data)["train_tokens"])  # type: ignore[call-overload]
+    thrice = int(plan(seqtool, prose_file, f"{other}=3", *data)["train_tokens"])  # type: ignore[call-overload]
+    part = int(plan(seqtool, prose_file, f"{other}=0.5", *data)["train_tokens"])  # type: ignore[call-overload]
+    assert thrice - once == pytest.approx(2 * 0.9 * 4400, abs=20)
+    assert once - part == pytest.approx(0.5 * 0.9 * 4400, abs=20)
+    (strange := tmp_path / "name=3").write_text(other.read_text())
+    assert int(plan(seqtool, prose_file, strange, *data)["train_tokens"]) == once  # type: ignore[call-overload]
+    assert "over 0" in error_of(seqtool("train", prose_file, f"{other}=0"), 2)
+    assert "only one" in error_of(seqtool("train", f"{other}=2"), 2)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULE_NAMES)
@@ -166,6 +213,14 @@ def test_gradients_by_lag_are_recorded_at_each_validation(seqtool: Command, pros
     (["--model", "ffn", "--weight-dropout", "0.1"], "--weight-dropout"),
     (["--dropout-input", "-0.5"], "--dropout-input"),
     (["--shard"], "torchrun"),
+    (["--lr", "0"], "--lr 0"),
+    (["--eval-every", "0"], "--eval-every 0"),
+    (["--vocab-size", "0"], "--vocab-size 0"),
+    (["--heads", "2"], "--heads is for --model transformer, not lstm"),
+    (["--model", "transformer", "--forget-bias", "1"], "--forget-bias is for --model lstm"),
+    (["--model", "ffn", "--probe-gradients", "5"], "--probe-gradients is for --model rnn, gru, lstm"),
+    (["--momentum", "0.9"], "--momentum is for --optimizer sgd, rmsprop, muon, not adamw"),
+    (["--decay", "0.1"], "--decay is for --schedule wsd, not cosine"),
     (["--compile", "on"], "--compile on"),
     (["--tensorboard"], "seqtool[tensorboard]"),
     (["--trackio", "p"], "seqtool[trackio]"),

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from seqtool.config import OPTIMIZER_NAMES
+from seqtool.errors import UsageError
 from seqtool.models.device import multiplies_bf16
 from tests.training.trainer import Killed, Trainer, killed_at, weights
 
@@ -151,13 +152,26 @@ def test_a_resumed_time_ends_where_it_would_have(trainer: Trainer, monkeypatch: 
     assert trainer("run", MODELS["lstm"], training, resume=True).step == planned
 
 
-@pytest.mark.parametrize("shorter", [{"steps": 0, "time": 0.001}, {"early_stop": 1}, {"steps": 3}])
-def test_a_run_that_is_over_by_its_new_length_validates_and_ends(
-    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, shorter: dict[str, Any]
+@pytest.mark.parametrize(("shorter", "message"), [
+    ({"steps": 3}, "--steps 3 is over: 20 steps"),
+    ({"steps": 0, "time": 0.001}, "--time 0.001 is over"),
+    ({"steps": 0, "epochs": 1e-3}, "--epochs 0.001 is over"),
+])  # fmt: skip
+def test_a_length_under_what_is_done_is_refused(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, shorter: dict[str, Any], message: str
 ):
+    training = settings("adamw", True)
+    killed_at(23, monkeypatch)
+    with pytest.raises(Killed):
+        trainer("run", MODELS["lstm"], training)
+    with pytest.raises(UsageError, match=message):
+        trainer("run", MODELS["lstm"], {**training, **shorter}, resume=True)
+
+
+def test_a_run_that_is_over_by_its_new_patience_validates_and_ends(trainer: Trainer, monkeypatch: pytest.MonkeyPatch):
     training = settings("adamw", True, min_gain=9.0, early_stop=0)
     killed_at(23, monkeypatch)
     with pytest.raises(Killed):
         trainer("run", MODELS["lstm"], training)
-    progress = trainer("run", MODELS["lstm"], {**training, **shorter}, resume=True)
+    progress = trainer("run", MODELS["lstm"], {**training, "early_stop": 1}, resume=True)
     assert progress.step == progress.validated == 20

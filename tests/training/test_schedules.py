@@ -23,10 +23,19 @@ def test_shapes(schedule: str, middle: float, end: float):
 
 def test_warm_up_by_steps_and_by_share():
     assert [rate_factor("constant", 0.0, step, 4, 0.0) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert rate_factor("cosine", 0.05, 5, 0.1, 0.0) == pytest.approx(0.5)
     assert rate_factor("cosine", 0.1, 10, 0.1, 0.0) == pytest.approx(1.0)
     assert rate_factor("cosine", 0.55, 10, 0.1, 0.0) == pytest.approx(0.5)
-    assert rate_factor("cosine", 0.0, 0, 0.1, 0.0) > 0
+
+
+@pytest.mark.parametrize("steps", [0, 1000])
+def test_warm_up_of_a_share_is_that_of_so_many_steps(steps: int):
+    """Whether the steps in all are known, or judged by those that were taken."""
+    by_share, by_steps = (TrainConfig(schedule="constant", warmup=warmup) for warmup in (0.02, 20.0))
+    for step in range(1, 25):
+        expected = schedules.rate_factor(by_steps, step / 1000, step)
+        assert schedules.rate_factor(by_share, step / 1000, step, steps) == pytest.approx(expected), step
+    assert schedules.rate_factor(by_share, 0.0, 0, 1000) == pytest.approx(1 / 21)
+    assert 0.01 < schedules.rate_factor(by_share, 0.0, 0) < 0.1
 
 
 def test_the_last_rate():
@@ -37,6 +46,8 @@ def test_the_last_rate():
 def test_warmup_stable_decay():
     rates = [rate_factor("wsd", share, 0, 0, 0.0, decay=0.2) for share in (0.0, 0.5, 0.8, 0.9, 1.0)]
     assert rates == pytest.approx([1.0, 1.0, 1.0, 0.5, 0.0])
+    after_warm_up = [rate_factor("wsd", share, 500, 0.3, 0.0, decay=0.2) for share in (0.5, 0.8, 0.9, 1.0)]
+    assert after_warm_up == pytest.approx([1.0, 1.0, 0.5, 0.0])
 
 
 def test_inverse_square_root_falls_from_where_warm_up_ended():
@@ -59,7 +70,9 @@ def test_step_decay_by_steps_and_by_share():
 
 def test_plateau_falls_when_validation_has_it_fall():
     config = TrainConfig(schedule="plateau", warmup=0.0, decay_factor=0.25)
-    assert [schedules.rate_factor(config, 0.5, 50, falls) for falls in range(3)] == pytest.approx([1.0, 0.25, 0.0625])
+    assert [schedules.rate_factor(config, 0.5, 50, falls=falls) for falls in range(3)] == pytest.approx(
+        [1.0, 0.25, 0.0625]
+    )
 
 
 def test_plateau_waits_for_its_patience():

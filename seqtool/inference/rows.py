@@ -195,7 +195,7 @@ class LongText:
 
 
 def _token_rows(vocabulary: Vocabulary, ids: Ids, nats: Nats, counted: npt.NDArray[np.bool_]) -> Iterator[list[Row]]:
-    texts = {token: (vocabulary.decode([token]),) for token in np.unique(ids).tolist()}
+    texts = {token: (vocabulary.token_in_line(token),) for token in np.unique(ids).tolist()}
     costs = np.where(counted, nats, 0.0)
     for start in range(0, len(ids), TOKEN_ROWS):
         part = slice(start, start + TOKEN_ROWS)

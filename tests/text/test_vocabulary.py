@@ -234,19 +234,6 @@ def test_what_is_not_a_model_is_refused(content: bytes):
         Vocabulary(content, "file")
 
 
-def test_a_model_of_another_maker_keeps_white_space(prose_file: Path, tmp_path: Path):
-    """Settings as Llama's: a dummy prefix, <s> and </s>, byte fallback."""
-    prefix = tmp_path / "other"
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(prose_file), model_prefix=str(prefix), vocab_size=600, model_type="bpe", byte_fallback=True,
-        minloglevel=4,
-    )  # fmt: skip
-    vocabulary = Vocabulary(prefix.with_suffix(".model").read_bytes())
-    assert vocabulary.type == "foreign"
-    for text in ["a  b\n\n c", " x", "naive\n"]:
-        assert vocabulary.decode(vocabulary.encode(text).tolist()) == text
-
-
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
 def test_a_text_of_nul_is_spelled_in_bytes(tmp_path: Path, kind: str):
     (tmp_path / "text").write_text("\0\0\0\n")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from seqtool.cli.console import Meter, write, write_report
-from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen
+from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, refuse_unused
 from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS
 from seqtool.errors import UsageError
 
@@ -47,6 +47,11 @@ def command(
 
     if append and (output is None or force):
         raise UsageError("--append adds to a store: name it with -o, without --force")
+    if output is None:
+        of_stores = {"--document": document is not None, "--force": force, "--json": json}
+        refuse_unused(of_stores, "ids are printed, for which this means nothing; leave it out, or name a store with -o")
+    else:
+        refuse_unused({"--pieces": pieces}, "a store holds ids; leave it out, or -o")
     vocabulary = load_vocabulary(vocab)
     source = TextSource(
         texts or ["-"],
@@ -73,6 +78,7 @@ def printed(vocabulary: Vocabulary, source: TextSource, pieces: bool) -> Iterato
     """The ids of a text in decimal, or its pieces, in the text's lines; a long line comes in parts."""
     from seqtool.text.documents import lines_of
     from seqtool.text.tables import ByteTable, LineJoiner
+    from seqtool.text.vocabulary import encodable
 
     rows = [
         b" " + (vocabulary.piece(index) if pieces else str(index)).encode("utf-8", "replace")
@@ -82,7 +88,7 @@ def printed(vocabulary: Vocabulary, source: TextSource, pieces: bool) -> Iterato
     if vocabulary.has_newline:
         rows[newline] = b"\n" if pieces else rows[newline] + b"\n"
     lines = LineJoiner(ByteTable(rows), newline if vocabulary.has_newline else -1)
-    for block in source.blocks():
+    for block in encodable(vocabulary, source.blocks()):
         # A foreign vocabulary without a newline does not tell by its ids where a line ends.
         for text in [block.text] if vocabulary.has_newline else lines_of(block.text):
             yield lines.join(vocabulary.encode(text))

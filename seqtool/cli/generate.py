@@ -113,7 +113,7 @@ def _constraint(run: Run, pattern: str) -> Constraint:
     from seqtool.inference.constraint import Constraint
 
     vocabulary = run.vocabulary
-    if not vocabulary.lossless:
+    if not vocabulary.spells_bytes:
         raise UsageError(
             f"--constrain needs a vocabulary that can spell any text: this run's is of type {vocabulary.type}"
         )

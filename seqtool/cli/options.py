@@ -86,6 +86,12 @@ def chosen(value: str, choices: tuple[str, ...], flag: str) -> str:
     return value
 
 
+def refuse_unused(given: dict[str, bool], why: str) -> None:
+    """UsageError naming the flags that were given and have no effect on the job at hand, and why."""
+    if flags := [flag for flag, was_given in given.items() if was_given]:
+        raise UsageError(f"{' and '.join(flags)}: {why}")
+
+
 def as_text(argument: str) -> str:
     """An argument as text: bytes of the command line that are not UTF-8 become U+FFFD."""
     return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -9,7 +9,7 @@ import typer
 
 from seqtool.checking import checked
 from seqtool.cli.console import Meter, note, write_bytes, write_report
-from seqtool.cli.options import Errors, Force, Json, Quiet, Texts, with_settings
+from seqtool.cli.options import Errors, Force, Json, Quiet, Texts, refuse_unused, with_settings
 from seqtool.config import VocabularyConfig
 
 NAME = "vocab"
@@ -39,10 +39,17 @@ def command(
     from seqtool.files import atomic_writer, refuse_file
     from seqtool.text.documents import TextSource
     from seqtool.text.learning import learn_vocabulary
+    from seqtool.text.vocabulary import encodable
 
     config = checked(VocabularyConfig(**settings))
+    if config.type != "word":
+        refuse_unused(
+            {"--min-count": "min_count" in settings}, f"it is for --type word, not {config.type}; leave it out"
+        )
     to_stdout = str(output) == "-"
-    if not to_stdout:
+    if to_stdout:
+        refuse_unused({"--force": force, "--json": json}, "-o - writes the model and no report; leave it out")
+    else:
         refuse_file(output, force, texts)
     source = TextSource(texts, errors=errors, rereadable=True)
     source.progress = meter = Meter("bytes", source.size(), quiet)
@@ -53,7 +60,7 @@ def command(
     if sample_bytes < text_bytes:
         note(f"learned from a sample: {sample_bytes:,} of {text_bytes:,} bytes, drawn with --seed {seed}", quiet)
     characters = tokens = unknowns = 0
-    for block in source.blocks():
+    for block in encodable(vocabulary, source.blocks()):
         ids = vocabulary.encode(block.text)
         characters, tokens = characters + len(block.text), tokens + len(ids)
         unknowns += int((ids == vocabulary.unknown_id).sum())

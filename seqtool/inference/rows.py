@@ -18,7 +18,7 @@ from seqtool.errors import SeqtoolError, UsageError
 from seqtool.inference.scoring import Nats, Scorer, perplexity
 from seqtool.models.language_model import LanguageModel
 from seqtool.text.documents import Block, TextSource, lines_of, split_documents
-from seqtool.text.vocabulary import Ids, Vocabulary, whole_words
+from seqtool.text.vocabulary import Ids, Vocabulary, encodable
 
 SHOWN_CHARACTERS = 200  # of a document, at most, in its row
 HELD_BYTES = 1 << 20  # of a line whose end has not come; the rest of it waits in a temporary file
@@ -97,7 +97,7 @@ def counted_tokens(vocabulary: Vocabulary, config: EvalConfig, ids: Ids) -> npt.
 
 def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Iterator[list[Block]]:
     """The blocks that each read of `source`, which only divides files, brings, divided into documents."""
-    blocks = whole_words(source.blocks()) if vocabulary.type == "word" else source.blocks()
+    blocks = encodable(vocabulary, source.blocks())
     left, begins = 0, False
 
     def texts() -> Iterator[str]:
@@ -195,7 +195,7 @@ class LongText:
 
 
 def _token_rows(vocabulary: Vocabulary, ids: Ids, nats: Nats, counted: npt.NDArray[np.bool_]) -> Iterator[list[Row]]:
-    texts = {token: (vocabulary.decode([token]),) for token in np.unique(ids).tolist()}
+    texts = {token: (vocabulary.token_in_line(token),) for token in np.unique(ids).tolist()}
     costs = np.where(counted, nats, 0.0)
     for start in range(0, len(ids), TOKEN_ROWS):
         part = slice(start, start + TOKEN_ROWS)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError
+from seqtool.text.marks import refuse_marked
 
 READ_BYTES = 1 << 18
 SEGMENT_CHARACTERS = 8192  # a longer line is cut here, counted from its beginning, so that no line fills the memory
@@ -128,7 +129,8 @@ class TextSource:
             try:
                 if copy is not None:
                     copy.seek(0)
-                chunks = decode_utf8(noted(chunks_of(stream, name)), name, self.errors)
+                data = noted(refuse_marked(chunks_of(stream, name), name, path))
+                chunks = decode_utf8(data, name, self.errors)
                 for block in split_documents(_whole_lines(chunks), self.document):
                     empty = False
                     self.file_documents[-1] += block.starts_document
@@ -184,10 +186,12 @@ def decode_utf8(chunks: Iterable[bytes], name: str, errors: str = "strict") -> I
             text, used = codecs.utf_8_decode(data, errors, final)
         except UnicodeDecodeError as error:
             yield codecs.utf_8_decode(data[: error.start])[0].removeprefix(BYTE_ORDER_MARK if first else "")
-            kind = "a binary file, not text" if b"\0" in data else "not UTF-8"
+            binary = b"\0" in data
+            kind = "a binary file, not text" if binary else "not UTF-8"
+            mend = "give text" if binary else "convert it, or read it with --errors replace"
             raise InputError(
                 f"{name} is {kind}: byte {data[error.start]:#04x} at offset {offset + error.start} is not valid UTF-8; "
-                "convert it, or read it with --errors replace"
+                f"{mend}"
             ) from error
         pending, offset = data[used:], offset + used
         if first and text:
@@ -202,7 +206,7 @@ def split_documents(blocks: Iterable[str], document: str) -> Iterator[Block]:
         for number, text in enumerate(blocks):
             yield Block(text, number == 0)
         return
-    starts, after_blank = True, False
+    starts, blank, after_blank, inside_line = True, False, False, False
     for text in blocks:
         pending: list[str] = []
         for line in lines_of(text):
@@ -210,8 +214,9 @@ def split_documents(blocks: Iterable[str], document: str) -> Iterator[Block]:
                 yield Block(line, starts)
                 starts = line.endswith("\n")
                 continue
-            blank = not line.strip()
-            if after_blank and not blank and not starts:
+            if not inside_line:
+                after_blank, blank = blank, not line[:SEGMENT_CHARACTERS].strip()  # of a long line no more is here yet
+            if after_blank and not (blank or starts or inside_line):
                 if pending:
                     yield Block("".join(pending), False)
                 pending, starts = [], True
@@ -220,7 +225,7 @@ def split_documents(blocks: Iterable[str], document: str) -> Iterator[Block]:
                 starts = False
             else:
                 pending.append(line)
-            after_blank = blank
+            inside_line = not line.endswith("\n")
         if pending:
             yield Block("".join(pending), False)
 

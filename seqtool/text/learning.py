@@ -19,7 +19,7 @@ from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files import provenance
 from seqtool.text.documents import TextSource, code_points, lines_of, segments_of
 from seqtool.text.normalizing import SPACE, folded
-from seqtool.text.vocabulary import END_OF_LINE, Vocabulary, with_metadata
+from seqtool.text.vocabulary import END_OF_LINE, Vocabulary, whole_words, with_metadata
 
 # Merges and pieces hardly change beyond this, and SentencePiece holds its sample in memory: of unigram 23 times over.
 SAMPLE_BYTES = {"bpe": 32 << 20, "unigram": 14 << 20}
@@ -95,24 +95,17 @@ def _one_each(symbols: list[str]) -> Iterator[str]:
 
 def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) -> tuple[bytes, int]:
     counts: Counter[str] = Counter()
-    rest = ""
-    for block in source.blocks():
-        if block.starts_document and rest:
-            counts[rest] += 1
-            rest = ""
-        words = (rest + _normalized(block.text, config)).split()
-        rest = words.pop() if words and not block.text[-1].isspace() else ""  # a long line was cut inside a word
-        rest = rest[: MAX_WORD_CHARACTERS + 1]
+    for block in whole_words(source.blocks()):
+        words = _normalized(block.text, config).split()
+        if max(map(len, words), default=0) > MAX_WORD_CHARACTERS:
+            words = [word[: MAX_WORD_CHARACTERS + 1] for word in words]
         counts.update(words)
         if len(counts) > MAX_COUNTED_WORDS:
             rare = np.median(np.fromiter(counts.values(), dtype=np.int64))
             counts = Counter({word: count for word, count in counts.items() if count > rare})
-    counts.update([rest] if rest else [])
     words = [word for word, count in counts.items() if count >= config.min_count and _can_be_a_piece(word)]
     if not words:
-        if not counts:
-            raise InputError(f"{source.name} holds no words, only white space: give more text")
-        raise UsageError(f"no word of {source.name} occurs {config.min_count} times: lower --min-count")
+        raise _no_words(source.name, counts, config.min_count)
     _check_size(config, WORD_SYMBOLS + 1, WORD_SYMBOLS + len(words))
     kept = (config.size or most_words) - WORD_SYMBOLS
     ranked = sorted(words, key=lambda word: (-counts[word], word))[:kept]
@@ -129,6 +122,21 @@ def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) 
     return model, config.size
 
 
+def _no_words(name: str, counts: Counter[str], min_count: int) -> SeqtoolError:
+    """Why a text has no word to learn."""
+    if not counts:
+        return InputError(f"{name} holds no words, only white space: give more text")
+    pieces = [word for word in counts if _can_be_a_piece(word)]
+    if pieces:
+        return UsageError(f"no word of {name} occurs {min_count} times: lower --min-count")
+    long = any(len(word) > MAX_WORD_CHARACTERS for word in counts)
+    return InputError(
+        f"{name} has no word of at most {MAX_WORD_CHARACTERS} characters between white space: choose --type char or bpe"
+        if long
+        else f"{name} has no word that a vocabulary can hold, such as {min(counts)!r}: choose --type char or bpe"
+    )
+
+
 def _can_be_a_piece(word: str) -> bool:
     """Whether SentencePiece takes a word; the special symbols' names and its own reserved signs it does not."""
     return (
@@ -139,10 +147,14 @@ def _can_be_a_piece(word: str) -> bool:
 
 
 def _learn_subwords(sample: bytes, text_bytes: int, config: VocabularyConfig) -> tuple[bytes, int]:
-    sample = sample.replace(RESERVED.encode(), b"")
-    empty = not sample.strip(b"\n")
-    distinct = 0 if empty else len(set(sample.decode())) - 1  # without the newline
-    sample = b" \n" if empty else sample
+    try:
+        return _learn_pieces(sample.replace(RESERVED.encode(), b""), text_bytes, config)
+    except _NothingToLearnError:
+        return _learn_pieces(b" \n", 0, config)  # a text of what is spelled in bytes anyhow, as newlines and NUL
+
+
+def _learn_pieces(sample: bytes, text_bytes: int, config: VocabularyConfig) -> tuple[bytes, int]:
+    distinct = len(set(sample.decode()) - {"\n"})
     options = dict(
         model_type=config.type,
         allow_whitespace_only_pieces=True,
@@ -156,7 +168,7 @@ def _learn_subwords(sample: bytes, text_bytes: int, config: VocabularyConfig) ->
         model = _run_sentencepiece(_lines(sample), config, vocab_size=max(config.size, smallest), **options)
         _check_size(config, smallest, MAX_VOCABULARY)
         return model, config.size
-    size = BYTE_LEVEL_SYMBOLS + distinct + default_merges(0 if empty else text_bytes)
+    size = BYTE_LEVEL_SYMBOLS + distinct + default_merges(text_bytes)
     try:
         return _run_sentencepiece(_lines(sample), config, vocab_size=size, **options), 0
     except _SizeError as error:
@@ -213,6 +225,10 @@ class _SizeError(UsageError):
         self.nearest = nearest
 
 
+class _NothingToLearnError(InputError):
+    """SentencePiece found no character in the text that could be a piece."""
+
+
 def _run_sentencepiece(sentences: Iterable[str | bytes], config: VocabularyConfig, **options: Any) -> bytes:
     """Train a SentencePiece model that keeps every character, and return it serialized."""
     if options["model_type"] in ("char", "word"):
@@ -267,4 +283,6 @@ def _explained(message: str, config: VocabularyConfig) -> SeqtoolError:
             f"--size {config.size} is too small for the text's characters: the smallest that works is {smallest}",
             smallest,
         )
-    return InputError(f"SentencePiece could not learn a vocabulary from this text: {message.strip().splitlines()[-1]}")
+    if "empty()" in message or "all_chars_count" in message:
+        return _NothingToLearnError("the text has no character that could be a piece: choose --type byte")
+    return InputError(f"SentencePiece cannot learn a {config.type} vocabulary from this text: choose --type char")

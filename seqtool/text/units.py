@@ -61,6 +61,11 @@ def line_units(text: str) -> list[bytes]:
     return (BEGIN + _cut_lines(text).replace(CUT, CUT + BEGIN)).split(CUT)
 
 
+def whole_line_units(text: str) -> list[bytes]:
+    """The lines of a text, BEGIN before each, however long."""
+    return (BEGIN + text.encode().replace(b"\n", b"\n" + CUT + BEGIN)).split(CUT)
+
+
 def segment_units(text: str) -> list[bytes]:
     """The words of a text, as in `word_units`, none reaching over a segment of a long line."""
     return _spaced_units(_cut_lines(text))

@@ -1,8 +1,11 @@
 """Vocabularies: SentencePiece models of five types, applied so that no character is lost.
 
 Spaces are kept as they are, a newline has an id of its own, and a character that the vocabulary lacks becomes its UTF-8
-bytes. SentencePiece writes a space as U+2581, so a U+2581 that stands in the text is always spelled in bytes: that is
-the one string on which `spm_encode` with the same model gives other ids.
+bytes. SentencePiece writes a space as U+2581, so a U+2581 that stands in the text is always spelled in bytes: there,
+and where a line is longer than SEGMENT_CHARACTERS and is cut, `spm_encode` with the same model gives other ids.
+
+A model of another maker (`foreign`) splits each line as `spm_encode` does, with all that it does to white space and
+characters, and the newline's id closes it.
 """
 
 from __future__ import annotations
@@ -27,18 +30,16 @@ from seqtool.files import canonical_sha256, read_small_file, sha256
 from seqtool.text.documents import Block, code_points
 from seqtool.text.normalizing import SPACE
 from seqtool.text.tables import ByteTable, LineJoiner
-from seqtool.text.units import UnitEncoder, line_units, segment_units, word_units
+from seqtool.text.units import UnitEncoder, line_units, segment_units, whole_line_units, word_units
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 
 SPACE_BYTES = SPACE.encode()
 END_OF_LINE = "<eos>"  # what ends a line in a `word` vocabulary
 MAX_MODEL_BYTES = 256 << 20
-# A later copy of a protocol-buffer field is merged over an earlier one: this turns off add_dummy_prefix and
-# remove_extra_whitespaces in the normalizer_spec of a model of any maker.
-KEEP_WHITE_SPACE = bytes([3 << 3 | 2, 4, 3 << 3, 0, 4 << 3, 0])
 GROUP_CHARACTERS = 1 << 16
 MAX_HELD_CHARACTERS = 1 << 20
+WHITE_SPACE = re.compile(r"\s")
 METADATA_FIELD = 200  # SentencePiece's ModelProto leaves fields from 200 on to others
 
 
@@ -69,17 +70,18 @@ class Vocabulary:
         self.dtype = np.dtype(np.uint16 if self.size <= 1 << 16 else np.uint32)
         byte_ids = [self._pieces.piece_to_id(f"<0x{byte:02X}>") for byte in range(256)]
         spells_bytes = all(self._pieces.is_byte(index) for index in byte_ids)
-        self.lossless = spells_bytes and self._pieces.piece_to_id(SPACE) != self.unknown_id
+        self.spells_bytes: bool = spells_bytes and self._pieces.piece_to_id(SPACE) != self.unknown_id
         self.type = self._checked_type()
         self.has_newline = spells_bytes or self.type == "word"
+        # Whether it is one of ours that folds nothing.
+        self._is_plain = self.metadata.get("normalize") == "none" and not self.metadata.get("lowercase")
+        self.lossless = self.spells_bytes and self._is_plain
         self._byte_ids = np.array(byte_ids, dtype=self.dtype)
-        if self.lossless:
-            self._pieces.LoadFromSerializedProto(model + KEEP_WHITE_SPACE)
         self._table = self._character_table()
 
     def encode(self, text: str) -> Ids:
         """Ids of a text, without beginning or end symbols; shape (tokens,)."""
-        if self.type == "byte":
+        if self.type == "byte" and self._is_plain:
             return self._encode_bytes(text)
         if self._table is not None:
             return self._encode_characters(text, self._table)
@@ -89,8 +91,9 @@ class Vocabulary:
     def _units(self) -> UnitEncoder:
         if self.type == "word":
             return UnitEncoder(word_units, self._encode_words, self.newline_ids, self.dtype.char)
-        plain = self.metadata.get("normalize") == "none" and not self.metadata.get("lowercase")
-        separable = self.lossless and plain and all(SPACE not in symbol.lstrip(SPACE) for symbol in self._symbols)
+        if self.type == "foreign":
+            return UnitEncoder(whole_line_units, self._encode_units, self.newline_ids, self.dtype.char)
+        separable = self.lossless and all(SPACE not in symbol.lstrip(SPACE) for symbol in self._symbols)
         split = segment_units if separable else line_units
         return UnitEncoder(split, self._encode_units, self.newline_ids, self.dtype.char)
 
@@ -105,7 +108,7 @@ class Vocabulary:
     def _encode_units(self, units: list[bytes]) -> list[list[int]]:
         """Ids of texts without newlines, each by itself, by all cores."""
         rows: list[list[int]] = self._pieces.encode(units, num_threads=os.cpu_count() or 1) if units else []
-        if self.lossless:
+        if self.type != "foreign":
             for index, unit in enumerate(units):
                 if SPACE_BYTES in unit:
                     rows[index] = self._encode_around_space_symbol(unit)
@@ -117,6 +120,16 @@ class Vocabulary:
         if self.type == "word":
             return [self._pieces.eos_id()]
         return [int(self._byte_ids[ord("\n")])] if self.has_newline else [self.unknown_id]
+
+    @functools.cached_property
+    def _begins_with_space(self) -> bool:
+        """Whether a line's first word has a space before it that is not in the text: SentencePiece's dummy prefix."""
+        return self.type == "word" or self._bytes_of(int(self.encode("a")[0])).startswith(b" ")
+
+    @functools.cached_property
+    def _ends_with_space(self) -> bool:
+        """Whether a line's last word has a space behind it that is not in the text: SentencePiece's dummy suffix."""
+        return self.type == "foreign" and self._bytes_of(int(self.encode("a")[-1])).endswith(b" ")
 
     def decoder(self) -> TextDecoder:
         """A new streaming decoder from ids to text."""
@@ -131,6 +144,10 @@ class Vocabulary:
         """What one id contributes to the text; control symbols contribute nothing."""
         self.check(np.array([index]))
         return self._bytes_of(index)
+
+    def token_in_line(self, index: int) -> str:
+        """The text of one id inside a line, of a word without the space before it; part of a character is U+FFFD."""
+        return self.decode([index]) if self.type == "word" else self.token_bytes(index).decode(errors="replace")
 
     def _bytes_of(self, index: int) -> bytes:
         if self._pieces.is_control(index):
@@ -197,12 +214,12 @@ class Vocabulary:
         """The type that the metadata claims, where the pieces bear it out; `foreign` for any other model."""
         claimed = self.metadata.get("type")
         word = self._symbols[max(self._pieces.eos_id(), 0)] == END_OF_LINE
-        fits = word if claimed == "word" else self.lossless
+        fits = word if claimed == "word" else self.spells_bytes
         return str(claimed) if claimed in VOCABULARY_TYPES and fits else "foreign"
 
     def _character_table(self) -> Ids | None:
         """Ids by code point (<unk>'s: spelled in bytes), for a `char` vocabulary that normalises nothing."""
-        if self.type != "char" or self.metadata.get("normalize") != "none" or self.metadata.get("lowercase"):
+        if self.type != "char" or not self._is_plain:
             return None
         table = np.full(0x110000, self.unknown_id, dtype=self.dtype)
         for index in range(self.size):
@@ -252,8 +269,11 @@ class TextDecoder:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        table = vocabulary.token_table
-        self._table = LineJoiner(table, vocabulary.newline_ids[0]) if vocabulary.type == "word" else table
+        self._table: ByteTable | LineJoiner = vocabulary.token_table
+        if vocabulary._begins_with_space:
+            newline = vocabulary.newline_ids[0] if vocabulary.has_newline else -1
+            self._table = LineJoiner(vocabulary.token_table, newline)
+        self._space = b""  # after the last word, where it may be the line's last
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, ids: Iterable[int]) -> str:
@@ -264,7 +284,12 @@ class TextDecoder:
         """The bytes of these further ids, complete characters or not."""
         array = np.asarray(ids if isinstance(ids, (np.ndarray, list)) else list(ids), dtype=np.int64)
         self._vocabulary.check(array)
-        return self._table.join(array)
+        data = self._space + self._table.join(array)
+        if self._vocabulary._ends_with_space:
+            data = data.replace(b" \n", b"\n")
+            self._space = b" " if data.endswith(b" ") else b""
+            data = data.removesuffix(b" ")
+        return data
 
     def finish(self) -> str:
         """What is left: an unfinished character, as U+FFFD."""
@@ -280,7 +305,7 @@ def encode_blocks(vocabulary: Vocabulary, blocks: Iterable[Block]) -> Iterator[I
     """Ids of each block, the beginning symbol before each document: the stream that models are trained on."""
     begin = np.array([vocabulary.begin_id], dtype=vocabulary.dtype)
     newline = vocabulary.newline_ids[0]
-    for group in _groups(whole_words(blocks) if vocabulary.type == "word" else blocks, vocabulary.has_newline):
+    for group in _groups(encodable(vocabulary, blocks), vocabulary.has_newline):
         ids = vocabulary.encode("".join(block.text for block in group))
         if len(group) == 1:
             yield np.concatenate([begin, ids]) if group[0].starts_document else ids
@@ -304,21 +329,60 @@ def _groups(blocks: Iterable[Block], has_newline: bool) -> Iterator[list[Block]]
         yield group
 
 
+def encodable(vocabulary: Vocabulary, blocks: Iterable[Block]) -> Iterator[Block]:
+    """The same text in blocks that can each be encoded by itself, so that ids do not depend on how the text arrived."""
+    if vocabulary.type == "word":
+        return whole_words(blocks)
+    return whole_lines(blocks, vocabulary.name) if vocabulary.type == "foreign" else iter(blocks)
+
+
+def whole_lines(blocks: Iterable[Block], name: str) -> Iterator[Block]:
+    """The same text in blocks that end where lines or documents do; InputError for a line too long to be held."""
+    rest, starts = "", False
+    for block in blocks:
+        if block.starts_document:
+            if rest or starts:
+                yield Block(rest, starts)
+            rest, starts = "", True
+        rest += block.text
+        if len(rest) > MAX_HELD_CHARACTERS and not -1 < rest.find("\n") <= MAX_HELD_CHARACTERS:
+            raise InputError(
+                f"a line has more than {MAX_HELD_CHARACTERS:,} characters, and {name} splits whole lines: "
+                "break it, or make a vocabulary with seqtool vocab"
+            )
+        if rest.endswith("\n"):
+            yield Block(rest, starts)
+            rest, starts = "", False
+    if rest or starts:
+        yield Block(rest, starts)
+
+
 def whole_words(blocks: Iterable[Block]) -> Iterator[Block]:
-    """The same text in blocks that end at white space: where a long line was cut inside a word, the word moves on."""
+    """The same text in blocks that end at white space: where a long line was cut inside a word, the word moves on.
+
+    A word is cut after every MAX_HELD_CHARACTERS, which no block has by itself, so that none fills the memory.
+    """
     rest, starts = "", False
     for block in blocks:
         if block.starts_document:
             if rest:
                 yield Block(rest, starts)
             rest, starts = "", True
+        if not block.text:  # an empty file, whose document has no words
+            yield block
+            starts = False
+            continue
         text = rest + block.text
-        kept = len(text) if text.endswith("\n") else len(text) - len(re.split(r"\s", text)[-1])
-        if len(text) - kept > MAX_HELD_CHARACTERS:
-            kept = len(text)
+        white_space = WHITE_SPACE.search(block.text)
+        word_end = len(rest) + (white_space.start() if white_space else len(block.text))
+        cut = (word_end - 1) // MAX_HELD_CHARACTERS * MAX_HELD_CHARACTERS
+        for place in range(0, cut, MAX_HELD_CHARACTERS):
+            yield Block(text[place : place + MAX_HELD_CHARACTERS], starts)
+            starts = False
+        kept = len(text) if text[-1:].isspace() else max(cut, len(text) - len(text.rsplit(maxsplit=1)[-1]))
         rest = text[kept:]
-        if kept:
-            yield Block(text[:kept], starts)
+        if kept > cut:
+            yield Block(text[cut:kept], starts)
             starts = False
     if rest:
         yield Block(rest, starts)

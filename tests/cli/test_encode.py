@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -114,3 +115,49 @@ def test_ids_that_are_none_are_3(seqtool: Command, small_run: Path, ids: bytes):
 def test_a_vocabulary_can_go_to_a_pipe(shell: Command, prose_file: Path, tmp_path: Path):
     result = shell(f"seqtool vocab {prose_file} --type char -o - > v.model && seqtool info v.model", cwd=tmp_path)
     assert b"vocabulary" in result.stdout, result.stderr
+
+
+@pytest.mark.parametrize(("words", "named"), [
+    (["vocab", "-", "-o", "new", "--min-count", 2], "--min-count"),
+    (["vocab", "-", "-o", "new", "--min-count", 1, "--type", "char"], "--min-count"),
+    (["vocab", "-", "-o", "-", "--json"], "--json"),
+    (["vocab", "-", "-o", "-", "--force"], "--force"),
+    (["encode", "--vocab", "bpe", "--json"], "--json"),
+    (["encode", "--vocab", "bpe", "--document", "line"], "--document"),
+    (["encode", "--vocab", "bpe", "--force"], "--force"),
+    (["encode", "--vocab", "bpe", "-o", "new", "--pieces"], "--pieces"),
+])  # fmt: skip
+def test_a_flag_that_has_no_effect_is_refused_by_name(
+    seqtool: Command, models: dict[str, Path], words: list[object], named: str
+):
+    assert named in error_of(seqtool(*words, stdin=b"a text\n", cwd=models["bpe"].parent), 2)
+    assert not (models["bpe"].parent / "new").exists()
+
+
+@pytest.mark.parametrize("errors", ["strict", "replace"])
+def test_archives_are_refused_wherever_text_is_read(seqtool: Command, small_run: Path, tmp_path: Path, errors: str):
+    vocab, packed = small_run / "vocab.model", tmp_path / "a text.gz"
+    packed.write_bytes(gzip.compress(b"some text\n" * 100))
+    given = ["--errors", errors]
+    commands: list[list[object]] = [
+        ["vocab", packed, "-o", tmp_path / "new", *given],
+        ["encode", packed, "--vocab", vocab, *given],
+        ["train", packed, "-o", tmp_path / "new", *given],
+        ["eval", small_run, packed, *given],
+        ["embed", "train", packed, "-o", tmp_path / "new", *given],
+        ["generate", small_run, "-", "-q", *given],
+    ]
+    for words in commands:
+        message = error_of(seqtool(*words, stdin=packed.read_bytes()), 3)
+        assert "gzip -dc FILE |" in message if words[0] == "generate" else f"gzip -dc '{packed}' |" in message
+
+
+def test_an_empty_file_among_several_is_an_empty_document(seqtool: Command, models: dict[str, Path], tmp_path: Path):
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("some text\n")
+    names = [tmp_path / "empty", tmp_path / "text", tmp_path / "empty"]
+    assert seqtool("vocab", *names, "-o", tmp_path / "new", "--type", "char").returncode == 0
+    printed = seqtool("encode", *names, "--vocab", models["bpe"])
+    assert printed.stdout == seqtool("encode", names[1], "--vocab", models["bpe"]).stdout != b""
+    for words in (["vocab", "-o", tmp_path / "other"], ["encode", "--vocab", models["bpe"]]):
+        assert "empty" in error_of(seqtool(*words, names[0], names[0]), 3)

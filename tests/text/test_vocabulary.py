@@ -8,7 +8,7 @@ import pytest
 import sentencepiece
 
 from seqtool.config import VOCABULARY_TYPES, VocabularyConfig
-from seqtool.errors import InputError, UsageError
+from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.text import documents, learning
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
@@ -126,12 +126,29 @@ def test_an_impossible_size_names_one_that_works(prose_file: Path, kind: str, si
 
 
 @pytest.mark.parametrize("kind", VOCABULARY_TYPES)
-@pytest.mark.parametrize("text", ["a", "\n", "   ", "ab" * 50_000, "🙂🙂🙂", "a\tb\x00c▁d\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        "\n",
+        "   ",
+        "ab" * 50_000,
+        "🙂🙂🙂",
+        "a\tb\x00c▁d\n",
+        "\r\n",
+        "\t",
+        "\x01",
+        "\ufffd",
+        "<s>",
+        "<0x41>\n<unk>\n",
+        "naïve",
+    ],
+)
 def test_any_text_gives_a_vocabulary(tmp_path: Path, kind: str, text: str):
     path = tmp_path / "text"
     path.write_text(text)
     source = TextSource([str(path)])
-    if kind == "word" and (not text.strip() or len(text) > 1000):
+    if kind == "word" and (not text.strip() or len(text) > 1000 or text == "<s>"):
         with pytest.raises((UsageError, InputError), match="no word"):
             learn_vocabulary(source, VocabularyConfig(type=kind))
         return
@@ -217,14 +234,32 @@ def test_what_is_not_a_model_is_refused(content: bytes):
         Vocabulary(content, "file")
 
 
-def test_a_model_of_another_maker_keeps_white_space(prose_file: Path, tmp_path: Path):
-    """Settings as Llama's: a dummy prefix, <s> and </s>, byte fallback."""
-    prefix = tmp_path / "other"
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(prose_file), model_prefix=str(prefix), vocab_size=600, model_type="bpe", byte_fallback=True,
-        minloglevel=4,
-    )  # fmt: skip
-    vocabulary = Vocabulary(prefix.with_suffix(".model").read_bytes())
-    assert vocabulary.type == "foreign"
-    for text in ["a  b\n\n c", " x", "naive\n"]:
-        assert vocabulary.decode(vocabulary.encode(text).tolist()) == text
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_a_text_of_nul_is_spelled_in_bytes(tmp_path: Path, kind: str):
+    (tmp_path / "text").write_text("\0\0\0\n")
+    vocabulary = learn_vocabulary(TextSource([str(tmp_path / "text")]), VocabularyConfig(type=kind))
+    assert vocabulary.decode(vocabulary.encode("\0\0\0\n")) == "\0\0\0\n"
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("ACGT" * 700 + "\n", "no word of at most 200 characters between white space: choose --type char"),
+    ("\0\0 \0\n", "no word that a vocabulary can hold, such as .*: choose --type char"),
+    ("a b c\n", "no word of .* occurs 2 times: lower --min-count"),
+    (" \n", "no words, only white space"),
+])  # fmt: skip
+def test_a_text_without_words_is_told_why(tmp_path: Path, text: str, message: str):
+    (tmp_path / "text").write_text(text)
+    source = TextSource([str(tmp_path / "text")])
+    with pytest.raises(SeqtoolError, match=message):
+        learn_vocabulary(source, VocabularyConfig(type="word", min_count=2))
+
+
+@pytest.mark.parametrize("normalize", ["none", "nfkc"])
+def test_bytes_are_folded_where_the_user_asks_for_it(prose_file: Path, normalize: str):
+    config = VocabularyConfig(type="byte", lowercase=True, normalize=normalize)
+    vocabulary = learn_vocabulary(TextSource([str(prose_file)]), config)
+    text = "The ÉTÉ ﬁ\n"
+    ids = vocabulary.encode(text).tolist()
+    assert vocabulary.decode(ids) == ("the été ﬁ\n" if normalize == "none" else "the été fi\n")
+    plain = sentencepiece.SentencePieceProcessor(model_proto=vocabulary.model)
+    assert ids == [*plain.encode(text.strip("\n")), *vocabulary.newline_ids]

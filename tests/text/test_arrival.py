@@ -1,0 +1,104 @@
+"""Ids, documents and rows do not depend on how the bytes of a text arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seqtool.cli.encode import printed
+from seqtool.config import VOCABULARY_TYPES, VocabularyConfig
+from seqtool.inference.rows import arrivals, encode_lines
+from seqtool.text import documents, units, vocabulary
+from seqtool.text.documents import TextSource
+from seqtool.text.learning import learn_vocabulary
+from seqtool.text.vocabulary import Vocabulary, encode_blocks
+
+WORDS = ["alpha", "beta,", "γάμμα", "🙂🙂", "naïve", "x", "\u2581", "<unk>", "\ufeff"]
+
+
+def hostile_text(random: np.random.Generator) -> bytes:
+    """Lines longer than a segment and than what is read at once, CRLF, odd white space, characters of up to four bytes,
+    a word that is longer than a segment."""
+    parts: list[str] = []
+    for _ in range(12):
+        size = int(random.choice([0, 1, 30, 150]))
+        parts += [str(random.choice(WORDS)) + str(random.choice([" ", "  ", "\t", "\u3000", " "])) for _ in range(size)]
+        parts.append(str(random.choice(["\r\n", "\n", "\n\n", "end\r\n \n", " " * 300 + "x\n", "y" * 700 + " "])))
+    return "".join(parts).encode()
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("arrival") / "text"
+    path.write_bytes(hostile_text(np.random.default_rng(5)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def vocabularies(text: Path) -> dict[str, Vocabulary]:
+    return {kind: learn_vocabulary(TextSource([str(text)]), VocabularyConfig(type=kind)) for kind in VOCABULARY_TYPES}
+
+
+def in_chunks(data: bytes, sizes: Callable[[], int]) -> Callable[..., Iterator[bytes]]:
+    def chunks(*_: Any) -> Iterator[bytes]:
+        start = 0
+        while start < len(data):
+            size = sizes()
+            yield data[start : start + size]
+            start += size
+
+    return chunks
+
+
+def everything(words: Vocabulary, path: Path, document: str) -> list[Any]:
+    """What `encode` prints, what a store and `eval` hold, and the tokens of each line of `eval --per`."""
+    source = TextSource([str(path)], document=document)
+    lines = [encode_lines(words, blocks) for blocks in arrivals(TextSource([str(path)]), words, document)]
+    return [
+        b"".join(printed(words, source, pieces=False)),
+        np.concatenate(list(encode_blocks(words, source.blocks()))).tolist(),
+        np.concatenate([ids for ids, _ in lines]).tolist(),
+    ]
+
+
+@pytest.mark.parametrize("document", ["file", "blank-line", "line"])
+@pytest.mark.parametrize("kind", VOCABULARY_TYPES)
+def test_ids_do_not_depend_on_how_the_text_arrives(
+    vocabularies: dict[str, Vocabulary], text: Path, monkeypatch: pytest.MonkeyPatch, kind: str, document: str
+):
+    for module in (documents, units):
+        monkeypatch.setattr(module, "SEGMENT_CHARACTERS", 200)
+    monkeypatch.setattr(vocabulary, "MAX_HELD_CHARACTERS", 300)
+    words, data = vocabularies[kind], text.read_bytes()
+    random = np.random.default_rng(0)
+    monkeypatch.setattr(documents, "chunks_of", in_chunks(data, lambda: 50))
+    expected = everything(words, text, document)
+    printed_ids = [int(number) for number in expected[0].split()]
+    assert printed_ids == expected[2] == [index for index in expected[1] if index != words.begin_id]
+    if kind != "word" and document == "file":
+        assert words.decode(expected[1][1:]).encode() == data
+    for most in (3, 40, 299):
+        monkeypatch.setattr(documents, "chunks_of", in_chunks(data, lambda most=most: int(random.integers(1, most))))
+        assert everything(words, text, document) == expected
+
+
+def test_words_of_a_long_line_are_whole_in_what_encode_prints(tmp_path: Path):
+    (tmp_path / "text").write_text("alpha beta gamma " * 5000)
+    words = learn_vocabulary(TextSource([str(tmp_path / "text")]), VocabularyConfig(type="word"))
+    ids = b"".join(printed(words, TextSource([str(tmp_path / "text")]), pieces=False)).split()
+    assert len(ids) == 15_000
+    assert str(words.unknown_id).encode() not in ids
+
+
+def test_only_the_beginning_of_a_very_long_line_says_whether_it_is_blank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "text").write_text("one\n" + " " * 10_000 + "two\nthree\n")
+    for size in (1 << 18, 5000):
+        monkeypatch.setattr(documents, "READ_BYTES", size)
+        blocks = list(TextSource([str(tmp_path / "text")], document="blank-line").blocks())
+        assert [block.text for block in blocks if block.starts_document] == ["one\n", "three\n"]

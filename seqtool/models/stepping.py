@@ -99,6 +99,21 @@ class Stepper:
                 self._lengths[row] = min(len(prompts[place]) + 1, self.context or len(prompts[place]) + 1)
 
 
+def advance(stepper: Stepper, texts: Sequence[Sequence[int]], chosen_B: Tensor, log_p_BV: Tensor) -> Tensor:
+    """log p (B, V) after the chosen tokens, with which the texts of rows that are full end."""
+    full = stepper.full
+    if not full:
+        return stepper.step(chosen_B)
+    kept = max(1, (stepper.context or 0) // 2)
+    log_p_BV = log_p_BV.clone()
+    if len(full) == len(chosen_B):
+        stepper.read_again(full, [texts[row][-kept:] for row in full], log_p_BV)
+        return log_p_BV
+    # The others go on by one token, and so the full ones are read up to it.
+    stepper.read_again(full, [texts[row][-kept:-1] for row in full], log_p_BV)
+    return stepper.step(chosen_B)
+
+
 def read(model: LanguageModel, prompts: Sequence[Sequence[int]]) -> list[tuple[list[int], Tensor, State]]:
     """Read `<s>` and prompts of any lengths side by side; for each length: which prompts have it, the logits (B, V) of
     what comes next, and the state.

@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,17 @@ KEEP_WHITE_SPACE = bytes([3 << 3 | 2, 4, 3 << 3, 0, 4 << 3, 0])
 GROUP_CHARACTERS = 1 << 16
 MAX_HELD_CHARACTERS = 1 << 20
 METADATA_FIELD = 200  # SentencePiece's ModelProto leaves fields from 200 on to others
+
+
+class Seam(NamedTuple):
+    """What joins text to the prompt that it goes on from, where tokens bring their own spaces."""
+
+    first: bytes = b""
+    """What the prompt's tokens hold beyond its text: the space after its last word."""
+    drop_space: bool = False
+    """The prompt ends with white space, or there is none: the first word goes without its space."""
+    skip: int = 0
+    """So many bytes of the first token are the prompt's."""
 
 
 class Vocabulary:
@@ -118,9 +129,32 @@ class Vocabulary:
             return [self._pieces.eos_id()]
         return [int(self._byte_ids[ord("\n")])] if self.has_newline else [self.unknown_id]
 
-    def decoder(self) -> TextDecoder:
-        """A new streaming decoder from ids to text."""
-        return TextDecoder(self)
+    def decoder(self, seam: Seam | None = None) -> TextDecoder:
+        """A new streaming decoder from ids to text, at the beginning of a text or behind a prompt."""
+        return TextDecoder(self, seam or Seam(drop_space=self.type == "word"))
+
+    def seam(self, prompt: str, ids: Sequence[int]) -> Seam:
+        """How text goes on from a prompt whose ids are `ids`."""
+        spaced = not prompt or prompt[-1].isspace()
+        if self.type == "word":
+            return Seam(drop_space=spaced)
+        if not prompt:
+            return Seam(drop_space=self._begins_with_space)
+        # The last four tokens hold the last character, be it in bytes.
+        end = b"".join(self._bytes_of(index) for index in ids[-4:]).decode(errors="ignore")
+        if spaced:
+            return Seam(drop_space=not end[-1:].isspace())
+        return Seam(first=b" " if end.endswith(" ") else b"")
+
+    @functools.cached_property
+    def _begins_with_space(self) -> bool:
+        """Whether a text's first word has a space before it that is not in the text: SentencePiece's dummy prefix."""
+        return self._bytes_of(int(self.encode("a")[0])).startswith(b" ")
+
+    @functools.cached_property
+    def keeps_spaces(self) -> bool:
+        """Whether spaces at both ends of a text are in its ids, and no others."""
+        return self.decode(self.encode(" a ").tolist()) == " a "
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; bytes that are not UTF-8 become U+FFFD. IndexError when an id is not of this vocabulary."""
@@ -151,9 +185,14 @@ class Vocabulary:
             )
 
     @functools.cached_property
-    def token_table(self) -> ByteTable:
+    def token_strings(self) -> list[bytes]:
         """What each id contributes to the text."""
-        return ByteTable([self._bytes_of(index) for index in range(self.size)])
+        return [self._bytes_of(index) for index in range(self.size)]
+
+    @functools.cached_property
+    def token_table(self) -> ByteTable:
+        """The same, to be joined."""
+        return ByteTable(self.token_strings)
 
     def scores(self) -> dict[str, float]:
         """The pieces that stand for text, and each one's score: of bpe the order of merges, of unigram its log p."""
@@ -176,6 +215,13 @@ class Vocabulary:
     def piece(self, index: int) -> str:
         """The symbol that SentencePiece shows for one id."""
         return self._symbols[index]
+
+    def token_text(self, index: int) -> str:
+        """What one id contributes to the text, to be shown: the piece, where that is no whole characters."""
+        try:
+            return self.token_strings[index].decode() or self._symbols[index]
+        except UnicodeDecodeError:
+            return self._symbols[index]
 
     def token(self, index: int) -> str:
         """What vectors call one id: a word vocabulary's word as it stands in the text, else the piece."""
@@ -250,10 +296,13 @@ class Vocabulary:
 class TextDecoder:
     """Turns a stream of ids into text as it comes: a character appears once all of its bytes are there."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, seam: Seam) -> None:
         self._vocabulary = vocabulary
-        table = vocabulary.token_table
-        self._table = LineJoiner(table, vocabulary.newline_ids[0]) if vocabulary.type == "word" else table
+        self._table: ByteTable | LineJoiner = vocabulary.token_table
+        if vocabulary.type == "word" or seam.drop_space:
+            newline = vocabulary.newline_ids[0] if vocabulary.type == "word" else -1
+            self._table = LineJoiner(vocabulary.token_table, newline, inside_line=not seam.drop_space)
+        self._first, self._skip = seam.first, seam.skip
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, ids: Iterable[int]) -> str:
@@ -264,7 +313,18 @@ class TextDecoder:
         """The bytes of these further ids, complete characters or not."""
         array = np.asarray(ids if isinstance(ids, (np.ndarray, list)) else list(ids), dtype=np.int64)
         self._vocabulary.check(array)
-        return self._table.join(array)
+        data = self._first + self._table.join(array)
+        self._first = b""
+        skipped = min(self._skip, len(data))
+        self._skip -= skipped
+        return data[skipped:]
+
+    def unfinished(self, ids: Sequence[int]) -> int:
+        """How many of the last of these ids, which were fed, spell nothing but a character whose rest has not come."""
+        count, left = 0, len(self._utf8.getstate()[0])
+        while left and count < len(ids) and (size := self._vocabulary.token_table.lengths[ids[-1 - count]]) <= left:
+            count, left = count + 1, left - size
+        return count
 
     def finish(self) -> str:
         """What is left: an unfinished character, as U+FFFD."""

@@ -14,7 +14,7 @@ import typer
 
 from seqtool.checking import check_generation_effect, checked
 from seqtool.cli.console import note, write
-from seqtool.cli.options import Device, Errors, Json, Quiet, RunPath, chosen, text_of, with_settings
+from seqtool.cli.options import Device, Errors, Json, Quiet, RunPath, as_text, chosen, text_of, with_settings
 from seqtool.config import ERROR_HANDLERS, GenerateConfig
 from seqtool.errors import UsageError
 
@@ -82,7 +82,7 @@ def command(
     """
     chosen(errors, ERROR_HANDLERS, "--errors")
     words = _Words(
-        prompt=text_of(prompt or "", "--prompt", escapes=escapes, errors=errors),
+        prompt=text_of(as_text(prompt or "") if errors == "replace" else prompt or "", "--prompt", escapes=escapes),
         stops=[text_of(text, "--stop", escapes=escapes) for text in stop or ()],
         bans=[text_of(text, "--ban", escapes=escapes) for text in ban or ()],
         favours=[_favour(text, escapes) for text in favour or ()],
@@ -104,7 +104,7 @@ def command(
     loaded = load_run(run, choose_device(device))
     job = _Job(
         loaded,
-        Stepper(loaded.model, config.precision),
+        Stepper(loaded.model, config.precision, barred=-1 if config.allow_unk else loaded.vocabulary.unknown_id),
         config,
         _steering(loaded.vocabulary, config, config.constrain if "constrain" in given else None, words),
         _healing(loaded.vocabulary, config, given) if words.prompt or source or prompts else None,
@@ -240,7 +240,7 @@ def _steering(vocabulary: Vocabulary, config: GenerateConfig, pattern: str | Non
         if pattern is not None or words.bans:
             constraint = Constraint(pattern, tokens, words.bans)
         favours = [Favour(text, nats, tokens) for text, nats in words.favours]
-    return Steering(config, vocabulary.begin_id, vocabulary.unknown_id, constraint, favours)
+    return Steering(config, vocabulary.begin_id, constraint, favours)
 
 
 def _healing(vocabulary: Vocabulary, config: GenerateConfig, given: set[str]) -> Healing | None:

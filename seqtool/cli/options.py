@@ -91,10 +91,10 @@ ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})
 ESCAPED = {"n": b"\n", "r": b"\r", "t": b"\t", "\\": b"\\"}
 
 
-def text_of(argument: str, flag: str, *, escapes: bool, errors: str = "strict") -> str:
+def text_of(argument: str, flag: str, *, escapes: bool) -> str:
     """The text that an argument stands for: with `escapes`, \\n is a newline, \\xNN a byte, \\uNNNN a character.
 
-    UsageError when a backslash begins no escape, and where the text is not UTF-8 while `errors` is strict.
+    UsageError when a backslash begins no escape, and where the text is not UTF-8.
     """
 
     def unescaped(match: re.Match[str]) -> bytes:
@@ -118,11 +118,11 @@ def text_of(argument: str, flag: str, *, escapes: bool, errors: str = "strict") 
         done = match.end()
     data = b"".join([*parts, argument[done:].encode("utf-8", "surrogateescape")])
     try:
-        return data.decode("utf-8", errors)
+        return data.decode()
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{flag} is not UTF-8: byte {data[error.start]:#04x} at offset {error.start} is not valid; "
-            "convert it, or read it with --errors replace"
+            "convert it; in a prompt, --errors replace accepts it"
         ) from error
 
 

@@ -1,8 +1,8 @@
 """Texts that are favoured: for each time that one of them appears a text gains some nats, however it is spelled.
 
 The gain is spread evenly over the bytes. A token is given what its bytes earn, and loses what those before it had
-earned where the text does not go on; so in all, what is written gains the nats for each time the text is in it, and a
-share of them where it ends with its beginning. The automaton is that of Knuth, Morris & Pratt 1977, Fast pattern
+earned where the text does not go on; so in all, what is written gains the nats each time that the text is in it, and
+a share of them where it ends with a beginning of it. The automaton is that of Knuth, Morris & Pratt 1977, Fast pattern
 matching in strings.
 
 Shapes: S states, V vocabulary.
@@ -60,18 +60,18 @@ class Favour:
 
 
 def _progress(text: bytes) -> tuple[Ints, Ints]:
-    """The state START + the bytes of the text that the end of what was read has, after each byte; and by how many bytes
-    that grows, a whole text counting once; (S, 256) both.
+    """The state START + the bytes of the text that the end of what was read has, after each byte, and the bytes that
+    it earns: as many as that grows by, and all of the text once it is whole; (S, 256) both.
     """
-    table = np.full((START + len(text) + 1, 256), START, dtype=np.int32)
-    earned = np.zeros_like(table)
-    shorter = START  # the longest other beginning of the text that what was read ends with
-    for done in range(len(text) + 1):
-        state = START + done
+    whole = START + len(text)
+    table = np.full((whole + 1, 256), START, dtype=np.int32)
+    shorter = START  # where the longest other beginning of the text that what was read ends with leads
+    for state in range(START, whole):
         table[state] = table[shorter]
-        earned[state] = table[state] - (state if done < len(text) else shorter)
-        if done < len(text):
-            shorter = int(table[shorter, text[done]]) if done else START
-            table[state, text[done]] = state + 1
-            earned[state, text[done]] = 1
-    return table, earned
+        following, byte = int(table[shorter, text[state - START]]), text[state - START]
+        table[state, byte] = state + 1
+        shorter = following if state > START else START
+    table[whole] = table[shorter]
+    held = np.arange(whole + 1, dtype=np.int32)
+    held[whole] = shorter  # a whole text is what it goes on from
+    return table, held[table] - held[:, np.newaxis] + len(text) * (table == whole)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -70,25 +71,20 @@ class Progress:
 class Steering:
     """The rules of a job, and what they make of log p of the next tokens.
 
-    `begin_id` ends a text; `unknown_id` (-1: none) is written only with --allow-unk. Texts whose rules leave no token
-    end.
+    `begin_id` ends a text. A text for which the rules leave no token ends.
     """
 
     def __init__(
         self,
         config: GenerateConfig,
         begin_id: int,
-        unknown_id: int = -1,
         constraint: Constraint | None = None,
         favours: Sequence[Favour] = (),
     ) -> None:
         self.constraint, self._favours = constraint, list(favours)
         self._begin_id = begin_id
-        self._barred_id = -1 if config.allow_unk else unknown_id
         self._least, self._ngram = config.min_tokens, config.no_repeat_ngram
         self._most = most_tokens(config)
-        self._dtype = torch.float32 if config.greedy else torch.float64
-        self._bias_V: Tensor | None = None
 
     @property
     def by_token(self) -> bool:
@@ -153,29 +149,31 @@ class Steering:
 
     def scores(self, log_p_BV: Tensor, texts: Sequence[Progress]) -> Tensor:
         """log p (B, V) and what the rules add to it: -inf for what may not come next."""
+        if not self.by_token:
+            return log_p_BV
         scores_BV = log_p_BV
-        if self._barred_id >= 0:
-            if self._bias_V is None:
-                self._bias_V = torch.zeros(log_p_BV.shape[1], dtype=self._dtype, device=log_p_BV.device)
-                self._bias_V[self._barred_id] = -torch.inf
-            scores_BV = log_p_BV + self._bias_V
-        return self._by_token(scores_BV, texts) if self.by_token else scores_BV
-
-    def _by_token(self, scores_BV: Tensor, texts: Sequence[Progress]) -> Tensor:
-        added_BV = np.zeros(scores_BV.shape)
-        for added_V, one in zip(added_BV, texts, strict=True):
-            for favour, state in zip(self._favours, one.favoured, strict=True):
-                added_V += favour.gains(state)
-            if self.constraint is not None:
-                added_V[~self.constraint.allowed(one.state, self._most - one.written)] = -np.inf
-                added_V[self._begin_id] = 0 if self.constraint.accepts(one.state) else -np.inf
-            if one.written < self._least:
-                added_V[self._begin_id] = -np.inf
-            added_V[list(one.followers.get(one.recent, ()))] = -np.inf
-        scores_BV = scores_BV + torch.from_numpy(added_BV).to(scores_BV.device, self._dtype)
+        if self._favours:
+            gains_BV = np.stack([self._gains(one) for one in texts])
+            scores_BV = log_p_BV + torch.from_numpy(gains_BV).to(log_p_BV.device, log_p_BV.dtype)
+        barred_BV = np.stack([self._barred(one, log_p_BV.shape[1]) for one in texts])
+        scores_BV = scores_BV.masked_fill(torch.from_numpy(barred_BV).to(log_p_BV.device), -torch.inf)
         nothing_B = (scores_BV == -torch.inf).all(dim=-1)
         scores_BV[:, self._begin_id].masked_fill_(nothing_B, 0.0)
         return scores_BV
+
+    def _gains(self, one: Progress) -> npt.NDArray[np.float64]:
+        gains = [favour.gains(state) for favour, state in zip(self._favours, one.favoured, strict=True)]
+        return np.sum(gains, axis=0)
+
+    def _barred(self, one: Progress, vocab_size: int) -> npt.NDArray[np.bool_]:
+        barred_V = np.zeros(vocab_size, dtype=np.bool_)
+        if self.constraint is not None:
+            barred_V = ~self.constraint.allowed(one.state, self._most - one.written)
+            barred_V[self._begin_id] = not self.constraint.accepts(one.state)
+        if one.written < self._least:
+            barred_V[self._begin_id] = True
+        barred_V[list(one.followers.get(one.recent, ()))] = True
+        return barred_V
 
     def _counted(self, one: Progress, token: int) -> Progress:
         """With the token among those that have followed the last N - 1."""

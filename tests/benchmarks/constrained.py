@@ -54,7 +54,7 @@ def main() -> None:
             for seed in range(ROUNDS):
                 samples = [Sample([], copy) for copy in range(streams)]
                 settings = GenerateConfig(max_tokens=given.max_tokens, temperature=0.8, seed=seed, batch_size=streams)
-                steering = Steering(settings, stepper.begin_id, run.vocabulary.unknown_id, bound)
+                steering = Steering(settings, stepper.begin_id, bound)
                 began = time.perf_counter()
                 for _ in generate(stepper, samples, settings, steering):
                     pass

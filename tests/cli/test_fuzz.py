@@ -151,9 +151,23 @@ def write_from_prompts(draw: random.Random, here: Path) -> list[str]:
 
 def write_with_flags(draw: random.Random, here: Path) -> list[str]:
     flags = ["--temperature", "--top-k", "--top-p", "--min-p", "--typical", "--repetition-penalty", "--beam", "--seed",
-             "--length-penalty", "--batch-size", "-n", "--precision", "--stop", "--prompt"]  # fmt: skip
+             "--length-penalty", "--batch-size", "-n", "--precision", "--stop", "--prompt", "--ban", "--favour",
+             "--min-tokens", "--no-repeat-ngram", "--alternatives", "--prompts"]  # fmt: skip
+    switches = ["--greedy", "--json", "--allow-unk", "--keep-stop", "--no-heal", "--no-escapes", "--until-end"]
     words = [word for flag in draw.sample(flags, draw.randrange(4)) for word in (flag, draw.choice(NUMBERS))]
+    words += draw.sample(switches, draw.randrange(3))
     return ["generate", a_run(draw), "--max-tokens", draw.choice(["0", "1", "40", "-3", "x"]), *words]
+
+
+def write_steered(draw: random.Random, here: Path) -> list[str]:
+    texts = [text.replace("\0", "") for text in (*PIECES, *NUMBERS, "\\n", "\\x41", "\\u00e9", "\\", "the")]
+    flags = {"--ban": "", "--stop": "", "--prompt": "", "--favour": f"={draw.choice(NUMBERS)}"}
+    names = draw.sample(list(flags), draw.randrange(1, 4))
+    words = [word for name in names for word in (name, draw.choice(texts) + flags[name])]
+    way = draw.choice(
+        [[], ["--greedy"], ["--beam", "2"], ["-n", "3"], ["--no-repeat-ngram", "1"], ["--min-tokens", "9"]]
+    )
+    return ["generate", a_run(draw), "--max-tokens", "20", *words, *way, *draw.choice([[], ["--no-escapes"]])]
 
 
 def write_constrained(draw: random.Random, here: Path) -> list[str]:
@@ -231,7 +245,8 @@ def spoiled_vectors(draw: random.Random, here: Path) -> list[str]:
 
 
 KINDS: list[Callable[[random.Random, Path], list[str]]] = [
-    eval_text, encode_text, decode_ids, learn_vocabulary, write_from_prompts, write_with_flags, write_constrained, eval_flags,
+    eval_text, encode_text, decode_ids, learn_vocabulary, write_from_prompts, write_with_flags, write_constrained, write_steered,
+    eval_flags,
     spoiled_vocabulary, spoiled_store, spoiled_run, learn_embeddings, ask_vectors, judge_vectors, spoiled_vectors,
 ]  # fmt: skip
 

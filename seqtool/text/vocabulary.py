@@ -312,6 +312,9 @@ def whole_words(blocks: Iterable[Block]) -> Iterator[Block]:
             if rest:
                 yield Block(rest, starts)
             rest, starts = "", True
+            if not block.text:
+                yield block
+                continue
         text = rest + block.text
         kept = len(text) if text.endswith("\n") else len(text) - len(re.split(r"\s", text)[-1])
         if len(text) - kept > MAX_HELD_CHARACTERS:

@@ -189,6 +189,16 @@ def test_info_describes_every_artifact(seqtool: Command, small_run: Path, prose_
         assert described["kind"] == kind
         assert described["made_by"]["program"] == "seqtool"
     error_of(seqtool("info", tmp_path), 3)
+    (tmp_path / "empty").touch()
+    for path, message in (
+        (small_run / "config.json", f"a part of the run {small_run}"),
+        (small_run / "model.safetensors", f"a part of the run {small_run}"),
+        (small_run / "checkpoint", f"a part of the run {small_run}"),
+        (tmp_path / "store" / "store.json", f"a part of the token store {tmp_path / 'store'}"),
+        (tmp_path / "empty", "is empty"),
+        ("-", "not standard input"),
+    ):
+        assert message in error_of(seqtool("info", path), 3)
 
 
 def damaged(run: Path, folder: Path, damage: str) -> Path:

@@ -118,8 +118,16 @@ def a_run(draw: random.Random) -> str:
 
 
 def eval_text(draw: random.Random, here: Path) -> list[str]:
-    options = [[], ["--per", "line"], ["--per", "line", "--carry"], ["--per", "token"], ["--per", "document"]]
-    more = [[], ["--json"], ["--errors", "replace"], ["--document", "line"], ["--document", "blank-line"]]
+    options = [[], ["--per", "line"], ["--per", "line", "--carry"], ["--per", "token"], ["--per", "document"],
+               ["--per", "word"], ["--per", "word", "--bits"]]  # fmt: skip
+    more = [
+        [],
+        ["--json"],
+        ["--given", "a b"],
+        ["--errors", "replace"],
+        ["--document", "line"],
+        ["--document", "blank-line"],
+    ]
     return ["eval", a_run(draw), "-", *draw.choice(options), *draw.choice(more)]
 
 
@@ -176,7 +184,8 @@ def write_constrained(draw: random.Random, here: Path) -> list[str]:
 
 
 def eval_flags(draw: random.Random, here: Path) -> list[str]:
-    flags = ["--context", "--stride", "--batch-size", "--per", "--document", "--errors", "--device"]
+    flags = ["--context", "--stride", "--batch-size", "--per", "--document", "--errors", "--device", "--given",
+             "--oov"]  # fmt: skip
     words = [word for flag in draw.sample(flags, draw.randrange(1, 4)) for word in (flag, draw.choice(NUMBERS))]
     return ["eval", a_run(draw), "text", *words]
 
@@ -199,7 +208,13 @@ def spoiled_store(draw: random.Random, here: Path) -> list[str]:
     shutil.rmtree(here / "spoiled.store", ignore_errors=True)
     shutil.copytree(here / "store", here / "spoiled.store")
     spoil(here / "spoiled.store", draw)
-    return draw.choice([["info", "spoiled.store"], ["train", "spoiled.store", "-o", "out.run", "--dry-run"]])
+    return draw.choice(
+        [
+            ["info", "spoiled.store"],
+            ["eval", "transformer", "spoiled.store"],
+            ["train", "spoiled.store", "-o", "out.run", "--dry-run"],
+        ]
+    )
 
 
 def spoiled_run(draw: random.Random, here: Path) -> list[str]:

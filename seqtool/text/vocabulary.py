@@ -106,9 +106,9 @@ class Vocabulary:
 
     def _encode_words(self, units: list[bytes]) -> list[list[int]]:
         """Ids of words, each by itself: SentencePiece makes one <unk> of all unknown words in a row."""
-        texts = map(bytes.decode, units)
+        texts = [unit.decode() for unit in units]
         if self._symbol is not None:
-            texts = (self._symbol.sub(r" \g<0> ", text) for text in texts)
+            texts = [self._symbol.sub(r" \g<0> ", text) for text in texts]
         words = [text.split() for text in texts]
         flat = list(itertools.chain.from_iterable(words))
         ids = self._pieces.encode(flat, num_threads=os.cpu_count() or 1) if flat else []

@@ -72,7 +72,9 @@ BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Settings that only some choices of another setting use: that setting, and those choices."""
 
-DATA_SETTINGS: dict[str, type] = {"vocab_type": str, "vocab_size": int, "document": str, "valid": str}
+DATA_SETTINGS: dict[str, type] = {
+    "vocab_type": str, "vocab_size": int, "min_count": int, "document": str, "valid": str
+}  # fmt: skip
 """What a --config file may say beside the settings of model and training."""
 
 

@@ -320,7 +320,9 @@ class VocabularyConfig:
     size: int = setting(0, "Number of entries.", low=0, high=MAX_VOCABULARY, shown_default="by the text")
     normalize: str = setting("none", "Unicode normalisation.", choices=NORMALIZATIONS)
     lowercase: bool = setting(False, "Fold to lower case.", flag="--lowercase/--keep-case")
-    min_count: int = setting(1, "word: what is rarer is <unk>.", low=1)
+    min_count: int = setting(
+        0, "word: what is rarer is <unk>.", low=0, shown_default="2, so that <unk> is learned; 1 where it is anyway"
+    )
     symbols: str = setting(
         "", "Symbols that are kept whole wherever they stand, commas between them.", metavar="SYMBOL,..."
     )

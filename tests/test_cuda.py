@@ -86,7 +86,7 @@ def test_a_run_trained_on_the_gpu_scores_the_same_on_the_cpu(
     seqtool: Command, prose_file: Path, tmp_path: Path, model: str, precision: str
 ):
     run = tmp_path / "run"
-    settings = ["--model", model, "--steps", 30, "--vocab-type", "char", "--hidden", 32, "--layers", 2, "--heads", 2]
+    settings = ["--model", model, "--steps", 30, "--vocab-type", "char", "--hidden", 32, "--layers", 2]
     result = seqtool("train", prose_file, "-o", run, *settings, "--device", "cuda", "--precision", precision, "-q")
     assert result.returncode == 0, result.stderr.decode()
     reports = [

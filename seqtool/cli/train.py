@@ -14,7 +14,7 @@ import typer
 
 from seqtool.checking import DATA_SETTINGS, check_given, settings_from_file
 from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
-from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, with_settings
+from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, refuse_unused, with_settings
 from seqtool.cli.signals import stop_flag
 from seqtool.config import (
     DOCUMENT_BREAKS,
@@ -68,6 +68,13 @@ def command(
         Optional[str], typer.Option("--vocab-type", metavar="|".join(VOCABULARY_TYPES), help="Vocabulary to learn.")
     ] = None,
     vocab_size: Annotated[Optional[int], typer.Option("--vocab-size", help="Its size. \\[by the text]")] = None,
+    min_count: Annotated[
+        Optional[int],
+        typer.Option(
+            "--min-count",
+            help="--vocab-type word: what is rarer is <unk>. \\[2, so that <unk> is learned; 1 where it is anyway]",
+        ),
+    ] = None,
     valid: Annotated[
         Optional[str],
         typer.Option(
@@ -119,7 +126,7 @@ def command(
     if any(settings.get(name) for name in LENGTHS):
         from_file = {name: value for name, value in from_file.items() if name not in LENGTHS}
     if vocab is not None or vocab_type or vocab_size:
-        beaten = ("vocab", "vocab_type", "vocab_size") if vocab is not None else ("vocab",)
+        beaten = ("vocab", "vocab_type", "vocab_size", "min_count") if vocab is not None else ("vocab",)
         from_file = {name: value for name, value in from_file.items() if name not in beaten}
     of_data = {name: from_file.pop(name, None) for name in ("vocab", *DATA_SETTINGS)}
     flags = frozenset(settings)
@@ -127,12 +134,13 @@ def command(
     document = document or of_data["document"]
     chosen(errors, ERROR_HANDLERS, "--errors")
     chosen(document or "file", DOCUMENT_BREAKS, "--document")
-    _check_early(settings, vocab_size)
+    _check_early(settings, {"--vocab-size": vocab_size, "--min-count": min_count})
     if resume_or_begin and output is None:
         raise UsageError("--resume-or-begin needs -o RUN: the name by which the run is found again")
 
     from seqtool.models.device import choose_device
     from seqtool.runs import CHECKPOINT, is_run, read_config
+    from seqtool.text.store import is_store
     from seqtool.training.data import parse_weights
     from seqtool.training.planning import Request, plan_run, reserved_run
     from seqtool.training.tracking import Tracking, check_extra
@@ -142,6 +150,19 @@ def command(
         if package:
             check_extra(flag, flag.removeprefix("--"))
     paths, weights = parse_weights(data)
+    store = is_store(Path(paths[0]))
+    if vocab is not None or store:
+        given = {"--vocab-type": vocab_type, "--vocab-size": vocab_size, "--min-count": min_count}
+        refuse_unused(
+            {flag: value is not None for flag, value in given.items()},
+            f"{vocab or paths[0]} has a whole vocabulary; leave that out",
+        )
+    if store:
+        given = {"--document": document, "--errors": errors if errors != "strict" else None}
+        refuse_unused(
+            {flag: value is not None for flag, value in given.items()},
+            f"{paths[0]} is encoded already; leave that out",
+        )
     request = Request(
         paths,
         weights,
@@ -150,6 +171,7 @@ def command(
         vocab or of_data["vocab"],
         vocab_type or of_data["vocab_type"],
         vocab_size or of_data["vocab_size"],
+        min_count or of_data["min_count"],
         valid or of_data["valid"],
         document,
         embeddings,
@@ -172,6 +194,8 @@ def command(
                 write_report(_plan(run_config), json)
             return
         note(_announcement(run_config, world), quiet)
+        if prepared.about_unknown:
+            note(prepared.about_unknown, quiet)
         if before is not None and (changed := _changed_rate(before, run_config.training)):
             note(f"from here on, not as it was begun: {changed}", quiet)
         tracking = Tracking(_trackers(tensorboard, trackio, run_config))
@@ -295,11 +319,12 @@ NEVER_ZERO = (*LENGTHS, "lr", "eval_every", "checkpoint_every")
 """Settings whose 0 stands for what suits the text: nobody who writes it asks for that."""
 
 
-def _check_early(settings: dict[str, Any], vocab_size: int | None) -> None:
+def _check_early(settings: dict[str, Any], numbers: dict[str, int | None]) -> None:
     """Refuse settings that no text could make right, before anything is read."""
     problems = check_given(settings, ModelConfig, TrainConfig)
     zeros = [f"--{name.replace('_', '-')}" for name in NEVER_ZERO if settings.get(name) == 0]
-    zeros += ["--vocab-size"] if vocab_size == 0 else []
+    zeros += [flag for flag, number in numbers.items() if number == 0]
+    problems += [f"{flag} {number}: at least 1" for flag, number in numbers.items() if (number or 0) < 0]
     problems += [f"{name} 0: leave it out, or give more" for name in zeros]
     if problems:
         raise UsageError("; ".join(problems))

@@ -38,7 +38,7 @@ def command(
     """
     from seqtool.files import atomic_writer, refuse_file
     from seqtool.text.documents import TextSource
-    from seqtool.text.learning import learn_vocabulary
+    from seqtool.text.learning import about_unknown, learn_vocabulary
     from seqtool.text.vocabulary import encodable
 
     config = checked(VocabularyConfig(**settings))
@@ -59,6 +59,8 @@ def command(
     text_bytes, sample_bytes = (vocabulary.metadata[name] for name in ("text_bytes", "sample_bytes"))
     if sample_bytes < text_bytes:
         note(f"learned from a sample: {sample_bytes:,} of {text_bytes:,} bytes, drawn with --seed {seed}", quiet)
+    if said := about_unknown(vocabulary, config):
+        note(said, quiet)
     characters = tokens = unknowns = 0
     for block in encodable(vocabulary, source.blocks()):
         ids = vocabulary.encode(block.text)

@@ -31,6 +31,7 @@ BYTE_LEVEL_SYMBOLS = 2 + 256  # <unk>, <s> and the bytes that unseen characters 
 MAX_WORD_CHARACTERS = 200  # what is longer is data, not a word: <unk>
 RESERVED = "\u2585"  # SentencePiece leaves out any line with this sign in it
 WORD_SYMBOLS = 3  # <unk>, <s>, <eos>
+LEAST_UNKNOWN, MOST_UNKNOWN = 1e-3, 0.5  # shares of a text's words: from where on <unk> is learned; and worth it
 
 
 def learn_vocabulary(
@@ -42,6 +43,7 @@ def learn_vocabulary(
     UsageError when the text cannot fill the size, naming the largest (or smallest) that works.
     """
     sample_bytes = text_bytes = source.size()
+    least = 1
     if config.type == "byte":
         only = BYTE_LEVEL_SYMBOLS + len(config.symbol_list) + 1
         _check_size(config, only, only)
@@ -51,7 +53,7 @@ def learn_vocabulary(
     elif config.type == "char":
         model, size = _learn_characters(source, config)
     elif config.type == "word":
-        model, size = _learn_words(source, config, most_words)
+        model, size, least = _learn_words(source, config, most_words)
     else:
         sample, whole = _sample(source, SAMPLE_BYTES[config.type], seed)
         model, size = _learn_subwords(sample, text_bytes, config)
@@ -60,7 +62,7 @@ def learn_vocabulary(
         "type": config.type,
         "normalize": config.normalize,
         "lowercase": config.lowercase,
-        "min_count": config.min_count,
+        "min_count": least,
         "requested_size": size,
         **({"symbols": config.symbol_list} if config.symbols else {}),
         **({"split_digits": True} if config.split_digits else {}),
@@ -99,7 +101,7 @@ def _one_each(symbols: list[str]) -> Iterator[str]:
     return iter(symbols)
 
 
-def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) -> tuple[bytes, int]:
+def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) -> tuple[bytes, int, int]:
     counts: Counter[str] = Counter()
     symbol = symbol_pattern(config.symbol_list)
     for block in whole_words(source.blocks()):
@@ -113,11 +115,12 @@ def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) 
     symbols = config.symbol_list
     if symbols != [_normalized(one, config) for one in symbols]:
         raise UsageError("--symbols: words are folded before they are looked up; fold the symbols as well")
-    words = [word for word, count in counts.items() if count >= config.min_count and _can_be_a_piece(word)]
+    fixed = WORD_SYMBOLS + len(symbols)
+    least = config.min_count or _least_count(counts, (config.size or most_words) - fixed, bool(config.size))
+    words = [word for word, count in counts.items() if count >= least and _can_be_a_piece(word)]
     words = sorted(set(words).difference(symbols), key=lambda word: (-counts[word], word))
     if not words and not symbols:
-        raise _no_words(source.name, counts, config.min_count)
-    fixed = WORD_SYMBOLS + len(symbols)
+        raise _no_words(source.name, counts, least)
     _check_size(config, fixed + (not symbols), fixed + len(words))
     ranked = symbols + words[: max(0, (config.size or most_words) - fixed)]
     model = _run_sentencepiece(
@@ -130,7 +133,28 @@ def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) 
         eos_id=2,
         eos_piece=END_OF_LINE,
     )
-    return model, config.size
+    return model, config.size, least
+
+
+def _least_count(counts: Counter[str], room: int, is_asked: bool) -> int:
+    """How often a word must occur, where nothing is said: twice, if else no word of the text were `<unk>`.
+
+    A model learns only from unknown words how likely one is. Once, where the `room` asked for takes rarer words, where
+    other words are unknown already, and where a text would lose most of its words.
+    """
+    known = [count for word, count in counts.items() if _can_be_a_piece(word)]
+    tokens, once = counts.total(), known.count(1)
+    unknown = tokens - sum(sorted(known, reverse=True)[:room])
+    if unknown > LEAST_UNKNOWN * tokens or once > MOST_UNKNOWN * tokens or (is_asked and room > len(known) - once):
+        return 1
+    return 2
+
+
+def about_unknown(vocabulary: Vocabulary, config: VocabularyConfig) -> str:
+    """What to tell of `<unk>` in a word vocabulary that was just learned without a --min-count; else nothing."""
+    if config.type != "word" or config.min_count or vocabulary.metadata["min_count"] == 1:
+        return ""
+    return "words that occur once are <unk>, from which a model learns how likely those are; --min-count 1 keeps them"
 
 
 def _no_words(name: str, counts: Counter[str], min_count: int) -> SeqtoolError:
@@ -142,9 +166,9 @@ def _no_words(name: str, counts: Counter[str], min_count: int) -> SeqtoolError:
         return UsageError(f"no word of {name} occurs {min_count} times: lower --min-count")
     long = any(len(word) > MAX_WORD_CHARACTERS for word in counts)
     return InputError(
-        f"{name} has no word of at most {MAX_WORD_CHARACTERS} characters between white space: choose --type char or bpe"
+        f"{name} has no word of at most {MAX_WORD_CHARACTERS} characters between spaces: choose the type char or bpe"
         if long
-        else f"{name} has no word that a vocabulary can hold, such as {min(counts)!r}: choose --type char or bpe"
+        else f"{name} has no word that a vocabulary can hold, such as {min(counts)!r}: choose the type char or bpe"
     )
 
 
@@ -223,9 +247,11 @@ def _normalized(text: str, config: VocabularyConfig) -> str:
 
 def _check_size(config: VocabularyConfig, smallest: int, largest: int) -> None:
     if config.size > largest:
-        raise UsageError(f"--size {config.size} is more than the text can fill: the largest that works is {largest}")
+        raise UsageError(
+            f"a vocabulary size of {config.size} is more than the text can fill: the largest that works is {largest}"
+        )
     if config.size and config.size < smallest:
-        raise UsageError(f"--size {config.size} is too small: the smallest that works is {smallest}")
+        raise UsageError(f"a vocabulary size of {config.size} is too small: the smallest that works is {smallest}")
 
 
 class _SizeError(UsageError):
@@ -288,12 +314,14 @@ def _explained(message: str, config: VocabularyConfig) -> SeqtoolError:
     if match := re.search(r"value <= (\d+)", message):
         largest = int(match[1])
         return _SizeError(
-            f"--size {config.size} is more than the text can fill: the largest that works is {largest}", largest
+            f"a vocabulary size of {config.size} is more than the text can fill: the largest that works is {largest}",
+            largest,
         )
     if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         smallest = int(match[1])
         return _SizeError(
-            f"--size {config.size} is too small for the text's characters: the smallest that works is {smallest}",
+            f"a vocabulary size of {config.size} is too small for the text's characters: "
+            f"the smallest that works is {smallest}",
             smallest,
         )
     if "empty()" in message or "all_chars_count" in message:

@@ -15,7 +15,7 @@ from seqtool.config import VocabularyConfig
 from seqtool.embeddings.into_model import Beginning
 from seqtool.errors import InputError, UsageError
 from seqtool.text.documents import TextCounts, TextSource
-from seqtool.text.learning import learn_vocabulary
+from seqtool.text.learning import about_unknown, learn_vocabulary
 from seqtool.text.sampling import SubwordSampler
 from seqtool.text.store import (
     EncodedText,
@@ -58,6 +58,8 @@ class TrainingData:
     """The training ids of a pass, split into subwords anew; None where they are not."""
     beginning: Beginning | None = None
     """The vectors that a new model's embedding begins with; None where it is random."""
+    about_unknown: str = ""
+    """What is to be said of `<unk>` in the vocabulary that was learned."""
 
 
 def prepare_data(
@@ -80,7 +82,7 @@ def prepare_data(
     be read, are empty, or do not go with the vocabulary. Of several processes the first one checks a token store
     whole; the others read what they train on.
     """
-    world = world or alone(torch.device("cpu"))
+    world, told = world or alone(torch.device("cpu")), ""
     if world.size > 1 and "-" in data:
         raise UsageError("several processes cannot read one standard input: give a file, or a token store")
     if any(is_store(Path(path)) for path in data):
@@ -96,6 +98,7 @@ def prepare_data(
         source = TextSource(data, errors=errors, document=document, rereadable=True)
         if vocabulary is None:
             vocabulary = learn_vocabulary(source, vocabulary_config, seed)
+            told = about_unknown(vocabulary, vocabulary_config)
         encoded = encode_text(vocabulary, source)
     record = {
         "name": ", ".join(data),
@@ -136,7 +139,8 @@ def prepare_data(
         sample = _sampler(vocabulary, train_ids, subword_sampling, seed)
         counted = dict(seen_counts)
         seen_counts = [[index, counted.get(index, 0)] for index in range(vocabulary.size)]
-    return TrainingData(vocabulary, train_ids, valid_ids, dict(seen_counts), record, longest, sample)
+    seen = dict(seen_counts)
+    return TrainingData(vocabulary, train_ids, valid_ids, seen, record, longest, sample, about_unknown=told)
 
 
 def _scan(ids: IdSequence, vocabulary: Vocabulary) -> tuple[int, int, list[tuple[int, int]]]:

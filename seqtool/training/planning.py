@@ -19,7 +19,6 @@ from seqtool.embeddings.vectors import Vectors, read_vectors
 from seqtool.errors import BusyError, InputError, UsageError
 from seqtool.files import refuse_directory, reserved
 from seqtool.runs import CHECKPOINT, RunConfig, is_run, new_config, read_config, read_vocabulary
-from seqtool.text.store import is_store
 from seqtool.text.vocabulary import load_vocabulary
 from seqtool.training.data import TrainingData, held_share, load_vocabulary_or_none, prepare_data
 from seqtool.training.machine import with_machine
@@ -40,6 +39,7 @@ class Request:
     vocab: Path | None
     vocab_type: str | None
     vocab_size: int | None
+    min_count: int | None
     valid: str | None
     document: str | None
     embeddings: Path | None
@@ -118,14 +118,13 @@ def _as_asked(left: RunConfig, asked: RunConfig) -> RunConfig:
 
 def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
     """A new run's configuration and data."""
-    _check_data_flags(request)
     vectors = None if request.embeddings is None else read_vectors(request.embeddings)
     settings = _with_width(request, vectors)
-    kind = VocabularyConfig(type=request.vocab_type or _fitting_type(vectors), size=request.vocab_size or 0)
+    kind = _vocabulary_to_learn(request, vectors)
     prepared = prepare_data(
         request.data,
         vocabulary=load_vocabulary_or_none(request.vocab),
-        vocabulary_config=checked(kind),
+        vocabulary_config=kind,
         valid=request.valid,
         errors=request.errors,
         document=request.document or "file",
@@ -160,14 +159,12 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
     return new_config(model_config, train_config, symbols, vocabulary, prepared.record), prepared
 
 
-def _check_data_flags(request: Request) -> None:
-    """UsageError naming the flags about a vocabulary or documents that are there already."""
-    whole = "--vocab" if request.vocab else request.data[0] if is_store(Path(request.data[0])) else ""
-    given = {"--vocab-type": request.vocab_type, "--vocab-size": request.vocab_size}
-    if is_store(Path(request.data[0])):
-        given["--document"] = request.document
-    if whole and (named := [flag for flag, value in given.items() if value]):
-        raise UsageError(f"{whole} says that already: leave {' and '.join(named)} out")
+def _vocabulary_to_learn(request: Request, vectors: Vectors | None) -> VocabularyConfig:
+    """The settings of a vocabulary that is learned from the data."""
+    kind = request.vocab_type or _fitting_type(vectors)
+    if request.min_count and kind != "word" and not request.vocab:
+        raise UsageError(f"--min-count is for --vocab-type word, not {kind}: leave it out")
+    return checked(VocabularyConfig(type=kind, size=request.vocab_size or 0, min_count=request.min_count or 0))
 
 
 def _fitting_type(vectors: Vectors | None) -> str:
@@ -212,6 +209,7 @@ def _resumed(path: Path, request: Request, device: str, world: World) -> tuple[R
             "--vocab-type": request.vocab_type and request.vocab_type != vocabulary.type,
             "--vocab-size": request.vocab_size
             and request.vocab_size not in (made.get("requested_size"), vocabulary.size),
+            "--min-count": request.min_count and request.min_count != made.get("min_count"),
             "--document": request.document and request.document != record.get("document", "file"),
             "--embeddings": request.embeddings
             and file_sha256(request.embeddings) != record.get("embeddings", {}).get("sha256"),

@@ -100,14 +100,27 @@ def test_what_is_there_already_is_not_asked_for_again(seqtool: Command, prose_fi
     assert seqtool("vocab", prose_file, "--type", "char", "-o", vocab, "-q").returncode == 0
     assert seqtool("encode", prose_file, "--vocab", vocab, "-o", store, "-q").returncode == 0
     refused = seqtool("train", prose_file, "--vocab", vocab, "--vocab-type", "bpe", "--vocab-size", 400)
-    assert "leave --vocab-type and --vocab-size out" in error_of(refused, 2)
-    assert "leave --document out" in error_of(seqtool("train", store, "--document", "line"), 2)
+    assert "--vocab-type and --vocab-size" in error_of(refused, 2)
+    assert "--document" in error_of(seqtool("train", store, "--document", "line"), 2)
 
 
 def test_a_run_below_a_file_cannot_be(seqtool: Command, prose_file: Path):
     assert f"{prose_file} is a file, not a directory" in error_of(
         seqtool("train", prose_file, "-o", prose_file / "r"), 2
     )
+
+
+def test_an_unknown_word_costs_what_the_text_taught(seqtool: Command, prose_file: Path, tmp_path: Path):
+    """Words that occur once are <unk>, unless asked otherwise; one that was never learned cost 12 nats."""
+    costs, base = {}, ["--vocab-type", "word", "--hidden", 16, "--embed", 16, "--steps", 60, "--batch-size", 8]
+    for name, flags in (("learned", []), ("never", ["--min-count", 1])):
+        trained = seqtool("train", prose_file, *base, *flags, "-o", tmp_path / name)
+        assert trained.returncode == 0, trained.stderr.decode()
+        assert (b"words that occur once are <unk>" in trained.stderr) == (name == "learned")
+        rows = seqtool("eval", tmp_path / name, "-", "--per", "token", stdin=b"the xyzzy of\n").stdout.decode()
+        costs[name] = float(rows.splitlines()[1].split("\t")[0])
+    assert costs["learned"] < 5 < costs["never"]
+    assert "--min-count is for" in error_of(seqtool("train", prose_file, "--vocab-type", "char", "--min-count", 2), 2)
 
 
 def test_every_file_is_learned_from_and_validated_on(seqtool: Command, prose_file: Path, tmp_path: Path):

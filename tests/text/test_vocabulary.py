@@ -11,7 +11,7 @@ from seqtool.config import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.text import documents, learning
 from seqtool.text.documents import TextSource
-from seqtool.text.learning import learn_vocabulary
+from seqtool.text.learning import about_unknown, learn_vocabulary
 from seqtool.text.normalizing import SPACE
 from seqtool.text.vocabulary import Vocabulary, encode_blocks
 from tests.conftest import ODD_STRINGS
@@ -175,7 +175,7 @@ def test_words_do_not_run_over_documents_nor_break_in_long_lines(tmp_path: Path)
     (tmp_path / "b").write_text("begin beta")
     (tmp_path / "c").write_text("one two three " * 5000)
     source = TextSource([str(tmp_path / name) for name in "abc"])
-    vocabulary = learn_vocabulary(source, VocabularyConfig(type="word"))
+    vocabulary = learn_vocabulary(source, VocabularyConfig(type="word", min_count=1))
     pieces = {vocabulary.piece(index) for index in range(3, vocabulary.size)}
     assert pieces == {"▁alpha", "▁end", "▁begin", "▁beta", "▁one", "▁two", "▁three"}
     ids = np.concatenate(list(encode_blocks(vocabulary, source.blocks())))
@@ -242,8 +242,8 @@ def test_a_text_of_nul_is_spelled_in_bytes(tmp_path: Path, kind: str):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("ACGT" * 700 + "\n", "no word of at most 200 characters between white space: choose --type char"),
-    ("\0\0 \0\n", "no word that a vocabulary can hold, such as .*: choose --type char"),
+    ("ACGT" * 700 + "\n", "no word of at most 200 characters between spaces: choose the type char"),
+    ("\0\0 \0\n", "no word that a vocabulary can hold, such as .*: choose the type char"),
     ("a b c\n", "no word of .* occurs 2 times: lower --min-count"),
     (" \n", "no words, only white space"),
 ])  # fmt: skip
@@ -263,3 +263,23 @@ def test_bytes_are_folded_where_the_user_asks_for_it(prose_file: Path, normalize
     assert vocabulary.decode(ids) == ("the été ﬁ\n" if normalize == "none" else "the été fi\n")
     plain = sentencepiece.SentencePieceProcessor(model_proto=vocabulary.model)
     assert ids == [*plain.encode(text.strip("\n")), *vocabulary.newline_ids]
+
+
+@pytest.mark.parametrize(("text", "settings", "least"), [
+    ("a a b b c c d\n" * 1 + "a b c\n", {}, 2),
+    ("a a b b c c d\n", {"min_count": 1}, 1),
+    ("a a b b c c d <unk>\n", {}, 1),  # as in PTB and WikiText, where the text has it
+    ("a a b b c c d\n", {"size": 5}, 1),  # d falls out anyway
+    ("a a b b c c d\n", {"size": 7}, 1),  # which only fits with d
+    ("a b c d\n", {}, 1),  # nothing would be left
+])  # fmt: skip
+def test_a_word_vocabulary_leaves_unknown_words_to_learn_from(
+    tmp_path: Path, text: str, settings: dict[str, int], least: int
+):
+    (tmp_path / "text").write_text(text)
+    config = VocabularyConfig(type="word", **settings)
+    vocabulary = learn_vocabulary(TextSource([str(tmp_path / "text")]), config)
+    assert vocabulary.metadata["min_count"] == least
+    assert bool(about_unknown(vocabulary, config)) == (least == 2)
+    unknown = int((vocabulary.encode(text) == vocabulary.unknown_id).sum())
+    assert unknown == {2: 1, 1: 3 if settings.get("size") == 5 else int("<unk>" in text)}[least]

@@ -59,7 +59,7 @@ def test_words_are_matched_exactly_and_pieces_as_the_words_they_are(tmp_path: Pa
 
 
 def test_what_matches_is_counted_and_nothing_is_an_error(tmp_path: Path):
-    vocabulary = vocabulary_of("a b b\n", tmp_path, type="word")
+    vocabulary = vocabulary_of("a b b\n", tmp_path, type="word", min_count=1)
     vectors = vectors_of(["b", "z"])
     write_vectors(tmp_path / "v", vectors)
     counts = {index: 1 + (vocabulary.piece(index) == "\u2581b") for index in range(1, vocabulary.size)}
@@ -71,7 +71,7 @@ def test_what_matches_is_counted_and_nothing_is_an_error(tmp_path: Path):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 2e19])
 def test_only_vectors_that_match_must_be_finite(tmp_path: Path, bad: float):
-    vocabulary = vocabulary_of("a b b\n", tmp_path, type="word")
+    vocabulary = vocabulary_of("a b b\n", tmp_path, type="word", min_count=1)
     vectors = vectors_of(["b", "z"])
     write_vectors(tmp_path / "v", vectors)
     vectors.matrix_VD[1, 2] = bad

@@ -20,8 +20,6 @@ SETTINGS = [
     "char",
     "--hidden",
     "32",
-    "--heads",
-    "2",
     "--batch-size",
     "8",
     "--dropout",

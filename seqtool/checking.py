@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from seqtool.config import (
     FULL,
     LENGTHS,
+    LONGEST_SYMBOL,
+    MAX_SYMBOLS,
     RECURRENT,
     EmbedConfig,
     EvalConfig,
@@ -87,6 +89,8 @@ def check(config: Any) -> list[str]:
         problems += _check_generation(config)
     if isinstance(config, EmbedConfig):
         problems += _check_embedding(config)
+    if isinstance(config, VocabularyConfig):
+        problems += _check_vocabulary(config)
     return problems
 
 
@@ -237,6 +241,28 @@ def _check_embedding(config: EmbedConfig) -> list[str]:
             "exchange them"
         )
     return [*problems, *check_device_name(config.device)]
+
+
+NO_SYMBOL = re.compile(r"|.*[\s\0\u2581\u2585].*|<(unk|s|/s|pad|eos|0x[0-9A-F]{2})>", re.DOTALL)
+"""What no symbol can be: nothing, white space and SentencePiece's own signs and names."""
+
+
+def _check_vocabulary(config: VocabularyConfig) -> list[str]:
+    problems = []
+    if config.split_digits and config.type not in ("bpe", "unigram"):
+        problems.append(f"--split-digits is for --type bpe and unigram, not {config.type}: leave it out")
+    symbols = config.symbol_list
+    if len(symbols) > MAX_SYMBOLS:
+        problems.append(f"--symbols: {len(symbols):,} of them, {MAX_SYMBOLS:,} at most")
+    for symbol in symbols[:MAX_SYMBOLS]:
+        if NO_SYMBOL.fullmatch(symbol):
+            problems.append(f"--symbols {symbol!r}: a symbol has no white space, and is none of the vocabulary's own")
+        elif len(symbol) > LONGEST_SYMBOL:
+            problems.append(f"--symbols {symbol[:20]!r}…: at most {LONGEST_SYMBOL} characters each")
+        elif symbols.count(symbol) > 1:
+            problems.append(f"--symbols {symbol!r} is there twice: leave one out")
+            break
+    return problems
 
 
 def _check_truncation(config: TrainConfig) -> list[str]:

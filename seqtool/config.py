@@ -26,6 +26,8 @@ EMBED_METHODS = ("skipgram", "cbow", "glove", "svd", "one-hot")
 VECTOR_FORMATS = ("word2vec", "word2vec-binary", "glove", "npy", "projector")
 
 MAX_VOCABULARY = 10_000_000
+MAX_SYMBOLS = 1000  # that a vocabulary keeps whole
+LONGEST_SYMBOL = 100  # characters
 LONGEST_NGRAM = 100  # characters
 MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or an attack, not a model
 
@@ -321,6 +323,15 @@ class VocabularyConfig:
     min_count: int = setting(
         0, "word: what is rarer is <unk>.", low=0, shown_default="2, so that <unk> is learned; 1 where it is anyway"
     )
+    symbols: str = setting(
+        "", "Symbols that are kept whole wherever they stand, commas between them.", metavar="SYMBOL,..."
+    )
+    split_digits: bool = setting(False, "bpe, unigram: each digit stands for itself.", flag="--split-digits")
+
+    @property
+    def symbol_list(self) -> list[str]:
+        """The symbols that are kept whole."""
+        return self.symbols.split(",") if self.symbols else []
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files import provenance
 from seqtool.text.documents import TextSource, code_points, lines_of, segments_of
 from seqtool.text.normalizing import SPACE, folded
-from seqtool.text.vocabulary import END_OF_LINE, Vocabulary, whole_words, with_metadata
+from seqtool.text.vocabulary import END_OF_LINE, Vocabulary, symbol_pattern, whole_symbols, whole_words, with_metadata
 
 # Merges and pieces hardly change beyond this, and SentencePiece holds its sample in memory: of unigram 23 times over.
 SAMPLE_BYTES = {"bpe": 32 << 20, "unigram": 14 << 20}
@@ -45,7 +45,8 @@ def learn_vocabulary(
     sample_bytes = text_bytes = source.size()
     least = 1
     if config.type == "byte":
-        _check_size(config, BYTE_LEVEL_SYMBOLS + 1, BYTE_LEVEL_SYMBOLS + 1)
+        only = BYTE_LEVEL_SYMBOLS + len(config.symbol_list) + 1
+        _check_size(config, only, only)
         for _ in source.blocks():
             pass  # so that unreadable text is refused and its hash is known, as for every other type
         model, size = _run_sentencepiece([SPACE], config, model_type="char"), 0
@@ -63,6 +64,8 @@ def learn_vocabulary(
         "lowercase": config.lowercase,
         "min_count": least,
         "requested_size": size,
+        **({"symbols": config.symbol_list} if config.symbols else {}),
+        **({"split_digits": True} if config.split_digits else {}),
         "seed": seed,
         "text_bytes": text_bytes,
         "sample_bytes": sample_bytes,
@@ -74,8 +77,10 @@ def learn_vocabulary(
 
 def _learn_characters(source: TextSource, config: VocabularyConfig) -> tuple[bytes, int]:
     totals = np.zeros(0x110000, dtype=np.int64)
-    for block in source.blocks():
-        found = np.bincount(code_points(_normalized(block.text, config)))
+    symbol = symbol_pattern(config.symbol_list)
+    for block in whole_symbols(source.blocks(), config.symbol_list):
+        text = symbol.sub("", block.text) if symbol else block.text
+        found = np.bincount(code_points(_normalized(text, config)))
         totals[: len(found)] += found
     counts = {chr(point): int(totals[point]) for point in np.flatnonzero(totals)}
     # A space is always there (SentencePiece's model of "no characters at all" does not exist); a newline, a tab and
@@ -83,8 +88,9 @@ def _learn_characters(source: TextSource, config: VocabularyConfig) -> tuple[byt
     counts[" "] = counts.get(" ", 0) + 1
     for character in ("\n", "\t", "\0", SPACE):
         counts.pop(character, None)
-    _check_size(config, BYTE_LEVEL_SYMBOLS + 1, BYTE_LEVEL_SYMBOLS + len(counts))
-    kept = (config.size or MAX_DEFAULT_SIZE["char"]) - BYTE_LEVEL_SYMBOLS
+    fixed = BYTE_LEVEL_SYMBOLS + len(config.symbol_list)
+    _check_size(config, fixed + 1, fixed + len(counts))
+    kept = (config.size or MAX_DEFAULT_SIZE["char"]) - fixed
     ranked = sorted(counts, key=lambda character: (-counts[character], character))
     characters = ranked[:kept] if " " in ranked[:kept] else [*ranked[: kept - 1], " "]
     return _run_sentencepiece(_one_each(characters), config, model_type="char"), config.size
@@ -97,21 +103,26 @@ def _one_each(symbols: list[str]) -> Iterator[str]:
 
 def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) -> tuple[bytes, int, int]:
     counts: Counter[str] = Counter()
+    symbol = symbol_pattern(config.symbol_list)
     for block in whole_words(source.blocks()):
-        words = _normalized(block.text, config).split()
+        words = _normalized(symbol.sub(" ", block.text) if symbol else block.text, config).split()
         if max(map(len, words), default=0) > MAX_WORD_CHARACTERS:
             words = [word[: MAX_WORD_CHARACTERS + 1] for word in words]
         counts.update(words)
         if len(counts) > MAX_COUNTED_WORDS:
             rare = np.median(np.fromiter(counts.values(), dtype=np.int64))
             counts = Counter({word: count for word, count in counts.items() if count > rare})
-    least = config.min_count or _least_count(counts, (config.size or most_words) - WORD_SYMBOLS, bool(config.size))
+    symbols = config.symbol_list
+    if symbols != [_normalized(one, config) for one in symbols]:
+        raise UsageError("--symbols: words are folded before they are looked up; fold the symbols as well")
+    fixed = WORD_SYMBOLS + len(symbols)
+    least = config.min_count or _least_count(counts, (config.size or most_words) - fixed, bool(config.size))
     words = [word for word, count in counts.items() if count >= least and _can_be_a_piece(word)]
-    if not words:
+    words = sorted(set(words).difference(symbols), key=lambda word: (-counts[word], word))
+    if not words and not symbols:
         raise _no_words(source.name, counts, least)
-    _check_size(config, WORD_SYMBOLS + 1, WORD_SYMBOLS + len(words))
-    kept = (config.size or most_words) - WORD_SYMBOLS
-    ranked = sorted(words, key=lambda word: (-counts[word], word))[:kept]
+    _check_size(config, fixed + (not symbols), fixed + len(words))
+    ranked = symbols + words[: max(0, (config.size or most_words) - fixed)]
     model = _run_sentencepiece(
         _one_each(ranked),
         config,
@@ -188,11 +199,11 @@ def _learn_pieces(sample: bytes, text_bytes: int, config: VocabularyConfig) -> t
     )
     if config.size:
         # SentencePiece names the smallest size that works, but only when the size could hold the bytes.
-        smallest = BYTE_LEVEL_SYMBOLS + 1
+        smallest = BYTE_LEVEL_SYMBOLS + len(config.symbol_list) + 1
         model = _run_sentencepiece(_lines(sample), config, vocab_size=max(config.size, smallest), **options)
         _check_size(config, smallest, MAX_VOCABULARY)
         return model, config.size
-    size = BYTE_LEVEL_SYMBOLS + distinct + default_merges(text_bytes)
+    size = BYTE_LEVEL_SYMBOLS + len(config.symbol_list) + distinct + default_merges(text_bytes)
     try:
         return _run_sentencepiece(_lines(sample), config, vocab_size=size, **options), 0
     except _SizeError as error:
@@ -271,6 +282,8 @@ def _run_sentencepiece(sentences: Iterable[str | bytes], config: VocabularyConfi
         "pad_id": -1,
         "max_sentence_length": 1 << 24,
         "max_sentencepiece_length": 16,
+        "split_digits": config.split_digits,
+        "user_defined_symbols": [] if options["model_type"] == "word" else config.symbol_list,
         "num_threads": 4,  # fixed, so that the result does not depend on the machine
         "minloglevel": 4,
     } | options

@@ -38,7 +38,9 @@ class SubwordSampler:
 
     def encode(self, text: str) -> Ids:
         """Ids of a text; shape (tokens,)."""
-        units = UNIT.findall(text)
+        symbols = self._vocabulary.symbols
+        parts = self._vocabulary.around_symbols(text)
+        units = [unit for part in parts for unit in ([part] if part in symbols else UNIT.findall(part))]
         choices = self._random.integers(VARIANTS, size=len(units)).tolist()
         ids: list[int] = []
         for unit, choice in zip(units, choices, strict=True):
@@ -53,6 +55,8 @@ class SubwordSampler:
     def _drawn(self, unit: str) -> list[int]:
         if unit == SPACE:  # stands for a space in pieces, so that the character itself is spelled in bytes
             return self._vocabulary.byte_ids(SPACE)
+        if unit in self._vocabulary.symbols:
+            return [self._vocabulary.symbols[unit]]
         ids: list[int] = []
         for piece in self._split(unit):
             known = self._vocabulary.piece_id(piece)

@@ -11,12 +11,13 @@ the same one.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable
 
 import numpy as np
 
-from seqtool.text.documents import SEGMENT_CHARACTERS, lines_of, segments_of
+from seqtool.text.documents import SEGMENT_CHARACTERS, segments_of
 
 MAX_UNITS = 1 << 18  # held at once, and
 MAX_UNIT_BYTES = 64  # the longest that is held after its block: together at most about 70 MB
@@ -56,9 +57,9 @@ class UnitEncoder:
         return found
 
 
-def line_units(text: str) -> list[bytes]:
-    """The lines of a text, BEGIN before each; a long one in segments."""
-    return (BEGIN + _cut_lines(text).replace(CUT, CUT + BEGIN)).split(CUT)
+def line_units(text: str, symbols: re.Pattern[bytes] | None = None) -> list[bytes]:
+    """The lines of a text, BEGIN before each; a long one in segments, and every symbol by itself."""
+    return (BEGIN + _cut_lines(text, symbols).replace(CUT, CUT + BEGIN)).split(CUT)
 
 
 def whole_line_units(text: str) -> list[bytes]:
@@ -66,9 +67,9 @@ def whole_line_units(text: str) -> list[bytes]:
     return (BEGIN + text.encode().replace(b"\n", b"\n" + CUT + BEGIN)).split(CUT)
 
 
-def segment_units(text: str) -> list[bytes]:
-    """The words of a text, as in `word_units`, none reaching over a segment of a long line."""
-    return _spaced_units(_cut_lines(text))
+def segment_units(text: str, symbols: re.Pattern[bytes] | None = None) -> list[bytes]:
+    """The words of a text, as in `word_units`, none reaching over a segment of a long line or a symbol."""
+    return _spaced_units(_cut_lines(text, symbols))
 
 
 def word_units(text: str) -> list[bytes]:
@@ -91,14 +92,19 @@ def unit_text(unit: bytes) -> bytes:
     return text.removesuffix(b"\n").replace(MORE_SPACE, b" ")
 
 
-def _cut_lines(text: str) -> bytes:
-    """A text as UTF-8, CUT after each line and between the segments of a long one."""
-    data = text.encode()
-    newlines = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
-    if np.diff(newlines, prepend=-1, append=len(data)).max() <= SEGMENT_CHARACTERS:
-        return data.replace(b"\n", b"\n" + CUT)
-    return b"".join(
-        CUT.join(segment.encode() for segment in segments_of(line.removesuffix("\n")) or [""])
-        + (b"\n" + CUT if line.endswith("\n") else b"")
-        for line in lines_of(text)
-    )
+def _cut_lines(text: str, symbols: re.Pattern[bytes] | None) -> bytes:
+    """A text as UTF-8, CUT after each line, around each symbol, and between the segments of what is long between."""
+    data = text.encode().replace(b"\n", b"\n" + CUT)
+    if symbols is not None:
+        data = symbols.sub(CUT + rb"\g<0>" + CUT, data)
+    cuts = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == CUT[0])
+    if np.diff(cuts, prepend=-1, append=len(data)).max() <= SEGMENT_CHARACTERS:
+        return data
+    return CUT.join(_segments(part) if len(part) > SEGMENT_CHARACTERS else part for part in data.split(CUT))
+
+
+def _segments(line: bytes) -> bytes:
+    """A long line, CUT between its segments."""
+    text = line.decode()
+    ended = "\n" if text.endswith("\n") else ""
+    return CUT.join(segment.encode() for segment in segments_of(text.removesuffix(ended))) + ended.encode()

@@ -16,7 +16,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
-from seqtool.config import VOCABULARY_TYPES
+from seqtool.config import MAX_SYMBOLS, VOCABULARY_TYPES
 from seqtool.errors import InputError
 from seqtool.files import canonical_sha256, read_small_file, sha256
-from seqtool.text.documents import Block, code_points
+from seqtool.text.documents import SEGMENT_CHARACTERS, Block, code_points
 from seqtool.text.normalizing import SPACE
 from seqtool.text.tables import ByteTable, LineJoiner
 from seqtool.text.units import UnitEncoder, line_units, segment_units, whole_line_units, word_units
@@ -39,6 +39,7 @@ END_OF_LINE = "<eos>"  # what ends a line in a `word` vocabulary
 MAX_MODEL_BYTES = 256 << 20
 GROUP_CHARACTERS = 1 << 16
 MAX_HELD_CHARACTERS = 1 << 20
+SYMBOL_PLACES = 0xD800
 WHITE_SPACE = re.compile(r"\s")
 METADATA_FIELD = 200  # SentencePiece's ModelProto leaves fields from 200 on to others
 
@@ -88,13 +89,18 @@ class Vocabulary:
         self._is_plain = self.metadata.get("normalize") == "none" and not self.metadata.get("lowercase")
         self.lossless = self.spells_bytes and self._is_plain
         self._byte_ids = np.array(byte_ids, dtype=self.dtype)
+        self.symbols = self._checked_symbols()
+        self._symbol = symbol_pattern(self.symbols)
         self._table = self._character_table()
 
     def encode(self, text: str) -> Ids:
         """Ids of a text, without beginning or end symbols; shape (tokens,)."""
-        if self.type == "byte" and self._is_plain:
+        if self.type == "byte" and self._is_plain and not self.symbols:
             return self._encode_bytes(text)
         if self._table is not None:
+            if self._symbol is not None:
+                places = {symbol: chr(SYMBOL_PLACES + place) for place, symbol in enumerate(self.symbols)}
+                text = self._symbol.sub(lambda match: places[match[0]], text)
             return self._encode_characters(text, self._table)
         return np.frombuffer(self._units(text), dtype=self.dtype)
 
@@ -105,12 +111,16 @@ class Vocabulary:
         if self.type == "foreign":
             return UnitEncoder(whole_line_units, self._encode_units, self.newline_ids, self.dtype.char)
         separable = self.lossless and all(SPACE not in symbol.lstrip(SPACE) for symbol in self._symbols)
-        split = segment_units if separable else line_units
+        symbols = re.compile(self._symbol.pattern.encode()) if self._symbol else None
+        split = functools.partial(segment_units if separable else line_units, symbols=symbols)
         return UnitEncoder(split, self._encode_units, self.newline_ids, self.dtype.char)
 
     def _encode_words(self, units: list[bytes]) -> list[list[int]]:
         """Ids of words, each by itself: SentencePiece makes one <unk> of all unknown words in a row."""
-        words = [unit.decode().split() for unit in units]
+        texts = [unit.decode() for unit in units]
+        if self._symbol is not None:
+            texts = [self._symbol.sub(r" \g<0> ", text) for text in texts]
+        words = [text.split() for text in texts]
         flat = list(itertools.chain.from_iterable(words))
         ids = self._pieces.encode(flat, num_threads=os.cpu_count() or 1) if flat else []
         found = iter([self.unknown_id] if SPACE in word else row for word, row in zip(flat, ids, strict=True))
@@ -258,17 +268,37 @@ class Vocabulary:
         fits = word if claimed == "word" else self.spells_bytes
         return str(claimed) if claimed in VOCABULARY_TYPES and fits else "foreign"
 
+    def _checked_symbols(self) -> dict[str, int]:
+        """The symbols that are kept whole and their ids, where the pieces bear out what the metadata claims."""
+        claimed = self.metadata.get("symbols")
+        if self.type == "foreign" or not isinstance(claimed, list) or len(claimed) > MAX_SYMBOLS:
+            return {}
+        before = SPACE if self.type == "word" else ""
+        known = {symbol: index for index, symbol in enumerate(self._symbols)}
+        ids = {symbol: known.get(before + symbol) for symbol in claimed if isinstance(symbol, str)}
+        return {symbol: index for symbol, index in ids.items() if index is not None and not re.search(r"^$|\s", symbol)}
+
+    def around_symbols(self, text: str) -> list[str]:
+        """A text cut before and behind each symbol that is kept whole."""
+        return re.split(f"({self._symbol.pattern})", text) if self._symbol is not None else [text]
+
     def _character_table(self) -> Ids | None:
-        """Ids by code point (<unk>'s: spelled in bytes), for a `char` vocabulary that normalises nothing."""
-        if self.type != "char" or not self._is_plain:
+        """Ids by code point (<unk>'s: spelled in bytes), for a vocabulary of characters that normalises nothing.
+
+        Those from SYMBOL_PLACES on, which no text has, stand for symbols.
+        """
+        if not self._is_plain or not (self.type == "char" or (self.type == "byte" and self.symbols)):
             return None
         table = np.full(0x110000, self.unknown_id, dtype=self.dtype)
         for index in range(self.size):
             if not (self._pieces.is_control(index) or self._pieces.is_byte(index) or self._pieces.is_unknown(index)):
                 piece = self._symbols[index]
+                if piece in self.symbols:
+                    continue
                 if len(piece) != 1:
                     return None
                 table[ord(piece)] = index
+        table[SYMBOL_PLACES : SYMBOL_PLACES + len(self.symbols)] = list(self.symbols.values())
         table[ord(" ")], table[ord(SPACE)] = table[ord(SPACE)], self.unknown_id
         table[ord("\n")] = self._byte_ids[ord("\n")]
         return table
@@ -386,7 +416,44 @@ def encodable(vocabulary: Vocabulary, blocks: Iterable[Block]) -> Iterator[Block
     """The same text in blocks that can each be encoded by itself, so that ids do not depend on how the text arrived."""
     if vocabulary.type == "word":
         return whole_words(blocks)
-    return whole_lines(blocks, vocabulary.name) if vocabulary.type == "foreign" else iter(blocks)
+    if vocabulary.type == "foreign":
+        return whole_lines(blocks, vocabulary.name)
+    return whole_symbols(blocks, vocabulary.symbols)
+
+
+def symbol_pattern(symbols: Collection[str]) -> re.Pattern[str] | None:
+    """What finds the symbols in a text, of two that begin alike the longer one; None where there are none."""
+    longest_first = sorted(symbols, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if symbols else None
+
+
+def whole_symbols(blocks: Iterable[Block], symbols: Collection[str]) -> Iterator[Block]:
+    """The same text in blocks that end inside no symbol: behind a newline or one, or where a long part is cut."""
+    pattern = symbol_pattern(symbols)
+    if pattern is None:
+        yield from blocks
+        return
+    longest = max(map(len, symbols))
+    rest, starts = "", False
+    for block in blocks:
+        if block.starts_document:
+            if rest or starts:
+                yield Block(rest, starts)
+            rest, starts = "", True
+        rest += block.text
+        cut = len(rest)
+        if not rest.endswith("\n"):
+            begin, settled = rest.rfind("\n") + 1, len(rest) - longest + 1  # from where on a symbol may not be all here
+            for match in pattern.finditer(rest, begin):
+                if match.start() >= settled:
+                    break
+                begin = match.end()
+            cut = begin + max(0, settled - begin) // SEGMENT_CHARACTERS * SEGMENT_CHARACTERS
+        if cut:
+            yield Block(rest[:cut], starts)
+            rest, starts = rest[cut:], False
+    if rest or starts:
+        yield Block(rest, starts)
 
 
 def whole_lines(blocks: Iterable[Block], name: str) -> Iterator[Block]:

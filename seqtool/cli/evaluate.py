@@ -12,8 +12,18 @@ import typer
 
 from seqtool.checking import checked
 from seqtool.cli.console import Meter, note, write, write_report
-from seqtool.cli.options import Device, DocumentBreak, Errors, Json, Quiet, RunPath, chosen, with_settings
-from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, EvalConfig
+from seqtool.cli.options import (
+    Device,
+    DocumentBreak,
+    Errors,
+    Json,
+    Quiet,
+    RunPath,
+    chosen,
+    document_break,
+    with_settings,
+)
+from seqtool.config import ERROR_HANDLERS, EvalConfig
 from seqtool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +86,7 @@ def command(
         raise UsageError("--carry goes with --per line")
     chosen(errors, ERROR_HANDLERS, "--errors")
     if document is not None:
-        chosen(document, DOCUMENT_BREAKS, "--document")
+        document_break(document)
 
     from seqtool.inference.scoring import check_window
     from seqtool.models.device import choose_device

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.config import EvalConfig
+from seqtool.config import DOCUMENT_AT, EvalConfig
 from seqtool.errors import SeqtoolError, UsageError
 from seqtool.inference.scoring import Nats, Scorer, perplexity
 from seqtool.models.language_model import LanguageModel
@@ -67,6 +67,8 @@ def score_rows(
     if carry and not vocabulary.has_newline:
         raise UsageError("this run's vocabulary has no newline to end a line: leave out --carry")
     check_oov(vocabulary, config)
+    if isinstance(source, TextSource) and document.startswith(DOCUMENT_AT):
+        source.document = document  # which is found before lines are
     scorer = Scorer(model, batch_size=config.batch_size, context=config.context, stride=config.stride)
     row = OpenRow(per == "line", per == "line" or document == "line")
     for blocks in arrivals(source, vocabulary, "line" if per == "line" and not carry else document):

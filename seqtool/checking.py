@@ -191,17 +191,37 @@ def check_device_name(name: str) -> list[str]:
 
 
 def _check_generation(config: GenerateConfig) -> list[str]:
-    chooses = {"--greedy": config.greedy, "--beam": config.beam > 0}
-    drawing = {"--top-k": "top_k", "--top-p": "top_p", "--min-p": "min_p", "--typical": "typical"}
     defaults = GenerateConfig()
-    draws = [flag for flag, name in drawing.items() if getattr(config, name) != getattr(defaults, name)]
-    problems = [
-        f"{name} takes the likeliest and draws nothing: leave out {' and '.join(draws)}"
-        for name, asked in chooses.items()
-        if asked and draws
+    given = [
+        item.name for item in dataclasses.fields(config) if getattr(config, item.name) != getattr(defaults, item.name)
     ]
+    problems = check_generation_effect(config, given)
     if config.greedy and config.beam:
         problems.append("--greedy and --beam each say how tokens are chosen: give one of them")
+    if config.min_tokens > config.max_tokens and not config.until_end:
+        problems.append(f"--min-tokens {config.min_tokens} is more than --max-tokens {config.max_tokens}")
+    for flag, asked in (("--min-tokens", config.min_tokens), ("--no-repeat-ngram", config.no_repeat_ngram)):
+        if asked and config.constrain:
+            problems.append(f"{flag} could keep a text from matching --constrain: let the expression say it")
+    return problems
+
+
+def check_generation_effect(config: GenerateConfig, given: Collection[str]) -> list[str]:
+    """What was given, by name, that changes nothing in how text is generated."""
+    drawing = ["temperature", "top_k", "top_p", "min_p", "typical"]
+    problems = []
+    for flag, chooses, kept in (
+        ("--greedy", config.greedy, ""),
+        ("--beam", config.beam > 0, ""),
+        ("--temperature 0", config.temperature == 0, "temperature"),
+    ):
+        draws = [f"--{name.replace('_', '-')}" for name in drawing if name in given and name != kept]
+        if chooses and draws:
+            problems.append(f"{flag} takes the likeliest and draws nothing: leave out {' and '.join(draws)}")
+    if "length_penalty" in given and not config.beam:
+        problems.append("--length-penalty compares the texts of a --beam: give --beam K, or leave it out")
+    if "batch_size" in given and config.beam:
+        problems.append("--batch-size: --beam writes for one prompt at a time; leave it out")
     return problems
 
 

@@ -7,6 +7,12 @@
 #include <sched.h>
 #endif
 
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
 #define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -105,23 +111,35 @@ enum { PATIENCE = 2000 }; /* looks, before a waiting thread gives its core away 
 
 /* Where the threads of a step wait for each other. */
 typedef struct {
-    int64_t arrived, turn;
+    int32_t arrived, turn, asleep;
 } Meeting;
 
-/* Go on when all threads are here. A short wait is watched; after it the core goes to whoever else wants it. */
+/* Go on when all threads are here. A short wait is watched; after it the thread sleeps, so that its core is free for
+   whoever else wants it, which may be the very thread that is waited for. */
 static inline void meet(Meeting *meeting, int64_t threads) {
-    const int64_t turn = __atomic_load_n(&meeting->turn, __ATOMIC_ACQUIRE);
+    const int32_t turn = __atomic_load_n(&meeting->turn, __ATOMIC_ACQUIRE);
     if (__atomic_add_fetch(&meeting->arrived, 1, __ATOMIC_ACQ_REL) == threads) {
         meeting->arrived = 0;
-        __atomic_store_n(&meeting->turn, turn + 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&meeting->turn, turn + 1, __ATOMIC_SEQ_CST);
+#ifdef __linux__
+        if (__atomic_load_n(&meeting->asleep, __ATOMIC_SEQ_CST))
+            syscall(SYS_futex, &meeting->turn, FUTEX_WAKE_PRIVATE, threads, NULL, NULL, 0);
+#endif
         return;
     }
-    for (int looks = 0; __atomic_load_n(&meeting->turn, __ATOMIC_ACQUIRE) == turn; looks++) {
+    for (int looks = 0; looks < PATIENCE; looks++) {
+        if (__atomic_load_n(&meeting->turn, __ATOMIC_ACQUIRE) != turn) return;
 #ifdef __x86_64__
         __builtin_ia32_pause();
 #endif
-#ifdef _OPENMP
-        if (looks >= PATIENCE) sched_yield();
+    }
+    __atomic_add_fetch(&meeting->asleep, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&meeting->turn, __ATOMIC_SEQ_CST) == turn) {
+#ifdef __linux__
+        syscall(SYS_futex, &meeting->turn, FUTEX_WAIT_PRIVATE, turn, NULL, NULL, 0);
+#elif defined(_OPENMP)
+        sched_yield();
 #endif
     }
+    __atomic_sub_fetch(&meeting->asleep, 1, __ATOMIC_SEQ_CST);
 }

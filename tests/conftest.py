@@ -67,7 +67,7 @@ def seqtool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     folder = tmp_path_factory.mktemp("streams")
     streams = [str(folder / name) for name in ("in", "out", "err")]
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "GOMP_SPINCOUNT": "30000"}
+    environment = {**os.environ, "PYTHONPATH": path, "GOMP_SPINCOUNT": "1000"}
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.warm"], stdin=-1, stdout=-1, cwd=ROOT, env=environment, text=True
     )

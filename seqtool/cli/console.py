@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+ROW_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 PLAIN_LINE_EVERY_S = 10.0
 RENEW_EVERY_S = 0.5
 CURVE_WIDTH, CURVE_HEIGHT = 64, 8
@@ -20,6 +21,13 @@ CURVE_WIDTH, CURVE_HEIGHT = 64, 8
 def printable(text: str) -> str:
     """Text whose control characters are spelled out, so that it cannot steer a terminal."""
     return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def in_row(text: str) -> str:
+    r"""Text as a cell of a row: a backslash, tab, newline and carriage return as `\\`, `\t`, `\n` and `\r`, which
+    `printf %b` turns back.
+    """
+    return text.translate(ROW_ESCAPES)
 
 
 def write(text: str, *, flush: bool = False) -> None:

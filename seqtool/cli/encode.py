@@ -57,6 +57,7 @@ def command(
         texts or ["-"],
         errors=chosen(errors, ERROR_HANDLERS, "--errors"),
         document=document_break(document or "file"),
+        empty_files=output is not None,  # a document of a store, as of `eval`
     )
     size = source.size()
     meter = Meter("bytes", size, quiet or (output is None and sys.stdout.isatty()))

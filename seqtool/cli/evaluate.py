@@ -5,13 +5,14 @@ from __future__ import annotations
 import json as json_module
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from seqtool.checking import checked
-from seqtool.cli.console import Meter, note, write, write_report
+from seqtool.cli.console import Meter, in_row, note, write, write_report
 from seqtool.cli.options import (
     Device,
     DocumentBreak,
@@ -19,21 +20,25 @@ from seqtool.cli.options import (
     Json,
     Quiet,
     RunPath,
+    as_text,
     chosen,
     document_break,
     with_settings,
 )
 from seqtool.config import ERROR_HANDLERS, EvalConfig
-from seqtool.errors import UsageError
+from seqtool.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from seqtool.inference.rows import Row
     from seqtool.runs import Run
     from seqtool.text.documents import TextSource
+    from seqtool.text.store import TokenStore
+
+    Source = TextSource | TokenStore
 
 NAME = "eval"
 EXAMPLE = "seqtool eval novel.run chapter.txt --json"
-UNITS = ("line", "token", "document")
+UNITS = ("word", "line", "token", "document")
 WRITTEN_CHARACTERS = 1 << 16
 FILE_COLUMNS = {
     "tokens": "tokens",
@@ -57,7 +62,7 @@ def command(
     run: RunPath,
     texts: Annotated[
         Optional[list[str]],
-        typer.Argument(metavar="[TEXT...]", help="Text to score; with --text, further runs. \\[-]"),
+        typer.Argument(metavar="[TEXT...]", help="Text or token stores to score; with --text, further runs. \\[-]"),
     ] = None,
     *,
     text: Annotated[
@@ -67,6 +72,11 @@ def command(
         Optional[str], typer.Option("--per", metavar="|".join(UNITS), help="A row for each, as it is read.")
     ] = None,
     carry: Annotated[bool, typer.Option("--carry", help="With --per line: score the lines as one text.")] = False,
+    bits: Annotated[bool, typer.Option("--bits", help="With --per: bits in the first column, not nats.")] = False,
+    given: Annotated[
+        Optional[str],
+        typer.Option("--given", metavar="PREFIX", help="Text that is read, unscored, before each document or line."),
+    ] = None,
     errors: Errors = "strict",
     document: DocumentBreak = None,
     device: Device = "auto",
@@ -77,30 +87,32 @@ def command(
     """Score text: nats, perplexity per token, word and character, bits per character and byte.
 
     Every token counts once, the first included (given <s>). Several texts make a row each and a total; several runs
-    and --text a table. Bits per byte compares any two models. A transformer reads a token context / stride times.
+    and --text a table. A transformer reads a token context / stride times.
+
+    Bits per byte compares models whose vocabularies lose nothing of the text. What is lost is said (unknown words,
+    letter case, white space of a word vocabulary), and such a model is never called best: it did not pay for it.
+
+    --per writes nats, tokens, perplexity per token and the text, tabs between them; in the text a backslash is \\\\, a
+    tab \\t, a newline \\n, a carriage return \\r: printf %b turns them back. A word is what white space separates, and
+    the space before it in its line belongs to it; a line's end is a row too. So rows of words, tokens, documents and,
+    with --carry, lines add up to the total. A token across a border counts to the first word it is part of.
     """
     config = checked(EvalConfig(**settings))
-    if per is not None:
-        chosen(per, UNITS, "--per")
-    if carry and per != "line":
-        raise UsageError("--carry goes with --per line")
-    chosen(errors, ERROR_HANDLERS, "--errors")
-    if document is not None:
-        document_break(document)
+    _check_flags(per, carry, bits, given, errors, document)
+    given = given or ""
 
     from seqtool.inference.scoring import check_window
     from seqtool.models.device import choose_device
-    from seqtool.runs import is_run, load_run
-    from seqtool.text.documents import TextSource
+    from seqtool.runs import load_run
 
     paths = [run, *map(Path, texts or [])] if text else [run]
     names = text or texts or ["-"]
-    for name in names:
-        if is_run(Path(name)):
-            raise UsageError(f"{name} is a run, not text: to compare runs, name the text with --text")
+    _check_kinds(paths, names, errors, document)
     if per is not None and len(paths) > 1:
         raise UsageError("--per is for one run: leave out --per, or name one run")
     runs = [load_run(path, choose_device(device)) for path in paths]
+    if "oov" in settings and all(loaded.vocabulary.type != "word" for loaded in runs):
+        raise UsageError(f"--oov is for a vocabulary of type word: this one is of type {runs[0].vocabulary.type}")
     for loaded in runs:
         context, stride = check_window(loaded.model, config.context, config.stride)
         if config.context or config.stride:
@@ -112,21 +124,90 @@ def command(
     def breaks(loaded: Run) -> str:
         return document or str(loaded.config.data.get("document", "file"))
 
+    document = breaks(runs[0])
+    if carry and document == "line":
+        raise UsageError("--carry: lines are documents here, scored by themselves; leave it out or add --document file")
     if len(runs) > 1:
-        source = TextSource(names, errors=errors, rereadable=True)
-        _compare(runs, source, [breaks(loaded) for loaded in runs], config, json, quiet)
+        sources = _sources(names, errors, empty_files=len(names) > 1, rereadable=True)
+        _compare(runs, sources, [breaks(loaded) for loaded in runs], config, given, json, quiet)
     elif per is not None:
-        _write_rows(runs[0], TextSource(names, errors=errors), config, per, carry, breaks(runs[0]), json)
+        # Only a row of a document can say that there is nothing in a file.
+        sources = _sources(names, errors, empty_files=per == "document")
+        _write_rows(runs[0], sources, config, given, (per, carry, document), bits, json)
     elif len(names) > 1:
-        sources = [TextSource([name], errors=errors, document=breaks(runs[0])) for name in names]
-        _tabulate(runs[0], sources, config, json, quiet)
+        sources = [one for name in names for one in _sources([name], errors, empty_files=True, document=document)]
+        _tabulate(runs[0], sources, config, given, max(map(len, names)), json, quiet)
     else:
-        write_report(_report(runs[0], TextSource(names, errors=errors, document=breaks(runs[0])), config, quiet), json)
+        (report,) = _reports(runs[0], _sources(names, errors, document=document), config, given, quiet)
+        write_report(report if json else {**report, "text_lost": ", ".join(report["text_lost"]) or "nothing"}, json)
 
 
-def _report(run: Run, source: TextSource, config: EvalConfig, quiet: bool) -> dict[str, Any]:
-    """Score a source and show how far it is."""
-    from seqtool.inference.reports import text_report
+def _check_flags(
+    per: str | None, carry: bool, bits: bool, given: str | None, errors: str, document: str | None
+) -> None:
+    """UsageError for flags that are wrong or have no effect, whatever is scored."""
+    if per is not None:
+        chosen(per, UNITS, "--per")
+    if carry and per != "line":
+        raise UsageError("--carry goes with --per line")
+    if bits and per is None:
+        raise UsageError("--bits goes with --per: a report gives bits as well as nats")
+    if given is not None and as_text(given) != given:
+        raise UsageError("--given is not UTF-8: convert it")
+    if given == "":
+        raise UsageError("--given needs some text")
+    chosen(errors, ERROR_HANDLERS, "--errors")
+    if document is not None:
+        document_break(document)
+        if per == "line" and not carry:
+            raise UsageError("--document: with --per line each line is scored by itself; leave it out or add --carry")
+
+
+def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, document: str | None) -> None:
+    """Refuse what is not a run where one is expected, what is not text, and flags that only text needs."""
+    from seqtool.cli.info import kind_of
+    from seqtool.runs import is_run
+    from seqtool.text.store import is_store
+
+    for path in runs:
+        if not is_run(path) and (kind := kind_of(path)):
+            raise InputError(f"{path} is {kind}, not a run: name the run first, then what to score")
+    for name in names:
+        if is_run(Path(name)):
+            raise UsageError(f"{name} is a run, not text: to compare runs, name the text with --text")
+        if not is_store(Path(name)) and (kind := kind_of(Path(name))):
+            raise InputError(f"{name} is {kind}, not text: name text or a token store")
+    if all(is_store(Path(name)) for name in names):
+        if document is not None:
+            raise UsageError(f"--document: the documents of {names[0]} are those it was encoded with; leave it out")
+        if errors != "strict":
+            raise UsageError(f"--errors {errors}: {names[0]} is a token store, which holds no text; leave it out")
+
+
+def _sources(
+    names: Sequence[str], errors: str, *, empty_files: bool = False, rereadable: bool = False, document: str = "file"
+) -> list[Source]:
+    """What these names stand for, in order: texts that follow one another are one source, a token store is one."""
+    from seqtool.text.documents import TextSource
+    from seqtool.text.store import is_store, open_store
+
+    sources: list[Source] = []
+    for stored, group in groupby(names, key=lambda name: is_store(Path(name))):
+        if stored:
+            sources += [open_store(Path(name)) for name in group]
+        else:
+            texts = TextSource(
+                list(group), errors=errors, document=document, empty_files=empty_files, rereadable=rereadable
+            )
+            sources.append(texts)
+    return sources
+
+
+def _reports(
+    run: Run, sources: Sequence[Source], config: EvalConfig, given: str, quiet: bool
+) -> Iterator[dict[str, Any]]:
+    """The reports of some sources, while it is shown how far scoring is."""
+    from seqtool.inference.reports import text_reports
 
     meter: Meter | None = None
 
@@ -135,48 +216,75 @@ def _report(run: Run, source: TextSource, config: EvalConfig, quiet: bool) -> di
         meter = meter or Meter("tokens", tokens, quiet)
         meter(done)
 
-    report = text_report(run, source, config, progress)
+    yield from text_reports(run, sources, config, given=given, progress=progress)
     if meter is not None:
         meter.close()
-    return report
 
 
-def _tabulate(run: Run, sources: Sequence[TextSource], config: EvalConfig, json: bool, quiet: bool) -> None:
-    """A row for each text, as soon as it is scored, and one for all."""
+def _tabulate(
+    run: Run, sources: Sequence[Source], config: EvalConfig, given: str, longest_name: int, json: bool, quiet: bool
+) -> None:
+    """A row for each text, in order, and one for all."""
     from seqtool.inference.reports import total_report
 
-    width = max(len("total"), *(len(source.name) for source in sources))
-    if not json:
-        write(_cells("text", FILE_COLUMNS.values(), width) + "\n", flush=True)
-    reports = []
-    for source in sources:
-        reports.append(_report(run, source, config, quiet))
-        _write_entry(reports[-1], "text", FILE_COLUMNS, width, json)
-    _write_entry(total_report(reports), "text", FILE_COLUMNS, width, json)
+    width = max(len("total"), longest_name)
+    reports: list[dict[str, Any]] = []
+    for report in _reports(run, sources, config, given, quiet):
+        if not (json or reports):
+            write(_cells("text", FILE_COLUMNS.values(), width) + "\n")
+        reports.append(report)
+        _write_entry(report, "text", FILE_COLUMNS, width, json, _lost(report))
+    total = total_report(reports)
+    _write_entry(total, "text", FILE_COLUMNS, width, json, _lost(total))
 
 
 def _compare(
-    runs: Sequence[Run], source: TextSource, breaks: Sequence[str], config: EvalConfig, json: bool, quiet: bool
+    runs: Sequence[Run],
+    sources: Sequence[Source],
+    breaks: Sequence[str],
+    config: EvalConfig,
+    given: str,
+    json: bool,
+    quiet: bool,
 ) -> None:
-    """A row for each run on the same text, the one with the fewest bits per byte marked."""
+    """A row for each run on the same text, the one with the fewest bits per byte of those that lose nothing marked."""
+    from seqtool.inference.reports import total_report
+    from seqtool.text.documents import TextSource
+
     width = max(len("run"), *(len(str(run.path)) for run in runs))
     reports = []
-    for run, source.document in zip(runs, breaks, strict=True):
+    for run, document in zip(runs, breaks, strict=True):
+        for source in sources:
+            if isinstance(source, TextSource):
+                source.document = document
         about = {
             "model": run.config.model.model,
             "vocabulary": f"{run.vocabulary.type} {run.vocabulary.size:,}",
             "parameters": run.config.parameters,
         }
-        reports.append({**_report(run, source, config, quiet), **about})
+        parts = list(_reports(run, sources, config, given, quiet))
+        reports.append({**(total_report(parts) if len(parts) > 1 else parts[0]), **about})
         if json:
             _write_entry(reports[-1], "run", RUN_COLUMNS, width, json)
     if json:
         return
     write(_cells("run", RUN_COLUMNS.values(), width) + "\n")
-    known = [report["bits_per_byte"] for report in reports if report["bits_per_byte"] is not None]
+    compared = [report["bits_per_byte"] for report in reports if _compares(report)]
     for report in reports:
-        best = bool(known) and report["bits_per_byte"] == min(known)
-        _write_entry(report, "run", RUN_COLUMNS, width, json, "  best" if best else "")
+        best = _compares(report) and report["bits_per_byte"] == min(compared)
+        _write_entry(report, "run", RUN_COLUMNS, width, json, "  best" if best else _lost(report))
+    if not compared and len({report["vocabulary_sha256"] for report in reports}) == 1:
+        note("these runs share a vocabulary: their perplexities per token compare", quiet)
+
+
+def _compares(report: dict[str, Any]) -> bool:
+    """Whether a report's bits per byte compare with those of other vocabularies."""
+    return not report["text_lost"] and report["bits_per_byte"] is not None
+
+
+def _lost(report: dict[str, Any]) -> str:
+    """What to say behind a row whose bits per byte do not compare."""
+    return f"  loses {', '.join(report['text_lost'])}" if report["text_lost"] else ""
 
 
 def _write_entry(
@@ -200,39 +308,52 @@ def _cell(value: Any) -> str:
 
 
 def _write_rows(
-    run: Run, source: TextSource, config: EvalConfig, per: str, carry: bool, document: str, json: bool
+    run: Run,
+    sources: Sequence[Source],
+    config: EvalConfig,
+    given: str,
+    unit: tuple[str, bool, str],
+    bits: bool,
+    json: bool,
 ) -> None:
-    """Write the rows of `--per`, in input order; what can be answered is written before more is read."""
+    """Write the rows of `--per`, in input order; what can be answered is written before more is read.
+
+    `unit` is what a row is for, whether lines are one text, and what separates documents.
+    """
     from seqtool.inference.rows import score_rows
 
-    shown = _json_parts if json else _tsv_parts
-    for rows in score_rows(run.model, run.vocabulary, source, config, per=per, carry=carry, document=document):
-        held: list[str] = []
-        size = 0
-        for row in rows:
-            for part in shown(row, per):
-                held.append(part)
-                size += len(part)
-                if size >= WRITTEN_CHARACTERS:
-                    write("".join(held))
-                    held, size = [], 0
-        write("".join(held), flush=True)
+    (per, carry, document), shown = unit, _json_parts if json else _tsv_parts
+    for source in sources:
+        for rows in score_rows(
+            run.model, run.vocabulary, source, config, per=per, carry=carry, document=document, given=given
+        ):
+            held: list[str] = []
+            size = 0
+            for row in rows:
+                for part in shown(row, per, bits):
+                    held.append(part)
+                    size += len(part)
+                    if size >= WRITTEN_CHARACTERS:
+                        write("".join(held))
+                        held, size = [], 0
+            write("".join(held), flush=True)
 
 
-def _json_parts(row: Row, per: str) -> Iterator[str]:
-    numbers = {"nats": row.nats, "tokens": row.tokens, "perplexity": row.perplexity}
+def _json_parts(row: Row, per: str, bits: bool) -> Iterator[str]:
+    cost = {"bits": row.nats / math.log(2)} if bits else {"nats": row.nats}
+    numbers = {**cost, "tokens": row.tokens, "perplexity": row.perplexity}
     yield json_module.dumps(numbers)[:-1] + ', "text": "'
     for part in row.text:
         yield json_module.dumps(part, ensure_ascii=False)[1:-1]
     yield '"}\n'
 
 
-def _tsv_parts(row: Row, per: str) -> Iterator[str]:
-    shown = row.perplexity
-    yield f"{row.nats:.6f}\t{row.tokens}\t{(math.inf if row.tokens else math.nan) if shown is None else shown:.4f}\t"
+def _tsv_parts(row: Row, per: str, bits: bool) -> Iterator[str]:
+    shown, cost = row.perplexity, row.nats / math.log(2) if bits else row.nats
+    yield f"{cost:.6f}\t{row.tokens}\t{(math.inf if row.tokens else math.nan) if shown is None else shown:.4f}\t"
     ended = ""  # a line's last newline is not shown
     for part in row.text:
         text = ended + part
-        ended = "\n" if text.endswith("\n") and per != "token" else ""
-        yield text.removesuffix(ended).replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+        ended = "\n" if text.endswith("\n") and per in ("line", "document") else ""
+        yield in_row(text.removesuffix(ended))
     yield "\n"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json as json_module
+import math
 import secrets
 import sys
 from collections.abc import Iterator
@@ -10,20 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import typer
 
-from seqtool.checking import checked
+from seqtool.checking import check_generation_effect, checked
 from seqtool.cli.console import note, write
-from seqtool.cli.options import Device, Errors, Json, Quiet, RunPath, as_text, chosen, with_settings
+from seqtool.cli.options import Device, Errors, Json, Quiet, RunPath, as_text, chosen, text_of, with_settings
 from seqtool.config import ERROR_HANDLERS, GenerateConfig
 from seqtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from seqtool.inference.constraint import Constraint
     from seqtool.inference.generation import Sample
+    from seqtool.inference.healing import Healing
+    from seqtool.inference.steering import Steering
     from seqtool.models.stepping import Stepper
     from seqtool.runs import Run
+    from seqtool.text.vocabulary import Seam, Vocabulary
 
 NAME = "generate"
 EXAMPLE = "seqtool generate novel.run --prompt 'It was' --temperature 0.7 -n 3"
+MOST_FAVOUR = 1000.0  # nats
 
 
 @with_settings(GenerateConfig)
@@ -32,12 +37,37 @@ def command(
     source: Annotated[Optional[str], typer.Argument(metavar="[-]", help="- reads a prompt from each line.")] = None,
     *,
     prompt: Annotated[Optional[str], typer.Option("--prompt", help="Text to go on from.")] = None,
+    prompts: Annotated[
+        Optional[str], typer.Option("--prompts", metavar="FILE", help="Read a prompt from each line of a file.")
+    ] = None,
     samples: Annotated[
         int, typer.Option("-n", "--samples", min=1, max=1_000_000, help="Texts to write for each prompt.")
     ] = 1,
     stop: Annotated[
         Optional[list[str]], typer.Option("--stop", metavar="TEXT", help="End before this text; may be repeated.")
     ] = None,
+    keep_stop: Annotated[bool, typer.Option("--keep-stop", help="End behind the --stop text instead.")] = False,
+    ban: Annotated[
+        Optional[list[str]],
+        typer.Option("--ban", metavar="TEXT", help="Never write this text, however it is spelled; may be repeated."),
+    ] = None,
+    favour: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--favour",
+            metavar="TEXT=B",
+            help="Add B nats to log p of what is written for each time this text is in it, spread over its bytes; B "
+            "below 0 disfavours; may be repeated.",
+        ),
+    ] = None,
+    escapes: Annotated[
+        bool,
+        typer.Option(
+            "--escapes/--no-escapes",
+            help="In --prompt, --stop, --ban and --favour read \\n, \\r, \\t, \\xNN (a byte), \\uNNNN, \\UNNNNNNNN "
+            "and, for a backslash, \\\\; prompts in files and pipes stay as they are.",
+        ),
+    ] = True,
     echo: Annotated[bool, typer.Option("--echo/--no-echo", help="Print the prompt as well.")] = True,
     errors: Errors = "strict",
     device: Device = "auto",
@@ -50,58 +80,139 @@ def command(
     A sample depends on the seed, its prompt and which of the prompt's -n it is: not on the others made beside it.
     --constrain judges what is written after the prompt; it takes Python's re, and every sample matches.
     """
-    if source not in (None, "-"):
-        raise UsageError(f"{source!r}: prompts are read from standard input as -, or given with --prompt")
-    if source and prompt is not None:
-        raise UsageError("give --prompt TEXT or -, not both")
-    if any(not text for text in stop or ()):
-        raise UsageError("--stop needs some text")
-    if stop and "constrain" in settings:
-        raise UsageError("--stop could end a text before it matches --constrain: let the expression end it")
     chosen(errors, ERROR_HANDLERS, "--errors")
-    if settings.get("until_end") and "max_tokens" in settings:
-        raise UsageError("--until-end and --max-tokens each say when to end: give one of them")
+    words = _Words(
+        prompt=text_of(as_text(prompt or "") if errors == "replace" else prompt or "", "--prompt", escapes=escapes),
+        stops=[text_of(text, "--stop", escapes=escapes) for text in stop or ()],
+        bans=[text_of(text, "--ban", escapes=escapes) for text in ban or ()],
+        favours=[_favour(text, escapes) for text in favour or ()],
+    )
     given = set(settings)
-    config = checked(GenerateConfig(**{"seed": secrets.randbelow(2**32), **settings}))
+    config = GenerateConfig(**{"seed": secrets.randbelow(2**32), **settings})
+    _check_sources(source, prompt, prompts, errors, heal="heal" in given)
+    _check_words(words, given, keep_stop)
+    if config.alternatives and not json:
+        raise UsageError("--alternatives are shown by --json: give it too")
+    config = checked(config)
+    if problems := check_generation_effect(config, given):
+        raise UsageError("; ".join(problems))
 
     from seqtool.models.device import choose_device
     from seqtool.models.stepping import Stepper
     from seqtool.runs import load_run
 
     loaded = load_run(run, choose_device(device))
-    constraint = _constraint(loaded, config.constrain) if "constrain" in given else None
-    stepper = Stepper(loaded.model, config.precision)
-    prompts = _prompt_lines(errors) if source else iter([[as_text(prompt or "")]])
+    job = _Job(
+        loaded,
+        Stepper(loaded.model, config.precision, barred=-1 if config.allow_unk else loaded.vocabulary.unknown_id),
+        config,
+        _steering(loaded.vocabulary, config, config.constrain if "constrain" in given else None, words),
+        _healing(loaded.vocabulary, config, given) if words.prompt or source or prompts else None,
+        words.stops,
+        keep_stop,
+        samples,
+    )
+    lines = _prompt_lines(prompts or "-", errors) if source or prompts else iter([[words.prompt]])
     note(f"seed {config.seed}", quiet or config.greedy or config.beam > 0 or "seed" in given)
     told = quiet or loaded.model.context is None
-    for texts in prompts:
-        requests = [(text, loaded.vocabulary.encode(text).tolist()) for text in texts]
+    told_of_beam = quiet or not (config.beam and config.until_end)
+    for texts in lines:
+        requests = [_request(loaded.vocabulary, text) for text in texts]
         if not told and (beyond := _beyond_context(loaded, requests, config)):
             note(beyond)
             told = True
-        batches = _batches(loaded, stepper, requests, samples, config, constraint, stop or [])
-        for made in _made(loaded, batches, stop or [], config.seed):
-            if json:
-                if made.record is not None:
-                    write(json_module.dumps(made.record, ensure_ascii=False) + "\n", flush=True)
-                continue
-            if made.begins and echo:
-                write(made.prompt, flush=True)
-            write(made.text, flush=True)
-            if made.record is not None:
-                write("\n" + ("---\n" if samples > 1 and sys.stdout.isatty() else ""), flush=True)
+        for made in _made(job, requests):
+            if not json:
+                _print(made, echo, divided=samples > 1)
+            elif made.ends:
+                record = _record(loaded.vocabulary, made, config.seed, echo)
+                write(json_module.dumps(record, ensure_ascii=False) + "\n", flush=True)
+            if not told_of_beam and made.sample.finished == "length":
+                note("--until-end: the likeliest text that --beam finds does not end within 4,096 tokens")
+                told_of_beam = True
 
 
-Request = tuple[str, list[int]]
-"""A prompt and its ids."""
+class _Words(NamedTuple):
+    """The texts that flags give."""
+
+    prompt: str
+    stops: list[str]
+    bans: list[str]
+    favours: list[tuple[str, float]]
 
 
-def _beyond_context(run: Run, requests: list[Request], config: GenerateConfig) -> str:
+class _Job(NamedTuple):
+    """What is made of each prompt."""
+
+    run: Run
+    stepper: Stepper
+    config: GenerateConfig
+    steering: Steering
+    healing: Healing | None
+    stops: list[str]
+    keep_stop: bool
+    copies: int
+
+
+class _Request(NamedTuple):
+    """A prompt, its ids, and how text goes on from it."""
+
+    text: str
+    ids: list[int]
+    seam: Seam
+
+
+def _request(vocabulary: Vocabulary, text: str) -> _Request:
+    ids = vocabulary.encode(text).tolist()
+    return _Request(text, ids, vocabulary.seam(text, ids))
+
+
+def _favour(argument: str, escapes: bool) -> tuple[str, float]:
+    """The text and the nats of TEXT=B."""
+    text, equals, number = argument.rpartition("=")
+    try:
+        nats = float(number)
+    except ValueError:
+        nats = math.nan
+    if not equals or not text or not 0 < abs(nats) <= MOST_FAVOUR:
+        raise UsageError(
+            f"--favour {argument!r}: write TEXT=B, where B is a number of nats up to {MOST_FAVOUR:g}, not 0"
+        )
+    return text_of(text, "--favour", escapes=escapes), nats
+
+
+def _check_sources(source: str | None, prompt: str | None, prompts: str | None, errors: str, heal: bool) -> None:
+    if source not in (None, "-"):
+        raise UsageError(
+            f"{source!r}: prompts are read from standard input as -, from --prompts FILE, or given with --prompt"
+        )
+    given = [name for name, value in (("-", source), ("--prompt", prompt), ("--prompts", prompts)) if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"give {' or '.join(given)}, not both")
+    if errors != "strict" and not given:
+        raise UsageError(f"--errors {errors} is for a prompt: there is none to read")
+    if heal and not given:
+        raise UsageError("--heal and --no-heal are for a prompt: there is none")
+
+
+def _check_words(words: _Words, given: set[str], keep_stop: bool) -> None:
+    for flag, texts in (("--stop", words.stops), ("--ban", words.bans)):
+        if not all(texts):
+            raise UsageError(f"{flag} needs some text")
+    if words.stops and "constrain" in given:
+        raise UsageError("--stop could end a text before it matches --constrain: let the expression end it")
+    if keep_stop and not words.stops:
+        raise UsageError("--keep-stop shows the text of a --stop: give one")
+    if "until_end" in given and "max_tokens" in given:
+        raise UsageError("--until-end and --max-tokens each say when to end: give one of them")
+
+
+def _beyond_context(run: Run, requests: list[_Request], config: GenerateConfig) -> str:
     """What to say where a prompt, or what is written after it, is more than a transformer sees at once."""
-    from seqtool.inference.generation import most_tokens
+    from seqtool.inference.steering import most_tokens
 
     context = run.model.context or 0
-    longest = 1 + max(len(ids) for _, ids in requests)
+    longest = 1 + max(len(request.ids) for request in requests)
     if longest > context:
         return f"of a prompt longer than the model's context of {context} tokens only the end is read"
     if longest + most_tokens(config) > context:
@@ -109,30 +220,55 @@ def _beyond_context(run: Run, requests: list[Request], config: GenerateConfig) -
     return ""
 
 
-def _constraint(run: Run, pattern: str) -> Constraint:
-    from seqtool.inference.constraint import Constraint
-
-    vocabulary = run.vocabulary
-    if not vocabulary.spells_bytes:
-        raise UsageError(
-            f"--constrain needs a vocabulary that can spell any text: this run's is of type {vocabulary.type}"
-        )
-    tokens = [vocabulary.token_bytes(index) for index in range(vocabulary.size)]
-    tokens[vocabulary.unknown_id] = b""
-    return Constraint(pattern, tokens)
+def _token_rows(vocabulary: Vocabulary, allow_unk: bool) -> list[bytes]:
+    """The bytes that each id adds to a text; none for what is not written."""
+    rows = list(vocabulary.token_strings)
+    if not allow_unk:
+        rows[vocabulary.unknown_id] = b""
+    return rows
 
 
-def _prompt_lines(errors: str) -> Iterator[list[str]]:
-    """The lines of standard input, those together that came together."""
+def _steering(vocabulary: Vocabulary, config: GenerateConfig, pattern: str | None, words: _Words) -> Steering:
+    from seqtool.inference.constraint import Constraint, Tokens
+    from seqtool.inference.favour import Favour
+    from seqtool.inference.steering import Steering
+
+    constraint, favours = None, []
+    if pattern is not None or words.bans or words.favours:
+        spacing = "lines" if vocabulary.type == "word" else "kept" if vocabulary.keeps_spaces else "first"
+        tokens = Tokens(_token_rows(vocabulary, config.allow_unk), spacing)
+        if pattern is not None or words.bans:
+            constraint = Constraint(pattern, tokens, words.bans)
+        favours = [Favour(text, nats, tokens) for text, nats in words.favours]
+    return Steering(config, vocabulary.begin_id, constraint, favours)
+
+
+def _healing(vocabulary: Vocabulary, config: GenerateConfig, given: set[str]) -> Healing | None:
+    """What finds tokens that begin inside a prompt; None where there are none, or none are wanted."""
+    from seqtool.inference.healing import Healing
+
+    healing = Healing(_token_rows(vocabulary, allow_unk=False)) if vocabulary.keeps_spaces else None
+    if healing is None or not healing.possible:
+        if "heal" in given:
+            raise UsageError(
+                "--heal and --no-heal are for vocabularies of pieces of words: "
+                f"in this run's, of type {vocabulary.type}, no token goes on where a prompt ends; leave it out"
+            )
+        return None
+    return healing if config.heal else None
+
+
+def _prompt_lines(path: str, errors: str) -> Iterator[list[str]]:
+    """The lines of a file or standard input, those together that came together."""
     from seqtool.text.documents import TextSource, lines_of
 
     held: list[str] = []  # the parts of a line whose end has not come yet
-    for block in TextSource(["-"], errors=errors).blocks():
+    for block in TextSource([path], errors=errors).blocks():
         lines = []
         for line in lines_of(block.text):
             held.append(line)
             if line.endswith("\n"):
-                lines.append("".join(held)[:-1])
+                lines.append("".join(held)[:-1].removesuffix("\r"))
                 held = []
         if lines:
             yield lines
@@ -140,71 +276,93 @@ def _prompt_lines(errors: str) -> Iterator[list[str]]:
         yield ["".join(held)]
 
 
+def _print(made: _Made, echo: bool, divided: bool) -> None:
+    """Print new text, with the prompt before the first of it; after the last a newline, where there is none."""
+    prompt = made.sample.prompt_text if echo else ""
+    write(prompt + made.new if made.begins else made.new, flush=True)
+    if made.ends:
+        newline = "" if (prompt + made.text).endswith("\n") else "\n"
+        write(newline + ("---\n" if divided and sys.stdout.isatty() else ""), flush=True)
+
+
 class _Made(NamedTuple):
-    """Some new text of the next sample in order; with the last of it, its record."""
+    """The text of the next sample in order, and what of it is new."""
 
-    prompt: str
-    begins: bool
+    sample: Sample
     text: str
-    record: dict[str, Any] | None
+    new: str
+    begins: bool
+    ends: bool
 
 
-def _batches(
-    run: Run,
-    stepper: Stepper,
-    requests: list[Request],
-    copies: int,
-    config: GenerateConfig,
-    constraint: Constraint | None,
-    stops: list[str],
-) -> Iterator[list[Sample]]:
+def _batches(job: _Job, requests: list[_Request]) -> Iterator[list[Sample]]:
     """The samples of the prompts, some of them again whenever they have grown; of beams there may be fewer than
     `copies`.
     """
     from seqtool.inference.beam import beam_search
     from seqtool.inference.generation import Sample, generate
-    from seqtool.inference.writing import stop_finder
+    from seqtool.inference.writing import stop_finder, written_text
 
-    if not config.beam:
-        samples = (Sample(ids, copy, text) for text, ids in requests for copy in range(copies))
-        yield from generate(stepper, samples, config, constraint)
+    samples = (
+        Sample(request.ids, copy, request.text, request.seam)
+        for request in requests
+        for copy in range(1 if job.config.beam else job.copies)
+    )
+    if not job.config.beam:
+        yield from generate(job.stepper, samples, job.config, job.steering, job.healing)
         return
-    stopped = stop_finder(run.vocabulary, stops)
-    for text, ids in requests:
-        found = beam_search(stepper, ids, copies, config, constraint, stopped, run.vocabulary.decode)
-        for one in found:
-            one.prompt_text = text
-        yield found
+    vocabulary = job.run.vocabulary
+    for one in samples:
+        if job.healing is not None and job.config.max_tokens:
+            job.healing.heal(job.stepper, [one], [], job.config, job.steering)
+        stopped = stop_finder(vocabulary, job.stops, one.seam, job.config.min_tokens)
+        spelled = functools.partial(written_text, vocabulary)
+        yield beam_search(job.stepper, one, job.copies, job.config, job.steering, stopped, spelled)
 
 
-def _made(run: Run, batches: Iterator[list[Sample]], stops: list[str], seed: int) -> Iterator[_Made]:
+def _made(job: _Job, requests: list[_Request]) -> Iterator[_Made]:
     """The samples in order, each as it is made once those before it are done."""
     from seqtool.inference.writing import Writer
 
     batch: list[Sample] = []
     writers: list[Writer] = []
     shown, begins = 0, True  # the sample of the batch that is being shown
-    for grown in batches:
+    for grown in _batches(job, requests):
         if grown is not batch:
-            batch, writers, shown = grown, [Writer(run.vocabulary, stops) for _ in grown], 0
+            batch, shown = grown, 0
+            writers = [
+                Writer(job.run.vocabulary.decoder(one.seam), job.stops, job.keep_stop, job.config.min_tokens)
+                for one in grown
+            ]
         for one, writer in zip(batch[shown:], writers[shown:], strict=True):
             writer.read(one)
         while shown < len(batch):
             one, writer = batch[shown], writers[shown]
-            record = _record(one, writer.text, seed) if one.finished else None
-            yield _Made(one.prompt_text, begins, writer.take(), record)
-            begins = record is not None
-            if record is None:
+            ends = bool(one.finished)
+            yield _Made(one, writer.text, writer.take(), begins, ends)
+            begins = ends
+            if not ends:
                 break
             shown += 1
 
 
-def _record(one: Sample, text: str, seed: int) -> dict[str, Any]:
+def _record(vocabulary: Vocabulary, made: _Made, seed: int, echo: bool) -> dict[str, Any]:
+    """What --json says of a sample."""
+    one = made.sample
+    written = [
+        {"token": vocabulary.token_text(token), "id": token, "log_p": -nats}
+        for token, nats in zip(one.tokens, one.token_nats, strict=True)
+    ]
+    for place, likeliest in zip(written, one.alternatives, strict=False):
+        place["alternatives"] = [
+            {"token": vocabulary.token_text(token), "id": token, "log_p": log_p} for token, log_p in likeliest
+        ]
     return {
-        "prompt": one.prompt_text,
-        "text": text,
+        **({"prompt": one.prompt_text} if echo else {}),
+        "text": made.text,
         "tokens": len(one.tokens),
         "nats": one.nats,
         "stopped_by": one.finished,
         "seed": seed,
+        "written": written,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +15,13 @@ from seqtool.cli.options import Json
 from seqtool.errors import InputError
 
 NAME = "info"
+PARTS_OF_RUN = ("config.json", "vocab.model", "model.safetensors", "metrics.jsonl", "checkpoint")
+PARTS_OF_STORE = ("store.json", "vocab.model", "ids-*.safetensors")
 HEAD_BYTES = 1 << 16
 VOCABULARY_BEGINS = b"\n"  # the tag of a SentencePiece model's first piece
+VOCABULARY_HOLDS = b"<unk>\x15"  # and the tag of its score
+WEIGHTS_BEGIN = b'{"'
+HEADER_BYTES = 64
 HEADER_BEGINS = b"{"  # of safetensors, after eight bytes that say how long it is
 EXAMPLE = "seqtool info runs/novel-lstm"
 
@@ -31,6 +37,8 @@ def command(
 
 def describe(path: Path) -> dict[str, Any]:
     """What `path` is, as a flat report; InputError when it is none of ours."""
+    if str(path) == "-":
+        raise InputError("info describes what lies on disk, not standard input: name its file or directory")
     if not path.exists():
         raise InputError(f"{path} does not exist: check the name")
     if (path / "config.json").is_file():
@@ -53,6 +61,8 @@ def describe(path: Path) -> dict[str, Any]:
         from seqtool.text.store import open_store
 
         return {"kind": "token store", "path": str(path), **open_store(path).description}
+    if path.is_dir() and (whole := whole_of(path)):
+        raise InputError(f"{path} is a part of {whole}: name that")
     if path.is_dir():
         raise InputError(f"{path} is neither a run nor a token store: it has no config.json and no store.json")
     from seqtool.embeddings.vectors import is_vectors, read_vectors
@@ -71,10 +81,41 @@ def describe(path: Path) -> dict[str, Any]:
 
         if CHECKPOINT_FORMAT.encode() in head:
             return {"kind": "embedding checkpoint", "path": str(path), "bytes": path.stat().st_size}
+    if whole := whole_of(path):
+        raise InputError(f"{path} is a part of {whole}: name that")
+    if not head:
+        raise InputError(f"{path} is empty: there is nothing to describe")
     raise InputError(
-        f"{path} is neither a vocabulary, vectors, a store nor a run of seqtool; bring vectors of other programs in "
+        f"{path} is neither a vocabulary, vectors, a store nor a run of seqtool; bring vectors of another program in "
         f"with seqtool embed import {shlex.quote(str(path))} -o VECTORS"
     )
+
+
+def kind_of(path: Path) -> str:
+    """What an artifact of ours that is no run is, to be told where something else is expected; empty if it is none."""
+    if (path / "store.json").is_file():
+        return "a token store"
+    if not path.is_file():
+        return f"a part of {whole}" if path.is_dir() and (whole := whole_of(path)) else ""
+    from seqtool.embeddings.vectors import is_vectors
+
+    head = _head(path)
+    if head.startswith(VOCABULARY_BEGINS) and VOCABULARY_HOLDS in head[:HEADER_BYTES]:
+        return "a vocabulary"
+    if is_vectors(path):
+        return "a file of vectors"
+    return "a file of weights" if head[8:].startswith(WEIGHTS_BEGIN) else ""
+
+
+def whole_of(path: Path) -> str:
+    """The run or store that a path is a part of; empty if it is none."""
+    inside = path.parent.name == "checkpoint"
+    folder, part = (path.parent.parent, "checkpoint") if inside else (path.parent, path.name)
+    if (folder / "config.json").is_file() and part in PARTS_OF_RUN:
+        return f"the run {folder}"
+    if (folder / "store.json").is_file() and any(fnmatch(part, name) for name in PARTS_OF_STORE):
+        return f"the token store {folder}"
+    return ""
 
 
 def _head(path: Path) -> bytes:

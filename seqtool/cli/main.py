@@ -16,10 +16,10 @@ from seqtool.cli.console import note
 from seqtool.errors import SeqtoolError, StoppedError
 
 PIPE_CLOSED = 141
-# How often an idle thread of torch's looks for work before it sleeps. By default it never sleeps, and two trainings
-# on one machine slow each other down a hundredfold; with this many looks a lone training is as fast, and two still go
-# on.
-SPINS_BEFORE_SLEEP = "30000"
+# How often an idle thread of torch's looks for work before it sleeps, some 15 microseconds: about as long as a training
+# that is alone leaves it idle between two operations. A thread that looks for longer keeps its core from the others:
+# beside a second training, or a busy core, the step then takes many times as long. Read when OpenMP is loaded, with torch.
+SPINS_BEFORE_SLEEP = "1000"
 
 app = typer.Typer(
     name="seqtool",

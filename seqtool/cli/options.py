@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -99,6 +100,45 @@ def refuse_unused(given: dict[str, bool], why: str) -> None:
     """UsageError naming the flags that were given and have no effect on the job at hand, and why."""
     if flags := [flag for flag, was_given in given.items() if was_given]:
         raise UsageError(f"{' and '.join(flags)}: {why}")
+
+
+ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.?))", re.DOTALL)
+ESCAPED = {"n": b"\n", "r": b"\r", "t": b"\t", "\\": b"\\"}
+
+
+def text_of(argument: str, flag: str, *, escapes: bool) -> str:
+    """The text that an argument stands for: with `escapes`, \\n is a newline, \\xNN a byte, \\uNNNN a character.
+
+    UsageError when a backslash begins no escape, and where the text is not UTF-8.
+    """
+
+    def unescaped(match: re.Match[str]) -> bytes:
+        byte, *digits, letter = match.groups()
+        point = int(next(filter(None, digits), "D800"), 16)
+        if byte:
+            return bytes([int(byte, 16)])
+        if letter in ESCAPED:
+            return ESCAPED[letter]
+        if point > 0x10FFFF or 0xD800 <= point < 0xE000:
+            raise UsageError(
+                f"{flag} has a backslash before {match[0][1:2]!r}, which is no escape: write \\n, \\r, \\t, "
+                "\\xNN, \\uNNNN, \\UNNNNNNNN, or \\\\ for a backslash, or give --no-escapes"
+            )
+        return chr(point).encode()
+
+    found = ESCAPE.finditer(argument) if escapes else iter(())
+    parts, done = [], 0
+    for match in found:
+        parts += [argument[done : match.start()].encode("utf-8", "surrogateescape"), unescaped(match)]
+        done = match.end()
+    data = b"".join([*parts, argument[done:].encode("utf-8", "surrogateescape")])
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{flag} is not UTF-8: byte {data[error.start]:#04x} at offset {error.start} is not valid; "
+            "convert it; in a prompt, --errors replace accepts it"
+        ) from error
 
 
 def as_text(argument: str) -> str:

@@ -8,6 +8,9 @@ states of a deterministic one (Rabin & Scott 1959, Finite automata and their dec
 characters, of which it tells apart only those that some part of the expression tells apart; at the end each of its
 steps is spelled in UTF-8.
 
+Texts that must not appear make another such automaton (Aho & Corasick 1975, Efficient string matching), and what both
+accept is a third.
+
 Shapes: S states of the byte automaton.
 """
 
@@ -37,6 +40,8 @@ MAX_PATTERN_CHARACTERS = 100_000
 MAX_STEPS = 1_000_000  # of building: about a second, and about a hundred megabytes
 MAX_STATES = 32_000  # of the byte automaton: a table of 33 MB, and distances that fit in 16 bits
 DEAD = 0  # the state from which no text is finished
+START = 1
+MARK = 0xFF  # no byte of UTF-8: the space that a word brings, which the first one goes without
 
 CATEGORIES = {
     f"CATEGORY_{'NOT_' * letter.isupper()}{name}": f"\\{letter}"
@@ -59,13 +64,91 @@ REFUSED = {  # by the parser's name: what users call it, and what they can write
 
 def byte_automaton(pattern: str) -> tuple[Ints, list[int]]:
     """The table (S, 256) of the state that each byte leads to from each state, and the states in which all of the text
-    matches. State 1 is that of the empty text, DEAD one from which nothing matches.
+    matches. State START is that of the empty text, DEAD one from which nothing matches.
 
     UsageError when the expression cannot be read or is too large.
     """
     allowance = _Allowance(pattern)
     moves, accepting, class_of = _characters_automaton(pattern, allowance)
     return _in_bytes(moves, class_of, allowance), [state + 1 for state, accepts in enumerate(accepting) if accepts]
+
+
+def avoiding(texts: Sequence[str]) -> tuple[Ints, list[int]]:
+    """The automaton, as of `byte_automaton`, of the texts in which none of these appears."""
+    spelled = [text.encode() for text in texts]
+    if sum(map(len, spelled)) > MAX_STATES - 2:
+        raise UsageError(f"--ban: texts of {sum(map(len, spelled)):,} bytes in all; at most {MAX_STATES - 2:,}")
+    children: list[dict[int, int]] = [{}, {}]
+    ends: set[int] = set()
+    for text in spelled:
+        state = START
+        for byte in text:
+            if byte not in children[state]:
+                children[state][byte] = len(children)
+                children.append({})
+            state = children[state][byte]
+        ends.add(state)
+    table = np.zeros((len(children), 256), dtype=np.int32)
+    table[START] = START
+    shorter = {START: START}  # the longest end of each state's text that is a beginning too
+    waiting, alive = deque([START]), []
+    while waiting:
+        state = waiting.popleft()
+        alive.append(state)
+        behind = table[shorter[state]].copy()
+        table[state] = behind
+        for byte, child in children[state].items():
+            table[state, byte] = child
+            shorter[child] = START if state == START else int(behind[byte])
+            if child in ends or shorter[child] == DEAD:
+                table[state, byte] = DEAD
+            else:
+                waiting.append(child)
+    return table, alive
+
+
+def both(one: tuple[Ints, list[int]], other: tuple[Ints, list[int]]) -> tuple[Ints, list[int]]:
+    """The automaton of the texts that two automata accept."""
+    width = len(other[0])
+    numbers = {START * width + START: START}
+    rows, accepting = [np.zeros(256, dtype=np.int32)], []
+    ends, also_ends = set(one[1]), set(other[1])
+    waiting = deque(numbers)
+    while waiting:
+        state, partner = divmod(waiting.popleft(), width)
+        if state in ends and partner in also_ends:
+            accepting.append(len(rows))
+        targets, partners = one[0][state].astype(np.int64), other[0][partner]
+        pairs = np.where((targets == DEAD) | (partners == DEAD), DEAD, targets * width + partners)
+        different, which = np.unique(pairs, return_inverse=True)
+        for pair in different.tolist():
+            if pair != DEAD and pair not in numbers:
+                numbers[pair] = len(numbers) + 1
+                waiting.append(pair)
+        rows.append(np.array([numbers.get(pair, DEAD) for pair in different.tolist()], dtype=np.int32)[which])
+        if len(numbers) >= MAX_STATES:
+            raise UsageError("--constrain and --ban together are too large an automaton: ban less, or match less")
+    return np.stack(rows), accepting
+
+
+def at_first(state: int, states: int) -> int:
+    """The state of a table made by `with_marks` from so many states where the next word goes without a space."""
+    return states + state
+
+
+def with_marks(table: Ints, lines: bool) -> Ints:
+    """The table that reads a MARK as a space, or nothing where the text or, with `lines`, a line begins; (2 S, 256).
+
+    The states of the second half are those where the next word is the first.
+    """
+    states = len(table)
+    doubled = np.concatenate([table, table])
+    doubled[:states, MARK] = table[:, ord(" ")]
+    doubled[states:, MARK] = np.arange(states)
+    if lines:
+        newline = table[:, ord("\n")]
+        doubled[:, ord("\n")] = np.tile(np.where(newline == DEAD, DEAD, at_first(0, states) + newline), 2)
+    return doubled
 
 
 class _Allowance:

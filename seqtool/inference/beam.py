@@ -9,73 +9,87 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from seqtool.config import GenerateConfig
-from seqtool.inference.constraint import Constraint
-from seqtool.inference.generation import FOR_EVER, Sample, advance, allowed_tokens, check_constraint, most_tokens
-from seqtool.models.stepping import Stepper
+from seqtool.inference.generation import Alternatives, Sample
+from seqtool.inference.steering import Progress, Repetition, Steering, most_tokens
+from seqtool.models.stepping import Stepper, advance
 
 
 @dataclass
 class _Beginning:
+    """A text in the making; `score` is its log p and what the rules add to it."""
+
     tokens: list[int] = field(default_factory=list)
     token_nats: list[float] = field(default_factory=list)
-    nats: float = 0.0
-    state: int = 0
+    alternatives: list[Alternatives] = field(default_factory=list)
+    score: float = 0.0
+    text: Progress = field(default_factory=Progress)
 
 
 @torch.inference_mode()
 def beam_search(
     stepper: Stepper,
-    prompt: list[int],
+    prompt: Sample,
     wanted: int,
     config: GenerateConfig,
-    constraint: Constraint | None = None,
+    steering: Steering | None = None,
     stopped: Callable[[list[int]], bool] = lambda tokens: False,
     text_of: Callable[[list[int]], Hashable] = tuple,
 ) -> list[Sample]:
-    """The best `wanted` continuations of a prompt, the best first: by log p / tokens^length_penalty (Wu et al. 2016,
-    section 7, with the power of the length itself).
+    """The best `wanted` continuations of a prompt and the tokens that it has, the best first: by score /
+    tokens^length_penalty, where the score is log p and what steering adds (Wu et al. 2016, section 7, with the power of
+    the length itself).
 
     `stopped` says whether tokens end with a stop string; texts that `text_of` says are the same count once, the
-    likeliest spelling. The search ends when as many texts have ended as there are beams, or at --max-tokens.
+    likeliest spelling. The search ends when as many texts have ended as there are beams, or at the most tokens.
     """
-    check_constraint(constraint, config)
+    steering = steering or Steering(config, stepper.begin_id)
+    steering.check(prompt.seam)
     width = max(config.beam, wanted)
-    log_p_KV = stepper.begin([prompt])
-    beams = [_Beginning(state=constraint.start if constraint else 0)]
+    begun = prompt.prompt + prompt.tokens
+    log_p_KV = stepper.begin([begun])
+    first = _Beginning(list(prompt.tokens), list(prompt.token_nats), list(prompt.alternatives))
+    first.text = steering.begin(prompt.prompt, prompt.seam, prompt.tokens)
+    beams = [first]
+    repetition = None
+    if config.repetition_penalty != 1:
+        repetition = Repetition([begun], config.repetition_penalty, log_p_KV)
     ended: dict[Hashable, tuple[float, Sample]] = {}
 
-    def end(beginning: _Beginning, why: str) -> None:
-        score = -beginning.nats / max(1, len(beginning.tokens)) ** config.length_penalty
-        text = text_of(beginning.tokens)
+    def end(one: _Beginning, why: str) -> None:
+        score = one.score / max(1, len(one.tokens)) ** config.length_penalty
+        text = text_of(one.tokens)
         if text not in ended or ended[text][0] < score:
-            one = Sample(prompt, tokens=beginning.tokens, token_nats=beginning.token_nats, finished=why)
-            ended[text] = (score, one)
+            made = Sample(prompt.prompt, 0, prompt.prompt_text, prompt.seam, one.tokens, one.token_nats)
+            made.alternatives, made.finished = one.alternatives, why
+            ended[text] = (score, made)
 
-    for left in range(most_tokens(config), 0, -1):
-        totals_KV = log_p_KV.double() - torch.tensor([[one.nats] for one in beams], device=log_p_KV.device)
-        if constraint is not None:
-            allowed_KV = allowed_tokens(constraint, [one.state for one in beams], left, stepper.begin_id)
-            totals_KV = totals_KV.masked_fill(~allowed_KV.to(totals_KV.device), -torch.inf)
+    for left in range(most_tokens(config) - len(first.tokens), 0, -1):
+        scores_KV = steering.scores(log_p_KV, [one.text for one in beams]).double()
+        if repetition is not None:
+            scores_KV = repetition.scores(scores_KV)
+        totals_KV = scores_KV + torch.tensor([[one.score] for one in beams], device=log_p_KV.device)
         totals, places = totals_KV.flatten().topk(min(2 * width, totals_KV.numel()))
-        vocab_size = totals_KV.shape[1]
+        log_p = log_p_KV.flatten()[places].tolist()
+        alternatives = _alternatives(log_p_KV, config.alternatives)
         grown: list[_Beginning] = []
         parents: list[int] = []
-        for total, place in zip(totals.tolist(), places.tolist(), strict=True):
-            parent, token = divmod(place, vocab_size)
+        for total, place, token_log_p in zip(totals.tolist(), places.tolist(), log_p, strict=True):
+            parent, token = divmod(place, log_p_KV.shape[1])
             if total == -torch.inf or len(grown) == width or len(ended) >= width:
                 break
             old = beams[parent]
             if token == stepper.begin_id:
-                end(_Beginning(old.tokens, old.token_nats, -total), "end")
+                end(_Beginning(old.tokens, old.token_nats, old.alternatives, total), "end")
                 continue
-            new = _Beginning([*old.tokens, token], [*old.token_nats, -total - old.nats], -total)
-            if constraint is not None:
-                new.state = constraint.after(old.state, token)
-                if not constraint.allowed(new.state, FOR_EVER).any():
-                    end(new, "match")
-                    continue
+            new = _Beginning([*old.tokens, token], [*old.token_nats, -token_log_p], score=total)
+            new.alternatives = old.alternatives + alternatives[parent : parent + 1]
+            new.text = steering.after(old.text, token)
+            if steering.ended(new.text):
+                end(new, "match")
+                continue
             if stopped(new.tokens):
                 end(new, "stop")
                 continue
@@ -87,9 +101,20 @@ def beam_search(
         kept = torch.tensor(parents, device=log_p_KV.device)
         stepper.keep(kept)
         chosen_K = torch.tensor([one.tokens[-1] for one in beams], device=log_p_KV.device)
-        log_p_KV = advance(stepper, [prompt + one.tokens for one in beams], chosen_K, log_p_KV[kept])
+        if repetition is not None:
+            repetition.keep(kept)
+            repetition.add(chosen_K.unsqueeze(1))
+        log_p_KV = advance(stepper, [prompt.prompt + one.tokens for one in beams], chosen_K, log_p_KV[kept])
     if len(ended) < width:
         for one in beams:
             end(one, "length")
     best = sorted(ended.values(), key=lambda scored: -scored[0])[:wanted]
     return [one for _, one in best]
+
+
+def _alternatives(log_p_KV: Tensor, count: int) -> list[Alternatives]:
+    """The likeliest tokens of each beam; empty where none are asked for."""
+    if not count:
+        return []
+    log_p, ids = log_p_KV.topk(min(count, log_p_KV.shape[1]))
+    return [list(zip(*row, strict=True)) for row in zip(ids.tolist(), log_p.tolist(), strict=True)]

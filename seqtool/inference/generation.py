@@ -14,24 +14,27 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from seqtool.config import GenerateConfig
-from seqtool.errors import UsageError
-from seqtool.inference.constraint import Constraint
+from seqtool.inference.healing import Healing
 from seqtool.inference.sampling import next_token_probabilities, sample
-from seqtool.models.stepping import Stepper
+from seqtool.inference.steering import FOR_EVER, Progress, Repetition, Steering, most_tokens
+from seqtool.models.stepping import Stepper, advance
+from seqtool.text.vocabulary import Seam
 
 BLOCK_S = 0.03  # a block takes about so long: as often as a reader sees new text
 MAX_BLOCK = 64
-FOR_EVER = 1 << 62
+
+Alternatives = list[tuple[int, float]]
+"""The likeliest tokens at one place, and the model's log p of each."""
 
 
 @dataclass
@@ -42,9 +45,12 @@ class Sample:
     copy: int = 0
     """Which of the samples of its prompt it is."""
     prompt_text: str = ""
+    seam: Seam = field(default_factory=Seam)
     tokens: list[int] = field(default_factory=list)
     token_nats: list[float] = field(default_factory=list)
     """What the model itself gives each token, whatever narrowed the choice."""
+    alternatives: list[Alternatives] = field(default_factory=list)
+    """For each token, where they were asked for."""
     finished: str = ""
     """Why it ended: `length`, `end` (of the text, by the model), `match` (the constraint lets nothing follow), `stop`
     (a stop string, set by the caller).
@@ -57,36 +63,28 @@ class Sample:
 
     def cut(self, tokens: int) -> None:
         """Leave out what comes after so many tokens."""
-        del self.tokens[tokens:], self.token_nats[tokens:]
-
-
-def most_tokens(config: GenerateConfig) -> int:
-    """How many tokens a sample may have."""
-    return FOR_EVER if config.until_end else config.max_tokens
-
-
-def check_constraint(constraint: Constraint | None, config: GenerateConfig) -> None:
-    """UsageError when no text that matches is short enough."""
-    if constraint is not None and constraint.tokens_needed(constraint.start) > most_tokens(config):
-        raise UsageError(
-            f"--max-tokens {config.max_tokens}: the shortest text that matches --constrain takes up to "
-            f"{constraint.tokens_needed(constraint.start)} tokens"
-        )
+        del self.tokens[tokens:], self.token_nats[tokens:], self.alternatives[tokens:]
 
 
 @torch.inference_mode()
 def generate(
-    stepper: Stepper, samples: Iterable[Sample], config: GenerateConfig, constraint: Constraint | None = None
+    stepper: Stepper,
+    samples: Iterable[Sample],
+    config: GenerateConfig,
+    steering: Steering | None = None,
+    healing: Healing | None = None,
 ) -> Iterator[list[Sample]]:
     """Write the samples, `config.batch_size` at a time; yields the samples of a batch whenever some tokens are new.
 
     The caller may set a sample's `finished` to end it. A batch's last yield has every sample finished.
     """
-    check_constraint(constraint, config)
+    steering = steering or Steering(config, stepper.begin_id)
     waiting = iter(samples)
     while batch := list(itertools.islice(waiting, config.batch_size)):
+        for one in batch:
+            steering.check(one.seam)
         if most_tokens(config):
-            yield from _generate_batch(stepper, batch, config, constraint)
+            yield from _generate_batch(stepper, batch, config, steering, healing)
         else:
             for one in batch:
                 one.finished = "length"
@@ -94,34 +92,31 @@ def generate(
 
 
 def _generate_batch(
-    stepper: Stepper, batch: list[Sample], config: GenerateConfig, constraint: Constraint | None
+    stepper: Stepper, batch: list[Sample], config: GenerateConfig, steering: Steering, healing: Healing | None
 ) -> Iterator[list[Sample]]:
-    rows, log_p_BV = batch, stepper.begin([one.prompt for one in batch])  # one sample a row
-    choice = _Choice(rows, config, constraint, stepper.begin_id, log_p_BV)
-    written, block = 0, 1
-    while True:
+    generators = [] if config.greedy else [_generator(config.seed, one) for one in batch]
+    if healing is not None:
+        healing.heal(stepper, batch, generators, config, steering)
+    rows, log_p_BV = batch, stepper.begin([one.prompt + one.tokens for one in batch])  # one sample a row
+    choice = _Choice(rows, generators, config, steering, log_p_BV)
+    block = 1
+    while not all(one.finished for one in rows):
         began = time.monotonic()
-        left = most_tokens(config) - written
+        left = most_tokens(config) - min(len(one.tokens) for one in rows if not one.finished)
         count = min(block, left, FOR_EVER if stepper.room is None else stepper.room + 1)
         drawn_BT = choice.draw(count)
-        tokens, log_p = [], []
+        made = _Made([], [], [], [])
         for step in range(count):
-            chosen_B, log_p_B1 = choice.next(log_p_BV, drawn_BT[:, step], left - step)
-            tokens.append(chosen_B)
-            log_p.append(log_p_B1)
+            chosen_B = choice.next(log_p_BV, drawn_BT[:, step], made)
             if step + 1 < count:
                 log_p_BV = stepper.step(chosen_B)
-        _take(rows, torch.stack(tokens, dim=1), -torch.cat(log_p, dim=1), stepper.begin_id)
-        written += count
+        _take(rows, made, stepper.begin_id, most_tokens(config))
         choice.follow(rows)
-        for one in rows:
-            if not one.finished and written == most_tokens(config):
-                one.finished = "length"
         yield batch
         going = [row for row, one in enumerate(rows) if not one.finished]
         if not going:
             return
-        if len(going) < len(rows) and (len(going) <= 3 * len(rows) // 4 or stepper.full or constraint):
+        if len(going) < len(rows) and (len(going) <= 3 * len(rows) // 4 or stepper.full or steering.by_token):
             kept = torch.tensor(going, device=chosen_B.device)
             stepper.keep(kept)
             choice.keep(kept)
@@ -129,41 +124,41 @@ def _generate_batch(
         texts = [one.prompt + one.tokens for one in rows] if stepper.full else []
         log_p_BV = advance(stepper, texts, chosen_B, log_p_BV)
         elapsed = time.monotonic() - began
-        block = 1 if constraint else max(1, min(MAX_BLOCK, 2 * block, int(count * BLOCK_S / max(elapsed, 1e-6))))
+        block = 1 if steering.by_token else max(1, min(MAX_BLOCK, 2 * block, int(count * BLOCK_S / max(elapsed, 1e-6))))
 
 
-def advance(stepper: Stepper, texts: Sequence[Sequence[int]], chosen_B: Tensor, log_p_BV: Tensor) -> Tensor:
-    """log p (B, V) after the chosen tokens, with which the texts of rows that are full end."""
-    full = stepper.full
-    if not full:
-        return stepper.step(chosen_B)
-    kept = max(1, (stepper.context or 0) // 2)
-    log_p_BV = log_p_BV.clone()
-    if len(full) == len(chosen_B):
-        stepper.read_again(full, [texts[row][-kept:] for row in full], log_p_BV)
-        return log_p_BV
-    # The others go on by one token, and so the full ones are read up to it.
-    stepper.read_again(full, [texts[row][-kept:-1] for row in full], log_p_BV)
-    return stepper.step(chosen_B)
+class _Made(NamedTuple):
+    """The tokens of a block, still on the device: for each step, the tokens and the model's log p of them, (B, 1), and
+    where they are asked for the K likeliest tokens and theirs, (B, K).
+    """
+
+    tokens: list[Tensor]
+    log_p: list[Tensor]
+    likeliest: list[Tensor]
+    log_p_of_likeliest: list[Tensor]
 
 
-def _take(rows: list[Sample], tokens_BT: Tensor, nats_BT: Tensor, begin_id: int) -> None:
-    """Give each unfinished sample its tokens of a block, up to the end of its text."""
+def _take(rows: list[Sample], made: _Made, begin_id: int, most: int) -> None:
+    """Give each unfinished sample its tokens of a block, up to the end of its text or to the `most` it may have."""
+    tokens_BT, nats_BT = torch.cat(made.tokens, dim=1), -torch.cat(made.log_p, dim=1)
     for one, tokens, nats in zip(rows, tokens_BT.tolist(), nats_BT.tolist(), strict=True):
         if one.finished:
             continue
+        tokens = tokens[: most - len(one.tokens)]
         if begin_id in tokens:  # where a document ended in the training text, the next one began
             one.finished = "end"
             tokens = tokens[: tokens.index(begin_id)]
         one.tokens += tokens
         one.token_nats += nats[: len(tokens)]
+    if made.likeliest:
+        ids_BTK, log_p_BTK = torch.stack(made.likeliest, dim=1), torch.stack(made.log_p_of_likeliest, dim=1)
+        for one, ids_TK, log_p_TK in zip(rows, ids_BTK.tolist(), log_p_BTK.tolist(), strict=True):
+            missing = len(one.tokens) - len(one.alternatives)
+            one.alternatives += map(_paired, ids_TK[:missing], log_p_TK)
 
 
-def allowed_tokens(constraint: Constraint, states: Sequence[int], budget: int, begin_id: int) -> Tensor:
-    """The tokens that may come next, (B, V), with `budget` left; the text's end among them where all of it matches."""
-    allowed_BV = np.stack([constraint.allowed(state, budget) for state in states])
-    allowed_BV[:, begin_id] = [constraint.accepts(state) for state in states]
-    return torch.from_numpy(allowed_BV)
+def _paired(ids: list[int], log_p: list[float]) -> Alternatives:
+    return list(zip(ids, log_p, strict=True))
 
 
 class _Choice:
@@ -172,21 +167,22 @@ class _Choice:
     def __init__(
         self,
         rows: list[Sample],
+        generators: list[np.random.Generator],
         config: GenerateConfig,
-        constraint: Constraint | None,
-        begin_id: int,
+        steering: Steering,
         log_p_BV: Tensor,
     ) -> None:
-        self._config, self._constraint, self._begin_id = config, constraint, begin_id
+        self._config, self._steering, self._generators = config, steering, generators
         # Apple's GPU has no float64, in which probabilities are summed.
         self._device = torch.device("cpu") if log_p_BV.device.type == "mps" else log_p_BV.device
-        self._generators = [] if config.greedy else [_generator(config.seed, one) for one in rows]
-        self._states = [constraint.start if constraint else 0] * len(rows)
-        self._there_BV: Tensor | None = None
+        self._texts: list[Progress] = []
+        if steering.by_token:
+            self._texts = [steering.begin(one.prompt, one.seam, one.tokens) for one in rows]
+        self._end(rows)
+        self._repetition: Repetition | None = None
         if config.repetition_penalty != 1:
-            self._there_BV = torch.zeros(log_p_BV.shape, dtype=torch.bool, device=self._device)
-            for row, one in enumerate(rows):
-                self._there_BV[row, one.prompt] = True
+            texts = [one.prompt + one.tokens for one in rows]
+            self._repetition = Repetition(texts, config.repetition_penalty, log_p_BV.to(self._device))
 
     def draw(self, count: int) -> Tensor:
         """Numbers between 0 and 1 for the next tokens; (B, T), or (1, T) of anything when nothing is drawn."""
@@ -195,20 +191,18 @@ class _Choice:
             generator.random(out=numbers[row])
         return torch.from_numpy(numbers).to(self._device)
 
-    def next(self, log_p_BV: Tensor, drawn_B: Tensor, budget: int) -> tuple[Tensor, Tensor]:
-        """The tokens (B,) and the model's log p of them (B, 1), with `budget` tokens left to write."""
+    def next(self, log_p_BV: Tensor, drawn_B: Tensor, made: _Made) -> Tensor:
+        """The tokens (B,), which are noted in `made`."""
         config, home = self._config, log_p_BV.device
-        log_p_BV = narrowed_BV = log_p_BV.to(self._device)
-        if self._there_BV is not None:
-            narrowed_BV = log_p_BV - self._there_BV * math.log(config.repetition_penalty)
-        if self._constraint is not None:
-            allowed_BV = allowed_tokens(self._constraint, self._states, budget, self._begin_id)
-            narrowed_BV = narrowed_BV.masked_fill(~allowed_BV.to(self._device), -torch.inf)
+        log_p_BV = log_p_BV.to(self._device)
+        scores_BV = self._steering.scores(log_p_BV, self._texts)
+        if self._repetition is not None:
+            scores_BV = self._repetition.scores(scores_BV)
         if config.greedy:
-            chosen_B = narrowed_BV.argmax(dim=-1)
+            chosen_B = scores_BV.argmax(dim=-1)
         else:
             p_BV = next_token_probabilities(
-                narrowed_BV,
+                scores_BV,
                 temperature=config.temperature,
                 top_k=config.top_k,
                 top_p=config.top_p,
@@ -217,27 +211,37 @@ class _Choice:
             )
             chosen_B = sample(p_BV, drawn_B)
         chosen_B1 = chosen_B.unsqueeze(1)
-        if self._there_BV is not None:
-            self._there_BV.scatter_(1, chosen_B1, True)
-        return chosen_B.to(home), log_p_BV.gather(1, chosen_B1)
+        if self._repetition is not None:
+            self._repetition.add(chosen_B1)
+        made.tokens.append(chosen_B1)
+        made.log_p.append(log_p_BV.gather(1, chosen_B1))
+        if config.alternatives:
+            log_p_BK, ids_BK = log_p_BV.topk(min(config.alternatives, log_p_BV.shape[1]))
+            made.likeliest.append(ids_BK)
+            made.log_p_of_likeliest.append(log_p_BK)
+        return chosen_B.to(home)
 
     def follow(self, rows: list[Sample]) -> None:
-        """Take the tokens just written through the constraint; a text that nothing may follow is finished."""
-        if self._constraint is None:
-            return
+        """Take the tokens just written into account, and finish the texts that nothing may follow."""
+        for row in range(len(self._texts)):
+            if not rows[row].finished:
+                self._texts[row] = self._steering.after(self._texts[row], rows[row].tokens[-1])
+        self._end(rows)
+
+    def _end(self, rows: list[Sample]) -> None:
         for row, one in enumerate(rows):
-            if not one.finished:
-                self._states[row] = self._constraint.after(self._states[row], one.tokens[-1])
-                if not self._constraint.allowed(self._states[row], FOR_EVER).any():
-                    one.finished = "match"
+            if not one.finished and self._texts and self._steering.ended(self._texts[row]):
+                one.finished = "match"
+            if not one.finished and len(one.tokens) == most_tokens(self._config):
+                one.finished = "length"
 
     def keep(self, kept: Tensor) -> None:
         """Go on with these rows only."""
         rows = kept.tolist()
         self._generators = [self._generators[row] for row in rows] if self._generators else []
-        self._states = [self._states[row] for row in rows]
-        if self._there_BV is not None:
-            self._there_BV = self._there_BV.index_select(0, kept.to(self._device))
+        self._texts = [self._texts[row] for row in rows] if self._texts else []
+        if self._repetition is not None:
+            self._repetition.keep(kept)
 
 
 def _generator(seed: int, one: Sample) -> np.random.Generator:

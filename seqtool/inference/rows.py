@@ -1,23 +1,27 @@
-"""Scoring by line, token or document: one row out for each unit in, in order, as the text comes.
+"""Scoring by line, word, token or document: one row out for each unit in, in order, as the text comes.
 
-What a read brings is scored together, then answered, before more is read: behind `tail -f` a line is answered when it
-is complete, and of a fast stream thousands of lines are one batch.
+What a read of a stream brings is scored together, then answered, before more is read: behind `tail -f` a line is
+answered when it is complete, and of a fast stream thousands of lines are one batch. Files do not wait for anybody:
+thousands of small ones are one batch as well.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from seqtool.config import DOCUMENT_AT, EvalConfig
-from seqtool.errors import SeqtoolError, UsageError
-from seqtool.inference.scoring import Nats, Scorer, perplexity
+from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.inference.scoring import TOKENS_AT_ONCE, Nats, Scorer, perplexity
+from seqtool.inference.words import is_white_space, units_of
 from seqtool.models.language_model import LanguageModel
-from seqtool.text.documents import Block, TextSource, lines_of, split_documents
+from seqtool.text.documents import READ_BYTES, Block, TextSource, lines_of, split_documents
+from seqtool.text.store import IdSequence, TokenStore
 from seqtool.text.vocabulary import Ids, Vocabulary, encodable
 
 SHOWN_CHARACTERS = 200  # of a document, at most, in its row
@@ -51,28 +55,38 @@ class Line(NamedTuple):
 def score_rows(
     model: LanguageModel,
     vocabulary: Vocabulary,
-    source: TextSource,
+    source: TextSource | TokenStore,
     config: EvalConfig,
     *,
     per: str,
     carry: bool = False,
     document: str = "file",
+    given: str = "",
 ) -> Iterator[list[Row]]:
-    """Yield the rows of each line, token or document of `source`, those together that can be answered together.
+    """Yield the rows of each line, word, token or document of `source`, those together that can be answered together.
 
-    A line is scored by itself, its newline its last token; under `carry`, as a part of its document, like a token.
-    Then the rows add up to the nats of the whole text. `document` says what separates documents inside a file. A
-    document's row gives the beginning of its first line.
+    A line is scored by itself, its newline its last token; under `carry`, as a part of its document, like a word or a
+    token. Then the rows add up to the nats of the whole text. `document` says what separates documents inside a file;
+    in a store that is settled. A document's row gives the beginning of its first line. The text `given` stands before
+    whatever is scored by itself.
     """
-    if carry and not vocabulary.has_newline:
-        raise UsageError("this run's vocabulary has no newline to end a line: leave out --carry")
+    stored = isinstance(source, TokenStore)
+    if per == "line" and (carry or stored) and not vocabulary.has_newline:
+        raise UsageError("this run's vocabulary has no newline to end a line: give a text, without --carry")
     check_oov(vocabulary, config)
     if isinstance(source, TextSource) and document.startswith(DOCUMENT_AT):
         source.document = document  # which is found before lines are
-    scorer = Scorer(model, batch_size=config.batch_size, context=config.context, stride=config.stride)
-    row = OpenRow(per == "line", per == "line" or document == "line")
-    for blocks in arrivals(source, vocabulary, "line" if per == "line" and not carry else document):
-        ids, lines = encode_lines(vocabulary, blocks)
+    scorer = Scorer(
+        model,
+        batch_size=config.batch_size,
+        context=config.context,
+        stride=config.stride,
+        given=given_ids(vocabulary, given),
+    )
+    each_line = per == "line" and not carry
+    row = OpenRow(per == "line", per == "line" or (document == "line" and not stored))
+    word = OpenWord(vocabulary)
+    for ids, lines in _encoded(vocabulary, source, each_line, document):
         starts = [
             before for line, before in zip(lines, [0, *(line.stop for line in lines)], strict=False) if line.begins
         ]
@@ -80,10 +94,38 @@ def score_rows(
         counted = counted_tokens(vocabulary, config, ids)
         if per == "token":
             yield from _token_rows(vocabulary, ids, nats, counted)
-        elif rows := row.take(lines, nats, counted):
+        elif rows := word.take(ids, nats, counted, starts) if per == "word" else row.take(lines, nats, counted):
             yield rows
-    if per != "token" and (last := row.closed()):
+    if last := [*row.closed(), *word.closed()]:
         yield last
+
+
+def _encoded(
+    vocabulary: Vocabulary, source: TextSource | TokenStore, each_line: bool, document: str
+) -> Iterator[tuple[Ids, list[Line]]]:
+    """The ids that are scored together, and the lines in them."""
+    if isinstance(source, TokenStore):
+        yield from stored_lines(vocabulary, source, each_line)
+        return
+    for blocks in arrivals(source, vocabulary, "line" if each_line else document):
+        yield encode_lines(vocabulary, blocks)
+
+
+def given_ids(vocabulary: Vocabulary, given: str) -> list[int]:
+    """The ids of what stands before a text; UsageError when there are none."""
+    ids: list[int] = vocabulary.encode(given).tolist()
+    if given and not ids:
+        raise UsageError(f"--given {given!r} holds no word: give some")
+    return ids
+
+
+def check_store(vocabulary: Vocabulary, store: TokenStore) -> None:
+    """InputError when a store was encoded with another vocabulary than a run's."""
+    if store.vocabulary.sha256 != vocabulary.sha256:
+        raise InputError(
+            f"{store.path} was encoded with another vocabulary than {vocabulary.name}: "
+            f"encode its text with --vocab {vocabulary.name}, or score the text itself"
+        )
 
 
 def check_oov(vocabulary: Vocabulary, config: EvalConfig) -> None:
@@ -98,40 +140,112 @@ def counted_tokens(vocabulary: Vocabulary, config: EvalConfig, ids: Ids) -> npt.
 
 
 def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Iterator[list[Block]]:
-    """The blocks that each read of `source`, which only divides files, brings, divided into documents."""
+    """The blocks that each read of `source`, which only divides files, brings, divided into documents; where reading
+    does not wait, those of several reads. What stands before an error is given first.
+    """
     blocks = encodable(vocabulary, source.blocks())
+    most = 1 if source.waits else READ_BYTES
+    divided: list[Block] = []
     left, begins = 0, False
 
     def texts() -> Iterator[str]:
         nonlocal left, begins
         for block in blocks:
             left, begins = len(block.text), block.starts_document
-            yield block.text
+            if block.text:
+                yield block.text
+            else:
+                divided.append(block)
 
-    divided: list[Block] = []
-    for block in split_documents(texts(), document):
-        divided.append(Block(block.text, block.starts_document or (begins and not divided)))
-        left -= len(block.text)
-        if not left:  # the next block would have to be read
+    characters, empty = 0, True
+    try:
+        for block in split_documents(texts(), document):
+            divided.append(Block(block.text, block.starts_document or begins))
+            begins = empty = False
+            left -= len(block.text)
+            characters += len(block.text)
+            if not left and characters >= most:  # the next block would have to be read
+                yield divided
+                divided, characters = [], 0
+    except InputError:
+        if characters:
             yield divided
-            divided = []
+        raise
+    if empty:
+        raise InputError(f"{source.name} is empty: there is no text to read")
+    if divided:
+        yield divided
 
 
 def encode_lines(vocabulary: Vocabulary, blocks: list[Block]) -> tuple[Ids, list[Line]]:
-    """The ids of some blocks, of which only the last may lack a newline at its end, and the lines in them."""
+    """The ids of some blocks, and the lines in them: of an empty document one line without text."""
     texts = [(line, block.starts_document and not place) for block in blocks
-             for place, line in enumerate(lines_of(block.text))]  # fmt: skip
-    if vocabulary.has_newline:
-        ids = vocabulary.encode("".join(text for text, _ in texts))
-        stops = (np.flatnonzero(ids == vocabulary.newline_ids[-1]) + 1).tolist()
-        if len(stops) < len(texts):
-            stops.append(len(ids))
-    else:
-        parts = [vocabulary.encode(text) for text, _ in texts]
-        ids = np.concatenate(parts)
-        stops = np.cumsum([len(part) for part in parts]).tolist()
-    lines = [Line(text, stop, begins, text.endswith("\n")) for (text, begins), stop in zip(texts, stops, strict=True)]
-    return ids, lines
+             for place, line in enumerate(lines_of(block.text) or [""])]  # fmt: skip
+    found: list[Ids] = []
+    lines: list[Line] = []
+    start = stop = 0
+    for place, (text, _) in enumerate(texts):
+        last = place == len(texts) - 1
+        if not last and vocabulary.has_newline and text.endswith("\n"):
+            continue  # to be encoded together with the next one
+        group = texts[start : place + 1]
+        ids = vocabulary.encode("".join(part for part, _ in group))
+        lines += _lines_in(vocabulary, ids, group, stop)
+        found.append(ids)
+        start, stop = place + 1, stop + len(ids)
+    return np.concatenate(found), lines
+
+
+def stored_lines(vocabulary: Vocabulary, store: TokenStore, each_line: bool) -> Iterator[tuple[Ids, list[Line]]]:
+    """The ids of a store, without `<s>`, and the lines in them; with `each_line` every one begins a document."""
+    check_store(vocabulary, store)
+    decoder, ended = vocabulary.decoder(), False
+    for part in _whole_characters(vocabulary, store.ids):
+        marks = np.flatnonzero(part == vocabulary.begin_id).tolist()
+        lines: list[Line] = []
+        stop = 0
+        for begin, end in pairwise([-1, *marks, len(part)]):
+            ids = part[begin + 1 : end]
+            begins = begin >= 0
+            if begins:
+                decoder, ended = vocabulary.decoder(), False
+            texts = lines_of(decoder.feed(ids)) or ([""] if begins and not each_line else [])
+            starts = [begins or (each_line and ended), *(each_line for _ in texts)]
+            group = list(zip(texts, starts, strict=False))
+            lines += _lines_in(vocabulary, ids, group, stop)
+            stop += len(ids)
+            ended = texts[-1].endswith("\n") if texts else ended
+        yield part[part != vocabulary.begin_id], lines
+
+
+def _whole_characters(vocabulary: Vocabulary, ids: IdSequence) -> Iterator[Ids]:
+    """A sequence in parts that end with a line, or where that is too long with a character."""
+    first_bytes = np.zeros(vocabulary.size, np.uint8)
+    spelled = np.flatnonzero(vocabulary.token_table.lengths)
+    first_bytes[spelled] = vocabulary.token_table.first_bytes(spelled)
+    start = 0
+    while start < len(ids):
+        part = ids[start : start + TOKENS_AT_ONCE]
+        if start + len(part) < len(ids):
+            ends = np.flatnonzero(part == vocabulary.newline_ids[-1]) + 1
+            if not len(ends):
+                ends = np.flatnonzero(first_bytes[part] & 0xC0 != 0x80)  # of UTF-8 no other byte continues
+            part = part[: ends[-1] or len(part)]
+        yield part
+        start += len(part)
+
+
+def _lines_in(vocabulary: Vocabulary, ids: Ids, texts: list[tuple[str, bool]], before: int) -> list[Line]:
+    """Lines, given whether each begins a document, with where their ids stop, `before` ids standing before them."""
+    ends = iter((np.flatnonzero(ids == vocabulary.newline_ids[-1]) + (before + 1)).tolist())
+    stop = before
+    lines = []
+    for text, begins in texts:
+        ended = text.endswith("\n")
+        if text:
+            stop = next(ends) if ended and vocabulary.has_newline else before + len(ids)
+        lines.append(Line(text, stop, begins, ended))
+    return lines
 
 
 class OpenRow:
@@ -172,6 +286,48 @@ class OpenRow:
 
     def _shown(self, text: str) -> str:
         return text if self._whole_text else text.removesuffix("\n")[:SHOWN_CHARACTERS]
+
+
+class OpenWord:
+    """Gathers rows from tokens: a row for each word, with the white space before it in its line, and for each line's
+    end; white space that nothing follows in its document is a row too.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._table = vocabulary.token_table
+        self._open = self._inside = False  # inside: there is more than white space
+        self._nats, self._tokens, self._text = 0.0, 0, LongText()
+
+    def take(self, ids: Ids, nats: Nats, counted: npt.NDArray[np.bool_], starts: list[int]) -> list[Row]:
+        """The rows that these further tokens, among which documents begin at `starts`, complete."""
+        units = units_of(self._table, ids, starts)
+        sums = np.bincount(units.of_token, np.where(counted, nats, 0.0), len(units.stops) + 1).tolist()
+        counts = np.bincount(units.of_token, counted, len(units.stops) + 1).astype(np.int64).tolist()
+        rows = self.closed() if starts[:1] == [0] or (self._inside and not units.continues_word) else []
+        *whole, rest = zip(units.texts(), sums, counts, strict=True)
+        for text, cost, tokens in whole:
+            if self._open:
+                self._add(text, cost, tokens)
+                rows += self.closed()
+            else:
+                rows.append(Row(cost, tokens, (text,)))
+        if rest[0] or rest[2]:
+            self._add(*rest)
+        return rows
+
+    def closed(self) -> list[Row]:
+        """The row that is still open, if there is one: its end has come."""
+        rows = [Row(self._nats, self._tokens, self._text)] if self._open else []
+        if rows:
+            self._open = self._inside = False
+            self._nats, self._tokens, self._text = 0.0, 0, LongText()
+        return rows
+
+    def _add(self, text: str, cost: float, tokens: int) -> None:
+        if not self._inside and not is_white_space(text):
+            self._inside, self._text = True, LongText()  # without the white space before it
+        self._open, self._nats, self._tokens = True, self._nats + cost, self._tokens + tokens
+        self._text.add(text)
 
 
 class LongText:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -25,7 +25,7 @@ from seqtool.config import EvalConfig
 from seqtool.errors import UsageError
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.loss import token_nats
-from seqtool.models.state import State, rows_of
+from seqtool.models.state import State, rows_of, take_rows
 
 Nats = npt.NDArray[np.float32]
 
@@ -49,8 +49,7 @@ class Scored(NamedTuple):
     ends: bool
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """Tokens `start:stop` of a text are read, and those from `score_from` on are scored."""
 
     start: int
@@ -97,14 +96,28 @@ class Scorer:
     """Scores a text as it comes: documents one after another, the last one open until another begins.
 
     Documents that begin together are read side by side, those of like length in one batch; so are a transformer's
-    windows. UsageError when `context` or `stride` do not fit the model.
+    windows. The ids `given` are read, unscored, before each document. UsageError when `context` or `stride` do not fit
+    the model.
     """
 
     def __init__(
-        self, model: LanguageModel, *, batch_size: int = EvalConfig.batch_size, context: int = 0, stride: int = 0
+        self,
+        model: LanguageModel,
+        *,
+        batch_size: int = EvalConfig.batch_size,
+        context: int = 0,
+        stride: int = 0,
+        given: Sequence[int] = (),
     ) -> None:
         self._model, self._batch_size = model, batch_size
         self._context, self._stride = check_window(model, context, stride)
+        self._given = np.array(given, np.int64)
+        # Before each document stand these ids, in windows that lie as behind all that is given.
+        beyond = (
+            max(0, len(self._given) - self._context) // self._stride * self._stride if self._context else len(given)
+        )
+        self._inserted = self._given[beyond:]
+        self._given_state: State | None = None
         # Of the open document: how much was scored, the last tokens of that, and what a recurrent model makes of it.
         self._scored, self._tail = 0, np.empty(0, np.int64)
         self._state: State | None = None
@@ -117,58 +130,76 @@ class Scorer:
         """
         was_training = self._model.training
         self._model.eval()
+        at_once = max(1, TOKENS_AT_ONCE // max(1, len(self._inserted)))  # documents
+        groups = [starts[first : first + at_once] for first in range(0, max(1, len(starts)), at_once)]
+        begins = [0, *(group[0] for group in groups[1:])]
+        nats = []
         try:
-            return self._next_nats(ids.astype(np.int64), starts)
+            for group, (begin, end) in zip(groups, pairwise([*begins, len(ids)]), strict=True):
+                nats.append(self._next_nats(ids[begin:end].astype(np.int64), [start - begin for start in group]))
         finally:
             self._model.train(was_training)
+        return np.concatenate(nats)
 
     def _next_nats(self, ids: npt.NDArray[np.int64], starts: Sequence[int]) -> Nats:
-        if not starts or starts[0] > 0:
-            held, offset = len(self._tail), self._scored - len(self._tail)
-            begins = [0, *(held + start for start in starts)]
-        else:
-            held, offset, self._scored, self._state = 0, 0, 0, None
-            begins = list(starts)
+        goes_on = not starts or starts[0] > 0
+        if not goes_on:
+            self._scored, self._tail, self._state = 0, ids[:0], None
+        held, offset, inserted = len(self._tail), self._scored - len(self._tail), len(self._inserted)
+        if inserted and starts:
+            ids = np.insert(ids, np.repeat(starts, inserted), np.tile(self._inserted, len(starts)))
         text = np.concatenate([self._tail, ids]) if held else ids
+        begins = [held + start + place * inserted for place, start in enumerate(starts)]
+        unscored = [begin + inserted for begin in begins]
+        if goes_on:
+            begins, unscored = [0, *begins], [held, *unscored]
+        rows = [Window(*row) for row in zip(begins, unscored, [*begins[1:], len(text)], strict=True)]
         nats = np.empty(len(text), np.float32)
-        ends = [*begins[1:], len(text)]
         if self._context:
-            self._slide(text, begins, ends, held, offset, nats)
+            self._slide(text, rows, offset, nats)
         else:
-            self._carry(text, begins, ends, held, nats)
-        if len(begins) > 1:
-            held, self._scored = 0, 0
-        self._scored += ends[-1] - begins[-1] - held
-        self._tail = text[max(begins[-1], ends[-1] - max(1, self._context)) :]
-        return nats[len(text) - len(ids) :]
+            self._carry(text, rows, nats)
+        last = rows[-1]
+        self._scored = last.stop - last.start + (offset if len(rows) == 1 else 0)
+        self._tail = text[max(last.start, last.stop - max(1, self._context)) :]
+        return np.concatenate([nats[row.score_from : row.stop] for row in rows])
 
-    def _slide(
-        self, text: npt.NDArray[np.int64], begins: list[int], ends: list[int], held: int, offset: int, nats: Nats
-    ) -> None:
-        """Score by windows. The first document's `held` tokens were scored; `offset` ones before them are gone."""
+    def _slide(self, text: npt.NDArray[np.int64], documents: list[Window], offset: int, nats: Nats) -> None:
+        """Score by windows; `offset` tokens of the first document, before `text`, are gone."""
         rows: list[Window] = []
-        for begin, end in zip(begins, ends, strict=True):
-            for window in windows(offset + held, offset + end - begin, self._context, self._stride):
-                shift = begin - offset
+        for begin, score_from, stop in documents:
+            shift = begin - offset
+            for window in windows(score_from - shift, stop - shift, self._context, self._stride):
                 rows.append(Window(window.start + shift, window.score_from + shift, window.stop + shift))
-            held, offset = 0, 0
+            offset = 0
         for batch in self._batches(rows):
             self._read(text, batch, nats)
 
-    def _carry(self, text: npt.NDArray[np.int64], begins: list[int], ends: list[int], held: int, nats: Nats) -> None:
+    def _carry(self, text: npt.NDArray[np.int64], rows: list[Window], nats: Nats) -> None:
         """Score with a state that is carried through each document, and keep that of the last one."""
-        rows = [Window(begin, begin, end) for begin, end in zip(begins, ends, strict=True)]
-        if held:
-            first, rows = rows[0], rows[1:]
-            if first.stop > held:
-                state = self._read(text, [Window(held, held, first.stop)], nats, first.stop, self._state, text[0])
-                self._state = state
+        first = rows[0]
+        if first.score_from > first.start:
+            rows = rows[1:]
+            if first.stop > first.score_from:
+                going_on = [Window(first.score_from, first.score_from, first.stop)]
+                self._state = self._read(text, going_on, nats, first.stop, self._state, text[0])
         if not rows:
             return
         self._state = None
         for batch in self._batches([row for row in rows if row.stop > row.start]):
-            state = self._read(text, batch, nats, len(text))
+            state = self._read(text, batch, nats, len(text), *self._behind_given(len(batch)))
             self._state = self._state if state is None else state
+
+    def _behind_given(self, rows: int) -> tuple[State | None, int | None]:
+        """The state before the last given token, for some rows, and that token; None and None where none is given."""
+        if not len(self._given):
+            return None, None
+        if self._given_state is None:
+            unused, whole = np.empty(len(self._given), np.float32), Window(0, 0, len(self._given))
+            self._given_state = self._read(self._given, [whole], unused, len(self._given))
+            assert self._given_state is not None
+        everywhere = torch.zeros(rows, dtype=torch.int64, device=self._model.device)
+        return take_rows(self._given_state, everywhere), int(self._given[-1])
 
     def _batches(self, rows: list[Window]) -> Iterator[list[Window]]:
         """Rows of like length together, the longest first."""

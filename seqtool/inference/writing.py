@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from seqtool.inference.generation import Sample
-from seqtool.text.vocabulary import Vocabulary
+from seqtool.text.vocabulary import Seam, TextDecoder, Vocabulary
 
 
 class Writer:
-    """The text of one sample. What could be the beginning of a stop string is held back until it is clear."""
+    """The text of one sample. What could be the beginning of a stop string is held back until it is clear.
 
-    def __init__(self, vocabulary: Vocabulary, stops: Sequence[str]) -> None:
-        self._decoder = vocabulary.decoder()
-        self._stops = list(stops)
+    A stop string that comes before `min_tokens` tokens is text as any other; with `keep_stop` the one that ends the
+    text is shown. A character that the end of the text cuts is left out, with its tokens.
+    """
+
+    def __init__(
+        self, decoder: TextDecoder, stops: Sequence[str], keep_stop: bool = False, min_tokens: int = 0
+    ) -> None:
+        self._decoder = decoder
+        self._stops, self._keep_stop, self._min_tokens = list(stops), keep_stop, min_tokens
         self._read = 0
         self._held = ""
         self._done = False
@@ -31,44 +37,62 @@ class Writer:
         """
         if self._done:
             return
-        new = sample.tokens[self._read :]
+        new, before = sample.tokens[self._read :], self._read
         self._read = len(sample.tokens)
-        certain = ""
         # One token after another only where one of them may be the last.
-        for number, part in enumerate([[token] for token in new] if self._stops else [new], start=1):
-            more, stopped = self._certain(self._decoder.feed(part))
-            certain += more
-            if stopped:
-                sample.cut(self._read - len(new) + number)
+        for number, part in enumerate([[token] for token in new] if self._stops else [new], start=before + 1):
+            self._held += self._decoder.feed(part)
+            if self._stopped(may_stop=number >= self._min_tokens):
+                sample.cut(number)
                 sample.finished, self._done = "stop", True
-                break
-        if sample.finished and not self._done:
-            more, _ = self._certain(self._decoder.finish())
-            certain, self._done = certain + more + self._held, True
-        self.text += certain
+                return
+        if sample.finished:
+            sample.cut(len(sample.tokens) - self._decoder.unfinished(sample.tokens))
+            self.text, self._done = self.text + self._held, True
 
-    def _certain(self, text: str) -> tuple[str, bool]:
-        """What has become certain with some more text, and whether a stop string came after it."""
-        held = self._held + text
-        found = min((at for stop in self._stops if (at := held.find(stop)) >= 0), default=-1)
-        if found >= 0:
-            self._held = ""
-            return held[:found], True
-        keep = max((_overlap(held, stop) for stop in self._stops), default=0)
-        self._held = held[len(held) - keep :]
-        return held[: len(held) - keep], False
+    def _stopped(self, may_stop: bool) -> bool:
+        """Move what has become certain from the held text to `text`; whether a stop string came after it."""
+        while found := first_stop(self._held, self._stops):
+            begin, end = found
+            shown = end if self._keep_stop or not may_stop else begin
+            self.text, self._held = self.text + self._held[:shown], self._held[end:]
+            if may_stop:
+                return True
+        keep = max((_overlap(self._held, stop) for stop in self._stops), default=0)
+        certain = len(self._held) - keep
+        self.text, self._held = self.text + self._held[:certain], self._held[certain:]
+        return False
 
 
-def stop_finder(vocabulary: Vocabulary, stops: Sequence[str]) -> Callable[[list[int]], bool]:
-    """A test whether the text of some tokens has a stop string that its last token completed."""
+def first_stop(text: str, stops: Sequence[str]) -> tuple[int, int] | None:
+    """Where the first stop string in a text begins and ends."""
+    return min(((at, at + len(stop)) for stop in stops if (at := text.find(stop)) >= 0), default=None)
+
+
+def stop_finder(
+    vocabulary: Vocabulary, stops: Sequence[str], seam: Seam, min_tokens: int = 0
+) -> Callable[[list[int]], bool]:
+    """A test whether the text of some tokens behind a prompt, `min_tokens` of them at least, has a stop string that its
+    last token completed.
+    """
     # Nearly every token has a byte at least, so a stop string is in the last few tokens or nowhere.
+    longest = max((len(stop) for stop in stops), default=0)
     reach = max((len(stop.encode()) for stop in stops), default=0) + 4
 
     def stopped(tokens: list[int]) -> bool:
-        text = vocabulary.decode(tokens[-reach:])
-        return any(stop in text for stop in stops)
+        if len(tokens) < min_tokens:
+            return False
+        decoder = vocabulary.decoder(seam if len(tokens) <= reach else Seam())
+        before, last = decoder.feed(tokens[-reach:-1]), decoder.feed(tokens[-1:])
+        text = before[max(0, len(before) - longest + 1) :] + last
+        return first_stop(text, stops) is not None
 
     return stopped if stops else lambda tokens: False
+
+
+def written_text(vocabulary: Vocabulary, tokens: Sequence[int]) -> str:
+    """The text of tokens, without a character that their end cuts."""
+    return vocabulary.decoder().feed(tokens)
 
 
 def _overlap(text: str, stop: str) -> int:

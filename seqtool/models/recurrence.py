@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,36 @@ def multiplies(dtype: torch.dtype) -> bool:
         tiles, vectors = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
         return bool(compiled_one.seqtool_recurrence_has_bf16()) and vectors and not tiles
     return dtype == torch.float32
+
+
+@functools.cache
+def onednn_multiplies(dtype: torch.dtype) -> bool:
+    """Whether the lstm of oneDNN, which torch calls on a CPU, takes products in that arithmetic on this processor.
+
+    Found by trying: it depends on the processor, on oneDNN's version and on ONEDNN_MAX_CPU_ISA, and nothing tells.
+    """
+    x_BTE, state_1BH = torch.zeros(1, 1, 1), torch.zeros(1, 1, 1)
+    weights = [torch.zeros(*shape) for shape in ((4, 1), (4, 1), (4,), (4,))]
+    try:
+        with torch.no_grad(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            torch.lstm(x_BTE, (state_1BH, state_1BH), weights, True, 1, 0.0, False, False, True)
+    except RuntimeError:
+        return False
+    return True
+
+
+@contextmanager
+def torch_kernels(device: torch.device) -> Iterator[None]:
+    """Where oneDNN's lstm does not take the products of autocast, torch's own lstm runs while the block does."""
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+    if device.type != "cpu" or onednn_multiplies(dtype):
+        yield
+        return
+    before = torch.backends.mkldnn.set_flags(_enabled=False, _fp32_precision=None)
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.set_flags(_enabled=before[0], _fp32_precision=None)
 
 
 def run(

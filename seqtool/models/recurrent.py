@@ -66,7 +66,8 @@ class RecurrentLayer(nn.Module):
             y_BTH, *parts = self._kernel_with(self._dropped_weights(), x_BTE, wrapped)
             after = tuple(parts)
         elif self.kind == "lstm":
-            y_BTH, after = self.kernel(x_BTE, wrapped)
+            with recurrence.torch_kernels(x_BTE.device):
+                y_BTH, after = self.kernel(x_BTE, wrapped)
         else:
             y_BTH, last = self.kernel(x_BTE, wrapped[0])
             after = (last,)
@@ -77,7 +78,8 @@ class RecurrentLayer(nn.Module):
         kernel: Any = {"lstm": torch.lstm, "gru": torch.gru}.get(self.kind) or getattr(torch, f"rnn_{self.activation}")
         given = state if self.kind == "lstm" else state[0]
         options = {"has_biases": True, "num_layers": 1, "dropout": 0.0, "train": True}
-        return kernel(x_BTE, given, list(weights), **options, bidirectional=False, batch_first=True)
+        with recurrence.torch_kernels(x_BTE.device):
+            return kernel(x_BTE, given, list(weights), **options, bidirectional=False, batch_first=True)
 
     def reference(self, x_BTE: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """The same by the cell's equations."""

@@ -31,14 +31,16 @@ class Stepper:
     """log p(next token) of several sequences, a token at a time.
 
     `begin` reads prompts, `step` one more token of each. A transformer sees `context` tokens: `full` names the rows
-    that hold so many, which must be begun again with their newest ones (`read_again`).
+    that hold so many, which must be begun again with their newest ones (`read_again`). The log p of `barred` is -inf: a
+    symbol (-1: none) that is not to be chosen.
     """
 
     @torch.inference_mode()
-    def __init__(self, model: LanguageModel, precision: str = "fp32") -> None:
+    def __init__(self, model: LanguageModel, precision: str = "fp32", barred: int = -1) -> None:
+        self._barred = barred
         self._model, self.begin_id, self.context = model, model.begin_id, model.context
         self._lengths: list[int] = []
-        self._head = _Head(model, precision)
+        self._head = _Head(model, precision, barred)
         self._steps: Steps
         if isinstance(model.core, Recurrent):
             self._steps = RecurrentSteps(model.core, precision)
@@ -95,8 +97,25 @@ class Stepper:
             taken = [rows[place] for place in places]
             self._steps.put(taken, state)
             log_p_BV[taken] = logits_BV.float().log_softmax(dim=-1)
+            if self._barred >= 0:
+                log_p_BV[taken, self._barred] = -torch.inf
             for row, place in zip(taken, places, strict=True):
                 self._lengths[row] = min(len(prompts[place]) + 1, self.context or len(prompts[place]) + 1)
+
+
+def advance(stepper: Stepper, texts: Sequence[Sequence[int]], chosen_B: Tensor, log_p_BV: Tensor) -> Tensor:
+    """log p (B, V) after the chosen tokens, with which the texts of rows that are full end."""
+    full = stepper.full
+    if not full:
+        return stepper.step(chosen_B)
+    kept = max(1, (stepper.context or 0) // 2)
+    log_p_BV = log_p_BV.clone()
+    if len(full) == len(chosen_B):
+        stepper.read_again(full, [texts[row][-kept:] for row in full], log_p_BV)
+        return log_p_BV
+    # The others go on by one token, and so the full ones are read up to it.
+    stepper.read_again(full, [texts[row][-kept:-1] for row in full], log_p_BV)
+    return stepper.step(chosen_B)
 
 
 def read(model: LanguageModel, prompts: Sequence[Sequence[int]]) -> list[tuple[list[int], Tensor, State]]:
@@ -128,7 +147,8 @@ def read(model: LanguageModel, prompts: Sequence[Sequence[int]]) -> list[tuple[l
 class _Head:
     """From features to log p of all V symbols; the unseen share the probability that the model keeps for them."""
 
-    def __init__(self, model: LanguageModel, precision: str) -> None:
+    def __init__(self, model: LanguageModel, precision: str, barred: int) -> None:
+        self._barred, self._barred_is_seen = barred, bool((model.seen_ids == barred).any())
         self._narrow = None if model.narrow is None else Product(model.narrow.weight, precision)
         self._output, self._bias = Product(model.output_weight, precision), model.output_bias
         self._seen_ids = model.seen_ids
@@ -143,8 +163,15 @@ class _Head:
         narrowed = features_BC if self._narrow is None else self._narrow(features_BC)
         log_p_BS = self._output(narrowed, self._bias).log_softmax(dim=-1)
         if self._rest is None:
-            return log_p_BS
+            return self._without_barred(log_p_BS)
         if len(self._log_p_BV) != len(log_p_BS):
             size = (len(log_p_BS), self._log_p_BV.shape[1])
             self._log_p_BV = torch.full(size, self._rest - self._mass, device=log_p_BS.device)
-        return self._log_p_BV.index_copy_(1, self._seen_ids, log_p_BS.sub_(self._mass))
+            if self._barred >= 0:
+                self._log_p_BV[:, self._barred] = -torch.inf
+        return self._without_barred(self._log_p_BV.index_copy_(1, self._seen_ids, log_p_BS.sub_(self._mass)))
+
+    def _without_barred(self, log_p_BV: Tensor) -> Tensor:
+        if self._barred_is_seen:
+            log_p_BV[:, self._barred].fill_(-torch.inf)
+        return log_p_BV

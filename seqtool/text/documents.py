@@ -29,7 +29,9 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 class Block(NamedTuple):
-    """Some whole lines of a document, or part of a line that is longer than SEGMENT_CHARACTERS."""
+    """Some whole lines of a document, or part of a line that is longer than SEGMENT_CHARACTERS; of an empty
+    file nothing.
+    """
 
     text: str
     starts_document: bool
@@ -67,6 +69,7 @@ class TextSource:
     `document` says what separates documents besides the end of a file: `file` (nothing), `blank-line`, `line`, or `at:`
     and a text.
     With `rereadable`, standard input and pipes are kept in a temporary file, so that they can be read twice.
+    With `empty_files`, a file without text is a document without text, and no error even if all of them are.
     After a whole pass `sha256` holds the hash of all bytes read, and `file_documents` how many documents each file has.
     `progress` is told how many bytes have been read, as they are.
     """
@@ -78,11 +81,13 @@ class TextSource:
         errors: str = "strict",
         document: str = "file",
         rereadable: bool = False,
+        empty_files: bool = False,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         self.paths = list(paths)
         self.errors = errors
         self.document = document
+        self.empty_files = empty_files
         self.progress = progress
         self.sha256 = ""
         self.file_documents: list[int] = []
@@ -96,6 +101,11 @@ class TextSource:
     def name(self) -> str:
         """How messages call this source."""
         return ", ".join("standard input" if path == "-" else path for path in self.paths)
+
+    @property
+    def waits(self) -> bool:
+        """Whether reading may wait for what writes a pipe."""
+        return not all(path in self._copies or _is_regular(path) for path in self.paths)
 
     def size(self) -> int:
         """Bytes in all; 0 when a part comes from a pipe and is not `rereadable`."""
@@ -122,10 +132,11 @@ class TextSource:
                     self.progress(read)
                 yield chunk
 
-        empty = True
+        empty = not self.empty_files
         self.file_documents = []
         for path in self.paths:
             self.file_documents.append(0)
+            without_text = self.empty_files
             name = "standard input" if path == "-" else path
             copy = self._copies.get(path)
             stream = copy if copy is not None else open_bytes(path)
@@ -135,9 +146,12 @@ class TextSource:
                 data = noted(refuse_marked(chunks_of(stream, name), name, path))
                 chunks = decode_utf8(data, name, self.errors)
                 for block in _divided(chunks, self.document):
-                    empty = False
+                    empty = without_text = False
                     self.file_documents[-1] += block.starts_document
                     yield block
+                if without_text:
+                    self.file_documents[-1] = 1
+                    yield Block("", True)
             finally:
                 if copy is None and path != "-":
                     stream.close()

@@ -325,5 +325,5 @@ def _explained(message: str, config: VocabularyConfig) -> SeqtoolError:
             smallest,
         )
     if "empty()" in message or "all_chars_count" in message:
-        return _NothingToLearnError("the text has no character that could be a piece: choose --type byte")
-    return InputError(f"SentencePiece cannot learn a {config.type} vocabulary from this text: choose --type char")
+        return _NothingToLearnError("the text has no character that could be a piece: choose the type byte")
+    return InputError(f"SentencePiece cannot learn a {config.type} vocabulary from this text: choose the type char")

@@ -36,7 +36,7 @@ from seqtool.files import (
     remove_strays,
     write_json,
 )
-from seqtool.text.documents import TextCounts, TextSource
+from seqtool.text.documents import Block, TextCounts, TextSource
 from seqtool.text.vocabulary import Ids, Vocabulary, encode_blocks, load_vocabulary
 
 STORE_FORMAT = "seqtool token store 2"
@@ -45,6 +45,7 @@ DESCRIPTION, VOCABULARY = "store.json", "vocab.model"
 SHARD, SHARDS = "ids-{:05d}.safetensors", "ids-*.safetensors"
 COUNTS = ("tokens", "documents", "words", "characters", "bytes")
 SHARD_TOKENS = 32 << 20
+HELD_BYTES = 1 << 16  # ids that are not worth a temporary file
 SCANNED_TOKENS = 1 << 20
 HEADER_BYTES = 512
 MAX_LISTED_FILES = 10_000  # of an input, whose documents are counted file by file
@@ -125,14 +126,23 @@ class TokenStore:
 def encode_text(vocabulary: Vocabulary, source: TextSource) -> EncodedText:
     """Encode a whole source into an unnamed temporary file and map it: memory stays flat, nothing is left behind."""
     counts = TextCounts()
-    ids = spooled(encode_blocks(vocabulary, _counted(source, counts)), vocabulary)
+    ids = spooled(encode_blocks(vocabulary, counted_blocks(source, counts)), vocabulary)
     return EncodedText(ids, counts, source.sha256, source.file_documents)
 
 
 def spooled(arrays: Iterable[Ids], vocabulary: Vocabulary) -> IdSequence:
-    """Arrays of ids as one, kept in an unnamed temporary file; SeqtoolError when there is no room for it."""
+    """Arrays of ids as one, many of them in an unnamed temporary file; SeqtoolError when there is no room for it."""
+    held = bytearray()
+    arrays = iter(arrays)
+    for ids in arrays:
+        held += ids.tobytes()
+        if len(held) > HELD_BYTES:
+            break
+    else:
+        return np.frombuffer(held, dtype=vocabulary.dtype)
     spool = tempfile.TemporaryFile(prefix="seqtool-")
     try:
+        spool.write(held)
         for ids in arrays:
             spool.write(ids.tobytes())
         spool.flush()
@@ -204,7 +214,9 @@ def _add(
 ) -> dict[str, Any]:
     """Write the shards of one more input and then the description that names them."""
     counts = TextCounts()
-    added = _write_shards(path, len(shards), vocabulary, encode_blocks(vocabulary, _counted(source, counts)))
+    added = _write_shards(path, len(shards), vocabulary, encode_blocks(vocabulary, counted_blocks(source, counts)))
+    if not counts.characters:
+        raise InputError(f"{source.name} is empty: there is no text to read")
     tokens = sum(shard["tokens"] for shard in added)
     counted = {name: getattr(counts, name) for name in COUNTS if name != "tokens"}
     files = source.file_documents if len(source.file_documents) <= MAX_LISTED_FILES else [counts.documents]
@@ -370,7 +382,8 @@ def _open_shard(path: Path, number: int, shard: dict[str, Any], vocabulary: Voca
     return ids
 
 
-def _counted(source: TextSource, counts: TextCounts) -> Iterator[Any]:
+def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[Block]:
+    """The blocks of a source, which are counted on their way."""
     for block in source.blocks():
         counts.add(block)
         yield block

@@ -47,12 +47,12 @@ class ByteTable:
 class LineJoiner:
     """Joins rows, as they come, into lines: where a row begins with a space, the first of a line goes without it.
 
-    `newline` is the row that ends a line.
+    `newline` is the row that ends a line (-1: none does); `inside_line` says that one has begun.
     """
 
-    def __init__(self, table: ByteTable, newline: int) -> None:
+    def __init__(self, table: ByteTable, newline: int, inside_line: bool = False) -> None:
         self._table, self._newline = table, newline
-        self.inside_line = False
+        self.inside_line = inside_line
 
     def join(self, indices: npt.NDArray[np.integer]) -> bytes:
         """The bytes of these further rows; empty ones count for nothing."""

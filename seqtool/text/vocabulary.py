@@ -18,7 +18,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,17 @@ MAX_HELD_CHARACTERS = 1 << 20
 SYMBOL_PLACES = 0xD800
 WHITE_SPACE = re.compile(r"\s")
 METADATA_FIELD = 200  # SentencePiece's ModelProto leaves fields from 200 on to others
+
+
+class Seam(NamedTuple):
+    """What joins text to the prompt that it goes on from, where tokens bring their own spaces."""
+
+    first: bytes = b""
+    """What the prompt's tokens hold beyond its text: the space after its last word."""
+    drop_space: bool = False
+    """The prompt ends with white space, or there is none: the first word goes without its space."""
+    skip: int = 0
+    """So many bytes of the first token are the prompt's."""
 
 
 class Vocabulary:
@@ -141,9 +152,27 @@ class Vocabulary:
         """Whether a line's last word has a space behind it that is not in the text: SentencePiece's dummy suffix."""
         return self.type == "foreign" and self._bytes_of(int(self.encode("a")[-1])).endswith(b" ")
 
-    def decoder(self) -> TextDecoder:
-        """A new streaming decoder from ids to text."""
-        return TextDecoder(self)
+    @functools.cached_property
+    def keeps_spaces(self) -> bool:
+        """Whether spaces at both ends of a text are in its ids, and no others."""
+        return self.decode(self.encode(" a ").tolist()) == " a "
+
+    def decoder(self, seam: Seam | None = None) -> TextDecoder:
+        """A new streaming decoder from ids to text, at the beginning of a text or behind a prompt."""
+        return TextDecoder(self, seam or Seam(drop_space=self._begins_with_space))
+
+    def seam(self, prompt: str, ids: Sequence[int]) -> Seam:
+        """How text goes on from a prompt whose ids are `ids`."""
+        spaced = not prompt or prompt[-1].isspace()
+        if self.type == "word":
+            return Seam(drop_space=spaced)
+        if not prompt:
+            return Seam(drop_space=self._begins_with_space)
+        # The last four tokens hold the last character, be it in bytes.
+        end = b"".join(self._bytes_of(index) for index in ids[-4:]).decode(errors="ignore")
+        if spaced:
+            return Seam(drop_space=not end[-1:].isspace())
+        return Seam(first=b" " if end.endswith(" ") else b"")
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; bytes that are not UTF-8 become U+FFFD. IndexError when an id is not of this vocabulary."""
@@ -178,9 +207,14 @@ class Vocabulary:
             )
 
     @functools.cached_property
-    def token_table(self) -> ByteTable:
+    def token_strings(self) -> list[bytes]:
         """What each id contributes to the text."""
-        return ByteTable([self._bytes_of(index) for index in range(self.size)])
+        return [self._bytes_of(index) for index in range(self.size)]
+
+    @functools.cached_property
+    def token_table(self) -> ByteTable:
+        """The same, to be joined."""
+        return ByteTable(self.token_strings)
 
     def scores(self) -> dict[str, float]:
         """The pieces that stand for text, and each one's score: of bpe the order of merges, of unigram its log p."""
@@ -203,6 +237,13 @@ class Vocabulary:
     def piece(self, index: int) -> str:
         """The symbol that SentencePiece shows for one id."""
         return self._symbols[index]
+
+    def token_text(self, index: int) -> str:
+        """What one id contributes to the text, to be shown: the piece, where that is no whole characters."""
+        try:
+            return self.token_strings[index].decode() or self._symbols[index]
+        except UnicodeDecodeError:
+            return self._symbols[index]
 
     def token(self, index: int) -> str:
         """What vectors call one id: a word vocabulary's word as it stands in the text, else the piece."""
@@ -297,13 +338,15 @@ class Vocabulary:
 class TextDecoder:
     """Turns a stream of ids into text as it comes: a character appears once all of its bytes are there."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, seam: Seam) -> None:
         self._vocabulary = vocabulary
         self._table: ByteTable | LineJoiner = vocabulary.token_table
-        if vocabulary._begins_with_space:
-            newline = vocabulary.newline_ids[0] if vocabulary.has_newline else -1
-            self._table = LineJoiner(vocabulary.token_table, newline)
-        self._space = b""  # after the last word, where it may be the line's last
+        if vocabulary._begins_with_space or seam.drop_space:
+            every_line = vocabulary._begins_with_space and vocabulary.has_newline
+            newline = vocabulary.newline_ids[0] if every_line else -1
+            self._table = LineJoiner(vocabulary.token_table, newline, inside_line=not seam.drop_space)
+        self._space = seam.first  # after the last word, where it may be the line's last
+        self._skip = seam.skip
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, ids: Iterable[int]) -> str:
@@ -315,11 +358,21 @@ class TextDecoder:
         array = np.asarray(ids if isinstance(ids, (np.ndarray, list)) else list(ids), dtype=np.int64)
         self._vocabulary.check(array)
         data = self._space + self._table.join(array)
+        self._space = b""
         if self._vocabulary._ends_with_space:
             data = data.replace(b" \n", b"\n")
             self._space = b" " if data.endswith(b" ") else b""
             data = data.removesuffix(b" ")
-        return data
+        skipped = min(self._skip, len(data))
+        self._skip -= skipped
+        return data[skipped:]
+
+    def unfinished(self, ids: Sequence[int]) -> int:
+        """How many of the last of these ids, which were fed, spell nothing but a character whose rest has not come."""
+        count, left = 0, len(self._utf8.getstate()[0])
+        while left and count < len(ids) and (size := self._vocabulary.token_table.lengths[ids[-1 - count]]) <= left:
+            count, left = count + 1, left - size
+        return count
 
     def finish(self) -> str:
         """What is left: an unfinished character, as U+FFFD."""

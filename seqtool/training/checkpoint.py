@@ -30,7 +30,7 @@ from seqtool.training.loop import Progress, is_finite
 from seqtool.training.parallel import split_like, whole
 from seqtool.training.world import World
 
-FORMAT = "seqtool checkpoint 2"
+FORMAT = "seqtool checkpoint 3"
 MAX_COPIES = 5  # weights, their average, and what an optimizer keeps of each
 MAX_STATE_NUMBERS = 1 << 28  # carried states, random generators
 MAX_STEPS = 10**9

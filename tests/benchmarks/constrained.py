@@ -19,8 +19,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from seqtool.config import GenerateConfig
-from seqtool.inference.constraint import Constraint
+from seqtool.inference.constraint import Constraint, Tokens
 from seqtool.inference.generation import Sample, generate
+from seqtool.inference.steering import Steering
 from seqtool.models.stepping import Stepper
 from seqtool.runs import load_run
 
@@ -43,7 +44,7 @@ def main() -> None:
     tokens = [run.vocabulary.token_bytes(index) for index in range(run.vocabulary.size)]
     tokens[run.vocabulary.unknown_id] = b""
     began = time.perf_counter()
-    constraint = Constraint(given.pattern, tokens)
+    constraint = Constraint(given.pattern, Tokens(tokens))
     print(f"the expression as an automaton: {time.perf_counter() - began:.3f} s")
     stepper = Stepper(run.model)
     print(f"{'':<14}{'streams':>8}{'tokens/s':>10}{'matching':>14}")
@@ -53,8 +54,9 @@ def main() -> None:
             for seed in range(ROUNDS):
                 samples = [Sample([], copy) for copy in range(streams)]
                 settings = GenerateConfig(max_tokens=given.max_tokens, temperature=0.8, seed=seed, batch_size=streams)
+                steering = Steering(settings, stepper.begin_id, bound)
                 began = time.perf_counter()
-                for _ in generate(stepper, samples, settings, bound):
+                for _ in generate(stepper, samples, settings, steering):
                     pass
                 seconds = time.perf_counter() - began
                 rates.append(sum(len(one.tokens) for one in samples) / seconds)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from machine import ROOT, Ran, run
 
 PYTHON = sys.executable
-ENVIRONMENT = {"GOMP_SPINCOUNT": "30000"}  # as seqtool sets it: so that a busy machine slows the peers no more than it
+ENVIRONMENT = {"GOMP_SPINCOUNT": "1000"}  # as seqtool sets it: so that a busy machine slows the peers no more than it
 STRIDES = (64, 8)
 TEXT_TOKENS = 1_000_000
 BYTES = 256  # a vocabulary by characters has these as well, and <s>; a text does not

@@ -273,5 +273,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("GOMP_SPINCOUNT", "30000")  # as the command does
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command does
     main()

@@ -189,6 +189,16 @@ def test_info_describes_every_artifact(seqtool: Command, small_run: Path, prose_
         assert described["kind"] == kind
         assert described["made_by"]["program"] == "seqtool"
     error_of(seqtool("info", tmp_path), 3)
+    (tmp_path / "empty").touch()
+    for path, message in (
+        (small_run / "config.json", f"a part of the run {small_run}"),
+        (small_run / "model.safetensors", f"a part of the run {small_run}"),
+        (small_run / "checkpoint", f"a part of the run {small_run}"),
+        (tmp_path / "store" / "store.json", f"a part of the token store {tmp_path / 'store'}"),
+        (tmp_path / "empty", "is empty"),
+        ("-", "not standard input"),
+    ):
+        assert message in error_of(seqtool("info", path), 3)
 
 
 def damaged(run: Path, folder: Path, damage: str) -> Path:
@@ -407,3 +417,21 @@ def test_start_up_is_quick(seqtool: Command):
         return min(times)
 
     assert fastest([sys.executable, "-m", "seqtool", "--help"]) < 3 * fastest([sys.executable, "-c", "import typer"])
+
+
+@pytest.mark.parametrize(("asked", "shown"), [
+    ({}, "GOMP_SPINCOUNT = '1000'"),
+    ({"GOMP_SPINCOUNT": "7"}, "GOMP_SPINCOUNT = '7'"),
+    ({"OMP_WAIT_POLICY": "ACTIVE"}, "OMP_WAIT_POLICY = 'ACTIVE'"),
+])  # fmt: skip
+def test_idle_threads_soon_sleep_unless_the_user_says_otherwise(small_run: Path, asked: dict[str, str], shown: str):
+    """OpenMP, which reads its environment when torch loads it, is asked what it has read."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    environment = {**kept, **asked, "PYTHONPATH": str(ROOT), "OMP_DISPLAY_ENV": "verbose"}
+    words = [sys.executable, "-m", "seqtool", "eval", small_run, "-"]
+    result = subprocess.run(words, input=b"the", capture_output=True, env=environment)
+    told = result.stderr.decode()
+    if "GOMP_SPINCOUNT" not in told:
+        pytest.skip("torch uses another OpenMP than GNU's")
+    assert shown in told
+    assert ("GOMP_SPINCOUNT = '1000'" in told) == (not asked)

@@ -159,8 +159,16 @@ def test_an_empty_file_among_several_is_an_empty_document(seqtool: Command, mode
     assert seqtool("vocab", *names, "-o", tmp_path / "new", "--type", "char").returncode == 0
     printed = seqtool("encode", *names, "--vocab", models["bpe"])
     assert printed.stdout == seqtool("encode", names[1], "--vocab", models["bpe"]).stdout != b""
-    for words in (["vocab", "-o", tmp_path / "other"], ["encode", "--vocab", models["bpe"]]):
+    stored = seqtool("encode", *names, "--vocab", models["bpe"], "-o", tmp_path / "store", "--json")
+    assert json.loads(stored.stdout)["documents"] == 3
+    other = ["-o", tmp_path / "other"]
+    encode = ["encode", "--vocab", models["bpe"]]
+    for words in (["vocab", *other], encode, [*encode, *other]):
         assert "empty" in error_of(seqtool(*words, names[0], names[0]), 3)
+    assert not (tmp_path / "other").exists()
+    adding = seqtool(*encode, names[0], "-o", tmp_path / "store", "--append")
+    assert "empty" in error_of(adding, 3)
+    assert len(open_store(tmp_path / "store").ids) == json.loads(stored.stdout)["tokens"]
 
 
 def test_a_delimiter_of_ones_own_separates_documents_everywhere(

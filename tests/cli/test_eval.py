@@ -131,7 +131,7 @@ def test_several_texts_make_a_row_each_and_a_total(seqtool: Command, small_run: 
 def test_several_runs_make_a_table(
     seqtool: Command, small_run: Path, transformer_run: Path, word_run: Path, prose: str, tmp_path: Path
 ):
-    runs, text = [small_run, transformer_run, word_run], prose[:2000].encode()
+    runs, text = [small_run, transformer_run, word_run], prose[:2000].encode() + b" xyzzy" * 200
     out = seqtool("eval", *runs, "--text", "-", "--json", stdin=text).stdout
     reports = [json.loads(line) for line in out.splitlines()]
     assert [report["run"] for report in reports] == [str(run) for run in runs]
@@ -140,8 +140,11 @@ def test_several_runs_make_a_table(
         alone = json.loads(seqtool("eval", run, "-", "--json", stdin=text).stdout)
         assert report["bits_per_byte"] == pytest.approx(alone["bits_per_byte"])
     table = seqtool("eval", *runs, "--text", "-", stdin=text).stdout.decode().splitlines()
-    best = min(range(3), key=lambda index: reports[index]["bits_per_byte"])
+    assert [report["text_lost"] for report in reports] == [[], [], ["unknown words", "white space"]]
+    assert reports[2]["bits_per_byte"] == min(report["bits_per_byte"] for report in reports)
+    best = min(range(2), key=lambda index: reports[index]["bits_per_byte"])
     assert [line.endswith("best") for line in table[1:]] == [index == best for index in range(3)]
+    assert table[3].endswith("  loses unknown words, white space")
     assert "--text" in error_of(seqtool("eval", *runs), 2)
     assert "one run" in error_of(seqtool("eval", *runs, "--text", "-", "--per", "line"), 2)
 
@@ -208,3 +211,218 @@ def test_lines_do_not_run_over_files(seqtool: Command, small_run: Path, tmp_path
 def test_rows_are_json_whatever_they_hold(seqtool: Command, small_run: Path):
     rows = seqtool("eval", small_run, "-", "--per", "line", "--json", stdin="☃☃\n".encode()).stdout.decode()
     assert json.loads(rows)["tokens"] == 7
+
+
+def rows_of(result: subprocess.CompletedProcess[bytes]) -> list[dict[str, float | str]]:
+    assert result.returncode == 0, result.stderr.decode()
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        (b"the value of\n\nis the\n", []),
+        (b"the value of", []),
+        (b"the <unk> of\n", []),  # which is what <unk> spells
+        (b"the xyzzy of\n", ["unknown words"]),
+        (b"the  value\n", ["white space"]),
+        (b"the value \n", ["white space"]),
+        (b"the\tvalue\n", ["white space"]),
+        (b"the value ", ["white space"]),
+        (b" the value", ["white space"]),
+    ],
+)
+def test_what_is_lost_is_judged_by_the_text(
+    seqtool: Command, small_run: Path, word_run: Path, text: bytes, lost: list[str]
+):
+    (report,) = rows_of(seqtool("eval", word_run, "-", "--json", stdin=text))
+    assert report["text_lost"] == lost
+    table = seqtool("eval", word_run, small_run, "--text", "-", stdin=text).stdout.decode().splitlines()
+    cheaper = float(table[1].split()[8]) < float(table[2].split()[7])
+    assert table[1].endswith("best") == (cheaper and not lost)
+    assert (f"loses {lost[0]}" if lost else "") in table[1]
+
+
+def test_runs_that_all_lose_text_have_no_best(seqtool: Command, word_run: Path):
+    result = seqtool("eval", word_run, word_run, "--text", "-", stdin=b"the xyzzy of\n")
+    assert b"best" not in result.stdout
+    assert b"share a vocabulary" in result.stderr
+
+
+@pytest.fixture
+def texts_with_an_empty_one(tmp_path: Path) -> Path:
+    for name, content in (("a", "one\n"), ("b", ""), ("c", "three\nfour"), ("d", "")):
+        (tmp_path / name).write_text(content)
+    return tmp_path
+
+
+def test_an_empty_file_among_several_has_its_row(
+    seqtool: Command, small_run: Path, transformer_run: Path, texts_with_an_empty_one: Path
+):
+    here = texts_with_an_empty_one
+    for run in (small_run, transformer_run):
+        *rows, total = rows_of(seqtool("eval", run, *"abcd", "--json", cwd=here))
+        assert [row["text"] for row in rows] == list("abcd")
+        assert [row["tokens"] > 0 for row in rows] == [True, False, True, False]
+        assert (rows[1]["nats"], rows[1]["perplexity_per_token"], rows[1]["bits_per_byte"]) == (0, None, None)
+        assert total["documents"] == 4
+        documents = rows_of(seqtool("eval", run, *"abcd", "--per", "document", "--json", cwd=here))
+        assert [row["tokens"] for row in documents] == [row["tokens"] for row in rows]
+        assert [row["nats"] for row in documents] == pytest.approx([row["nats"] for row in rows], rel=1e-5)
+        assert [row["text"] for row in documents] == ["one", "", "three", ""]
+        for flags in (["line"], ["line", "--carry"]):
+            lines = rows_of(seqtool("eval", run, *"abcd", "--json", "--per", *flags, cwd=here))
+            assert [row["text"] for row in lines] == ["one\n", "three\n", "four"]
+    joined = [word for name in "abcd" for word in ("--text", name)]
+    one, other = rows_of(seqtool("eval", small_run, small_run, *joined, "--json", cwd=here))
+    assert one["nats"] == other["nats"] == pytest.approx(rows_of(
+        seqtool("eval", small_run, *"abcd", "--json", cwd=here))[-1]["nats"])  # fmt: skip
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"], ["--per", "document"], ["--per", "line"], ["--per", "word"]])
+def test_only_empty_files_are_an_error(
+    seqtool: Command, small_run: Path, texts_with_an_empty_one: Path, flags: list[str]
+):
+    result = seqtool("eval", small_run, "b", "d", *flags, cwd=texts_with_an_empty_one)
+    assert "b, d" in error_of(result, 3)
+    assert result.stdout == b""
+    result = seqtool("eval", small_run, small_run, "--text", "b", "--text", "d", cwd=texts_with_an_empty_one)
+    assert "b, d" in error_of(result, 3)
+
+
+@pytest.mark.parametrize("unit", ["line", "word", "token", "document"])
+def test_text_of_rows_can_be_turned_back(seqtool: Command, shell: Command, small_run: Path, unit: str):
+    text = b"a\tb and a\\tb\r\\r\\\\\n\\n\n"
+    joined = {"word": b" ", "document": b""}.get(unit, b"")
+    out = seqtool("eval", small_run, "-", "--per", unit, stdin=text).stdout
+    cells = [line.split(b"\t") for line in out.splitlines()]
+    assert all(len(cell) == 4 for cell in cells)
+    back = shell(f"printf %b '{joined.join(cell[3] for cell in cells).decode()}'").stdout
+    expected = {
+        "line": text.replace(b"\n", b""),
+        "token": text,
+        "document": text.split(b"\n")[0],
+        "word": b"a b and a\\tb \\r\\\\ \n \\n \n",
+    }
+    assert back == expected[unit]
+
+
+@pytest.fixture(scope="module")
+def store(seqtool: Command, transformer_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two documents as ids of the transformer's vocabulary, the first without a newline at its end."""
+    folder = tmp_path_factory.mktemp("stores")
+    (folder / "a").write_text("one two\n\nthe é 🙂\tof")
+    (folder / "b").write_text(" six\nthe\n")
+    made = seqtool("encode", "a", "b", "--vocab", transformer_run / "vocab.model", "-o", "s", cwd=folder)
+    assert made.returncode == 0, made.stderr.decode()
+    return folder / "s"
+
+
+@pytest.mark.parametrize(
+    "flags", [[], ["--per", "line"], ["--per", "line", "--carry"], ["--per", "word"], ["--per", "token"],
+              ["--per", "document"], ["--given", "so"]]
+)  # fmt: skip
+def test_a_store_is_scored_as_its_text(seqtool: Command, transformer_run: Path, store: Path, flags: list[str]):
+    ours, theirs = (
+        seqtool("eval", transformer_run, *names, "--json", *flags, cwd=store.parent) for names in (["s"], ["a", "b"])
+    )
+    if "--per" in flags:
+        assert rows_of(ours) == rows_of(theirs)
+        return
+    (report,), total = rows_of(ours), rows_of(theirs)[-1]
+    for name in ("nats", "tokens", "words", "characters", "bytes", "documents", "bits_per_byte", "text_lost"):
+        assert report[name] == pytest.approx(total[name]), name
+
+
+def test_a_store_of_another_vocabulary_is_refused(
+    seqtool: Command, small_run: Path, transformer_run: Path, store: Path, tmp_path: Path
+):
+    for flags in (["--per", "word"], []):
+        message = error_of(seqtool("eval", small_run, store, *flags), 3)
+        assert "another vocabulary" in message
+        assert f"--vocab {small_run / 'vocab.model'}" in message
+    assert "another vocabulary" in error_of(seqtool("eval", transformer_run, small_run, "--text", store), 3)
+    rows = rows_of(seqtool("eval", transformer_run, "s", "a", "--json", cwd=store.parent))
+    assert [row["text"] for row in rows] == ["s", "a", "total"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["{run}", "{run}/vocab.model"], 3, "is a vocabulary, not text"),
+        (["{run}", "{run}/model.safetensors"], 3, "is a file of weights, not text"),
+        (["{store}", "{text}"], 3, "is a token store, not a run"),
+        (["{run}/vocab.model", "{text}"], 3, "is a vocabulary, not a run"),
+        (["{run}/checkpoint", "{text}"], 3, "a part of the run {run}"),
+        (["{run}", "{store}", "--document", "line"], 2, "--document"),
+        (["{run}", "{store}", "--errors", "replace"], 2, "--errors"),
+        (["{run}", "{text}", "--per", "line", "--document", "line"], 2, "--document"),
+        (["{run}", "{text}", "--bits"], 2, "--bits goes with --per"),
+        (["{run}", "{text}", "--carry"], 2, "--carry goes with --per line"),
+        (["{run}", "{text}", "--per", "line", "--carry", "--document", "line"], 2, "--carry"),
+        (["{run}", "{text}", "--given", ""], 2, "--given needs some text"),
+        (["{words}", "{text}", "--given", " "], 2, "--given ' ' holds no word"),
+        (["{run}", "{text}", "--oov", "include"], 2, "--oov is for a vocabulary of type word"),
+    ],
+)
+def test_wrong_uses_name_their_cause(
+    seqtool: Command, small_run: Path, word_run: Path, store: Path, arguments: list[str], code: int, message: str
+):
+    names = {"run": small_run, "words": word_run, "store": store, "text": store.parent / "a"}
+    words = [word.format(**names) for word in arguments]
+    assert message.format(**names) in error_of(seqtool("eval", *words), code)
+
+
+def test_what_is_given_is_read_and_not_scored(seqtool: Command, small_run: Path, transformer_run: Path):
+    """By characters, the cost behind a prefix is that of both but for the prefix's own."""
+
+    def cost(*flags: str, text: str) -> list[float]:
+        return [row["nats"] for row in rows_of(seqtool("eval", small_run, "-", "--json", *flags, stdin=text.encode()))]
+
+    given = "It was said that é"
+    (prefix,) = cost(text=given)
+    for line in ("so\n", "it was not"):
+        (both,), (behind,) = cost(text=given + line), cost("--given", given, text=line)
+        assert behind == pytest.approx(both - prefix, rel=1e-5)
+    alone = [cost("--given", given, text=line)[0] for line in ("so\n", "it was not\n", "x\n")]
+    assert cost("--given", given, "--per", "line", text="so\nit was not\nx\n") == pytest.approx(alone, rel=1e-5)
+    (report,) = rows_of(seqtool("eval", transformer_run, "-", "--json", "--given", "so " * 40, stdin=b"one\ntwo"))
+    for flags in (["line", "--carry"], ["word"], ["document"]):
+        rows = seqtool(
+            "eval", transformer_run, "-", "--json", "--given", "so " * 40, "--per", *flags, stdin=b"one\ntwo"
+        )
+        assert sum(row["nats"] for row in rows_of(rows)) == pytest.approx(report["nats"], rel=1e-5)
+    assert report["given"] == "so " * 40
+
+
+def test_words_have_their_surprisal(seqtool: Command, small_run: Path, word_run: Path):
+    text = "The  value of é\u00a0x\n\nlast\t\n ".encode()
+    words = ["The", "value", "of", "é", "x", "\n", "\n", "last", "\n", " "]
+    (report,) = rows_of(seqtool("eval", small_run, "-", "--json", stdin=text))
+    rows = rows_of(seqtool("eval", small_run, "-", "--json", "--per", "word", stdin=text))
+    tokens = rows_of(seqtool("eval", small_run, "-", "--json", "--per", "token", stdin=text))
+    assert [row["text"] for row in rows] == words
+    assert [row["tokens"] for row in rows] == [3, 7, 3, 3, 3, 1, 1, 4, 2, 1]
+    assert sum(row["nats"] for row in rows) == pytest.approx(report["nats"], rel=1e-6)
+    assert rows[1]["nats"] == pytest.approx(sum(token["nats"] for token in tokens[3:10]), rel=1e-6)
+    in_bits = rows_of(seqtool("eval", small_run, "-", "--json", "--per", "word", "--bits", stdin=text))
+    assert [row["bits"] for row in in_bits] == pytest.approx([row["nats"] / math.log(2) for row in rows])
+    out = seqtool("eval", small_run, "-", "--per", "line", "--bits", stdin=b"a line\n").stdout
+    assert float(out.split(b"\t")[0]) == pytest.approx(
+        float(seqtool("eval", small_run, "-", "--per", "line", stdin=b"a line\n").stdout.split(b"\t")[0]) / math.log(2),
+        abs=1e-5,
+    )
+    rows = rows_of(seqtool("eval", word_run, "-", "--json", "--per", "word", stdin=b"the  xyzzy of\nis"))
+    assert [(row["text"], row["tokens"]) for row in rows] == [
+        ("the", 1), ("<unk>", 1), ("of", 1), ("\n", 1), ("is", 1)
+    ]  # fmt: skip
+
+
+def test_each_word_is_answered_when_its_line_has_come(start: Start, small_run: Path):
+    process = start("eval", small_run, "-", "--per", "word")
+    for line in (b"first line\n", b"\n", b"more\n"):
+        process.stdin.write(line)
+        for word in [*line.split(), b"\\n"]:
+            assert process.stdout.readline().split(b"\t")[3] == word + b"\n"
+    process.stdin.close()
+    assert process.wait() == 0, process.stderr.read()

@@ -118,9 +118,17 @@ def a_run(draw: random.Random) -> str:
 
 
 def eval_text(draw: random.Random, here: Path) -> list[str]:
-    options = [[], ["--per", "line"], ["--per", "line", "--carry"], ["--per", "token"], ["--per", "document"]]
-    more = [[], ["--json"], ["--errors", "replace"], ["--document", "line"], ["--document", "blank-line"]]
-    more.append(["--document", "at:" + draw.choice(PIECES).replace("\0", "")])
+    options = [[], ["--per", "line"], ["--per", "line", "--carry"], ["--per", "token"], ["--per", "document"],
+               ["--per", "word"], ["--per", "word", "--bits"]]  # fmt: skip
+    more = [
+        [],
+        ["--json"],
+        ["--given", "a b"],
+        ["--errors", "replace"],
+        ["--document", "line"],
+        ["--document", "blank-line"],
+        ["--document", "at:" + draw.choice(PIECES).replace("\0", "")],
+    ]
     return ["eval", a_run(draw), "-", *draw.choice(options), *draw.choice(more)]
 
 
@@ -155,9 +163,23 @@ def write_from_prompts(draw: random.Random, here: Path) -> list[str]:
 
 def write_with_flags(draw: random.Random, here: Path) -> list[str]:
     flags = ["--temperature", "--top-k", "--top-p", "--min-p", "--typical", "--repetition-penalty", "--beam", "--seed",
-             "--length-penalty", "--batch-size", "-n", "--precision", "--stop", "--prompt"]  # fmt: skip
+             "--length-penalty", "--batch-size", "-n", "--precision", "--stop", "--prompt", "--ban", "--favour",
+             "--min-tokens", "--no-repeat-ngram", "--alternatives", "--prompts"]  # fmt: skip
+    switches = ["--greedy", "--json", "--allow-unk", "--keep-stop", "--no-heal", "--no-escapes", "--until-end"]
     words = [word for flag in draw.sample(flags, draw.randrange(4)) for word in (flag, draw.choice(NUMBERS))]
+    words += draw.sample(switches, draw.randrange(3))
     return ["generate", a_run(draw), "--max-tokens", draw.choice(["0", "1", "40", "-3", "x"]), *words]
+
+
+def write_steered(draw: random.Random, here: Path) -> list[str]:
+    texts = [text.replace("\0", "") for text in (*PIECES, *NUMBERS, "\\n", "\\x41", "\\u00e9", "\\", "the")]
+    flags = {"--ban": "", "--stop": "", "--prompt": "", "--favour": f"={draw.choice(NUMBERS)}"}
+    names = draw.sample(list(flags), draw.randrange(1, 4))
+    words = [word for name in names for word in (name, draw.choice(texts) + flags[name])]
+    way = draw.choice(
+        [[], ["--greedy"], ["--beam", "2"], ["-n", "3"], ["--no-repeat-ngram", "1"], ["--min-tokens", "9"]]
+    )
+    return ["generate", a_run(draw), "--max-tokens", "20", *words, *way, *draw.choice([[], ["--no-escapes"]])]
 
 
 def write_constrained(draw: random.Random, here: Path) -> list[str]:
@@ -166,7 +188,8 @@ def write_constrained(draw: random.Random, here: Path) -> list[str]:
 
 
 def eval_flags(draw: random.Random, here: Path) -> list[str]:
-    flags = ["--context", "--stride", "--batch-size", "--per", "--document", "--errors", "--device"]
+    flags = ["--context", "--stride", "--batch-size", "--per", "--document", "--errors", "--device", "--given",
+             "--oov"]  # fmt: skip
     words = [word for flag in draw.sample(flags, draw.randrange(1, 4)) for word in (flag, draw.choice(NUMBERS))]
     return ["eval", a_run(draw), "text", *words]
 
@@ -189,7 +212,13 @@ def spoiled_store(draw: random.Random, here: Path) -> list[str]:
     shutil.rmtree(here / "spoiled.store", ignore_errors=True)
     shutil.copytree(here / "store", here / "spoiled.store")
     spoil(here / "spoiled.store", draw)
-    return draw.choice([["info", "spoiled.store"], ["train", "spoiled.store", "-o", "out.run", "--dry-run"]])
+    return draw.choice(
+        [
+            ["info", "spoiled.store"],
+            ["eval", "transformer", "spoiled.store"],
+            ["train", "spoiled.store", "-o", "out.run", "--dry-run"],
+        ]
+    )
 
 
 def spoiled_run(draw: random.Random, here: Path) -> list[str]:
@@ -235,7 +264,8 @@ def spoiled_vectors(draw: random.Random, here: Path) -> list[str]:
 
 
 KINDS: list[Callable[[random.Random, Path], list[str]]] = [
-    eval_text, encode_text, decode_ids, learn_vocabulary, write_from_prompts, write_with_flags, write_constrained, eval_flags,
+    eval_text, encode_text, decode_ids, learn_vocabulary, write_from_prompts, write_with_flags, write_constrained, write_steered,
+    eval_flags,
     spoiled_vocabulary, spoiled_store, spoiled_run, learn_embeddings, ask_vectors, judge_vectors, spoiled_vectors,
 ]  # fmt: skip
 

@@ -10,23 +10,30 @@ from seqtool.config import GenerateConfig
 from seqtool.errors import UsageError
 from seqtool.inference import generation
 from seqtool.inference.beam import beam_search
-from seqtool.inference.constraint import Constraint
+from seqtool.inference.constraint import Constraint, Tokens
 from seqtool.inference.generation import Sample, generate
 from seqtool.inference.scoring import score_documents
+from seqtool.inference.steering import Steering
 from seqtool.inference.writing import Writer, stop_finder
 from seqtool.models.stepping import Stepper
+from seqtool.text.vocabulary import Seam
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 EVERY = pytest.mark.parametrize("name", ZOO)
 TRANSFORMERS = pytest.mark.parametrize("name", [name for name in ZOO if name.startswith("transformer")])
 
 
-def written(model, prompts, constraint=None, **settings) -> list[Sample]:
+def written(model, prompts, pattern=None, **settings) -> list[Sample]:
     samples = [Sample(list(prompt), copy) for copy, prompt in enumerate(prompts)]
     config = GenerateConfig(**{"temperature": 1.0, **settings})
-    for batch in generate(Stepper(model), samples, config, constraint):
+    for batch in generate(Stepper(model), samples, config, steering(config, pattern)):
         assert all(len(one.tokens) == len(one.token_nats) for one in batch)
     return samples
+
+
+def steering(config: GenerateConfig, pattern: str | None, *banned: str) -> Steering:
+    constraint = Constraint(pattern, Tokens(TOKENS), banned) if pattern is not None or banned else None
+    return Steering(config, BEGIN, constraint=constraint)
 
 
 def texts(model, prompts, **settings) -> list[list[int]]:
@@ -153,12 +160,13 @@ def test_greedy_and_beam_contradict_sampling_settings():
 
 
 def test_two_spellings_of_a_text_are_one_text():
+    config = GenerateConfig(beam=8, max_tokens=4)
     found = beam_search(
         Stepper(zoo_model("lstm")),
-        [],
+        Sample([]),
         8,
-        GenerateConfig(beam=8, max_tokens=4),
-        Constraint("ab", TOKENS),
+        config,
+        steering(config, "ab"),
         text_of=spelled,
     )
     assert [spelled(one.tokens) for one in found] == ["ab"]
@@ -182,8 +190,7 @@ def test_every_constrained_sample_matches(max_tokens: int, settings: dict):
     import re
 
     pattern = "(ab|cd)+e?|[c-f]{3,}"
-    constraint = Constraint(pattern, TOKENS)
-    samples = written(zoo_model("gru"), [[4], [], [5, 6]] * 7, constraint, max_tokens=max_tokens, seed=4, **settings)
+    samples = written(zoo_model("gru"), [[4], [], [5, 6]] * 7, pattern, max_tokens=max_tokens, seed=4, **settings)
     for one in samples:
         assert re.fullmatch(pattern, spelled(one.tokens)), spelled(one.tokens)
         assert len(one.tokens) <= max_tokens
@@ -191,13 +198,13 @@ def test_every_constrained_sample_matches(max_tokens: int, settings: dict):
 
 
 def test_a_complete_match_that_nothing_may_follow_ends_the_text():
-    (one,) = written(zoo_model("lstm"), [[]], Constraint("abc", TOKENS), max_tokens=50)
+    (one,) = written(zoo_model("lstm"), [[]], "abc", max_tokens=50)
     assert (spelled(one.tokens), one.finished) == ("abc", "match")
 
 
 def test_too_few_tokens_for_any_match():
     with pytest.raises(UsageError, match="--max-tokens 4: the shortest text that matches --constrain takes up to 5"):
-        written(zoo_model("lstm"), [[]], Constraint("abcde", TOKENS), max_tokens=4)
+        written(zoo_model("lstm"), [[]], "abcdef", max_tokens=4)
 
 
 def likeliest(model, prompt: list[int], length: int, length_penalty: float = 1.0) -> tuple[float, list[int]]:
@@ -220,7 +227,7 @@ def likeliest(model, prompt: list[int], length: int, length_penalty: float = 1.0
 def test_a_beam_that_holds_everything_finds_the_likeliest_text(name: str, length_penalty: float):
     model = zoo_model(name, seed=2)
     config = GenerateConfig(beam=400, max_tokens=2, length_penalty=length_penalty)
-    (found,) = beam_search(Stepper(model), [3], 1, config)
+    (found,) = beam_search(Stepper(model), Sample([3]), 1, config)
     score, tokens = likeliest(model, [3], 2, length_penalty)
     assert found.tokens == tokens
     if found.finished == "length":
@@ -233,14 +240,14 @@ def test_a_beam_of_one_is_greedy_and_its_nats_are_the_models(name: str):
     model = zoo_model(name, seed=1)
     model.output_bias.data[BEGIN] = -100.0
     (greedy,) = written(model, [[3, 4]], greedy=True, max_tokens=40)
-    (found,) = beam_search(Stepper(model), [3, 4], 1, GenerateConfig(beam=1, max_tokens=40))
+    (found,) = beam_search(Stepper(model), Sample([3, 4]), 1, GenerateConfig(beam=1, max_tokens=40))
     assert found.tokens == greedy.tokens
     assert found.nats == pytest.approx(greedy.nats, abs=1e-3)
 
 
 def test_beams_come_best_first_and_match_a_constraint():
-    constraint = Constraint("(ab|cd)+e?", TOKENS)
-    found = beam_search(Stepper(zoo_model("lstm")), [], 5, GenerateConfig(beam=8, max_tokens=7), constraint)
+    config = GenerateConfig(beam=8, max_tokens=7)
+    found = beam_search(Stepper(zoo_model("lstm")), Sample([]), 5, config, steering(config, "(ab|cd)+e?"))
     scores = [-one.nats / len(one.tokens) for one in found]
     assert len(found) == 5
     assert scores == sorted(scores, reverse=True)
@@ -251,20 +258,18 @@ def test_beams_come_best_first_and_match_a_constraint():
 class Letters:
     """A vocabulary whose id is the character's code."""
 
-    def decoder(self) -> Letters:
+    def decoder(self, seam: Seam | None = None) -> Letters:
         return self
+
+    def unfinished(self, ids: list[int]) -> int:
+        return 0
 
     def feed(self, ids: list[int]) -> str:
         return "".join(map(chr, ids))
 
-    decode = feed
-
-    def finish(self) -> str:
-        return ""
-
 
 def test_a_stop_string_is_found_by_its_last_token():
-    stopped = stop_finder(Letters(), ["END", "."])
+    stopped = stop_finder(Letters(), ["END", "."], Seam())
     assert [stopped(list(map(ord, text))) for text in ("abEN", "abEND", "x.", "")] == [False, True, True, False]
 
 

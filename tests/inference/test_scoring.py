@@ -173,3 +173,22 @@ def test_scoring_leaves_the_model_in_the_mode_it_was():
     model = zoo_model("lstm").train()
     list(score_documents(model, [ids_of(5)]))
     assert model.training
+
+
+@EVERY
+@pytest.mark.parametrize("length", [1, 9, 40])
+def test_given_ids_are_read_before_each_document_and_not_scored(
+    name: str, length: int, monkeypatch: pytest.MonkeyPatch
+):
+    """The nats of a document behind what is given are those of the two as one, but for what is given."""
+    model, given = zoo_model(name), ids_of(length, 99)
+    documents = [ids_of(size, size) for size in (70, 3, 0, 31, 1)]
+    expected = [nats[length:] for nats in scores(model, [np.concatenate([given, ids]) for ids in documents])]
+    text, starts = np.concatenate(documents), np.cumsum([0, *map(len, documents[:-1])])
+    for size, at_once in [(1000, 1 << 16), (1000, 2 * length), (7, 1 << 16), (1, 1 << 16)]:
+        monkeypatch.setattr(scoring, "TOKENS_AT_ONCE", at_once)
+        scorer, parts = Scorer(model, batch_size=3, given=given), []
+        for begin in range(0, len(text), size):
+            inside = [start - begin for start in starts.tolist() if begin <= start < begin + size]
+            parts.append(scorer.score(text[begin : begin + size], inside))
+        np.testing.assert_allclose(np.concatenate(parts), np.concatenate(expected), rtol=0, atol=1e-5)

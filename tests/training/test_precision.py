@@ -10,6 +10,9 @@ import pytest
 import torch
 
 from seqtool.config import ModelConfig, Symbols, TrainConfig
+from seqtool.models import recurrence
+from seqtool.models.device import autocast
+from seqtool.models.language_model import LanguageModel, initialize
 from seqtool.runs import RunConfig
 from seqtool.training import machine
 from seqtool.training.data import TrainingData
@@ -54,3 +57,36 @@ def test_a_compiled_training_loses_as_a_plain_one_does(seqtool: Command, prose_f
     for ours, theirs in zip(*lines, strict=True):
         name = "loss" if "loss" in theirs else "valid_loss"
         assert ours[name] == pytest.approx(theirs[name], rel=1e-3)
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "torch"])
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("model", ["rnn", "gru", "lstm", "ffn", "transformer"])
+def test_every_model_learns_in_every_precision_on_any_processor(
+    monkeypatch: pytest.MonkeyPatch, model: str, precision: str, compiled: bool
+):
+    """Whatever the processor multiplies, and without what was compiled: oneDNN's lstm takes bf16 and fp16 only on some."""
+    if not compiled:
+        monkeypatch.setattr(recurrence, "multiplies", lambda dtype: False)
+    torch.manual_seed(0)
+    settings = ModelConfig(model=model, context=8, hidden=16, heads=2)
+    learner = LanguageModel(settings, Symbols(9, 1, 9, 100))
+    initialize(learner)
+    ids = torch.randint(9, (3, 8))
+    gradients = []
+    for choice in ("fp32", precision):
+        with autocast(choice, CPU):
+            logits, _ = learner(ids)
+        gradients.append(torch.autograd.grad(logits.float().pow(2).sum(), list(learner.parameters())))
+    for ours, theirs in zip(*gradients, strict=True):
+        assert (ours - theirs).norm() <= 0.1 * theirs.norm() + 1e-3
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_an_lstm_with_dropout_on_its_weights_learns_in_half_precision(
+    seqtool: Command, prose_file: Path, tmp_path: Path, precision: str
+):
+    settings = ["--vocab-type", "char", "--weight-dropout", 0.2, "--steps", 2, "--hidden", 16, "--batch-size", 2, "-q"]
+    result = seqtool("train", prose_file, "-o", tmp_path / "run", "--precision", precision, *settings)
+    assert result.returncode == 0, result.stderr.decode()
+    assert seqtool("eval", tmp_path / "run", "-", stdin=b"some text").returncode == 0

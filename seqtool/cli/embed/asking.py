@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional, Protocol
 
 import typer
 
-from seqtool.cli.console import note, printable, write
+from seqtool.cli.console import in_row, note, printable, write
 from seqtool.cli.options import as_text
 from seqtool.errors import InputError, UsageError
 
@@ -24,7 +24,6 @@ BATCH = 256
 MAX_LINE_CHARACTERS = 1 << 16
 MAX_COUNT = 100_000
 PROMPT = "> "
-ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 VectorsPath = Annotated[
     Path, typer.Argument(metavar="VECTORS", help="A file of vectors: seqtool embed train, from or import makes one.")
@@ -247,4 +246,4 @@ def _write(answers: Iterable[Answer], as_json: bool, to_person: bool = False) ->
 
 
 def _cell(value: str | float) -> str:
-    return value.translate(ESCAPES) if isinstance(value, str) else f"{value:.6f}"
+    return in_row(value) if isinstance(value, str) else f"{value:.6f}"

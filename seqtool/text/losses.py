@@ -1,0 +1,90 @@
+"""What a vocabulary loses of a text: what decoding its ids does not give back.
+
+Ids that give the text back spell it, so what they cost bounds what the text itself costs, whatever the vocabulary: bits
+per byte compare. What is lost was never paid for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from seqtool.text.documents import Block
+from seqtool.text.normalizing import folded
+from seqtool.text.vocabulary import Vocabulary, encodable
+
+UNKNOWN_WORDS, WHITE_SPACE, CHARACTERS = "unknown words", "white space", "characters"
+FOLDED = {
+    ("none", False): "",
+    ("none", True): "letter case",
+    ("nfkc", False): "compatibility characters",
+    ("nfkc", True): "letter case or compatibility characters",
+}
+# Words of a line come back with one space between them.
+OTHER_LAYOUT = re.compile(r"[^\S\n ]|[\n ] | \n")
+UNKNOWN_WORD = re.compile(r"(?<!\S)<unk>(?!\S)")  # which the unknown id spells
+
+
+class Losses:
+    """Watches a text on its way to be encoded."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._words = vocabulary.type == "word"
+        self._fold = _fold_of(vocabulary)
+        self._layout = self._folds = self._changes = False
+        self._spelled_unknowns = 0
+        self._before = "\n"
+
+    def watch(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """The same text."""
+        for block in encodable(self._vocabulary, blocks):
+            self._look(block)
+            yield block
+        self._end_document()
+
+    def kinds(self, unknowns: int) -> list[str]:
+        """What was lost of the text watched, in which the unknown id stands `unknowns` times."""
+        found = {
+            UNKNOWN_WORDS: self._words and unknowns > self._spelled_unknowns,
+            FOLDED[self._fold]: self._folds,
+            WHITE_SPACE: self._layout,
+            CHARACTERS: self._changes,
+        }
+        return [kind for kind, lost in found.items() if lost]
+
+    def _look(self, block: Block) -> None:
+        text = block.text
+        if block.starts_document:
+            self._end_document()
+        if not self._folds and FOLDED[self._fold]:
+            self._folds = folded(text, *self._fold) != text
+        if self._words:
+            self._layout = self._layout or OTHER_LAYOUT.search(self._before + text) is not None
+            self._spelled_unknowns += len(UNKNOWN_WORD.findall(text)) if "<unk>" in text else 0
+            self._before = text[-1:] or self._before
+        if self._vocabulary.type == "foreign" and not self._changes:
+            self._changes = self._vocabulary.decode(self._vocabulary.encode(text)) != text
+
+    def _end_document(self) -> None:
+        self._layout = self._layout or self._before == " "
+        self._before = "\n"
+
+
+def losses_of_ids(vocabulary: Vocabulary, unknowns: int) -> list[str]:
+    """What a vocabulary lost, or may have lost, of a text of which only the ids are known."""
+    found = {
+        UNKNOWN_WORDS: vocabulary.type == "word" and unknowns > 0,
+        f"perhaps {FOLDED[_fold_of(vocabulary)]}": FOLDED[_fold_of(vocabulary)] != "",
+        f"perhaps {WHITE_SPACE}": vocabulary.type == "word",
+        f"perhaps {CHARACTERS}": vocabulary.type == "foreign",
+    }
+    return [kind for kind, lost in found.items() if lost]
+
+
+def _fold_of(vocabulary: Vocabulary) -> tuple[str, bool]:
+    """The normal form that a vocabulary brings text into, and whether it makes it lower case."""
+    if vocabulary.type in ("byte", "foreign"):
+        return "none", False
+    normalize = "nfkc" if vocabulary.metadata.get("normalize") == "nfkc" else "none"
+    return normalize, bool(vocabulary.metadata.get("lowercase"))

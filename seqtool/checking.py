@@ -243,7 +243,7 @@ def _check_embedding(config: EmbedConfig) -> list[str]:
     return [*problems, *check_device_name(config.device)]
 
 
-NO_SYMBOL = re.compile(r"|.*[\s\0\u2581\u2585].*|<(unk|s|/s|pad|eos|0x[0-9A-F]{2})>", re.DOTALL)
+NO_SYMBOL = re.compile(r"|.*[\s\0\u2581\u2585\ud800-\udfff].*|<(unk|s|/s|pad|eos|0x[0-9A-F]{2})>", re.DOTALL)
 """What no symbol can be: nothing, white space and SentencePiece's own signs and names."""
 
 

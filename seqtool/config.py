@@ -15,6 +15,8 @@ RECURRENT = ("rnn", "gru", "lstm")
 MODELS = (*RECURRENT, "ffn", "transformer")
 VOCABULARY_TYPES = ("bpe", "unigram", "char", "byte", "word")
 DOCUMENT_BREAKS = ("file", "blank-line", "line")
+DOCUMENT_AT = "at:"  # before a text that separates documents
+SHOWN_DOCUMENT_BREAKS = (*DOCUMENT_BREAKS, f"{DOCUMENT_AT}TEXT")
 NORMALIZATIONS = ("none", "nfkc")
 OPTIMIZER_NAMES = (
     "sgd", "adam", "adamw", "adadelta", "adagrad", "rmsprop", "asgd", "nt-asgd", "adafactor", "muon"
@@ -474,6 +476,13 @@ class Symbols:
     """How many of the symbols occur in the training text."""
     tokens: int
     """Length of the training text."""
+
+
+def is_document_break(value: object) -> bool:
+    """Whether a value says what separates documents: one of DOCUMENT_BREAKS, or `at:` and a text."""
+    if not isinstance(value, str) or not value.startswith(DOCUMENT_AT):
+        return value in DOCUMENT_BREAKS
+    return value != DOCUMENT_AT and value.encode(errors="ignore").decode() == value
 
 
 def flag_of(item: dataclasses.Field[Any]) -> str:

@@ -25,7 +25,6 @@ from torch import Tensor
 
 from seqtool.checking import from_mapping
 from seqtool.config import (
-    DOCUMENT_BREAKS,
     LENGTHS,
     MAX_VOCABULARY,
     MAY_CHANGE,
@@ -33,6 +32,7 @@ from seqtool.config import (
     ModelConfig,
     Symbols,
     TrainConfig,
+    is_document_break,
 )
 from seqtool.errors import InputError, UsageError
 from seqtool.files import atomic_writer, canonical_sha256, provenance, read_json, write_json
@@ -151,7 +151,7 @@ def read_config(path: Path) -> RunConfig:
         isinstance(config.data, dict)
         and isinstance(config.made_by, dict)
         and isinstance(config.data.get("valid", ""), str | None)
-        and config.data.get("document", "file") in DOCUMENT_BREAKS
+        and is_document_break(config.data.get("document", "file"))
         and isinstance(config.data.get("embeddings", {}), dict)
     ):
         raise InputError(f"{file} holds a value of the wrong kind: it was edited")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from seqtool.cli.console import Meter, write, write_report
-from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, refuse_unused
-from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS
+from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, document_break, refuse_unused
+from seqtool.config import ERROR_HANDLERS
 from seqtool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def command(
     source = TextSource(
         texts or ["-"],
         errors=chosen(errors, ERROR_HANDLERS, "--errors"),
-        document=chosen(document or "file", DOCUMENT_BREAKS, "--document"),
+        document=document_break(document or "file"),
+        empty_files=output is not None,  # a document of a store, as of `eval`
     )
     size = source.size()
     meter = Meter("bytes", size, quiet or (output is None and sys.stdout.isatty()))

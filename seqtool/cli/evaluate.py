@@ -13,8 +13,19 @@ import typer
 
 from seqtool.checking import checked
 from seqtool.cli.console import Meter, in_row, note, write, write_report
-from seqtool.cli.options import Device, DocumentBreak, Errors, Json, Quiet, RunPath, as_text, chosen, with_settings
-from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, EvalConfig
+from seqtool.cli.options import (
+    Device,
+    DocumentBreak,
+    Errors,
+    Json,
+    Quiet,
+    RunPath,
+    as_text,
+    chosen,
+    document_break,
+    with_settings,
+)
+from seqtool.config import ERROR_HANDLERS, EvalConfig
 from seqtool.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -147,7 +158,7 @@ def _check_flags(
         raise UsageError("--given needs some text")
     chosen(errors, ERROR_HANDLERS, "--errors")
     if document is not None:
-        chosen(document, DOCUMENT_BREAKS, "--document")
+        document_break(document)
         if per == "line" and not carry:
             raise UsageError("--document: with --per line each line is scored by itself; leave it out or add --carry")
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from seqtool.checking import WORDS
-from seqtool.config import DOCUMENT_BREAKS, ERROR_HANDLERS, flag_of
+from seqtool.config import ERROR_HANDLERS, SHOWN_DOCUMENT_BREAKS, flag_of, is_document_break
 from seqtool.errors import UsageError
 
 Texts = Annotated[list[str], typer.Argument(metavar="TEXT...", help="Files of UTF-8 text; - is standard input.")]
@@ -22,7 +22,11 @@ Errors = Annotated[
 ]
 DocumentBreak = Annotated[
     Optional[str],
-    typer.Option("--document", metavar="|".join(DOCUMENT_BREAKS), help="What separates documents inside a file."),
+    typer.Option(
+        "--document",
+        metavar="|".join(SHOWN_DOCUMENT_BREAKS),
+        help="What separates documents inside a file; at:TEXT: a text, dropped with the newline behind it.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")]
@@ -85,6 +89,11 @@ def chosen(value: str, choices: tuple[str, ...], flag: str) -> str:
     if value not in choices:
         raise UsageError(f"{flag} {value!r}: choose from {', '.join(choices)}")
     return value
+
+
+def document_break(value: str) -> str:
+    """The `value` of --document, or UsageError naming the choices."""
+    return value if is_document_break(value) else chosen(value, SHOWN_DOCUMENT_BREAKS, "--document")
 
 
 def refuse_unused(given: dict[str, bool], why: str) -> None:

@@ -14,10 +14,19 @@ import typer
 
 from seqtool.checking import DATA_SETTINGS, check_given, settings_from_file
 from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
-from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, refuse_unused, with_settings
+from seqtool.cli.options import (
+    DocumentBreak,
+    Errors,
+    Force,
+    Json,
+    Quiet,
+    chosen,
+    document_break,
+    refuse_unused,
+    with_settings,
+)
 from seqtool.cli.signals import stop_flag
 from seqtool.config import (
-    DOCUMENT_BREAKS,
     ERROR_HANDLERS,
     LENGTHS,
     RATE_SETTINGS,
@@ -133,7 +142,7 @@ def command(
     settings = from_file | settings
     document = document or of_data["document"]
     chosen(errors, ERROR_HANDLERS, "--errors")
-    chosen(document or "file", DOCUMENT_BREAKS, "--document")
+    document_break(document or "file")
     _check_early(settings, {"--vocab-size": vocab_size, "--min-count": min_count})
     if resume_or_begin and output is None:
         raise UsageError("--resume-or-begin needs -o RUN: the name by which the run is found again")

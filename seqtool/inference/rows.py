@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.config import EvalConfig
+from seqtool.config import DOCUMENT_AT, EvalConfig
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.inference.scoring import TOKENS_AT_ONCE, Nats, Scorer, perplexity
 from seqtool.inference.words import is_white_space, units_of
@@ -74,6 +74,8 @@ def score_rows(
     if per == "line" and (carry or stored) and not vocabulary.has_newline:
         raise UsageError("this run's vocabulary has no newline to end a line: give a text, without --carry")
     check_oov(vocabulary, config)
+    if isinstance(source, TextSource) and document.startswith(DOCUMENT_AT):
+        source.document = document  # which is found before lines are
     scorer = Scorer(
         model,
         batch_size=config.batch_size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import functools
 import hashlib
+import itertools
 import os
 import re
 import stat
@@ -17,6 +18,7 @@ from typing import IO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from seqtool.config import DOCUMENT_AT
 from seqtool.errors import InputError
 from seqtool.text.marks import refuse_marked
 
@@ -64,7 +66,8 @@ class TextCounts:
 class TextSource:
     """Text in files or on standard input (`-`), read as a stream of blocks as often as needed.
 
-    `document` says what separates documents besides the end of a file: `file` (nothing), `blank-line` or `line`.
+    `document` says what separates documents besides the end of a file: `file` (nothing), `blank-line`, `line`, or `at:`
+    and a text.
     With `rereadable`, standard input and pipes are kept in a temporary file, so that they can be read twice.
     With `empty_files`, a file without text is a document without text, and no error even if all of them are.
     After a whole pass `sha256` holds the hash of all bytes read, and `file_documents` how many documents each file has.
@@ -142,7 +145,7 @@ class TextSource:
                     copy.seek(0)
                 data = noted(refuse_marked(chunks_of(stream, name), name, path))
                 chunks = decode_utf8(data, name, self.errors)
-                for block in split_documents(_whole_lines(chunks), self.document):
+                for block in _divided(chunks, self.document):
                     empty = without_text = False
                     self.file_documents[-1] += block.starts_document
                     yield block
@@ -216,7 +219,7 @@ def decode_utf8(chunks: Iterable[bytes], name: str, errors: str = "strict") -> I
 
 def split_documents(blocks: Iterable[str], document: str) -> Iterator[Block]:
     """Mark where documents start. Nothing is lost: a separating newline or blank line ends the document before it."""
-    if document == "file":
+    if document == "file" or document.startswith(DOCUMENT_AT):  # which was found before
         for number, text in enumerate(blocks):
             yield Block(text, number == 0)
         return
@@ -244,6 +247,44 @@ def split_documents(blocks: Iterable[str], document: str) -> Iterator[Block]:
             yield Block("".join(pending), False)
 
 
+def split_at(chunks: Iterable[str], delimiter: str) -> Iterator[Iterator[str]]:
+    """The documents of a text, each as it arrives: the delimiter is in none, nor a newline right behind it."""
+    for is_border, parts in itertools.groupby(_with_borders(chunks, delimiter), key=lambda part: part is None):
+        if not is_border:
+            yield (part for part in parts if part is not None)
+
+
+def _with_borders(chunks: Iterable[str], delimiter: str) -> Iterator[str | None]:
+    """The text between delimiters, in parts that are not empty, and None for each delimiter."""
+    border = re.compile(re.escape(delimiter) + r"(\r?\n)?")
+    rest = ""
+    for chunk in chunks:
+        text, start = rest + chunk, 0
+        held = _begun(delimiter, text)
+        for match in border.finditer(text):
+            if not match[1] and text[match.end() :] in ("", "\r"):  # a newline may follow
+                held = match.start()
+                break
+            if start < match.start():
+                yield text[start : match.start()]
+            yield None
+            start = match.end()
+        held = max(start, held)
+        if start < held:
+            yield text[start:held]
+        rest = text[held:]
+    if rest.startswith(delimiter):
+        yield None
+    if rest := rest.removeprefix(delimiter):
+        yield rest
+
+
+def _begun(delimiter: str, text: str) -> int:
+    """Where in a text its end begins that may be the beginning of a delimiter."""
+    lengths = range(min(len(delimiter) - 1, len(text)), 0, -1)
+    return len(text) - next((length for length in lengths if text.endswith(delimiter[:length])), 0)
+
+
 def lines_of(text: str) -> list[str]:
     """Lines with their newline; only `\\n` ends a line."""
     return re.findall(r"[^\n]*\n|[^\n]+", text)
@@ -265,6 +306,15 @@ def _white_space() -> npt.NDArray[np.bool_]:
 def segments_of(line: str) -> list[str]:
     """A line cut into pieces of at most SEGMENT_CHARACTERS."""
     return [line[start : start + SEGMENT_CHARACTERS] for start in range(0, len(line), SEGMENT_CHARACTERS)]
+
+
+def _divided(chunks: Iterable[str], document: str) -> Iterator[Block]:
+    """The text of a file in blocks, divided into documents."""
+    if not document.startswith(DOCUMENT_AT):
+        yield from split_documents(_whole_lines(chunks), document)
+        return
+    for part in split_at(chunks, document.removeprefix(DOCUMENT_AT)):
+        yield from split_documents(_whole_lines(part), "file")
 
 
 def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:

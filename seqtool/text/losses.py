@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from seqtool.text.documents import Block
 from seqtool.text.normalizing import folded
-from seqtool.text.vocabulary import Vocabulary, whole_words
+from seqtool.text.vocabulary import Vocabulary, encodable
 
 UNKNOWN_WORDS, WHITE_SPACE, CHARACTERS = "unknown words", "white space", "characters"
 FOLDED = {
@@ -38,7 +38,7 @@ class Losses:
 
     def watch(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """The same text."""
-        for block in whole_words(blocks) if self._words else blocks:
+        for block in encodable(self._vocabulary, blocks):
             self._look(block)
             yield block
         self._end_document()

@@ -215,6 +215,8 @@ def _add(
     """Write the shards of one more input and then the description that names them."""
     counts = TextCounts()
     added = _write_shards(path, len(shards), vocabulary, encode_blocks(vocabulary, counted_blocks(source, counts)))
+    if not counts.characters:
+        raise InputError(f"{source.name} is empty: there is no text to read")
     tokens = sum(shard["tokens"] for shard in added)
     counted = {name: getattr(counts, name) for name in COUNTS if name != "tokens"}
     files = source.file_documents if len(source.file_documents) <= MAX_LISTED_FILES else [counts.documents]

@@ -159,5 +159,49 @@ def test_an_empty_file_among_several_is_an_empty_document(seqtool: Command, mode
     assert seqtool("vocab", *names, "-o", tmp_path / "new", "--type", "char").returncode == 0
     printed = seqtool("encode", *names, "--vocab", models["bpe"])
     assert printed.stdout == seqtool("encode", names[1], "--vocab", models["bpe"]).stdout != b""
-    for words in (["vocab", "-o", tmp_path / "other"], ["encode", "--vocab", models["bpe"]]):
+    stored = seqtool("encode", *names, "--vocab", models["bpe"], "-o", tmp_path / "store", "--json")
+    assert json.loads(stored.stdout)["documents"] == 3
+    other = ["-o", tmp_path / "other"]
+    encode = ["encode", "--vocab", models["bpe"]]
+    for words in (["vocab", *other], encode, [*encode, *other]):
         assert "empty" in error_of(seqtool(*words, names[0], names[0]), 3)
+    assert not (tmp_path / "other").exists()
+    adding = seqtool(*encode, names[0], "-o", tmp_path / "store", "--append")
+    assert "empty" in error_of(adding, 3)
+    assert len(open_store(tmp_path / "store").ids) == json.loads(stored.stdout)["tokens"]
+
+
+def test_a_delimiter_of_ones_own_separates_documents_everywhere(
+    seqtool: Command, models: dict[str, Path], prose: str, tmp_path: Path
+):
+    parts = [prose[start : start + 300].strip("\n") + "\n" for start in range(0, 3000, 300)]
+    (tmp_path / "text").write_text("<|e|>\n".join(parts))
+    given = ["--document", "at:<|e|>"]
+    stored = seqtool("encode", tmp_path / "text", "--vocab", models["char"], "-o", tmp_path / "store", "--json", *given)
+    assert json.loads(stored.stdout)["documents"] == 10
+    assert json.loads(stored.stdout)["characters"] == sum(map(len, parts))
+    run, model = tmp_path / "run", ["--vocab", models["char"], "--hidden", 8, "--steps", 2, "-q"]
+    assert seqtool("train", tmp_path / "text", "-o", run, *model, *given).returncode == 0
+    record = json.loads((run / "config.json").read_text())["data"]
+    assert (record["document"], record["documents"]) == ("at:<|e|>", 10)
+    report = json.loads(seqtool("eval", run, tmp_path / "text", "--json", "-q").stdout)
+    assert (report["documents"], report["bytes"]) == (10, sum(len(part.encode()) for part in parts))
+    rows = seqtool("eval", run, tmp_path / "text", "--per", "document", "-q").stdout.decode().splitlines()
+    assert [row.split("\t")[3] for row in rows] == [part.split("\n")[0][:200].replace("\t", "\\t") for part in parts]
+    learned = ["--method", "svd", "--dim", 3, "--vocab", models["char"], "-q"]
+    assert seqtool("embed", "train", tmp_path / "text", "-o", tmp_path / "v", *learned, *given).returncode == 0
+    for wrong in ("at:", "lines"):
+        named = error_of(seqtool("train", tmp_path / "text", "-o", tmp_path / "r", "--document", wrong), 2)
+        assert "choose from file, blank-line, line, at:TEXT" in named
+
+
+def test_symbols_and_digits_by_the_command(seqtool: Command, tmp_path: Path):
+    (tmp_path / "text").write_text("so<sep>1940 <user> 1940\n" * 20)
+    words = ["vocab", tmp_path / "text", "-o", tmp_path / "v", "--symbols", "<sep>,<user>", "--split-digits"]
+    assert seqtool(*words).returncode == 0
+    pieces = seqtool("encode", tmp_path / "text", "--vocab", tmp_path / "v", "--pieces").stdout.decode().splitlines()[0]
+    assert {"<sep>", "<user>", "1", "9"} <= set(pieces.split())
+    ids = seqtool("encode", tmp_path / "text", "--vocab", tmp_path / "v").stdout
+    assert seqtool("decode", "--vocab", tmp_path / "v", stdin=ids).stdout == (tmp_path / "text").read_bytes()
+    assert json.loads(seqtool("info", tmp_path / "v", "--json").stdout)["symbols"] == ["<sep>", "<user>"]
+    assert "--split-digits" in error_of(seqtool(*words, "--force", "--type", "word"), 2)

@@ -127,12 +127,13 @@ def eval_text(draw: random.Random, here: Path) -> list[str]:
         ["--errors", "replace"],
         ["--document", "line"],
         ["--document", "blank-line"],
+        ["--document", "at:" + draw.choice(PIECES).replace("\0", "")],
     ]
     return ["eval", a_run(draw), "-", *draw.choice(options), *draw.choice(more)]
 
 
 def encode_text(draw: random.Random, here: Path) -> list[str]:
-    more = [[], ["--pieces"], ["--errors", "replace"], ["-o", "out", "--force"]]
+    more = [[], ["--pieces"], ["--errors", "replace"], ["-o", "out", "--force"], ["-o", "out", "--document", "at:a"]]
     return ["encode", "-", "--vocab", draw.choice(["char", "bpe", "word"]), *draw.choice(more)]
 
 
@@ -143,7 +144,10 @@ def decode_ids(draw: random.Random, here: Path) -> list[str]:
 def learn_vocabulary(draw: random.Random, here: Path) -> list[str]:
     size = draw.choice([[], ["--size", draw.choice(NUMBERS)]])
     kind = draw.choice(["bpe", "unigram", "char", "byte", "word", "none"])
-    return ["vocab", "-", "-o", "out.model", "--force", "--type", kind, *size]
+    symbols = ",".join(draw.choice([*PIECES, "<sep>", "é"]).replace("\0", "") for _ in range(draw.randrange(1, 3)))
+    more = [["--symbols", symbols], ["--split-digits"], ["--min-count", draw.choice(NUMBERS)], ["--lowercase"]]
+    chosen = [word for words in draw.sample(more, draw.randrange(3)) for word in words]
+    return ["vocab", "-", "-o", "out.model", "--force", "--type", kind, *size, *chosen]
 
 
 def write_from_prompts(draw: random.Random, here: Path) -> list[str]:

@@ -57,7 +57,8 @@ def in_chunks(data: bytes, sizes: Callable[[], int]) -> Callable[..., Iterator[b
 def everything(words: Vocabulary, path: Path, document: str) -> list[Any]:
     """What `encode` prints, what a store and `eval` hold, and the tokens of each line of `eval --per`."""
     source = TextSource([str(path)], document=document)
-    lines = [encode_lines(words, blocks) for blocks in arrivals(TextSource([str(path)]), words, document)]
+    at = document if document.startswith("at:") else "file"
+    lines = [encode_lines(words, blocks) for blocks in arrivals(TextSource([str(path)], document=at), words, document)]
     return [
         b"".join(printed(words, source, pieces=False)),
         np.concatenate(list(encode_blocks(words, source.blocks()))).tolist(),
@@ -65,7 +66,7 @@ def everything(words: Vocabulary, path: Path, document: str) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("document", ["file", "blank-line", "line"])
+@pytest.mark.parametrize("document", ["file", "blank-line", "line", "at:beta,"])
 @pytest.mark.parametrize("kind", VOCABULARY_TYPES)
 def test_ids_do_not_depend_on_how_the_text_arrives(
     vocabularies: dict[str, Vocabulary], text: Path, monkeypatch: pytest.MonkeyPatch, kind: str, document: str

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from seqtool.errors import InputError
 from seqtool.text import documents
-from seqtool.text.documents import Block, TextCounts, TextSource, decode_utf8, split_documents
+from seqtool.text.documents import Block, TextCounts, TextSource, decode_utf8, split_at, split_documents
 from tests.conftest import ODD_STRINGS
 
 
@@ -126,3 +127,34 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path, make, message: str)
     make(tmp_path / "x")
     with pytest.raises(InputError, match=message):
         list(TextSource([str(tmp_path / "x")]).blocks())
+
+
+@pytest.mark.parametrize("delimiter", ["<|endoftext|>", "\n\n", "aba", "=", "\r\n--\r\n"])
+def test_documents_at_a_text_however_it_arrives(delimiter: str):
+    """An independent oracle: what the whole text gives, split in one go."""
+    random = np.random.default_rng(0)
+    parts = [delimiter, delimiter[:1], delimiter[1:], delimiter[:-1], "\n", "\r\n", "\r", "b", "text"]
+    for size in (1, 2, 3, 5, 30):
+        text = "".join(random.choice(parts, 60))
+        pieces = re.split(re.escape(delimiter) + r"(?:\r?\n)?", text)
+        chunks = [text[start : start + size] for start in range(0, len(text), size)]
+        assert ["".join(document) for document in split_at(chunks, delimiter)] == [piece for piece in pieces if piece]
+
+
+@pytest.mark.parametrize(("text", "documents"), [
+    ("one\n<|e|>\ntwo\n<|e|>\n", ["one\n", "two\n"]),
+    ("one<|e|>two<|e|>", ["one", "two"]),
+    ("<|e|><|e|>one<|e|>\r\ntwo", ["one", "two"]),
+    ("one<|e|\n" + "x" * 20_000 + "<|e|> y", ["one<|e|\n" + "x" * 20_000, " y"]),
+])  # fmt: skip
+def test_a_delimiter_is_dropped_with_the_newline_behind_it(tmp_path: Path, text: str, documents: list[str]):
+    (tmp_path / "x").write_bytes(text.encode())
+    source = TextSource([str(tmp_path / "x")], document="at:<|e|>")
+    assert texts_of(source) == documents
+    assert source.file_documents == [len(documents)]
+
+
+def test_a_text_of_nothing_but_delimiters_is_empty(tmp_path: Path):
+    (tmp_path / "x").write_text("<|e|>\n<|e|>")
+    with pytest.raises(InputError, match="is empty"):
+        texts_of(TextSource([str(tmp_path / "x")], document="at:<|e|>"))

@@ -12,12 +12,12 @@ import typer
 
 from seqtool.checking import checked
 from seqtool.cli.console import Meter, note, write_report
-from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, with_settings
+from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, document_break, with_settings
 from seqtool.cli.signals import stop_flag
 from seqtool.config import (
-    DOCUMENT_BREAKS,
     ERROR_HANDLERS,
     NORMALIZATIONS,
+    SHOWN_DOCUMENT_BREAKS,
     VOCABULARY_TYPES,
     EmbedConfig,
     VocabularyConfig,
@@ -59,7 +59,7 @@ def command(
     errors: Errors = "strict",
     document: Annotated[
         Optional[str],
-        typer.Option("--document", metavar="|".join(DOCUMENT_BREAKS), help="Windows end at these. \\[line]"),
+        typer.Option("--document", metavar="|".join(SHOWN_DOCUMENT_BREAKS), help="Windows end at these. \\[line]"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where learning -o was stopped.")] = False,
     force: Force = False,
@@ -79,7 +79,7 @@ def command(
     from seqtool.files import refuse_file, remove_strays
 
     chosen(errors, ERROR_HANDLERS, "--errors")
-    chosen(document or "line", DOCUMENT_BREAKS, "--document")
+    document_break(document or "line")
     for name in ("epochs", "time", "lr", "x_max"):
         if settings.get(name) == 0:
             raise UsageError(f"--{name.replace('_', '-')} 0: leave it out, or give more")

@@ -104,6 +104,7 @@ def command(
     from seqtool.inference.scoring import check_window
     from seqtool.models.device import choose_device
     from seqtool.runs import load_run
+    from seqtool.text.store import is_store
 
     paths = [run, *map(Path, texts or [])] if text else [run]
     names = text or texts or ["-"]
@@ -125,7 +126,7 @@ def command(
         return document or str(loaded.config.data.get("document", "file"))
 
     document = breaks(runs[0])
-    if carry and document == "line":
+    if carry and document == "line" and not all(is_store(Path(name)) for name in names):
         raise UsageError("--carry: lines are documents here, scored by themselves; leave it out or add --document file")
     if len(runs) > 1:
         sources = _sources(names, errors, empty_files=len(names) > 1, rereadable=True)

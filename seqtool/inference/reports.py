@@ -169,7 +169,7 @@ def _score(vocabulary: Vocabulary, config: EvalConfig, scorer: Scorer, parts: li
     ids = joined[~begins]
     nats = scorer.score(ids, (marks - np.arange(len(marks))).tolist())
     counts = counted_tokens(vocabulary, config, ids)
-    seconds_per_id = (time.perf_counter() - began) / len(joined)
+    seconds_per_id = (time.perf_counter() - began) / max(1, len(joined))
     start = 0
     for part in parts:
         own = slice(start, start + int(np.count_nonzero(part.ids != vocabulary.begin_id)))

@@ -219,7 +219,7 @@ def stored_lines(vocabulary: Vocabulary, store: TokenStore, each_line: bool) -> 
 
 
 def _whole_characters(vocabulary: Vocabulary, ids: IdSequence) -> Iterator[Ids]:
-    """A sequence in parts that end with a line, or where that is too long with a character."""
+    """A sequence in parts that end with a line or a document, or where that is too long with a character."""
     first_bytes = np.zeros(vocabulary.size, np.uint8)
     spelled = np.flatnonzero(vocabulary.token_table.lengths)
     first_bytes[spelled] = vocabulary.token_table.first_bytes(spelled)
@@ -227,10 +227,11 @@ def _whole_characters(vocabulary: Vocabulary, ids: IdSequence) -> Iterator[Ids]:
     while start < len(ids):
         part = ids[start : start + TOKENS_AT_ONCE]
         if start + len(part) < len(ids):
-            ends = np.flatnonzero(part == vocabulary.newline_ids[-1]) + 1
-            if not len(ends):
-                ends = np.flatnonzero(first_bytes[part] & 0xC0 != 0x80)  # of UTF-8 no other byte continues
-            part = part[: ends[-1] or len(part)]
+            newline = part == vocabulary.newline_ids[-1]
+            ends = np.flatnonzero(np.append(False, newline[:-1]) | (part == vocabulary.begin_id))
+            if not ends.any():
+                ends = np.flatnonzero(first_bytes[part] & 0xC0 != 0x80)  # UTF-8 continues a character with 10xxxxxx
+            part = part[: ends[-1]] if ends.any() else part
         yield part
         start += len(part)
 
@@ -243,7 +244,7 @@ def _lines_in(vocabulary: Vocabulary, ids: Ids, texts: list[tuple[str, bool]], b
     for text, begins in texts:
         ended = text.endswith("\n")
         if text:
-            stop = next(ends) if ended and vocabulary.has_newline else before + len(ids)
+            stop = next(ends, before + len(ids)) if ended and vocabulary.has_newline else before + len(ids)
         lines.append(Line(text, stop, begins, ended))
     return lines
 

@@ -113,9 +113,7 @@ class Scorer:
         self._context, self._stride = check_window(model, context, stride)
         self._given = np.array(given, np.int64)
         # Before each document stand these ids, in windows that lie as behind all that is given.
-        beyond = (
-            max(0, len(self._given) - self._context) // self._stride * self._stride if self._context else len(given)
-        )
+        beyond = max(0, len(given) - self._context) // self._stride * self._stride if self._context else len(given)
         self._inserted = self._given[beyond:]
         self._given_state: State | None = None
         # Of the open document: how much was scored, the last tokens of that, and what a recurrent model makes of it.

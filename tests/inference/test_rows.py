@@ -18,6 +18,7 @@ from seqtool.inference.scoring import score_documents
 from seqtool.models.language_model import LanguageModel, build_model
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
+from seqtool.text.store import open_store, write_store
 from seqtool.text.vocabulary import Vocabulary
 
 TEXT = "one\n\na much longer line, with\ttabs and é\nx\r\n  \nlast but one\nno end"
@@ -172,6 +173,32 @@ def test_unknown_words_are_read_but_not_counted(vocabularies: dict[str, Vocabula
     assert found[1][0] == 0.0
     with pytest.raises(UsageError, match="type word"):
         next(score_rows(model, vocabularies["byte"], TextSource(["-"]), config, per="line"))
+
+
+@pytest.mark.parametrize("kind", ["char", "byte", "word"])
+def test_a_store_read_in_parts_has_the_rows_of_its_text(
+    vocabularies: dict[str, Vocabulary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    vocabulary = vocabularies[kind]
+    model = model_for(vocabulary, "lstm")
+    for name, content in (("a", TEXT), ("b", " x é" * 20), ("c", "one\n\ntwo x\n")):
+        (tmp_path / name).write_text(content)
+    source = TextSource([str(tmp_path / name) for name in "abc"])
+    write_store(tmp_path / "store", vocabulary, source)
+    store = open_store(tmp_path / "store")
+    for at_once in (5, 29, 1 << 16):
+        monkeypatch.setattr(rows, "TOKENS_AT_ONCE", at_once)
+        for per, carry in (("line", False), ("line", True), ("word", False), ("token", False), ("document", False)):
+            ours, theirs = (
+                flat(score_rows(model, vocabulary, given, EvalConfig(), per=per, carry=carry))
+                for given in (store, source)
+            )
+            assert [tokens for _, tokens, _ in ours] == [tokens for _, tokens, _ in theirs], (at_once, per)
+            assert [nats for nats, _, _ in ours] == pytest.approx([nats for nats, _, _ in theirs], rel=1e-4)
+            # Of words not the space between them is known, and of a document a part's beginning is shown.
+            if kind != "word" and (per != "document" or at_once > 1000):
+                assert [text for _, _, text in ours] == [text for _, _, text in theirs], (at_once, per)
+            assert kind != "word" or not any(text.startswith(" ") for _, _, text in ours), (at_once, per)
 
 
 def test_rows_of_no_token_have_no_perplexity():

@@ -28,6 +28,7 @@ FIRST_SQUARE = 1.0  # what AdaGrad's sums of squares begin with
 PART_ENTRIES = 1 << 20
 BATCHES = 32  # of a part: so a small text has small batches, and as many steps
 BLOCK_ENTRIES = 1 << 13  # that are read together
+SAMPLED_ENTRIES = 1 << 14
 
 
 @dataclass
@@ -88,6 +89,16 @@ def learn_part(
         if len(batch):
             loss += _learn_batch(glove, rows[batch], columns[batch], values[batch], lr, x_max)
     return loss, len(rows)
+
+
+def sampled_loss(glove: Glove, counts: Cooccurrences, x_max: float) -> float:
+    """Equation 8's sum over entries that lie evenly all over the counts."""
+    entries = np.unique(np.linspace(0, len(counts) - 1, SAMPLED_ENTRIES).astype(np.int64))
+    rows = torch.from_numpy(np.searchsorted(counts.starts, entries, side="right") - 1).to(glove.words.device)
+    columns = torch.from_numpy(counts.columns[entries].astype(np.int64)).to(glove.words.device)
+    x_N = torch.from_numpy(counts.values[entries]).to(glove.words.device)
+    error_N = (glove.words[rows] * glove.contexts[columns]).sum(1) - x_N.log()
+    return float(((x_N / x_max).pow(POWER).clamp(max=1) * error_N.double() ** 2).sum()) / 2
 
 
 def _learn_batch(

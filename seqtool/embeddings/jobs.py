@@ -6,6 +6,7 @@ A job knows how long a pass is, learns the next part, and gives the arrays that 
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,13 +26,14 @@ from seqtool.embeddings.prediction import (
 )
 from seqtool.embeddings.subwords import parts_of
 from seqtool.embeddings.vectors import Matrix
-from seqtool.embeddings.windows import Windows, keep_probability, make_lots
+from seqtool.embeddings.windows import Noise, Windows, keep_probability, make_lots
 from seqtool.errors import InputError, UsageError
 
 LAST_RATE = 0.004  # of --lr, to which skipgram's and cbow's falls in a straight line
 SPAN_CENTRES = 1 << 14  # learned from between two looks at the clock
 SPAN_NOISE = 1 << 20  # noise words drawn together, at most
 MEANS_AT_ONCE = 4096
+JUDGED_DRAWS, JUDGED_SPANS, JUDGED_BLOCKS = 4, 4, 8  # of windows, stretches of a draw, and blocks of a stretch
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -71,6 +73,9 @@ class Job(Protocol):
     def arrays(self) -> Arrays:
         """What going on needs."""
 
+    def losses(self) -> tuple[float, float]:
+        """The loss now, and that of the weights that learning began with, of the same sample."""
+
     def vectors(self) -> tuple[Matrix, Matrix]:
         """Vectors of the words (V, D) and of n-grams (B, D)."""
 
@@ -97,9 +102,10 @@ class PredictionJob:
         if self._parts is not None:
             frequencies = self._parts.shared(frequencies)
         cbow = config.method == "cbow"
-        block, blocks, self._caution = plan_steps(frequencies, cbow, config.window, config.negative, config.lr)
+        block, blocks, most, self._caution = plan_steps(frequencies, cbow, config.window, config.negative, config.lr)
         prediction = Prediction(
-            *(arrays["input"], arrays["output"], self._parts, cbow, config.negative, config.window, block, blocks)
+            *(arrays["input"], arrays["output"], self._parts, cbow, config.negative, config.window),
+            *(block, blocks, most),
         )
         loaded = library() if device == "cpu" else None
         self._learner = TorchLearner(prediction, device) if loaded is None else CompiledLearner(prediction, loaded)
@@ -140,6 +146,29 @@ class PredictionJob:
         if last == centres:
             progress.part, progress.within = progress.part + 1, 0
 
+    def losses(self) -> tuple[float, float]:
+        """Nats in windows drawn anew from all over the text. Outputs begin with zeros, so each term costs ln 2 then."""
+        now = start = 0.0
+        chunks = np.linspace(0, self._corpus.chunks_in_all - 1, JUDGED_DRAWS).astype(int).tolist()
+        for draw, number in enumerate(chunks):
+            windows = self._lots.windows(self._corpus.chunk(number), (self._config.seed, draw, number, 0, 0))
+            blocks = -(-len(windows.words) // self._block)
+            noise = self._lots.noise(blocks, self._noise, (self._config.seed, draw, number, 0, 1))
+            spans = np.linspace(0, max(0, blocks - JUDGED_BLOCKS), JUDGED_SPANS).astype(int)
+            for block in np.unique(spans).tolist():
+                first, last = block * self._block, min((block + JUDGED_BLOCKS) * self._block, len(windows.words))
+                if first < last:
+                    now += self._learner.learn(windows, noise[block:], first, last, 0.0)[0]
+                    start += math.log(2) * self._terms(windows, noise, first, last)
+        return now, start
+
+    def _terms(self, windows: Windows, noise: Noise, first: int, last: int) -> float:
+        """Of the objective, for the centres first .. last - 1."""
+        near = windows.left[first:last].astype(np.int64) + windows.right[first:last]
+        predictions = np.minimum(near, 1) if self._config.method == "cbow" else near
+        others = noise[np.arange(first, last) // self._block] != windows.words[first:last, None]
+        return float((predictions * (1 + self._config.negative / self._noise * others.sum(1))).sum())
+
     def arrays(self) -> Arrays:
         """Both tables."""
         input, output = self._learner.weights()
@@ -168,13 +197,14 @@ class GloveJob:
         import torch
 
         from seqtool.embeddings.cooccurrence import count_pairs
-        from seqtool.embeddings.glove import Glove, new_glove
+        from seqtool.embeddings.glove import Glove, new_glove, sampled_loss
 
         self._counts = count_pairs(chunks, size, config.window, "reciprocal")
         self.length = len(self._counts)
         self._config = config
         self._names = [item.name for item in dataclasses.fields(Glove)]
         self._glove = new_glove(size, config.dim, config.seed, device)
+        self._first_loss = sampled_loss(self._glove, self._counts, config.x_max)
         found = _checked(arrays, self.arrays())
         self._glove = Glove(*(torch.from_numpy(found[name]).to(device) for name in self._names))
 
@@ -204,6 +234,12 @@ class GloveJob:
         progress.predictions += entries
         progress.part += 1
         progress.position += entries
+
+    def losses(self) -> tuple[float, float]:
+        """Half the weighted square, summed over counts from all over the matrix."""
+        from seqtool.embeddings.glove import sampled_loss
+
+        return sampled_loss(self._glove, self._counts, self._config.x_max), self._first_loss
 
     def arrays(self) -> Arrays:
         """Vectors, biases and AdaGrad's sums."""

@@ -30,6 +30,7 @@ ENOUGH_TOKENS = 10_000_000  # to read in all passes
 RATES = {"skipgram": 0.025, "cbow": 0.05, "glove": 0.05}
 X_MAX, X_MAX_SCALE = 100.0, 400.0  # the paper's for billions of tokens, near 10 for 17 million, 1 for 160,000
 PLANNING_SHARE, PLANNING_S = 0.1, 30.0  # of --time, and at most, after which the number of passes is fixed
+SMALLEST_GAIN = 1e-9  # as a share of the loss; less may be rounding
 MOST_ONE_HOT = 10_000  # tokens: a matrix of 400 MB
 MOST_STEPS = 1 << 60  # more than any learning has of anything it counts
 
@@ -108,6 +109,7 @@ def learn_vectors(
             raise InputError(
                 "no word of the text has another near it: raise --subsample or --window, or give more text"
             )
+        _refuse_unlearned(job)
         matrix_VD, ngrams_BD = job.vectors()
         metadata["passes"] = progress.passes
     if not np.isfinite(matrix_VD).all():
@@ -146,6 +148,16 @@ def _learn(
         if stop:
             return False
     return True
+
+
+def _refuse_unlearned(job: Job) -> None:
+    """DivergedError when the vectors are no better than those that learning began with."""
+    now, start = job.losses()
+    if start and not now < start * (1 - SMALLEST_GAIN):
+        raise DivergedError(
+            f"the vectors predict no better than the random ones that learning began with: {now / start:.4g} times "
+            "the loss; lower --lr, or give more text, passes (--epochs) or numbers (--dim)"
+        )
 
 
 def _at_once(corpus: Corpus, size: int, config: EmbedConfig) -> Matrix:

@@ -1,10 +1,11 @@
 /* Skip-gram and CBOW with negative sampling, as matrix products over shared noise words.
 
    Centres come in blocks of M neighbouring positions. A block reads P positions, its centres' windows included, and has
-   N noise words of its own, each of which counts `negative` / N times. A step is a few blocks: their gradients are all
-   taken at the same weights, each block's into a buffer of its own, and are then added, every row by one thread in the
-   order of the blocks. So the result does not depend on the number of threads. embeddings/prediction.py has the same in
-   torch operations, which run where this was not built or on another device; a test holds one to the other.
+   N noise words of its own, each of which counts `negative` / N times. A step is a few blocks, or a part of one: their
+   gradients are all taken at the same weights, each block's into a buffer of its own, and are then added, every row by
+   one thread in the order of the blocks. So the result does not depend on the number of threads. A step ends before a
+   word would be its centre too often. embeddings/prediction.py has the same in torch operations, which run where this
+   was not built or on another device; a test holds one to the other.
 
    Shapes: T positions of a text, P of a block, M centres, N noise words, D numbers in a vector, W = D rounded up to
    LANES, V words, R rows of `input`. Rows in scratch are W wide, zero from D on.
@@ -15,7 +16,7 @@
 
 #include "../native.h"
 
-enum { LAYOUT = 3, MOST_BLOCKS = 256, LOSS_EVERY = 64 }; /* prediction.py says the same */
+enum { LAYOUT = 4, MOST_BLOCKS = 256, LOSS_EVERY = 64 }; /* prediction.py says the same */
 
 typedef struct {
     float *input;          /* (R, D) */
@@ -23,6 +24,7 @@ typedef struct {
     const int64_t *starts; /* (V + 1,) a word is the mean of the rows parts[starts[w]] .. parts[starts[w + 1] - 1]; */
     const int32_t *parts;  /* NULL: of its own row alone */
     int64_t dim, cbow, negative, noise, block;
+    int64_t blocks, most; /* of a step: blocks, and how often a word is its centre */
 } Weights;
 
 typedef struct {
@@ -300,32 +302,73 @@ static Block block_of(const Weights *by, const Text *text, int64_t first, int64_
     return block;
 }
 
-/* Learn from centres first .. last - 1 at one rate, in steps of so many blocks; `first` is a multiple of the block.
-   Of every LOSS_EVERYth block, sum[0] gets the loss in nats and sum[1] the predictions that it is of. */
-void seqtool_predict(const Weights *by, const Text *text, int64_t first, int64_t last, int64_t blocks_a_step, float lr,
+INSIDE int64_t rows_of(const Weights *by, int64_t word) {
+    return by->starts ? by->starts[word + 1] - by->starts[word] : 1;
+}
+
+INSIDE int32_t *count_of(const Weights *by, int64_t word, int64_t part, int32_t *counts) {
+    return counts + (by->starts ? by->parts[by->starts[word] + part] : word);
+}
+
+/* How often the rows of a word have been a centre's, in all. */
+INSIDE int64_t counted(const Weights *by, int64_t word, int32_t *counts) {
+    int64_t sum = 0;
+    for (int64_t part = 0; part < rows_of(by, word); part++) sum += *count_of(by, word, part, counts);
+    return sum;
+}
+
+/* Where the steps over centres first .. last - 1 end, and how many there are: each before the centre that would be the
+   (most + 1)th of its word in it. With n-grams a word has been a centre as often as its rows have, on average. `counts`
+   (R,) is zero before and after. */
+int64_t seqtool_steps(const Weights *by, const Text *text, int64_t first, int64_t last, int32_t *counts,
+                      int64_t *ends) {
+    int64_t steps = 0;
+    for (int64_t begin = first, end = first; begin < last; begin = end) {
+        int64_t most = (begin / by->block + by->blocks) * by->block;
+        if (most > last) most = last;
+        for (; end < most; end++) {
+            const int64_t word = text->words[end], rows = rows_of(by, word);
+            if (counted(by, word, counts) > (by->most - 1) * rows) break;
+            for (int64_t part = 0; part < rows; part++) ++*count_of(by, word, part, counts);
+        }
+        for (int64_t at = begin; at < end; at++)
+            for (int64_t part = 0; part < rows_of(by, text->words[at]); part++)
+                *count_of(by, text->words[at], part, counts) = 0;
+        ends[steps++] = end;
+    }
+    return steps;
+}
+
+/* Learn from the centres from `first`, a multiple of the block, to the last of `ends` at one rate, in steps that end
+   there. Of every LOSS_EVERYth block, and at a rate of 0, where nothing changes, of every one, sum[0] gets the loss in
+   nats and sum[1] the predictions that it is of. */
+void seqtool_predict(const Weights *by, const Text *text, int64_t first, const int64_t *ends, int64_t steps, float lr,
                      float *scratch, int64_t reach, double *sum) {
-    const int64_t M = by->block, from = first / M, until = (last + M - 1) / M, each = seqtool_block_floats(by, reach);
+    const int64_t M = by->block, each = seqtool_block_floats(by, reach);
     Block blocks[MOST_BLOCKS];
     Meeting meeting = {0, 0};
 #pragma omp parallel
     {
         const int64_t thread = thread_number(), threads = thread_count();
-        for (int64_t step = from; step < until; step += blocks_a_step) {
-            const int64_t end = step + blocks_a_step < until ? step + blocks_a_step : until;
-            for (int64_t b = step + thread; b < end; b += threads) {
-                Block *block = blocks + (b - step);
-                *block = block_of(by, text, b * M, last - b * M < M ? last - b * M : M, b - from);
-                read_block(by, text, block, lr, scratch + (b - step) * each, b % LOSS_EVERY == 0);
+        for (int64_t step = 0; step < steps; step++) {
+            const int64_t begin = step ? ends[step - 1] : first, end = ends[step];
+            const int64_t from = begin / M, until = (end + M - 1) / M;
+            for (int64_t b = from + thread; b < until; b += threads) {
+                const int64_t low = b * M < begin ? begin : b * M, high = (b + 1) * M < end ? (b + 1) * M : end;
+                Block *block = blocks + (b - from);
+                *block = block_of(by, text, low, high - low, b - first / M);
+                read_block(by, text, block, lr, scratch + (b - from) * each, lr == 0 || b % LOSS_EVERY == 0);
             }
             meet(&meeting, threads);
-            for (int64_t b = step; b < end; b++) {
-                const Block *block = blocks + (b - step);
+            for (int64_t b = from; b < until; b++) {
+                const Block *block = blocks + (b - from);
                 apply(by, text, block, thread, threads);
-                for (int64_t m = 0; m < block->count && thread == 0 && b % LOSS_EVERY == 0; m++) {
+                if (thread || (lr != 0 && b % LOSS_EVERY)) continue;
+                for (int64_t m = 0; m < block->count; m++) {
                     const int64_t near = text->left[block->first + m] + text->right[block->first + m];
                     sum[1] += by->cbow ? near > 0 : near;
                 }
-                if (thread == 0 && b % LOSS_EVERY == 0) sum[0] += block->loss;
+                sum[0] += block->loss;
             }
             meet(&meeting, threads);
         }

@@ -7,7 +7,8 @@ Word2Vec in Shared and Distributed Memory"). The objective, for each prediction 
     log sigmoid(x . o)  +  K / N  sum over the block's noise words n != o of  log sigmoid(-x . n)
 
 In skip-gram x is each word of the window, as word2vec's program has it; in CBOW their mean. A step takes the gradients
-of a few blocks at the same weights and adds them.
+of a few blocks at the same weights and adds them. Where a word stands often, as in a ruled line, steps are shorter:
+gradients of one word that do not see each other must not add up to more than they would bring one after the other.
 
 Shapes: B blocks of a step, M centres of a block, P positions that it can read, N noise words, D numbers in a vector.
 """
@@ -16,6 +17,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +33,7 @@ from seqtool.native import compiled
 if TYPE_CHECKING:
     import torch
 
-LAYOUT, MOST_BLOCKS, LOSS_EVERY = 3, 256, 64  # of prediction.c; it says the same
+LAYOUT, MOST_BLOCKS, LOSS_EVERY = 4, 256, 64  # of prediction.c; it says the same
 BLOCK = 16  # centres that share noise words
 NOISE = {"skipgram": 32, "cbow": 16}  # shared noise words, at least: more make a better estimate, and take longer
 MOST_CHANGE = 3.6  # rate times terms of the objective, for a word in a step: these gradients do not see each other
@@ -50,6 +53,8 @@ class Prediction:
     window: int
     block: int
     blocks_a_step: int
+    most: int
+    """How often a word is a centre of one step, at most."""
 
     @property
     def noise(self) -> int:
@@ -59,24 +64,46 @@ class Prediction:
 
 def plan_steps(
     frequencies: npt.NDArray[np.float64], cbow: bool, window: int, negative: int, lr: float
-) -> tuple[int, int, float]:
-    """Centres of a block, blocks of a step, and what to multiply the rate by, for words of these frequencies.
+) -> tuple[int, int, int, float]:
+    """Centres of a block, blocks of a step, how often a word is a step's centre at most, and what to multiply the rate
+    by, for words of these frequencies.
 
-    Each centre of a word brings (1 + K) terms for each pair of its window, in CBOW about a third. As many as change the
-    word by MOST_CHANGE are learned from at once: few symbols, wide windows and high rates make steps short. Where one
-    centre is too many, the rate goes down.
+    Each centre of a word brings (1 + K) terms for each pair of its window, in CBOW, whose means move less than their
+    words, about a third. As many as change the word by MOST_CHANGE are learned from at once: few symbols, wide windows
+    and high rates make steps short. Where one centre is too many, the rate goes down. A stretch of text that has a word
+    more often than the whole has shorter steps.
     """
-    terms = (window + 1) * (1 + negative) / (3 if cbow else 1)
+    terms = (max((window + 1) / 3, 2) if cbow else window + 1) * (1 + negative)
     centres = min(MOST_CHANGE / max(lr * terms * frequencies.max(), 1e-9), BLOCK * MOST_BLOCKS)
     block = int(max(1, min(BLOCK, centres)))
     caution = min(1.0, centres / 2, MOST_CHANGE / max(lr * terms, 1e-9))
-    return block, max(1, min(MOST_BLOCKS, int(centres / block))), caution
+    most = min(MOST_CHANGE / max(lr * caution * terms, 1e-9), BLOCK * MOST_BLOCKS)
+    return block, max(1, min(MOST_BLOCKS, int(centres / block))), max(1, int(round(most, 6))), caution
+
+
+def cut_steps(of: Prediction, words: npt.NDArray[np.int32], first: int, last: int) -> Iterator[tuple[int, int]]:
+    """The steps over the centres first .. last - 1, as (begin, end): each ends before the centre that would be the
+    (most + 1)th of its word in it. With n-grams a word has been a centre as often as its rows have, on average.
+    """
+    counts: Counter[int] = Counter()
+    begin = first
+    for at in range(first, last):
+        word = int(words[at])
+        rows = [word] if of.parts is None else of.parts.rows[of.parts.starts[word] : of.parts.starts[word + 1]].tolist()
+        too_often = sum(counts[row] for row in rows) > (of.most - 1) * len(rows)
+        if too_often or at == (begin // of.block + of.blocks_a_step) * of.block:
+            yield begin, at
+            begin = at
+            counts.clear()
+        counts.update(rows)
+    if begin < last:
+        yield begin, last
 
 
 class _Weights(ctypes.Structure):
     _fields_ = [
         *((name, Pointer) for name in ("input", "output", "starts", "parts")),
-        *((name, Count) for name in ("dim", "cbow", "negative", "noise", "block")),
+        *((name, Count) for name in ("dim", "cbow", "negative", "noise", "block", "blocks", "most")),
     ]
 
 
@@ -92,9 +119,11 @@ def library() -> ctypes.CDLL | None:
         loaded.seqtool_block_floats.argtypes = [Pointer, Count]
         loaded.seqtool_block_floats.restype = Count
         loaded.seqtool_predict.argtypes = [
-            *(Pointer, Pointer, Count, Count, Count, ctypes.c_float, Pointer, Count, Pointer)
+            *(Pointer, Pointer, Count, Pointer, Count, ctypes.c_float, Pointer, Count, Pointer)
         ]
         loaded.seqtool_predict.restype = None
+        loaded.seqtool_steps.argtypes = [Pointer, Pointer, Count, Count, Pointer, Pointer]
+        loaded.seqtool_steps.restype = Count
     return loaded
 
 
@@ -109,20 +138,24 @@ class CompiledLearner:
             None if parts is None else parts.starts.ctypes.data,
             None if parts is None else parts.rows.ctypes.data,
             *(prediction.input.shape[1], prediction.cbow, prediction.negative, prediction.noise, prediction.block),
+            *(prediction.blocks_a_step, prediction.most),
         )
+        self._counts = np.zeros(len(prediction.input), np.int32)
         floats = library.seqtool_block_floats(ctypes.addressof(self._weights), prediction.window)
         self._scratch = np.empty(floats * prediction.blocks_a_step, np.float32)
 
     def learn(self, windows: Windows, noise: Noise, first: int, last: int, lr: float) -> npt.NDArray[np.float64]:
         """Learn from the centres first .. last - 1 (`first` a multiple of the block) with N noise words for each block;
-        of every LOSS_EVERYth block the loss in nats and the number of predictions.
+        of every LOSS_EVERYth block, and at a rate of 0 of every one, the loss in nats and the number of predictions.
         """
         arrays = (windows.words, windows.left, windows.right, noise)
         assert all(array.flags.c_contiguous for array in arrays)
         text = _Text(*(array.ctypes.data for array in arrays))
-        loss = np.zeros(2)
+        loss, ends = np.zeros(2), np.empty(last - first, np.int64)
+        both = ctypes.addressof(self._weights), ctypes.addressof(text)
+        steps = self._library.seqtool_steps(*both, first, last, self._counts.ctypes.data, ends.ctypes.data)
         self._library.seqtool_predict(
-            *(ctypes.addressof(self._weights), ctypes.addressof(text), first, last, self._of.blocks_a_step, lr),
+            *(*both, first, ends.ctypes.data, steps, lr),
             *(self._scratch.ctypes.data, self._of.window, loss.ctypes.data),
         )
         return loss
@@ -150,10 +183,9 @@ class TorchLearner:
     def learn(self, windows: Windows, noise: Noise, first: int, last: int, lr: float) -> npt.NDArray[np.float64]:
         """As in CompiledLearner."""
         loss = np.zeros(2)
-        stride = self._of.block * self._of.blocks_a_step
-        for start in range(first, last, stride):
-            of_step = noise[(start - first) // self._of.block :]
-            self._step(windows, of_step, start, min(start + stride, last), lr, loss)
+        for begin, end in cut_steps(self._of, windows.words, first, last):
+            of_step = noise[begin // self._of.block - first // self._of.block :]
+            self._step(windows, of_step, begin, end, lr, loss)
         return loss
 
     def _step(
@@ -165,8 +197,8 @@ class TorchLearner:
         numbers_B = np.arange(first // block, -(-last // block))
         noise_BN = noise_BN[: len(numbers_B)]
         centres_BM = numbers_B[:, None] * block + np.arange(block)
-        counted_BM = centres_BM < last
-        centres_BM = np.minimum(centres_BM, last - 1)
+        counted_BM = (first <= centres_BM) & (centres_BM < last)
+        centres_BM = np.clip(centres_BM, first, last - 1)
         positions_BP = numbers_B[:, None] * block + np.arange(-reach, block + reach)
         offset_BMP = positions_BP[:, None, :] - centres_BM[:, :, None]
         near_BMP = counted_BM[:, :, None] & (offset_BMP != 0)
@@ -203,7 +235,7 @@ class TorchLearner:
         self._add_to_input(inputs, dX_BPD)
         add_rows(self._output, centres.flatten(), dO_BMD.flatten(0, 1))
         add_rows(self._output, noise.flatten(), dN_BND.flatten(0, 1))
-        for b in np.flatnonzero(numbers_B % LOSS_EVERY == 0).tolist():
+        for b in np.flatnonzero((numbers_B % LOSS_EVERY == 0) | (lr == 0)).tolist():
             rights, right, wrongs, wrong = (part[b].double() for part in losses)
             softplus = torch.nn.functional.softplus
             loss += [float((rights * softplus(-right)).sum() + (wrongs * softplus(wrong)).sum()), float(rights.sum())]

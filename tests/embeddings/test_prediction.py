@@ -15,7 +15,15 @@ from torch.nn.functional import logsigmoid
 
 from seqtool.embeddings import prediction as room
 from seqtool.embeddings.corpus import Chunk
-from seqtool.embeddings.prediction import BLOCK, CompiledLearner, Prediction, TorchLearner, add_rows, library
+from seqtool.embeddings.prediction import (
+    BLOCK,
+    CompiledLearner,
+    Prediction,
+    TorchLearner,
+    add_rows,
+    cut_steps,
+    library,
+)
 from seqtool.embeddings.subwords import Parts
 from seqtool.embeddings.windows import Noise, Windows, make_lots
 
@@ -24,7 +32,7 @@ needs_compiler = pytest.mark.skipif(library() is None, reason="prediction.c was 
 
 
 def problem(
-    cbow: bool, subword: bool, window: int = 3, blocks: int = 2, negative: int = 5, block: int = BLOCK
+    cbow: bool, subword: bool, window: int = 3, blocks: int = 2, negative: int = 5, block: int = BLOCK, most: int = 99
 ) -> Prediction:
     rng = np.random.default_rng(5)
     parts, rows = None, WORDS
@@ -35,7 +43,7 @@ def problem(
         numbers[starts[:-1]] = np.arange(WORDS)
         parts, rows = Parts(starts.astype(np.int64), numbers), WORDS + 9
     input, output = (rng.normal(size=(count, DIM)).astype(np.float32) for count in (rows, WORDS))
-    return Prediction(input, output, parts, cbow, negative, window, block, blocks)
+    return Prediction(input, output, parts, cbow, negative, window, block, blocks, most)
 
 
 def windows(total: int, of: Prediction) -> tuple[Windows, Noise]:
@@ -168,20 +176,63 @@ def test_rows_that_occur_several_times_are_summed():
 
 
 def test_few_symbols_wide_windows_and_high_rates_make_steps_short_and_then_slow():
-    def plan(symbols: int, window: int = 5, lr: float = 0.025, cbow: bool = False) -> tuple[int, int, float]:
+    def plan(symbols: int, window: int = 5, lr: float = 0.025, cbow: bool = False) -> tuple[int, int, int, float]:
         return room.plan_steps(np.full(symbols, 1 / symbols), cbow, window, 5, lr)
 
-    assert plan(10**6) == (BLOCK, room.MOST_BLOCKS, 1.0)
-    assert plan(1010) == (BLOCK, 252, 1.0)  # 4.04 of each word
-    assert plan(1010, lr=0.05) == (BLOCK, 126, 1.0)
+    assert plan(10**6) == (BLOCK, room.MOST_BLOCKS, 4, 1.0)
+    assert plan(1010) == (BLOCK, 252, 4, 1.0)  # 4.04 of each word
+    assert plan(1010, lr=0.05) == (BLOCK, 126, 2, 1.0)
     assert plan(4)[:2] == (16, 1)
     assert plan(2)[:2] == (8, 1)
-    block, blocks, caution = plan(4, window=1000)
-    assert (block, blocks) == (1, 1)
+    block, blocks, most, caution = plan(4, window=1000)
+    assert (block, blocks, most) == (1, 1, 1)
     assert caution == pytest.approx(3.6 / (0.025 * 1001 * 6))
-    assert plan(4, lr=1e-310) == (BLOCK, room.MOST_BLOCKS, 1.0)
-    assert plan(4, lr=10.0)[2] == pytest.approx(0.01)
-    assert plan(505, lr=0.05, cbow=True) == (BLOCK, 189, 1.0)
+    assert plan(4, lr=1e-310) == (BLOCK, room.MOST_BLOCKS, BLOCK * room.MOST_BLOCKS, 1.0)
+    assert plan(4, lr=10.0)[2:] == (1, pytest.approx(0.01))
+    assert plan(505, lr=0.05, cbow=True) == (BLOCK, 189, 6, 1.0)
+    assert plan(505, window=1, lr=0.05, cbow=True) == plan(505, window=5, lr=0.05, cbow=True)
+
+
+def test_a_step_ends_before_a_word_would_be_its_centre_too_often():
+    of = problem(cbow=False, subword=False, blocks=2, block=4, most=2)
+    words = np.array([0, 1, 2, 0, 1, 0, 7, 7, 7, 7, 7, 1, 2, 3, 4, 5, 6, 8, 9, 10], np.int32)
+    assert list(cut_steps(of, words, 0, 20)) == [(0, 5), (5, 8), (8, 10), (10, 16), (16, 20)]  # two blocks end at 16
+    assert list(cut_steps(of, words, 4, 10)) == [(4, 8), (8, 10)]
+    assert list(cut_steps(replace(of, most=1), words[:3], 0, 3)) == [(0, 3)]
+
+
+def test_words_that_share_ngrams_are_counted_together():
+    parts = Parts(np.array([0, 2, 4, 6]), np.array([0, 3, 1, 3, 2, 4], np.int32))  # the first two share row 3
+    of = replace(problem(cbow=False, subword=True, blocks=1), parts=parts, most=2)
+    assert list(cut_steps(of, np.array([0, 1, 0, 1, 2], np.int32), 0, 5)) == [(0, 2), (2, 5)]
+    assert list(cut_steps(of, np.array([0, 2, 0, 2, 0], np.int32), 0, 5)) == [(0, 4), (4, 5)]
+
+
+def stretches(cbow: bool, subword: bool, block: int) -> tuple[Prediction, Windows, Noise]:
+    """A word again and again, two in turn, and a mixture, to be learned from in steps planned for the mixture."""
+    of = problem(cbow, subword, window=5, blocks=20, block=block, most=4)
+    of = replace(of, input=of.input * np.float32(0.02), output=of.output * 0)
+    rng = np.random.default_rng(3)
+    words = np.concatenate([np.full(2000, 1), np.tile([2, 3], 1000), rng.integers(0, WORDS, 2000)]).astype(np.int32)
+    lots = make_lots(np.bincount(words, minlength=WORDS), of.window, 0.0, 0.75)
+    drawn = lots.windows(Chunk(words, np.zeros(len(words), np.int64)), [1])
+    return of, drawn, lots.noise(-(-len(words) // block), of.noise, [2])
+
+
+@needs_compiler
+@pytest.mark.parametrize("cbow", [False, True])
+@pytest.mark.parametrize("subword", [False, True])
+def test_compiled_steps_end_where_those_in_torch_do(cbow, subword):
+    of, drawn, noise = stretches(cbow, subword, 6)
+    found = []
+    for learner in (
+        CompiledLearner(replace(of, input=of.input.copy(), output=of.output.copy()), library()),
+        TorchLearner(replace(of, input=of.input.copy(), output=of.output.copy()), "cpu"),
+    ):
+        loss = learner.learn(drawn, noise[300:], 1800, 2400, 0.05)
+        found.append([*learner.weights(), loss])
+    for compiled, torchs in zip(*found, strict=True):
+        np.testing.assert_allclose(compiled, torchs, rtol=2e-3, atol=2e-4)
 
 
 def test_a_library_of_other_code_is_not_used(monkeypatch):

@@ -55,7 +55,11 @@ def running(commands: list[list[str]], folder: Path, environment: dict[str, str]
 def records(folder: Path, name: str) -> list[dict[str, float]]:
     """The metrics that a training has written so far."""
     found = list(folder.glob(f".{name}.*/metrics.jsonl"))
-    return [json.loads(line) for line in found[0].read_text().splitlines(keepends=True) if line[-1] == "\n"] if found else []
+    return (
+        [json.loads(line) for line in found[0].read_text().splitlines(keepends=True) if line[-1] == "\n"]
+        if found
+        else []
+    )
 
 
 def rates(case: str, company: str, seconds: float, environment: dict[str, str]) -> list[float]:
@@ -64,7 +68,9 @@ def rates(case: str, company: str, seconds: float, environment: dict[str, str]) 
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         (folder / "text").write_text("".join(LINES[i * i * 7919 % 28] for i in range(300_000)))
-        trainings = [[sys.executable, "-m", "seqtool", "train", "text", "-o", name, *CASES[case], *ENDLESS] for name in names]
+        trainings = [
+            [sys.executable, "-m", "seqtool", "train", "text", "-o", name, *CASES[case], *ENDLESS] for name in names
+        ]
         with running([*trainings, *([BUSY] if company == "busy" else [])], folder, environment):
             began = time.monotonic()
             while not all(len(records(folder, name)) > 1 for name in names):
@@ -92,7 +98,9 @@ def main() -> None:
     options = parser.parse_args()
     environments = options.environment or [""]
     print(f"{machine()}; {options.rounds} rounds of {options.seconds:g} s\n")
-    print("| case | environment | alone, tokens/s | two at once, of it | beside a busy core, of it |\n|---|---|---|---|---|")
+    print(
+        "| case | environment | alone, tokens/s | two at once, of it | beside a busy core, of it |\n|---|---|---|---|---|"
+    )
     for case in options.case or CASES:
         found: dict[tuple[str, str], list[float]] = {}
         for _ in range(options.rounds):
@@ -102,8 +110,13 @@ def main() -> None:
                     found.setdefault((environment, company), []).extend(rates(case, company, options.seconds, given))
         for environment in environments:
             alone = found[environment, "alone"]
-            shares = [[rate / statistics.median(alone) for rate in found[environment, name]] for name in ("two", "busy")]
-            print(f"| {case} | {environment} | {spread(alone, ',.0f')} | {' | '.join(spread(each, '.0%') for each in shares)} |", flush=True)
+            shares = [
+                [rate / statistics.median(alone) for rate in found[environment, name]] for name in ("two", "busy")
+            ]
+            print(
+                f"| {case} | {environment} | {spread(alone, ',.0f')} | {' | '.join(spread(each, '.0%') for each in shares)} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ MAX_STATE_NUMBERS = 1 << 28  # carried states, random generators
 MAX_STEPS = 10**9
 MAX_PROGRESS = {
     "tokens": MAX_TOKENS,
+    "steps": MAX_TOKENS,  # which are planned, not taken
     "elapsed_s": 1e12,
     "best_loss": math.inf,
     "valid_losses": sys.float_info.max,
@@ -190,9 +191,9 @@ def _state_of(model: LanguageModel, training: TrainConfig) -> State:
     """The state of a model that carries one, after a token."""
     model.eval()
     with autocast(training.precision, model.device):
-        _, state = model(torch.zeros(training.batch_size, 1, dtype=torch.long, device=model.device))
+        reading = model.read(torch.zeros(training.batch_size, 1, dtype=torch.long, device=model.device))
     model.train()
-    return state
+    return reading.state
 
 
 def _shapes(state: State) -> list[list[tuple[torch.Size, torch.dtype]]]:

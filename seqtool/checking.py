@@ -24,6 +24,8 @@ from seqtool.config import (
 )
 from seqtool.errors import InputError, UsageError
 
+LONGEST_SHOWN = 60  # characters of a value in a message
+
 Config = TypeVar("Config", ModelConfig, TrainConfig, VocabularyConfig, GenerateConfig, EvalConfig, EmbedConfig)
 
 
@@ -80,7 +82,8 @@ DATA_SETTINGS: dict[str, type] = {
 
 def check(config: Any) -> list[str]:
     """What is wrong with one dataclass of settings, a phrase for each problem, in the user's words."""
-    problems = check_each(config)
+    if problems := check_each(config):
+        return problems  # what goes together can be told of settings that are each possible
     if isinstance(config, ModelConfig):
         problems += _check_model(config)
     if isinstance(config, TrainConfig):
@@ -95,12 +98,14 @@ def check(config: Any) -> list[str]:
 
 
 def check_each(config: Any) -> list[str]:
-    """What is wrong with single settings, whatever the others are."""
+    """What is wrong with single settings, whatever the others are: their kind, their choices, their limits."""
     problems = []
     for item in dataclasses.fields(config):
         value, limits, name = getattr(config, item.name), item.metadata, flag_of(item).split("/")[0]
-        if limits["choices"] and value not in limits["choices"]:
-            problems.append(f"{name} {value!r}: choose from {', '.join(limits['choices'])}")
+        if not _is_of_kind(value, item.default):
+            problems.append(f"{name} is {shown(value)}, where {type(item.default).__name__} is expected")
+        elif limits["choices"] and value not in limits["choices"]:
+            problems.append(f"{name} {shown(value)}: choose from {', '.join(limits['choices'])}")
         elif isinstance(value, float) and not math.isfinite(value):
             problems.append(f"{name} must be a finite number")
         elif limits["low"] is not None and value < limits["low"]:
@@ -110,6 +115,22 @@ def check_each(config: Any) -> list[str]:
         elif limits["below"] is not None and value >= limits["below"]:
             problems.append(f"{name} {value}: less than {limits['below']}")
     return problems
+
+
+def _is_of_kind(value: Any, default: Any) -> bool:
+    """Whether a value is of the kind that a default has: no bool for a number, a whole number for any, of 64 bits."""
+    kinds = (int, float) if type(default) is float else (type(default),)
+    return type(value) in kinds and not (type(value) is int and abs(value) >= 1 << 63)
+
+
+def shown(value: Any) -> str:
+    """A value from a file as a message shows it: short, whatever it is."""
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        return "a number of more than 64 bits"
+    if isinstance(value, (list, dict)):
+        return f"a {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def check_given(settings: Mapping[str, Any], *kinds: type[Any]) -> list[str]:
@@ -295,7 +316,7 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> 
     coerced: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
-            raise InputError(f"{source}: unknown setting {name!r}: choose from {', '.join(known)}")
+            raise InputError(f"{source}: unknown setting {shown(name)}: choose from {', '.join(known)}")
         coerced[name] = _coerce(value, known[name], f"{source}: {name}")
     try:
         return checked(kind(**coerced))
@@ -304,17 +325,15 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> 
 
 
 def _coerce(value: Any, item: dataclasses.Field[Any], name: str) -> Any:
-    default = item.default
-    try:
-        if isinstance(value, str) and item.metadata["metavar"] in WORDS:
+    """A value as its setting wants it; InputError when it is of another kind."""
+    if isinstance(value, str) and item.metadata["metavar"] in WORDS:
+        try:
             return WORDS[item.metadata["metavar"]](value)
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-    except (OverflowError, UsageError) as error:
-        raise InputError(f"{name}: {error}") from error
-    if type(value) is not type(default):
-        raise InputError(f"{name} is {value!r}, where {type(default).__name__} is expected")
-    return value
+        except UsageError as error:
+            raise InputError(f"{name}: {error}") from error
+    if not _is_of_kind(value, item.default):
+        raise InputError(f"{name} is {shown(value)}, where {type(item.default).__name__} is expected")
+    return float(value) if isinstance(item.default, float) else value
 
 
 def settings_from_file(values: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -323,9 +342,11 @@ def settings_from_file(values: Mapping[str, Any], source: str) -> dict[str, Any]
     plain = {name.replace("-", "_"): value for name, value in values.items()}
     for name, value in plain.items():
         if name not in known and name not in DATA_SETTINGS:
-            raise InputError(f"{source}: unknown setting {name!r}: choose from {', '.join([*known, *DATA_SETTINGS])}")
+            raise InputError(
+                f"{source}: unknown setting {shown(name)}: choose from {', '.join([*known, *DATA_SETTINGS])}"
+            )
         if name in DATA_SETTINGS and type(value) is not DATA_SETTINGS[name]:
-            raise InputError(f"{source}: {name} is {value!r}, where {DATA_SETTINGS[name].__name__} is expected")
+            raise InputError(f"{source}: {name} is {shown(value)}, where {DATA_SETTINGS[name].__name__} is expected")
     return {
         name: _coerce(value, known[name], f"{source}: {name}") if name in known else value
         for name, value in plain.items()

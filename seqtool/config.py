@@ -31,6 +31,7 @@ MAX_VOCABULARY = 10_000_000
 MAX_SYMBOLS = 1000  # that a vocabulary keeps whole
 LONGEST_SYMBOL = 100  # characters
 LONGEST_NGRAM = 100  # characters
+MAX_COUNT = 1_000_000_000  # of steps, validations, tokens: what nobody waits for
 MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or an attack, not a model
 
 
@@ -214,11 +215,14 @@ class TrainConfig:
         choices=SCHEDULE_NAMES,
         shown_default="cosine; constant for asgd and nt-asgd",
     )
-    warmup: float = setting(0.03, "Linear warm-up: steps, or under 1 a share of the whole.", low=0)
+    warmup: float = setting(0.03, "Linear warm-up: steps, or under 1 a share of the whole.", low=0, high=MAX_COUNT)
     final_lr: float = setting(0.0, "Last rate of the schedule as a share of --lr.", low=0, high=1)
     decay: float = setting(0.2, "wsd: share of the training, at its end, in which the rate falls.", low=0, high=1)
     decay_every: float = setting(
-        0.25, "step: the rate falls every so many steps, or under 1 after each such share of the whole.", low=0
+        0.25,
+        "step: the rate falls every so many steps, or under 1 after each such share of the whole.",
+        low=0,
+        high=MAX_COUNT,
     )
     decay_factor: float = setting(0.3, "step and plateau: what the rate is multiplied by.", low=0, high=1)
     decay_patience: int = setting(
@@ -246,7 +250,7 @@ class TrainConfig:
     tar: float = setting(0.0, "Weight of their squared changes from token to token (AWD-LSTM: 1).", low=0, high=1e6)
 
     # How long, and what is kept.
-    steps: int = setting(0, "Train for this many steps.", low=0, shown_default="by text")
+    steps: int = setting(0, "Train for this many steps.", low=0, high=MAX_COUNT, shown_default="by text")
     epochs: float = setting(0.0, "Train for this many passes over the text.", low=0, high=1e9)
     time: float = setting(
         0.0,
@@ -256,14 +260,22 @@ class TrainConfig:
         metavar="DURATION",
     )
     early_stop: int = setting(
-        0, "Stop after this many validations without a better one (0: never).", low=0, shown_default="4"
+        0, "Stop after this many validations without a better one (0: never).", low=0, high=MAX_COUNT, shown_default="4"
     )
     min_gain: float = setting(0.0, "A validation is better when it is so many nats per token lower.", low=0, high=1e3)
     eval_every: int = setting(
-        0, "Steps between validations.", low=0, shown_default="ten in all; four where --time is under 20s"
+        0,
+        "Steps between validations.",
+        low=0,
+        high=MAX_COUNT,
+        shown_default="ten in all; four where --time is under 20s",
     )
     checkpoint_every: int = setting(
-        0, "Steps between checkpoints, from which --resume goes on.", low=0, shown_default="at each validation"
+        0,
+        "Steps between checkpoints, from which --resume goes on.",
+        low=0,
+        high=MAX_COUNT,
+        shown_default="at each validation",
     )
     keep_checkpoints: int = setting(
         1,
@@ -323,7 +335,11 @@ class VocabularyConfig:
     normalize: str = setting("none", "Unicode normalisation.", choices=NORMALIZATIONS)
     lowercase: bool = setting(False, "Fold to lower case.", flag="--lowercase/--keep-case")
     min_count: int = setting(
-        0, "word: what is rarer is <unk>.", low=0, shown_default="2, so that <unk> is learned; 1 where it is anyway"
+        0,
+        "word: what is rarer is <unk>.",
+        low=0,
+        high=MAX_COUNT,
+        shown_default="2, so that <unk> is learned; 1 where it is anyway",
     )
     symbols: str = setting(
         "", "Symbols that are kept whole wherever they stand, commas between them.", metavar="SYMBOL,..."
@@ -340,12 +356,12 @@ class VocabularyConfig:
 class GenerateConfig:
     """How text is sampled from a model."""
 
-    max_tokens: int = setting(500, "Tokens to write at most.", low=0)
+    max_tokens: int = setting(500, "Tokens to write at most.", low=0, high=MAX_COUNT)
     min_tokens: int = setting(
-        0, "Tokens to write at least: neither the model nor --stop ends a text before them.", low=0, high=1 << 40
+        0, "Tokens to write at least: neither the model nor --stop ends a text before them.", low=0, high=MAX_COUNT
     )
     temperature: float = setting(0.8, "Divide logits by this: under 1 is safer, over 1 wilder.", low=0, high=1000)
-    top_k: int = setting(0, "Sample from the K likeliest tokens (0: all).", low=0)
+    top_k: int = setting(0, "Sample from the K likeliest tokens (0: all).", low=0, high=MAX_COUNT)
     top_p: float = setting(1.0, "Sample from the likeliest tokens that hold this much probability.", low=0, high=1)
     min_p: float = setting(0.0, "Leave out tokens under this share of the likeliest one's probability.", low=0, high=1)
     typical: float = setting(
@@ -400,8 +416,10 @@ class GenerateConfig:
 class EvalConfig:
     """How text is scored."""
 
-    context: int = setting(0, "Tokens a transformer sees at most.", low=0, shown_default="the model's")
-    stride: int = setting(0, "Tokens a transformer's window moves on.", low=0, shown_default="half the context")
+    context: int = setting(0, "Tokens a transformer sees at most.", low=0, high=MAX_COUNT, shown_default="the model's")
+    stride: int = setting(
+        0, "Tokens a transformer's window moves on.", low=0, high=MAX_COUNT, shown_default="half the context"
+    )
     batch_size: int = setting(256, "Lines, documents or windows scored at once, at most.", low=1, high=1 << 20)
     oov: str = setting(
         "include", "Unknown words of a `word` vocabulary: scored, or only read.", choices=("include", "exclude")

@@ -21,7 +21,8 @@ from seqtool import __version__
 from seqtool.errors import BusyError, InputError, SeqtoolError, UsageError
 
 OUR_MARKS = ("config.json", "store.json")  # a directory with one of these is a run or a token store
-MAX_TEXT_CONFIG_BYTES = 4 << 20  # a JSON or TOML file of ours is a few kilobytes; a larger one is not ours
+MAX_TEXT_CONFIG_BYTES = 4 << 20  # a JSON file of ours is a few kilobytes; a larger one is not ours
+MAX_TOML_BYTES, MAX_TOML_DOTS = 64 << 10, 100  # of a file of settings, and in a line of it
 
 
 def refuse_file(path: Path, force: bool, inputs: Sequence[str] = ()) -> None:
@@ -266,9 +267,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file of settings."""
+    """Read a TOML file of settings, in which no key has many parts: tomllib takes the square of their number."""
+    content = read_small_file(path, MAX_TOML_BYTES)
+    if any(line.count(b".") > MAX_TOML_DOTS for line in content.splitlines()):
+        raise InputError(f"{path} has a line of more than {MAX_TOML_DOTS} dots: it is not a file of settings")
     try:
-        return tomllib.loads(read_small_file(path).decode())
+        return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from error
 

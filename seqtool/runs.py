@@ -219,8 +219,12 @@ def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
         raise InputError(f"{file} belongs to another configuration: {CONFIG} or the weights were edited or exchanged")
     if metadata.get("vocabulary_sha256") != config.vocabulary_sha256:
         raise InputError(f"{file} belongs to another vocabulary: a part of another run was put here")
-    seen_ids = tensors["seen_ids"]
-    if seen_ids.dtype != torch.int64 or not bool(((seen_ids >= 0) & (seen_ids < config.symbols.size)).all()):
+    seen_ids = tensors.get("seen_ids")
+    if (
+        seen_ids is None
+        or seen_ids.dtype != torch.int64
+        or not bool(((seen_ids >= 0) & (seen_ids < config.symbols.size)).all())
+    ):
         raise InputError(f"{file} names symbols that its vocabulary lacks: it was edited")
     return tensors
 
@@ -234,8 +238,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
 
 
 def load_tensors(model: LanguageModel, tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Put tensors read from `file` into a model; InputError when names or shapes differ."""
+    """Put tensors read from `file` into a model; InputError when names, shapes or types differ."""
     try:
+        own = model.state_dict()
+        if any(tensor.dtype != own[name].dtype for name, tensor in tensors.items() if name in own):
+            raise RuntimeError("tensors of other types")
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise InputError(f"{file} does not fit {CONFIG}: it belongs to another run or was edited") from error

@@ -62,7 +62,8 @@ def prose_file(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def seqtool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     """Run the real command in a process of its own: `seqtool("eval", run, "-", stdin=b"text")`.
 
-    `kill=(9, [("run/config.json", 0.1), ...])` sends signal 9 a tenth of a second after a file of that name is there.
+    `kill=(9, [("run/config.json", 0.1), ...])` sends signal 9 a tenth of a second after a file of that name is there;
+    with `memory`, where Linux can say so, no more bytes than that are given to it.
     """
     folder = tmp_path_factory.mktemp("streams")
     streams = [str(folder / name) for name in ("in", "out", "err")]
@@ -80,11 +81,19 @@ def seqtool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
         kill: tuple[int, list[tuple[str, float]]] | None = None,
+        memory: int = 0,
     ) -> subprocess.CompletedProcess[bytes]:
         for name, content in zip(streams, (stdin, b"", b""), strict=True):
             Path(name).write_bytes(content)
         words = [str(argument) for argument in arguments]
-        request = {"arguments": words, "cwd": str(cwd or ROOT), "env": env or {}, "streams": streams, "kill": kill}
+        request = {
+            "arguments": words,
+            "cwd": str(cwd or ROOT),
+            "env": env or {},
+            "streams": streams,
+            "kill": kill,
+            "memory": memory if sys.platform == "linux" else 0,
+        }
         server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
         code = int(server.stdout.readline())

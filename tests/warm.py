@@ -1,7 +1,7 @@
 """The real command in a process of its own, without importing torch each time: a server that has imported it forks.
 
-Reads a JSON request a line on stdin (arguments, directory, environment, files for the three streams, when to kill it), runs the command in a
-forked child, and answers with its exit code. It computes nothing itself, so no thread of torch's exists when it forks.
+Reads a JSON request a line on stdin (arguments, directory, environment, files for the three streams, when to kill it, how much memory it may
+take), runs the command in a forked child, and answers with its exit code. It computes nothing itself, so no thread of torch's exists when it forks.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import faulthandler
 import glob
 import json
 import os
+import re
+import resource
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 import numpy  # noqa: F401
@@ -34,6 +37,9 @@ def run(request: dict[str, Any]) -> None:
     ):
         os.dup2(os.open(name, flags), number)
     faulthandler.dump_traceback_later(MOST_S, exit=True)  # says on stderr where it hangs
+    if request["memory"]:
+        taken = int(re.search(r"VmData:\s+(\d+)", Path("/proc/self/status").read_text())[1]) << 10
+        resource.setrlimit(resource.RLIMIT_DATA, (taken + request["memory"],) * 2)
     os.chdir(request["cwd"])
     os.environ.update(request["env"])
     sys.argv = ["seqtool", *request["arguments"]]

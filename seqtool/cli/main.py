@@ -18,7 +18,7 @@ from seqtool.errors import SeqtoolError, StoppedError
 PIPE_CLOSED = 141
 # How often an idle thread of torch's looks for work before it sleeps, some 15 microseconds: about as long as a training
 # that is alone leaves it idle between two operations. A thread that looks for longer keeps its core from the others:
-# beside a second training, or a busy core, a step then takes many times as long. Read when OpenMP is loaded, with torch.
+# beside a second training, or a busy core, a step then takes many times as long. OpenMP reads it when torch loads it.
 SPINS_BEFORE_SLEEP = "1000"
 
 app = typer.Typer(

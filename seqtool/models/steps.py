@@ -182,11 +182,14 @@ class TransformerSteps:
         else:
             place = self._at - self._places
         rotation: Tensor | None = None
+        places = self._at - self._from + 1
         if self._core.position == "learned":
             x_BC = x_BC + self._core.learned_positions.weight[place]
         elif self._core.position == "sinusoidal":
-            x_BC = x_BC + self._core.positions[place]
+            x_BC = x_BC + self._core.positions_until(places)[place]
         else:
+            if places > len(self._rotations):
+                self._rotations = torch.complex(*self._core.positions_until(places))
             rotation = self._rotations[place]
         if self._native is not None:
             turns = None if rotation is None else rotation.expand(len(x_BC), -1).contiguous()

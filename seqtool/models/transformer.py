@@ -21,6 +21,7 @@ from seqtool.models.dropout import Dropout, drop_symbols
 from seqtool.models.size import feedforward_width
 from seqtool.models.state import State
 
+FIRST_POSITIONS = 4096  # that a table of positions begins with
 NORMS: dict[str, type[nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
 
@@ -109,16 +110,26 @@ class Transformer(nn.Module):
         if config.position == "learned":
             self.learned_positions = nn.Embedding(config.context, config.hidden)
         else:
-            table = (
-                rotary_positions(config.context, config.hidden // config.heads)
-                if config.position == "rope"
-                else sinusoidal_positions(config.context, config.hidden)
-            )
-            self.register_buffer("positions", table, persistent=False)
+            self._head_width = config.hidden // config.heads
+            self.register_buffer("positions", self._position_table(FIRST_POSITIONS), persistent=False)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))  # type: ignore[assignment]
         self.norm = NORMS[config.norm](config.hidden)
         self.dropout_embedding = config.dropout_embedding
         self.input_dropout = Dropout(config.dropout_at("input"), config.variational)
+
+    def _position_table(self, count: int) -> Tensor:
+        """What stands for the first positions, up to the context: rotations (2, T, D/2), or vectors (T, C)."""
+        count = min(count, self.context)
+        if self.position == "rope":
+            return rotary_positions(count, self._head_width)
+        return sinusoidal_positions(count, self.embedding.embedding_dim)
+
+    def positions_until(self, until: int) -> Tensor:
+        """The table of positions, made longer where it does not reach so far: few texts fill a long context."""
+        if until > self.positions.shape[-2]:
+            with torch.inference_mode(False):  # it may first be needed in a validation, and then in training
+                self.positions = self._position_table(2 * until).to(self.positions)
+        return self.positions
 
     def forward(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Features of each token; ValueError when the past and the new tokens are more than `context`."""
@@ -138,9 +149,9 @@ class Transformer(nn.Module):
         if self.position == "learned":
             x = x + self.learned_positions.weight[past:until]
         elif self.position == "sinusoidal":
-            x = x + self.positions[past:until]
+            x = x + self.positions_until(until)[past:until]
         else:
-            rotation = self.positions[:, past:until]
+            rotation = self.positions_until(until)[:, past:until]
         x = self.input_dropout(x)
         present = []
         for number, layer in enumerate(self.layers):

@@ -37,6 +37,7 @@ Ids = npt.NDArray[np.unsignedinteger[Any]]
 SPACE_BYTES = SPACE.encode()
 END_OF_LINE = "<eos>"  # what ends a line in a `word` vocabulary
 MAX_MODEL_BYTES = 256 << 20
+LONGEST_PIECE, SHOWN_REASON = 1 << 13, 100  # characters
 GROUP_CHARACTERS = 1 << 16
 MAX_HELD_CHARACTERS = 1 << 20
 SYMBOL_PLACES = 0xD800
@@ -74,11 +75,18 @@ class Vocabulary:
             self.size: int = self._pieces.vocab_size()
             self._symbols: list[str] = self._pieces.id_to_piece(list(range(self.size)))  # UnicodeError: not text
         except Exception as error:
-            raise InputError(f"{name} is not a SentencePiece model, or was cut short") from error
+            reason = str(error).removeprefix("INTERNAL: ").rstrip(".")[:SHOWN_REASON]
+            raise InputError(f"{name} is not a SentencePiece model, or was cut short ({reason})") from error
+        if max(map(len, self._symbols), default=0) > LONGEST_PIECE:
+            raise InputError(
+                f"{name} has a piece of more than {LONGEST_PIECE:,} characters: make one with seqtool vocab"
+            )
         self.begin_id: int = next((i for i in (self._pieces.bos_id(), self._pieces.eos_id()) if i >= 0), -1)
         if self.begin_id < 0:
             raise InputError(f"{name} has no <s> symbol to begin a text with: make one with seqtool vocab")
         self.unknown_id: int = self._pieces.unk_id()
+        if self.unknown_id < 0:
+            raise InputError(f"{name} has no <unk> symbol for what it does not know: make one with seqtool vocab")
         self.dtype = np.dtype(np.uint16 if self.size <= 1 << 16 else np.uint32)
         byte_ids = [self._pieces.piece_to_id(f"<0x{byte:02X}>") for byte in range(256)]
         spells_bytes = all(self._pieces.is_byte(index) for index in byte_ids)

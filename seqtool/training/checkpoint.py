@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,19 @@ from seqtool.files import atomic_writer
 from seqtool.models.device import autocast
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.state import State, map_state, rows_of
-from seqtool.runs import CHECKPOINT, CONFIG, METADATA, RunConfig, load_tensors, read_tensors, write_tensors
+from seqtool.runs import (
+    CHECKPOINT,
+    CONFIG,
+    MAX_TOKENS,
+    METADATA,
+    RunConfig,
+    load_tensors,
+    read_tensors,
+    write_tensors,
+)
 from seqtool.training.averages import Average
-from seqtool.training.loop import Progress, is_finite
+from seqtool.training.loop import FP16_MOST_SCALE, Progress, is_finite
+from seqtool.training.optimizers import set_rate
 from seqtool.training.parallel import split_like, whole
 from seqtool.training.world import World
 
@@ -35,6 +47,17 @@ MAX_COPIES = 5  # weights, their average, and what an optimizer keeps of each
 MAX_STATE_NUMBERS = 1 << 28  # carried states, random generators
 MAX_STEPS = 10**9
 OF_STEP = re.compile(r"step-(\d{1,10})\.safetensors")
+MAX_PROGRESS = {
+    "tokens": MAX_TOKENS,
+    "steps": MAX_TOKENS,  # which are planned, not taken
+    "elapsed_s": 1e12,
+    "best_loss": math.inf,
+    "valid_losses": sys.float_info.max,
+    "loss_scale": FP16_MOST_SCALE,
+}
+"""What a progress can have come to at most; its counts of steps and validations to MAX_STEPS."""
+
+BY_PROCESS = ("state", "random")  # tensors of which each process has a part
 
 Optimizers = list[torch.optim.Optimizer]
 
@@ -43,14 +66,7 @@ def collect(
     model: LanguageModel, optimizers: Optimizers, average: Average | None, state: State | None, world: World
 ) -> dict[str, Tensor]:
     """Copies on the CPU of all tensors that training goes on from; every process must ask, for each has a part."""
-    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
-    for number, optimizer in enumerate(optimizers):
-        for index, values in optimizer.state_dict()["state"].items():
-            for name, value in values.items():
-                if value is not None:
-                    tensors[f"optimizer/{number}/{index}/{name}"] = torch.as_tensor(value)
-    for index, tensor in enumerate(average.tensors if average is not None else ()):
-        tensors[f"average/{index}"] = tensor
+    tensors = _learned(model, optimizers, average)
     for layer, parts in enumerate(state or ()):
         for index, part in enumerate(parts):
             tensors[f"state/{layer}/{index}"] = torch.cat(world.gather(part))
@@ -62,6 +78,19 @@ def collect(
     elif model.device.type == "mps":
         tensors["random/mps/0"] = torch.mps.get_rng_state()
     return {name: whole(tensor).cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _learned(model: LanguageModel, optimizers: Optimizers, average: Average | None) -> dict[str, Tensor]:
+    """The tensors themselves that steps change: weights, what optimizers keep of each, averages; by name."""
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    for number, optimizer in enumerate(optimizers):
+        for index, values in optimizer.state_dict()["state"].items():
+            for name, value in values.items():
+                if value is not None:
+                    tensors[f"optimizer/{number}/{index}/{name}"] = torch.as_tensor(value)
+    for index, tensor in enumerate(average.tensors if average is not None else ()):
+        tensors[f"average/{index}"] = tensor
+    return tensors
 
 
 def write_checkpoint(run: Path, config: RunConfig, tensors: dict[str, Tensor], progress: Progress) -> None:
@@ -135,15 +164,15 @@ def _read_progress(file: Path, metadata: dict[str, str]) -> Progress:
     try:
         values = json.loads(metadata["progress"])
         progress = Progress(**values)
-        kinds = {item.name: item.type for item in dataclasses.fields(Progress)}
-        for name, value in values.items():
-            listed = kinds[name] == "list[float]"
-            wanted = int if kinds[name] == "int" else (int, float)
+        for item in dataclasses.fields(Progress):
+            value = getattr(progress, item.name)
+            listed, kinds = item.type == "list[float]", (int,) if item.type == "int" else (int, float)
+            most = MAX_PROGRESS.get(item.name, MAX_STEPS)
             if isinstance(value, list) != listed or not all(
-                isinstance(number, wanted) and number >= 0 for number in (value if listed else [value])
+                type(number) in kinds and 0 <= number <= most for number in (value if listed else [value])
             ):
-                raise ValueError(name)
-        if progress.loss_scale < 1 or max(progress.step, progress.validated, progress.steps) > MAX_STEPS:
+                raise ValueError(item.name)
+        if progress.loss_scale < 1 or max(progress.validated, progress.best_step) > progress.step:
             raise ValueError("impossible progress")
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{file} is not a checkpoint of this version of seqtool") from error
@@ -164,6 +193,9 @@ def restore(
         own = model.state_dict()
         if not torch.equal(tensors["model/seen_ids"], own["seen_ids"].cpu()):
             raise ValueError("other symbols than the text has")
+        _fill(optimizers)  # before the weights are put back, for it spoils them
+        set_rate(optimizers, training.lr)
+        _check_fits(checkpoint, _learned(model, optimizers, average))
         load_tensors(model, {name: split_like(tensors[f"model/{name}"], own[name]) for name in own}, file)
         saved: list[dict[int, dict[str, Any]]] = [{} for _ in optimizers]
         layers: dict[int, dict[int, Tensor]] = {}
@@ -179,8 +211,6 @@ def restore(
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             for index, numbers in values.items():
                 for name in numbers:
-                    if not _goes_with(numbers[name], parameters[index]):
-                        raise ValueError("an optimizer's numbers of another shape")
                     numbers[name] = split_like(numbers[name], parameters[index])
             optimizer.load_state_dict({**optimizer.state_dict(), "state": values})
         for index, tensor in enumerate(average.tensors if average is not None else ()):
@@ -199,20 +229,45 @@ def _state_of(model: LanguageModel, training: TrainConfig) -> State:
     """The state of a model that carries one, after a token."""
     model.eval()
     with autocast(training.precision, model.device):
-        _, state = model(torch.zeros(training.batch_size, 1, dtype=torch.long, device=model.device))
+        reading = model.read(torch.zeros(training.batch_size, 1, dtype=torch.long, device=model.device))
     model.train()
-    return state
+    return reading.state
 
 
 def _shapes(state: State) -> list[list[tuple[torch.Size, torch.dtype]]]:
     return [[(part.shape, part.dtype) for part in layer] for layer in state]
 
 
-def _goes_with(numbers: Tensor, parameter: Tensor) -> bool:
-    """Whether an optimizer could keep these of a parameter: for each number, one in all, or (adafactor) by rows."""
-    shape = parameter.shape
-    factored = [(*shape[:-1], 1), (*shape[:-2], 1, *shape[-1:])]
-    return numbers.dim() == 0 or numbers.numel() == 1 or tuple(numbers.shape) in (tuple(shape), *factored)
+def _fill(optimizers: Optimizers) -> None:
+    """Have each optimizer make what it keeps of its parameters, by a step of rate 0 on gradients that are 0."""
+    set_rate(optimizers, 0.0)
+    for optimizer in optimizers:
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        for parameter in parameters:
+            parameter.grad = None
+
+
+def _check_fits(checkpoint: Checkpoint, live: dict[str, Tensor]) -> None:
+    """ValueError unless the checkpoint has tensors of exactly the names, shapes and types of the live ones.
+
+    torch's fused kernels read and write what an optimizer keeps by the size of the weight, whatever size it has. Before
+    the first step that was taken, an optimizer keeps nothing yet.
+    """
+    saved = {name: tensor for name, tensor in checkpoint.tensors.items() if name.split("/")[0] not in BY_PROCESS}
+    if not any(name.startswith("optimizer/") for name in saved):
+        live = {name: tensor for name, tensor in live.items() if not name.startswith("optimizer/")}
+    if _forms(saved) != _forms(live):
+        raise ValueError("tensors of other names, shapes or types than the run's")
+    steps = [float(tensor) for name, tensor in saved.items() if name.endswith("/step")]
+    if not all(0 <= step <= checkpoint.progress.step for step in steps):
+        raise ValueError("an optimizer that has taken more steps than the training")
+
+
+def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
 def _restore_random(tensors: dict[str, Tensor], model: LanguageModel, world: World) -> None:

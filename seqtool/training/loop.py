@@ -34,7 +34,8 @@ LOG_EVERY = 10
 VALIDATIONS, SHORT_VALIDATIONS, SHORT_S = 10, 4, 20.0  # in a whole training, and in one whose --time is short
 SKIPPED_IN_ROW, SKIPPED_SHARE = 10, 0.1  # steps without finite gradients: in a row; of all, after the first ten
 PLAN_SHARE, PLAN_S, PLAN_STEPS = 0.1, 30.0, 8  # of --time, seconds, steps: when it becomes a number of steps
-FP16_SCALE, FP16_GROWS_AFTER = 2.0**16, 2000  # of the loss, so that small gradients are not zero in fp16; steps
+FP16_SCALE, FP16_MOST_SCALE = 2.0**16, 2.0**24  # of the loss, so that small gradients are not zero in fp16
+FP16_GROWS_AFTER = 2000  # steps
 
 
 @dataclass
@@ -335,7 +336,7 @@ def _adapt_scale(progress: Progress, config: TrainConfig, finite: bool) -> None:
     if overflow:
         progress.loss_scale, progress.scale_held = progress.loss_scale / 2, 0
     elif progress.scale_held >= FP16_GROWS_AFTER:
-        progress.loss_scale, progress.scale_held = min(progress.loss_scale * 2, 2.0**24), 0
+        progress.loss_scale, progress.scale_held = min(progress.loss_scale * 2, FP16_MOST_SCALE), 0
     if finite or overflow:
         return
     progress.skipped += 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -75,9 +77,9 @@ def test_no_n_tokens_come_again(name: str, way: dict):
     prompts = [[3, 4, 5, 3, 4], [], [6, 6]] * 3
     for one in written(name, way, prompts, no_repeat_ngram=2, model_bias={BEGIN: -9.0, 7: 3.0}):
         tokens = one.prompt + one.tokens
-        pairs = list(zip(tokens, tokens[1:], strict=False))[max(0, len(one.prompt) - 1) :]
+        pairs = list(itertools.pairwise(tokens))[max(0, len(one.prompt) - 1) :]
         assert len(set(pairs)) == len(pairs)
-        assert not set(pairs) & set(zip(one.prompt, one.prompt[1:], strict=False))
+        assert not set(pairs) & set(itertools.pairwise(one.prompt))
 
 
 def test_a_text_whose_tokens_are_all_used_ends():

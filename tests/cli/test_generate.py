@@ -61,6 +61,23 @@ def test_words_are_written_behind_a_prompt_as_in_a_text(seqtool: Command, word_r
     assert not re.search("[^\\s] ?\\n? {2,}[^\\s]", text)
 
 
+def test_unknown_words_are_written_only_if_asked_for(seqtool: Command, word_run: Path):
+    for way in (
+        ["--seed", 1, "-n", 4],
+        ["--seed", 1, "--repetition-penalty", 1.1],
+        ["--beam", 2, "--repetition-penalty", 3],
+    ):
+        without, allowed = (
+            records(seqtool, word_run, "--prompt", "The", "--max-tokens", 60, *way, *more)
+            for more in ([], ["--allow-unk"])
+        )
+        assert not any("<unk>" in one["text"] for one in without)
+        assert any("<unk>" in one["text"] for one in allowed)
+    (one,) = records(seqtool, word_run, "--constrain", "the( <unk>){3}", "--allow-unk")
+    assert one["text"] == "the <unk> <unk> <unk>"
+    assert seqtool("generate", word_run, "--constrain", "the <unk>").returncode == 2
+
+
 def test_every_token_comes_with_its_log_p_and_the_likeliest(seqtool: Command, small_run: Path, piece_run: Path):
     for run in (small_run, piece_run):
         for way in (["--seed", 2, "-n", 3], ["--greedy"], ["--beam", 3, "-n", 2]):

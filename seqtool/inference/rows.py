@@ -146,27 +146,32 @@ def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Itera
     blocks = encodable(vocabulary, source.blocks())
     most = 1 if source.waits else READ_BYTES
     divided: list[Block] = []
-    left, begins = 0, False
+    ahead, left = next(blocks, None), 0
 
-    def texts() -> Iterator[str]:
-        nonlocal left, begins
-        for block in blocks:
-            left, begins = len(block.text), block.starts_document
+    def texts_of_file() -> Iterator[str]:
+        nonlocal ahead, left
+        block, ahead = ahead, None
+        while block is not None:
+            left = len(block.text)
             if block.text:
                 yield block.text
             else:
                 divided.append(block)
+            block = next(blocks, None)
+            if block is not None and block.starts_document:
+                block, ahead = None, block
 
     characters, empty = 0, True
     try:
-        for block in split_documents(texts(), document):
-            divided.append(Block(block.text, block.starts_document or begins))
-            begins = empty = False
-            left -= len(block.text)
-            characters += len(block.text)
-            if not left and characters >= most:  # the next block would have to be read
-                yield divided
-                divided, characters = [], 0
+        while ahead is not None:
+            for block in split_documents(texts_of_file(), document):
+                divided.append(block)
+                empty = False
+                left -= len(block.text)
+                characters += len(block.text)
+                if not left and characters >= most:  # the next block would have to be read
+                    yield divided
+                    divided, characters = [], 0
     except InputError:
         if characters:
             yield divided

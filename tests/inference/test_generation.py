@@ -297,6 +297,35 @@ def test_stop_strings_end_a_text_before_they_show(stops: list[str], text: str, e
     assert one.finished == ("length" if expected == text else "stop")
 
 
+def shown(text: str, **settings) -> tuple[str, str]:
+    """The text and why it ended, read token by token."""
+    writer, one = Writer(Letters(), ["END", "."], **settings), Sample([])
+    for number, character in enumerate(text, start=1):
+        one.tokens.append(ord(character))
+        one.finished = "length" if number == len(text) else ""
+        writer.read(one)
+        if one.finished:
+            break
+    return writer.text, one.finished
+
+
+def test_a_stop_string_is_kept_if_asked_for():
+    assert shown("abcENDdef", keep_stop=True) == ("abcEND", "stop")
+    assert shown("ab.cEND", keep_stop=True) == ("ab.", "stop")
+    assert shown("abEN", keep_stop=True) == ("abEN", "length")
+
+
+def test_a_stop_string_before_the_least_tokens_is_text():
+    assert shown("abENDcdENDef", min_tokens=6) == ("abENDcd", "stop")
+    assert shown("a.b.c", min_tokens=2) == ("a", "stop")
+    assert shown("a.b.c", min_tokens=3) == ("a.b", "stop")
+    assert shown("a.b.c", min_tokens=9) == ("a.b.c", "length")
+    stopped = stop_finder(Letters(), ["END", "."], Seam(), 4)
+    assert [stopped(list(map(ord, text))) for text in ("END", "ENDx", "xEND", "x.yz", "xyz.")] == [
+        False, False, True, False, True
+    ]  # fmt: skip
+
+
 def test_a_sample_keeps_the_tokens_up_to_its_stop_string():
     writer, one = (
         Writer(Letters(), ["END"]),

@@ -79,7 +79,7 @@ def test_no_n_tokens_come_again(name: str, way: dict):
         tokens = one.prompt + one.tokens
         pairs = list(itertools.pairwise(tokens))[max(0, len(one.prompt) - 1) :]
         assert len(set(pairs)) == len(pairs)
-        assert not set(pairs) & set(zip(one.prompt, one.prompt[1:], strict=False))
+        assert not set(pairs) & set(itertools.pairwise(one.prompt))
 
 
 def test_a_text_whose_tokens_are_all_used_ends():
@@ -184,3 +184,14 @@ def test_the_rules_leave_log_p_as_it_is_without_any():
     assert Steering(GenerateConfig(), BEGIN).scores(log_p, []) is log_p
     steering = Steering(GenerateConfig(min_tokens=2), BEGIN)
     assert steering.scores(log_p, [Progress(), Progress(written=2)]).isinf().sum() == 1
+
+
+def test_texts_without_the_banned_ones_are_accepted_and_no_others():
+    rng = np.random.default_rng(0)
+    tokens = Tokens([bytes([byte]) for byte in range(256)])
+    for banned in (["ab"], ["caab", "aa"], ["abcab", "b"], ["aaa", "aba", "cc"], ["é", "aéb"], ["a"]):
+        constraint = Constraint(None, tokens, banned)
+        for _ in range(300):
+            text = "".join(rng.choice(list("abcé"), size=rng.integers(0, 8)))
+            expected = not any(part in text for part in banned)
+            assert constraint.accepts(constraint.read(constraint.start, text.encode())) == expected

@@ -139,3 +139,17 @@ def test_a_model_that_was_moved_is_stepped_as_it_was():
     model.double().float()
     _ = [torch.full((64, 64), float("nan")) for _ in range(200)]
     torch.testing.assert_close(stepper.step(torch.tensor([4]))[0], expected, atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("seen", [V, V - 3])
+@pytest.mark.parametrize("barred", [0, V - 1])
+def test_a_barred_symbol_has_no_probability_and_the_others_keep_theirs(seen: int, barred: int):
+    model = zoo_model("gru", seen=seen)
+    free, stepper = Stepper(model), Stepper(model, barred=barred)
+    others = [symbol for symbol in range(V) if symbol != barred]
+    compared = [(stepper.begin([[3], [4]]), free.begin([[3], [4]]))]
+    compared += [(stepper.step(ids_B).clone(), free.step(ids_B).clone()) for ids_B in torch.tensor([[5, 6], [7, 8]])]
+    for log_p_BV, expected_BV in compared:
+        assert log_p_BV[:, barred].tolist() == [-torch.inf] * 2
+        torch.testing.assert_close(log_p_BV[:, others], expected_BV[:, others])

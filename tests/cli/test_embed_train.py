@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seqtool.embeddings.vectors import read_vectors
-from tests.conftest import Command
+from tests.cli.test_contract import error_of
+from tests.conftest import Command, Start
 
 METHODS = ("skipgram", "cbow", "glove", "svd", "one-hot")
 
@@ -204,3 +206,19 @@ def test_a_damaged_checkpoint_is_refused(seqtool: Command, prose_file: Path, tmp
     result = seqtool("embed", "train", prose_file, "-o", tmp_path / "v", "--resume", "-q")
     assert result.returncode == 3
     assert b"not a checkpoint" in result.stderr
+
+
+def test_a_name_is_one_learning_s(seqtool: Command, start: Start, prose_file: Path, tmp_path: Path):
+    """Two would write over each other's checkpoints."""
+    vectors = tmp_path / "v"
+    first = start("embed", "train", "-", "-o", vectors, "-q")  # still waits for its text
+    until = time.monotonic() + 60
+    while not (tmp_path / ".v.lock").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    words = ["embed", "train", prose_file, "-o", vectors, "--dim", 4, "--epochs", 1, "-q"]
+    assert "another process" in error_of(seqtool(*words), 1)
+    first.kill()
+    first.wait()
+    assert seqtool(*words).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["v"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -23,6 +24,16 @@ from seqtool.config import (
     VocabularyConfig,
 )
 from seqtool.errors import StoppedError, UsageError
+
+WITHOUT_STEPS = ("svd", "one-hot")  # methods that learn at once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seqtool.embeddings.corpus import Corpus
+    from seqtool.embeddings.jobs import Progress
+    from seqtool.embeddings.vectors import Vectors
+    from seqtool.text.vocabulary import Vocabulary
 
 NAME = "train"
 EXAMPLE = "seqtool embed train novel.txt -o novel.vectors"
@@ -73,10 +84,10 @@ def command(
     counts of neighbours, one-hot is what all this is better than. Ctrl-C and SIGTERM leave a checkpoint to
     --resume from (not of svd, which is learned at once).
     """
-    from seqtool.embeddings.learning import checkpoint_of, learn_vectors, refuse_checkpoint, resolved
+    from seqtool.embeddings.learning import checkpoint_of, refuse_checkpoint
     from seqtool.embeddings.text import read_corpus
     from seqtool.embeddings.vectors import write_vectors
-    from seqtool.files import refuse_file, remove_strays
+    from seqtool.files import refuse_file, remove_strays, reserved
 
     chosen(errors, ERROR_HANDLERS, "--errors")
     document_break(document or "line")
@@ -101,18 +112,49 @@ def command(
     if str(output) == "-":
         raise UsageError("-o -: vectors are read by memory map and cannot go to standard output; name a file")
     inputs = [*data, *([str(vocab)] if vocab else [])]
-    refuse_file(output, force, inputs)
-    checkpoint = checkpoint_of(output)
-    has_steps = config.method not in ("svd", "one-hot")
-    if resume and not has_steps:
+    if resume and config.method in WITHOUT_STEPS:
         raise UsageError(f"--method {config.method} is learned at once and leaves nothing to --resume: leave it out")
-    if checkpoint.exists() and not resume:
-        refuse_checkpoint(checkpoint, force)
-    device = _device(config)
-    meter = Meter("bytes", 0, quiet)
-    vocabulary, corpus, input_sha256 = read_corpus(
-        data, vocab, kind, min_count, errors, document, config.seed, progress=meter
+    refuse_file(output, force, inputs)
+    with reserved(output):
+        refuse_file(output, force, inputs)  # which may have been made since
+        if (checkpoint := checkpoint_of(output)).exists() and not resume:
+            refuse_checkpoint(checkpoint, force)
+        read = functools.partial(read_corpus, data, vocab, kind, min_count, errors, document, config.seed)
+        vectors, progress = _learned(read, config, output, resume, quiet)
+        write_vectors(output, vectors)
+        checkpoint.unlink(missing_ok=True)
+        for name in (output.name, checkpoint.name):
+            remove_strays(output.parent, name)
+    write_report(
+        {
+            "vectors": str(output),
+            "method": config.method,
+            "tokens": len(vectors.tokens),
+            "dim": vectors.dim,
+            "passes": progress.passes or None,
+            "seconds": progress.elapsed_s,
+            "loss": progress.mean_loss,
+        },
+        json,
     )
+    first = vectors.tokens[min(20, len(vectors.tokens) - 1)]
+    place = shlex.quote(str(output))
+    note(f"next: seqtool embed nearest {place} {shlex.quote(first)}", quiet)
+    note(f"      seqtool embed map {place} -o map.html", quiet)
+
+
+def _learned(
+    read: Callable[..., tuple[Vocabulary, Corpus, str]], config: EmbedConfig, output: Path, resume: bool, quiet: bool
+) -> tuple[Vectors, Progress]:
+    """Learn vectors from what `read` gives, showing how it goes, and how far it came; StoppedError when a signal ended
+    it.
+    """
+    from seqtool.embeddings.learning import checkpoint_of, learn_vectors, resolved
+
+    device, checkpoint = _device(config), checkpoint_of(output)
+    has_steps = config.method not in WITHOUT_STEPS
+    meter = Meter("bytes", 0, quiet)
+    vocabulary, corpus, input_sha256 = read(progress=meter)
     meter.close()
     config = resolved(config, len(corpus.ids))
     note(
@@ -145,27 +187,7 @@ def command(
             raise StoppedError(number, "stopped before anything was learned")
         said = [word for word in sys.argv[1:] if word not in ("--force", "--resume")]
         raise StoppedError(number, f"stopped; go on with: {shlex.join(['seqtool', *said, '--resume'])}")
-    write_vectors(output, vectors)
-    if has_steps:
-        checkpoint.unlink(missing_ok=True)
-    for name in (output.name, checkpoint.name):
-        remove_strays(output.parent, name)
-    write_report(
-        {
-            "vectors": str(output),
-            "method": config.method,
-            "tokens": len(vectors.tokens),
-            "dim": vectors.dim,
-            "passes": progress.passes or None,
-            "seconds": progress.elapsed_s,
-            "loss": progress.mean_loss,
-        },
-        json,
-    )
-    first = vectors.tokens[min(20, len(vectors.tokens) - 1)]
-    place = shlex.quote(str(output))
-    note(f"next: seqtool embed nearest {place} {shlex.quote(first)}", quiet)
-    note(f"      seqtool embed map {place} -o map.html", quiet)
+    return vectors, progress
 
 
 def _device(config: EmbedConfig) -> str:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from seqtool.errors import InputError, SeqtoolError
-from seqtool.files import atomic_directory, atomic_writer, read_json, read_small_file, remove_strays
+from seqtool.files import atomic_directory, atomic_writer, read_json, read_small_file, read_toml, remove_strays
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path):
@@ -67,3 +68,17 @@ def test_a_directory_that_is_being_written_stays(tmp_path: Path):
         remove_strays(tmp_path, "store")
         assert aside.is_dir()
     assert (tmp_path / "store").is_dir()
+
+
+@pytest.mark.parametrize(
+    "line", ["a" + ".a" * 40_000 + " = 1", "[" + "a." * 40_000 + "a]", "x = {" + "a." * 30_000 + "a = 1}"]
+)
+def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path, line: str):
+    """tomllib takes the square of their number."""
+    (tmp_path / "settings.toml").write_text(f"steps = 3\n{line}\n")
+    began = time.monotonic()
+    with pytest.raises(InputError, match="settings.toml"):
+        read_toml(tmp_path / "settings.toml")
+    assert time.monotonic() - began < 1.0
+    (tmp_path / "settings.toml").write_text("steps = 3 # 1.5 ... or more\n")
+    assert read_toml(tmp_path / "settings.toml") == {"steps": 3}

@@ -124,3 +124,30 @@ def test_every_suited_setting_has_a_name():
                 assert set(value) <= names
             else:
                 assert name in names
+
+
+@pytest.mark.parametrize("kind, changes, told", [
+    (ModelConfig, {"model": "transformer", "heads": 0}, "--heads 0: at least 1"),
+    (TrainConfig, {"accumulate": 0}, "--accumulate 0: at least 1"),
+    (TrainConfig, {"steps": True}, "steps is True, where int"),
+    (TrainConfig, {"steps": 10**400}, "a number of more than 64 bits"),
+    (TrainConfig, {"steps": 10**12}, "--steps 1000000000000: at most 1000000000"),
+    (TrainConfig, {"lr": 10**400}, "a number of more than 64 bits"),
+    (TrainConfig, {"lr": float("nan")}, "--lr must be a finite number"),
+    (TrainConfig, {"lr": float("inf")}, "--lr must be a finite number"),
+    (TrainConfig, {"lr": "1"}, "lr is '1', where float"),
+    (ModelConfig, {"hidden": 8.0}, "hidden is 8.0, where int"),
+    (ModelConfig, {"model": ["x"] * 10**5}, "model is a list, where str"),
+    (ModelConfig, {"model": "x" * 10**5}, "choose from"),
+    (ModelConfig, {"x" * 10**5: 1}, "unknown setting"),
+])  # fmt: skip
+def test_a_number_in_a_file_is_checked_as_a_flag_is(kind: type, changes: dict[str, object], told: str):
+    with pytest.raises(InputError) as refused:
+        from_mapping(kind, changes, "config.json")
+    assert told in str(refused.value)
+    assert len(str(refused.value)) < 1000
+
+
+def test_settings_are_checked_the_same_without_a_file():
+    assert check(ModelConfig(model="transformer", heads=0)) == ["--heads 0: at least 1"]
+    assert check(TrainConfig(steps=True)) == ["--steps is True, where int is expected"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from seqtool.files import (
     locked,
     read_json,
     read_small_file,
+    read_toml,
     refuse_directory,
     remove_strays,
     reserved,
@@ -124,3 +126,17 @@ def test_a_directory_that_another_process_writes_is_not_replaced(tmp_path: Path)
     assert (path / "store.json").exists()
     with pytest.raises(UsageError, match="is a file, not a directory"):
         refuse_directory(path / "store.json" / "below" / "it", force=True)
+
+
+@pytest.mark.parametrize(
+    "line", ["a" + ".a" * 40_000 + " = 1", "[" + "a." * 40_000 + "a]", "x = {" + "a." * 30_000 + "a = 1}"]
+)
+def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path, line: str):
+    """tomllib takes the square of their number."""
+    (tmp_path / "settings.toml").write_text(f"steps = 3\n{line}\n")
+    began = time.monotonic()
+    with pytest.raises(InputError, match="settings.toml"):
+        read_toml(tmp_path / "settings.toml")
+    assert time.monotonic() - began < 1.0
+    (tmp_path / "settings.toml").write_text("steps = 3 # 1.5 ... or more\n")
+    assert read_toml(tmp_path / "settings.toml") == {"steps": 3}

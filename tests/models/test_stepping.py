@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqtool.models import native
+from seqtool.models import native, transformer
 from seqtool.models.products import Product
 from seqtool.models.stepping import Stepper, read
 from tests.zoo import BEGIN, ZOO, V, zoo_model
@@ -153,3 +153,25 @@ def test_a_barred_symbol_has_no_probability_and_the_others_keep_theirs(seen: int
     for log_p_BV, expected_BV in compared:
         assert log_p_BV[:, barred].tolist() == [-torch.inf] * 2
         torch.testing.assert_close(log_p_BV[:, others], expected_BV[:, others])
+
+
+@COMPILED
+@pytest.mark.parametrize("name", [name for name in ZOO if name.startswith("transformer")])
+def test_a_table_of_positions_grows_with_the_text(monkeypatch: pytest.MonkeyPatch, name: str, compiled: object):
+    ids = torch.randint(2, V, (1, 20), generator=torch.Generator().manual_seed(1))
+    expected, _ = zoo_model(name)(ids)
+    monkeypatch.setattr(transformer, "FIRST_POSITIONS", 2)
+    stepped, model = zoo_model(name), zoo_model(name)
+    with torch.inference_mode():
+        stepper = Stepper(stepped)
+        found = [stepper.begin([ids[0, :3].tolist()])]
+        found += [stepper.step(ids[:, place]) for place in range(3, 20)]
+        torch.testing.assert_close(model(ids)[0], expected, rtol=0, atol=0)
+    model.train()(ids)[0].sum().backward()  # a table that grew while scoring is no hindrance to learning
+    begun = zoo_model(name)(torch.cat([torch.tensor([[BEGIN]]), ids], 1))[0][0, 3:].log_softmax(-1)
+    torch.testing.assert_close(torch.cat(found), begun.detach(), atol=1e-4, rtol=0)
+
+
+def test_a_long_context_that_no_text_fills_takes_no_memory():
+    core = zoo_model("transformer plain", context=1 << 20).core
+    assert sum(buffer.numel() for buffer in core.buffers()) < 1 << 20

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from seqtool.config import (
+    EMBED_USES,
     FULL,
     LENGTHS,
     LONGEST_SYMBOL,
@@ -284,6 +285,20 @@ def _check_vocabulary(config: VocabularyConfig) -> list[str]:
             problems.append(f"--symbols {symbol!r} is there twice: leave one out")
             break
     return problems
+
+
+def check_embedding_uses(settings: Mapping[str, Any]) -> None:
+    """UsageError naming those settings of EmbedConfig that were given and have no effect on its method."""
+    method = settings.get("method", EmbedConfig.method)
+    unused = [name for name in settings if method not in EMBED_USES.get(name, (method,))]
+    if not settings.get("subword"):
+        unused += [name for name in settings if name.endswith(("_ngram", "ngram_rows"))]
+    problems = []
+    for name in unused:
+        of = " and ".join(EMBED_USES[name]) if name in EMBED_USES else "--subword"
+        problems.append(f"--{name.replace('_', '-')} is for {of}, not --method {method}: leave it out")
+    if problems:
+        raise UsageError("; ".join(problems))
 
 
 def _check_truncation(config: TrainConfig) -> list[str]:

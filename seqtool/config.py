@@ -484,6 +484,22 @@ class EmbedConfig:
     device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps.")
 
 
+EMBED_USES = {
+    "negative": ("skipgram", "cbow"),
+    "subsample": ("skipgram", "cbow"),
+    "subword": ("skipgram", "cbow"),
+    "noise_power": ("skipgram", "cbow", "svd"),
+    "x_max": ("glove",),
+    "window": ("skipgram", "cbow", "glove", "svd"),
+    "epochs": ("skipgram", "cbow", "glove"),
+    "time": ("skipgram", "cbow", "glove"),
+    "lr": ("skipgram", "cbow", "glove"),
+    "checkpoint_every": ("skipgram", "cbow", "glove"),
+    "device": ("skipgram", "cbow", "glove"),
+}
+"""The methods that a setting of EmbedConfig has an effect on, where these are not all."""
+
+
 @dataclass(frozen=True)
 class Symbols:
     """What a model knows of its vocabulary and of the text it learns from."""

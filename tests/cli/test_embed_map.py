@@ -98,6 +98,8 @@ def test_same_command_same_bytes_and_nothing_is_overwritten(seqtool: Command, ve
     (["-o", "x.svg", "--format", "png"], 2, "different formats"),
     (["-o", "x.html", "--format", "pdf"], 2, "choose from html, svg, png"),
     (["-o", "x.html", "--method", "umap"], 2, "choose from pca, tsne"),
+    (["-o", "x.html", "--seed", 1], 2, "--seed is for --method tsne"),
+    (["-o", "x.html", "--errors", "replace"], 2, "--errors is for the file of --words"),
     (["-o", "nowhere/x.html"], 2, "no directory"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_leaves_nothing(

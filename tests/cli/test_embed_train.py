@@ -39,7 +39,7 @@ def cosine(vectors, first: str, second: str) -> float:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_words_used_alike_come_near(seqtool: Command, relations: Path, tmp_path: Path, method: str):
-    size = [] if method == "one-hot" else ["--dim", 4 if method == "svd" else 16]
+    size = [] if method == "one-hot" else ["--dim", 4 if method == "svd" else 16, "--document", "line", "--window", 2]
     words = (
         "embed",
         "train",
@@ -47,10 +47,6 @@ def test_words_used_alike_come_near(seqtool: Command, relations: Path, tmp_path:
         "--method",
         method,
         *size,
-        "--document",
-        "line",
-        "--window",
-        2,
         "--json",
         "-q",
     )
@@ -161,6 +157,18 @@ def test_what_cannot_be_done_is_said_in_one_sentence(seqtool: Command, prose_fil
     refused(2, "there is no directory", prose_file, "-o", tmp_path / "nothing" / "v", "-q")
     refused(2, "more than this machine has", prose_file, "--dim", 65536, "--subword", "--ngram-rows", 1 << 24, *out)
     refused(3, "raise --subsample", prose_file, "--subsample", 1e-300, "--epochs", 1, *out)
+    for flags, says in (
+        (["--method", "glove", "--negative", 5], "--negative is for skipgram and cbow, not --method glove"),
+        (["--method", "glove", "--noise-power", 0.5], "--noise-power is for skipgram and cbow and svd"),
+        (["--x-max", 10], "--x-max is for glove, not --method skipgram"),
+        (["--method", "svd", "--checkpoint-every", 9], "--checkpoint-every is for"),
+        (["--method", "svd", "--device", "cpu"], "--device is for"),
+        (["--method", "one-hot", "--window", 2], "--window is for"),
+        (["--method", "one-hot", "--document", "line"], "--document says where windows end"),
+        (["--ngram-rows", 64], "--ngram-rows is for --subword"),
+        (["--longest-ngram", 4, "--no-subword"], "--longest-ngram is for --subword"),
+    ):
+        refused(2, says, prose_file, *flags, *out)
     refused(2, "see seqtool embed train --help", prose_file)
     (tmp_path / "v").write_text("something")
     refused(2, "exists already", prose_file, *out)
@@ -186,7 +194,7 @@ def test_what_a_store_has_cannot_be_chosen_again(seqtool: Command, prose_file: P
     vocabulary, store = tmp_path / "w.model", tmp_path / "store"
     assert seqtool("vocab", prose_file, "-o", vocabulary, "--type", "word").returncode == 0
     assert seqtool("encode", prose_file, "--vocab", vocabulary, "-o", store).returncode == 0
-    for flags in (["--lowercase"], ["--vocab-type", "bpe"], ["--document", "line"]):
+    for flags in (["--lowercase"], ["--vocab-type", "bpe"], ["--document", "line"], ["--errors", "replace"]):
         result = seqtool("embed", "train", store, "-o", tmp_path / "v", "-q", *flags)
         assert result.returncode == 2
         assert b"leave" in result.stderr
@@ -199,6 +207,14 @@ def test_a_lowercased_word_is_found_whatever_its_last_letter(seqtool: Command, t
         assert seqtool("embed", "train", tmp_path / "t", "-o", tmp_path / "v", *words).returncode == 0
         result = seqtool("embed", "nearest", tmp_path / "v", "ΟΔΟΣ", "οδοσ", "Straße", "İstanbul", "-n", 1)
         assert result.returncode == 0, result.stderr.decode()
+
+
+def test_vectors_no_better_than_their_beginning_are_not_written(seqtool: Command, prose_file: Path, tmp_path: Path):
+    words = ("--method", "glove", "--dim", 8, "--lr", 900, "--epochs", 2, "-q", "-o", tmp_path / "v")
+    result = seqtool("embed", "train", prose_file, *words)
+    assert result.returncode == 4
+    assert b"lower --lr" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_checkpoint_is_refused(seqtool: Command, prose_file: Path, tmp_path: Path):

@@ -67,6 +67,8 @@ def ask(
         raise UsageError("--interactive asks for the words: name none")
     if not (interactive or from_stdin) and (not words or (len(names) > 1 and len(words) != len(names))):
         raise UsageError(f"name {' '.join(names)}, or - to read them from standard input, or --interactive")
+    if errors != "strict" and not (interactive or from_stdin):
+        raise UsageError("--errors is for words read from standard input: leave it out")
     if "" in words:
         raise UsageError("an empty word has no vector: name a word")
 

@@ -11,6 +11,7 @@ from seqtool.cli.console import note, write, write_report
 from seqtool.cli.embed.asking import VectorsPath, open_space
 from seqtool.cli.options import Errors, Json, chosen
 from seqtool.config import ERROR_HANDLERS
+from seqtool.errors import UsageError
 
 if TYPE_CHECKING:
     from seqtool.embeddings.judging import Analogies, Similarities
@@ -55,6 +56,8 @@ def command(
     chosen(errors, ERROR_HANDLERS, "--errors")
     space = open_space(vectors)
     judgements = [read_judgements(file, errors) for file in files]
+    if top is not None and not any(isinstance(judged, Analogies) for judged in judgements):
+        raise UsageError("--top is for analogies, and no file has any: leave it out")
     for number, (file, judged) in enumerate(zip(files, judgements, strict=True)):
         shares = judged.judge(space, top) if isinstance(judged, Analogies) else judged.judge(space)
         report = {"file": file, **shares}

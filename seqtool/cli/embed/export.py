@@ -53,6 +53,8 @@ def command(
     to_stdout = str(output) == "-"
     if to_stdout and kind not in STREAMED:
         raise UsageError(f"-o -: {kind} does not go to standard output; name a file, or use {' or '.join(STREAMED)}")
+    if to_stdout and json:
+        raise UsageError("--json: standard output has the vectors and no report; leave it out, or name a file with -o")
 
     from seqtool.embeddings.exporting import check_tokens, export_vectors, exported_paths, file_blocks
     from seqtool.embeddings.vectors import read_vectors

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.checking import checked
+from seqtool.checking import check_embedding_uses, checked
 from seqtool.cli.console import Meter, note, write_report
 from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, document_break, with_settings
 from seqtool.cli.signals import stop_flag
@@ -99,6 +99,9 @@ def command(
     if settings.get("method") == "one-hot" and "dim" in settings:
         raise UsageError("--dim: a one-hot vector has a number for each token; leave it out, or choose another method")
     config = checked(EmbedConfig(**settings))
+    check_embedding_uses(settings)
+    if document is not None and config.method == "one-hot":
+        raise UsageError("--document says where windows end, and --method one-hot has none: leave it out")
     if min_count is not None and min_count < 1:
         raise UsageError(f"--min-count {min_count}: at least 1")
     kind = checked(
@@ -109,6 +112,8 @@ def command(
         raise UsageError(
             f"{whole} has a whole vocabulary: leave --vocab-type, --vocab-size, --lowercase and --normalize out"
         )
+    if whole and whole != "--vocab" and errors != "strict":
+        raise UsageError(f"--errors: {whole} holds no text to decode; leave it out")
     if str(output) == "-":
         raise UsageError("-o -: vectors are read by memory map and cannot go to standard output; name a file")
     inputs = [*data, *([str(vocab)] if vocab else [])]

@@ -13,7 +13,7 @@ from seqtool.cli.console import note, write_bytes
 from seqtool.cli.embed.asking import VectorsPath, Words
 from seqtool.cli.options import Errors, Force, Quiet, chosen
 from seqtool.config import ERROR_HANDLERS
-from seqtool.errors import InputError
+from seqtool.errors import InputError, UsageError
 
 NAME = "map"
 EXAMPLE = "seqtool embed map novel.vectors -o novel.html --most 2000"
@@ -47,7 +47,7 @@ def command(
         Optional[str],
         typer.Option("--format", metavar="|".join(FORMATS), help="What to draw. \\[the suffix; html for -]"),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Fixes what is random in tsne.")] = 0,
+    seed: Annotated[Optional[int], typer.Option("--seed", min=0, help="Fixes what is random in tsne. \\[0]")] = None,
     errors: Errors = "strict",
     force: Force = False,
     quiet: Quiet = False,
@@ -61,6 +61,11 @@ def command(
     chosen(errors, ERROR_HANDLERS, "--errors")
     if format:
         chosen(format, FORMATS, "--format")
+    if seed is not None and method != "tsne":
+        raise UsageError("--seed is for --method tsne: pca has nothing random; leave it out")
+    if errors != "strict" and words_file is None:
+        raise UsageError("--errors is for the file of --words: leave it out")
+    seed = seed or 0
 
     from seqtool.embeddings import mapping
     from seqtool.embeddings.drawing import DRAWERS, About, format_of

@@ -85,6 +85,8 @@ class Steering:
         self._begin_id = begin_id
         self._least, self._ngram = config.min_tokens, config.no_repeat_ngram
         self._most = most_tokens(config)
+        # An expression that has to match always leaves a token, or is at its end.
+        self._may_leave_nothing = constraint is None or not constraint.must_match
 
     @property
     def by_token(self) -> bool:
@@ -157,8 +159,9 @@ class Steering:
             scores_BV = log_p_BV + torch.from_numpy(gains_BV).to(log_p_BV.device, log_p_BV.dtype)
         barred_BV = np.stack([self._barred(one, log_p_BV.shape[1]) for one in texts])
         scores_BV = scores_BV.masked_fill(torch.from_numpy(barred_BV).to(log_p_BV.device), -torch.inf)
-        nothing_B = (scores_BV == -torch.inf).all(dim=-1)
-        scores_BV[:, self._begin_id].masked_fill_(nothing_B, 0.0)
+        if self._may_leave_nothing:
+            nothing_B = (scores_BV == -torch.inf).all(dim=-1)
+            scores_BV[:, self._begin_id].masked_fill_(nothing_B, 0.0)
         return scores_BV
 
     def _gains(self, one: Progress) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,8 +53,10 @@ class Repetition:
         self._there_BV = self._there_BV.index_select(0, rows.to(self._there_BV.device))
 
 
-@dataclass(frozen=True)
-class Progress:
+NOTHING: Mapping[tuple[int, ...], tuple[int, ...]] = {}
+
+
+class Progress(NamedTuple):
     """How far a text has come."""
 
     written: int = 0
@@ -64,7 +66,7 @@ class Progress:
     """The state of each favoured text."""
     recent: tuple[int, ...] = ()
     """The last N - 1 tokens, where no N may be repeated."""
-    followers: Mapping[tuple[int, ...], tuple[int, ...]] = field(default_factory=dict)
+    followers: Mapping[tuple[int, ...], tuple[int, ...]] = NOTHING
     """The tokens that have come after each N - 1."""
 
 
@@ -124,14 +126,12 @@ class Steering:
     def after(self, one: Progress, token: int, skip: int = 0) -> Progress:
         """After one more token, of which the first `skip` bytes belong to the prompt."""
         one = self._counted(one, token)
-        states = zip(self._favours, one.favoured, strict=True)
-        return Progress(
-            one.written + 1,
-            self.constraint.after(one.state, token, skip) if self.constraint else 0,
-            tuple(favour.after(state, token, skip)[0] for favour, state in states),
-            one.recent,
-            one.followers,
-        )
+        favoured = one.favoured
+        if favoured:
+            states = zip(self._favours, favoured, strict=True)
+            favoured = tuple(favour.after(state, token, skip)[0] for favour, state in states)
+        state = self.constraint.after(one.state, token, skip) if self.constraint else 0
+        return Progress(one.written + 1, state, favoured, one.recent, one.followers)
 
     def first_score(self, one: Progress, token: int, skip: int) -> float:
         """What the rules add to log p of a first token of which `skip` bytes belong to the prompt."""
@@ -169,13 +169,15 @@ class Steering:
         return np.sum(gains, axis=0)
 
     def _barred(self, one: Progress, vocab_size: int) -> npt.NDArray[np.bool_]:
-        barred_V = np.zeros(vocab_size, dtype=np.bool_)
         if self.constraint is not None:
             barred_V = ~self.constraint.allowed(one.state, self._most - one.written)
             barred_V[self._begin_id] = not self.constraint.accepts(one.state)
+        else:
+            barred_V = np.zeros(vocab_size, dtype=np.bool_)
         if one.written < self._least:
             barred_V[self._begin_id] = True
-        barred_V[list(one.followers.get(one.recent, ()))] = True
+        if followers := one.followers.get(one.recent):
+            barred_V[list(followers)] = True
         return barred_V
 
     def _counted(self, one: Progress, token: int) -> Progress:

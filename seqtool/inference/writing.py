@@ -76,7 +76,6 @@ def stop_finder(
     last token completed.
     """
     # Nearly every token has a byte at least, so a stop string is in the last few tokens or nowhere.
-    longest = max((len(stop) for stop in stops), default=0)
     reach = max((len(stop.encode()) for stop in stops), default=0) + 4
 
     def stopped(tokens: list[int]) -> bool:
@@ -84,8 +83,7 @@ def stop_finder(
             return False
         decoder = vocabulary.decoder(seam if len(tokens) <= reach else Seam())
         before, last = decoder.feed(tokens[-reach:-1]), decoder.feed(tokens[-1:])
-        text = before[max(0, len(before) - longest + 1) :] + last
-        return first_stop(text, stops) is not None
+        return any((before + last).find(stop, max(0, len(before) - len(stop) + 1)) >= 0 for stop in stops)
 
     return stopped if stops else lambda tokens: False
 

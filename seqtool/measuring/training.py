@@ -113,7 +113,7 @@ def training_speed(setup: Setup, device: torch.device, seconds: float, matrix_gf
 
 def step_times_s(setup: Setup, device: torch.device, seconds: float) -> list[float]:
     """Seconds of each of as many training steps as fill `seconds`, three at least, after a few more."""
-    training = setup.training
+    training = dataclasses.replace(setup.training, schedule="constant", warmup=0.0)  # of a training without an end
     torch.manual_seed(training.seed)
     model = make_model(setup).to(device)
     ends: list[float] = []

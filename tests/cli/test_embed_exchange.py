@@ -137,7 +137,8 @@ def test_info_tells_what_is_not_ours(seqtool: Command, vectors: Path, text: Path
     for format in ("word2vec", "word2vec-binary", "glove"):
         seqtool("embed", "export", vectors, "-o", tmp_path / format, "--format", format)
     (tmp_path / "empty").write_bytes(b"")
-    for path in (*(tmp_path / name for name in ("word2vec", "word2vec-binary", "glove", "empty")), text):
+    assert "is empty" in error_of(seqtool("info", tmp_path / "empty"), 3)
+    for path in (*(tmp_path / name for name in ("word2vec", "word2vec-binary", "glove")), text):
         message = error_of(seqtool("info", path), 3)
         assert "neither a vocabulary, vectors, a store nor a run" in message
         assert f"seqtool embed import {path}" in message
@@ -176,7 +177,7 @@ def test_a_run_says_what_it_started_from_and_goes_on_without_it(
     other = tmp_path / "other"
     write_vectors(other, Vectors(Tokens.of(["the"]), np.ones((1, 20), np.float32), {}))
     go_on = ["train", text, "-o", frozen, "--resume", "--steps", 6, "-q"]
-    assert "leave --embeddings out" in error_of(seqtool(*go_on, "--embeddings", other), 2)
+    assert "--embeddings names another" in error_of(seqtool(*go_on, "--embeddings", other), 2)
     assert "--freeze False" in error_of(seqtool(*go_on, "--no-freeze"), 2)
     assert seqtool(*go_on).returncode == 0
     assert seqtool(*go_on, "--embeddings", vectors, "--freeze").returncode == 0

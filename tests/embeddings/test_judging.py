@@ -105,7 +105,7 @@ def test_pairs_of_a_relation_are_combined(tmp_path: Path):
     ("a\tb\nc\td\ne\n", "line 3 is no pair"),
     ("a\tb\nc\t/\n", "line 2 is no pair"),
     ("".join(f"a{i}\tb\n" for i in range(1001)), "1,001 pairs"),
-    (b"\xff\xfe", "is not valid UTF-8"),
+    (b"\xff\xff", "is not valid UTF-8"),
     ("a,b,1\nc,d," + "9" * 200_000 + "\n", "line 2"),
 ])  # fmt: skip
 def test_what_is_no_judgement_is_told_by_line(tmp_path: Path, content: str | bytes, message: str):

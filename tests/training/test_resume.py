@@ -21,6 +21,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "ffn": {"model": "ffn", "dropout": 0.2, "context": 4},
     "transformer": {"model": "transformer", "dropout": 0.2, "context": 16, "heads": 2, "layers": 1},
 }
+SMALL_LSTM = {"hidden": 24, **MODELS["lstm"]}
 RATES = {"sgd": 0.5, "asgd": 0.5, "nt-asgd": 0.5, "adadelta": 1.0}
 STEPS, KILLED_AT = 60, 23
 EVERY = [
@@ -120,7 +121,7 @@ def test_a_state_in_bf16_is_resumed(trainer: Trainer, monkeypatch: pytest.Monkey
 
 def test_stopped_before_its_validation_a_run_validates_first_when_it_goes_on(trainer: Trainer):
     training = settings("adamw", True, checkpoint_every=0)
-    trainer("whole", MODELS["lstm"], training)
+    trainer("whole", SMALL_LSTM, training)
     asked = 0
 
     def once_in_a_validation() -> bool:
@@ -128,28 +129,28 @@ def test_stopped_before_its_validation_a_run_validates_first_when_it_goes_on(tra
         asked += 1
         return asked > 6  # once for each step, and next for the parts of the first validation
 
-    assert trainer("parts", MODELS["lstm"], training, stopped=once_in_a_validation).step == 6
+    assert trainer("parts", SMALL_LSTM, training, stopped=once_in_a_validation).step == 6
     assert not any("valid_loss" in record for record in trainer.records)
-    assert trainer("parts", MODELS["lstm"], training, resume=True).step == STEPS
+    assert trainer("parts", SMALL_LSTM, training, resume=True).step == STEPS
     assert_the_same(trainer, "whole", "parts")
 
 
 def test_a_finished_run_can_be_made_longer(trainer: Trainer):
     training = settings("adamw", True)
-    trainer("run", MODELS["lstm"], training)
-    assert trainer("run", MODELS["lstm"], {**training, "steps": 80, "eval_every": 40}, resume=True).step == 80
+    trainer("run", SMALL_LSTM, training)
+    assert trainer("run", SMALL_LSTM, {**training, "steps": 80, "eval_every": 40}, resume=True).step == 80
 
 
 def test_a_resumed_time_ends_where_it_would_have(trainer: Trainer, monkeypatch: pytest.MonkeyPatch):
     training = settings("adamw", True, steps=0, time=4.0, eval_every=0)
     killed_at(30, monkeypatch)
     with pytest.raises(Killed):
-        trainer("run", MODELS["lstm"], training)
+        trainer("run", SMALL_LSTM, training)
     file = trainer.folder / "run" / "checkpoint" / "state.safetensors"
     with safetensors.safe_open(str(file), "pt") as content:
         planned = json.loads(json.loads(content.metadata()["seqtool"])["progress"])["steps"]
     assert planned > 30
-    assert trainer("run", MODELS["lstm"], training, resume=True).step == planned
+    assert trainer("run", SMALL_LSTM, training, resume=True).step == planned
 
 
 @pytest.mark.parametrize(("shorter", "message"), [
@@ -163,15 +164,15 @@ def test_a_length_under_what_is_done_is_refused(
     training = settings("adamw", True)
     killed_at(23, monkeypatch)
     with pytest.raises(Killed):
-        trainer("run", MODELS["lstm"], training)
+        trainer("run", SMALL_LSTM, training)
     with pytest.raises(UsageError, match=message):
-        trainer("run", MODELS["lstm"], {**training, **shorter}, resume=True)
+        trainer("run", SMALL_LSTM, {**training, **shorter}, resume=True)
 
 
 def test_a_run_that_is_over_by_its_new_patience_validates_and_ends(trainer: Trainer, monkeypatch: pytest.MonkeyPatch):
     training = settings("adamw", True, min_gain=9.0, early_stop=0)
     killed_at(23, monkeypatch)
     with pytest.raises(Killed):
-        trainer("run", MODELS["lstm"], training)
-    progress = trainer("run", MODELS["lstm"], {**training, "early_stop": 1}, resume=True)
+        trainer("run", SMALL_LSTM, training)
+    progress = trainer("run", SMALL_LSTM, {**training, "early_stop": 1}, resume=True)
     assert progress.step == progress.validated == 20

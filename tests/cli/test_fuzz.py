@@ -15,7 +15,7 @@ from tests.conftest import ODD_STRINGS, Command
 
 KINDS_IN_ALL, IN_THE_DEFAULT_SUITE = 10_000, 4
 MOST_S = 5.0
-CODES = {0, 1, 2, 3}
+CODES = {0, 1, 2, 3, 4}
 PIECES = [*ODD_STRINGS[:17], "the ", "a.b\t", "\r\n", "\x1b[31m", "é", "\U0001f600", "0 1 2 ", "-1 ", "99999999999 "]
 NUMBERS = [
     "0",

@@ -62,7 +62,7 @@ BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
     "activation": ("model", ("rnn", "ffn")),
     "forget_bias": ("model", ("lstm",)),
     "probe_gradients": ("model", RECURRENT),
-    "momentum": ("optimizer", ("sgd", "rmsprop", "muon")),
+    "momentum": ("optimizer", ("sgd", "rmsprop", "muon", "asgd", "nt-asgd")),
     "beta1": ("optimizer", ("adam", "adamw", "muon")),
     "beta2": ("optimizer", ("adam", "adamw", "adadelta", "rmsprop", "muon")),
     "average_from": ("optimizer", ("asgd",)),
@@ -355,6 +355,8 @@ def settings_from_file(values: Mapping[str, Any], source: str) -> dict[str, Any]
     """Check the names and types in a --config file and give the settings as flags would have given them."""
     known = {item.name: item for kind in (ModelConfig, TrainConfig) for item in dataclasses.fields(kind)}
     plain = {name.replace("-", "_"): value for name, value in values.items()}
+    if type(plain.get("valid")) is float:
+        plain["valid"] = str(plain["valid"])  # a share, as --valid gives it
     for name, value in plain.items():
         if name not in known and name not in DATA_SETTINGS:
             raise InputError(

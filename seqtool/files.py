@@ -150,6 +150,8 @@ def reserved(path: Path) -> Iterator[None]:
     The name is held by a locked file beside it, so it is reserved before there is a result, and given up when the
     process ends, however it does. Missing directories above it are made, and removed if they end empty.
     """
+    if not path.name:
+        raise UsageError(f"{path} has no name of its own to reserve: name the directory from the one above it")
     _refuse_below_file(path)
     made = [parent for parent in path.parents if not parent.exists()]
     lock = path.with_name(f".{path.name}.lock")

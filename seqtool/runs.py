@@ -163,6 +163,8 @@ def settings_of_run(file: Path) -> dict[str, Any]:
 
     The device is not among it, nor what follows from the model.
     """
+    if file.name != CONFIG:
+        raise InputError(f"{file} is no run's {CONFIG}: name that, a recipe, or a TOML file")
     config = read_config(file.parent)
     settings = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
     left_out = {"device", *(name for name in LENGTHS if not settings[name])}

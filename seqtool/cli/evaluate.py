@@ -112,8 +112,11 @@ def command(
     if per is not None and len(paths) > 1:
         raise UsageError("--per is for one run: leave out --per, or name one run")
     runs = [load_run(path, choose_device(device)) for path in paths]
-    if "oov" in settings and all(loaded.vocabulary.type != "word" for loaded in runs):
-        raise UsageError(f"--oov is for a vocabulary of type word: this one is of type {runs[0].vocabulary.type}")
+    for loaded in runs:
+        if "oov" in settings and loaded.vocabulary.type != "word":
+            raise UsageError(
+                f"--oov is for vocabularies of type word: that of {loaded.path} is of type {loaded.vocabulary.type}"
+            )
     for loaded in runs:
         context, stride = check_window(loaded.model, config.context, config.stride)
         if config.context or config.stride:

@@ -355,7 +355,9 @@ def _record(vocabulary: Vocabulary, made: _Made, seed: int, echo: bool) -> dict[
     ]
     for place, likeliest in zip(written, one.alternatives, strict=False):
         place["alternatives"] = [
-            {"token": vocabulary.token_text(token), "id": token, "log_p": log_p} for token, log_p in likeliest
+            {"token": vocabulary.token_text(token), "id": token, "log_p": log_p}
+            for token, log_p in likeliest
+            if log_p > -math.inf  # which may not be written
         ]
     return {
         **({"prompt": one.prompt_text} if echo else {}),

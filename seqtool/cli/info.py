@@ -104,7 +104,7 @@ def kind_of(path: Path) -> str:
         return "a vocabulary"
     if is_vectors(path):
         return "a file of vectors"
-    return "a file of weights" if head[8:].startswith(WEIGHTS_BEGIN) else ""
+    return "a file of weights" if head[5:8] == bytes(3) and head[8:].startswith(WEIGHTS_BEGIN) else ""
 
 
 def whole_of(path: Path) -> str:

@@ -135,7 +135,7 @@ def command(
     if any(settings.get(name) for name in LENGTHS):
         from_file = {name: value for name, value in from_file.items() if name not in LENGTHS}
     if vocab is not None or vocab_type or vocab_size:
-        beaten = ("vocab", "vocab_type", "vocab_size", "min_count") if vocab is not None else ("vocab",)
+        beaten = ("vocab", "vocab_type", "vocab_size", "min_count") if vocab is not None else ("vocab", "min_count")
         from_file = {name: value for name, value in from_file.items() if name not in beaten}
     of_data = {name: from_file.pop(name, None) for name in ("vocab", *DATA_SETTINGS)}
     flags = frozenset(settings)

@@ -99,6 +99,8 @@ def _generate_batch(
         healing.heal(stepper, batch, generators, config, steering)
     rows, log_p_BV = batch, stepper.begin([one.prompt + one.tokens for one in batch])  # one sample a row
     choice = _Choice(rows, generators, config, steering, log_p_BV)
+    if all(one.finished for one in rows):  # by what healing wrote, or since nothing may be written
+        yield batch
     block = 1
     while not all(one.finished for one in rows):
         began = time.monotonic()

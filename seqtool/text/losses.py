@@ -84,7 +84,7 @@ def losses_of_ids(vocabulary: Vocabulary, unknowns: int) -> list[str]:
 
 def _fold_of(vocabulary: Vocabulary) -> tuple[str, bool]:
     """The normal form that a vocabulary brings text into, and whether it makes it lower case."""
-    if vocabulary.type in ("byte", "foreign"):
+    if vocabulary.type == "foreign":
         return "none", False
     normalize = "nfkc" if vocabulary.metadata.get("normalize") == "nfkc" else "none"
     return normalize, bool(vocabulary.metadata.get("lowercase"))

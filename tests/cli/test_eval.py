@@ -418,3 +418,12 @@ def test_each_word_is_answered_when_its_line_has_come(start: Start, small_run: P
             assert process.stdout.readline().split(b"\t")[3] == word + b"\n"
     process.stdin.close()
     assert process.wait() == 0, process.stderr.read()
+
+
+def test_a_byte_vocabulary_that_folds_loses_letter_case(seqtool: Command, tmp_path: Path):
+    text, run = tmp_path / "text", tmp_path / "run"
+    text.write_text("The Cat Sat on THE mat\n" * 50)
+    assert seqtool("vocab", text, "--type", "byte", "--lowercase", "-o", tmp_path / "v", "-q").returncode == 0
+    small = ["--hidden", 8, "--steps", 2, "--batch-size", 2, "-q"]
+    assert seqtool("train", text, "--vocab", tmp_path / "v", "-o", run, *small).returncode == 0
+    assert json.loads(seqtool("eval", run, text, "--json").stdout)["text_lost"] == ["letter case"]

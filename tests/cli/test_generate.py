@@ -359,3 +359,18 @@ def test_prompts_from_lines_come_out_in_order(seqtool: Command, small_run: Path)
         results.append([json.loads(line) for line in output.stdout.decode().splitlines()])
     assert [record["prompt"] for record in results[0]] == [prompt for prompt in prompts for _ in range(2)]
     assert [record["text"] for record in results[0]] == [record["text"] for record in results[1]]
+
+
+def test_a_sample_that_its_healed_token_finishes_is_written(seqtool: Command, prose_file: Path, tmp_path: Path):
+    """Nothing was, for its whole batch."""
+    run = tmp_path / "run"
+    trained = seqtool(
+        "train", prose_file, "-o", run, "--vocab-type", "bpe", "--hidden", 16, "--steps", 5, "--batch-size", 4, "-q"
+    )
+    assert trained.returncode == 0, trained.stderr.decode()
+    for more in (["--max-tokens", 1], ["--constrain", ""]):
+        made = seqtool("generate", run, "--prompt", "The valu", "-n", 3, "--json", "--seed", 1, "-q", *more)
+        assert made.returncode == 0, made.stderr.decode()
+        assert len(made.stdout.splitlines()) == 3, more
+    alternatives = seqtool("generate", run, "--max-tokens", 1, "--alternatives", 100_000, "--json", "-q", "--seed", 1)
+    assert b"Infinity" not in alternatives.stdout

@@ -248,3 +248,12 @@ def test_a_runs_own_config_repeats_it(seqtool: Command, text: Path, tmp_path: Pa
         repeated = seqtool("train", text, "--config", first / "config.json", "-o", second, "-q")
         assert repeated.returncode == 0, repeated.stderr.decode()
         assert weights(first) == weights(second)
+
+
+def test_a_directory_without_a_name_and_a_file_that_is_no_config_are_told(seqtool: Command, text: Path, tmp_path: Path):
+    (folder := tmp_path / "empty").mkdir()
+    assert "has no name" in error_of(seqtool("train", text, "-o", ".", cwd=folder), 2)
+    (other := tmp_path / "other.json").write_text("{}")
+    assert f"{other} is no run's config.json" in error_of(seqtool("train", text, "--config", other), 3)
+    (share := tmp_path / "share.toml").write_text("valid = 0.2\n")
+    assert seqtool("train", text, "--config", share, "--dry-run", "-q").returncode == 0

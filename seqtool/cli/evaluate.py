@@ -115,7 +115,7 @@ def command(
     for loaded in runs:
         if "oov" in settings and loaded.vocabulary.type != "word":
             raise UsageError(
-                f"--oov is for vocabularies of type word: that of {loaded.path} is of type {loaded.vocabulary.type}"
+                f"--oov is for a vocabulary of type word: that of {loaded.path} is of type {loaded.vocabulary.type}"
             )
     for loaded in runs:
         context, stride = check_window(loaded.model, config.context, config.stride)

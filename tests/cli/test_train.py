@@ -232,7 +232,7 @@ def test_gradients_by_lag_are_recorded_at_each_validation(seqtool: Command, pros
     (["--heads", "2"], "--heads is for --model transformer, not lstm"),
     (["--model", "transformer", "--forget-bias", "1"], "--forget-bias is for --model lstm"),
     (["--model", "ffn", "--probe-gradients", "5"], "--probe-gradients is for --model rnn, gru, lstm"),
-    (["--momentum", "0.9"], "--momentum is for --optimizer sgd, rmsprop, muon, not adamw"),
+    (["--momentum", "0.9"], "--momentum is for --optimizer sgd, rmsprop, muon, asgd, nt-asgd, not adamw"),
     (["--decay", "0.1"], "--decay is for --schedule wsd, not cosine"),
     (["--compile", "on"], "--compile on"),
     (["--tensorboard"], "seqtool[tensorboard]"),

@@ -29,6 +29,7 @@ from seqtool.config import (
     MAX_VOCABULARY,
     MAY_CHANGE,
     RATE_SETTINGS,
+    VOCABULARY_TYPES,
     ModelConfig,
     Symbols,
     TrainConfig,
@@ -173,6 +174,13 @@ def settings_of_run(file: Path) -> dict[str, Any]:
         left_out |= {"stateful", "bptt"}
     valid = config.data.get("valid_path", config.data.get("valid"))
     data = {"vocab": file.with_name(VOCABULARY), "valid": valid}
+    if "embeddings" in config.data:
+        data["embeddings"] = Path(str(config.data["embeddings"].get("name")))
+    if "weights" in config.data:
+        data["weights"] = config.data["weights"]
+    kind = read_vocabulary(file.parent, config).type
+    if kind in VOCABULARY_TYPES:
+        data["vocab_type"] = kind  # of one that is learned anew, where a flag asks for that
     if (document := config.data.get("document", "file")) != "file":
         data["document"] = document
     return {name: value for name, value in settings.items() if name not in left_out} | data

@@ -134,10 +134,13 @@ def command(
     from_file = _file_settings(config)
     if any(settings.get(name) for name in LENGTHS):
         from_file = {name: value for name, value in from_file.items() if name not in LENGTHS}
-    if vocab is not None or vocab_type or vocab_size:
-        beaten = ("vocab", "vocab_type", "vocab_size", "min_count") if vocab is not None else ("vocab", "min_count")
-        from_file = {name: value for name, value in from_file.items() if name not in beaten}
-    of_data = {name: from_file.pop(name, None) for name in ("vocab", *DATA_SETTINGS)}
+    beaten = {"vocab"} if vocab_type or vocab_size or min_count else set()
+    if vocab is not None:
+        beaten = {"vocab", "vocab_type", "vocab_size", "min_count"}
+    elif vocab_type not in (None, "word"):
+        beaten.add("min_count")
+    from_file = {name: value for name, value in from_file.items() if name not in beaten}
+    of_data = {name: from_file.pop(name, None) for name in ("vocab", "embeddings", "weights", *DATA_SETTINGS)}
     flags = frozenset(settings)
     settings = from_file | settings
     document = document or of_data["document"]
@@ -159,6 +162,10 @@ def command(
         if package:
             check_extra(flag, flag.removeprefix("--"))
     paths, weights = parse_weights(data)
+    if of_data["weights"] not in (None, weights):
+        raise UsageError(
+            f"--config {config}: that run read its files {of_data['weights']} times; give DATA as FILE=N so"
+        )
     store = is_store(Path(paths[0]))
     if vocab is not None or store:
         given = {"--vocab-type": vocab_type, "--vocab-size": vocab_size, "--min-count": min_count}
@@ -183,7 +190,7 @@ def command(
         min_count or of_data["min_count"],
         valid or of_data["valid"],
         document,
-        embeddings,
+        embeddings or of_data["embeddings"],
         errors,
         force,
         flags,

@@ -113,12 +113,13 @@ class Steering:
 
     def begin(self, prompt: Sequence[int], seam: Seam, tokens: Sequence[int] = ()) -> Progress:
         """Behind a prompt and the tokens written already."""
+        recent, followers = self._followers(prompt) if self._ngram else ((), NOTHING)
         one = Progress(
             state=self.constraint.behind(seam) if self.constraint else 0,
             favoured=tuple(favour.behind(seam) for favour in self._favours),
+            recent=recent,
+            followers=followers,
         )
-        for token in prompt if self._ngram else ():
-            one = self._counted(one, token)
         for token in tokens:
             one = self.after(one, token, 0 if one.written else seam.skip)
         return one
@@ -179,6 +180,15 @@ class Steering:
         if followers := one.followers.get(one.recent):
             barred_V[list(followers)] = True
         return barred_V
+
+    def _followers(self, tokens: Sequence[int]) -> tuple[tuple[int, ...], dict[tuple[int, ...], tuple[int, ...]]]:
+        """The last N - 1 of some tokens, and which have come after each N - 1 of them."""
+        before = self._ngram - 1
+        found: dict[tuple[int, ...], dict[int, None]] = {}
+        for place in range(before, len(tokens)):
+            found.setdefault(tuple(tokens[place - before : place]), {})[tokens[place]] = None
+        recent = tuple(tokens[max(0, len(tokens) - before) :]) if before else ()
+        return recent, {key: tuple(after) for key, after in found.items()}
 
     def _counted(self, one: Progress, token: int) -> Progress:
         """With the token among those that have followed the last N - 1."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from seqtool.text.documents import Block
 from seqtool.text.normalizing import folded
-from seqtool.text.vocabulary import Vocabulary, encodable
+from seqtool.text.vocabulary import Vocabulary, encodable, symbol_pattern
 
 UNKNOWN_WORDS, WHITE_SPACE, CHARACTERS = "unknown words", "white space", "characters"
 FOLDED = {
@@ -31,6 +31,7 @@ class Losses:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._words = vocabulary.type == "word"
+        self._symbol = symbol_pattern(vocabulary.symbols)
         self._fold = _fold_of(vocabulary)
         self._layout = self._folds = self._changes = False
         self._spelled_unknowns = 0
@@ -60,11 +61,19 @@ class Losses:
         if not self._folds and FOLDED[self._fold]:
             self._folds = folded(text, *self._fold) != text
         if self._words:
-            self._layout = self._layout or OTHER_LAYOUT.search(self._before + text) is not None
+            self._layout = self._layout or OTHER_LAYOUT.search(self._before + text) is not None or self._parts(text)
             self._spelled_unknowns += len(UNKNOWN_WORD.findall(text)) if "<unk>" in text else 0
             self._before = text[-1:] or self._before
         if self._vocabulary.type == "foreign" and not self._changes:
             self._changes = self._vocabulary.decode(self._vocabulary.encode(text)) != text
+
+    def _parts(self, text: str) -> bool:
+        """Whether a symbol stands against a word, from which decoding parts it."""
+        matches = self._symbol.finditer(text) if self._symbol else iter(())
+        sides = (
+            text[max(0, match.start() - 1) : match.start()] + text[match.end() : match.end() + 1] for match in matches
+        )
+        return any(not side.isspace() for around in sides for side in around)
 
     def _end_document(self) -> None:
         self._layout = self._layout or self._before == " "

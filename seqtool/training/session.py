@@ -266,8 +266,13 @@ def resumed_config(config: RunConfig, asked: Mapping[str, Any], flags: Collectio
     wanted = {name: value for name, value in asked.items() if value != now[name] and name not in decided}
     if fixed := [name for name in wanted if name not in may_change]:
         told = ", ".join(f"--{name.replace('_', '-')} {asked[name]} (was {now[name]})" for name in fixed)
-        may = ", ".join(f"--{name.replace('_', '-')}" for name in (*MAY_CHANGE, *RATE_SETTINGS))
-        raise UsageError(f"--resume goes on with the run's own settings, not with {told}; only {may} may change")
+        may, by_flag = (
+            ", ".join(f"--{name.replace('_', '-')}" for name in names) for names in (MAY_CHANGE, RATE_SETTINGS)
+        )
+        raise UsageError(
+            f"--resume goes on with the run's own settings, not with {told}; only {may} may change, "
+            f"and, on the command line itself, {by_flag}"
+        )
     if any(name in wanted for name in LENGTHS):
         wanted = {**dict.fromkeys(LENGTHS, 0), **wanted}
     return dataclasses.replace(config, training=checked(dataclasses.replace(config.training, **wanted)))

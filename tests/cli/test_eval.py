@@ -427,3 +427,15 @@ def test_a_byte_vocabulary_that_folds_loses_letter_case(seqtool: Command, tmp_pa
     small = ["--hidden", 8, "--steps", 2, "--batch-size", 2, "-q"]
     assert seqtool("train", text, "--vocab", tmp_path / "v", "-o", run, *small).returncode == 0
     assert json.loads(seqtool("eval", run, text, "--json").stdout)["text_lost"] == ["letter case"]
+
+
+def test_a_symbol_against_a_word_loses_its_place(seqtool: Command, tmp_path: Path):
+    text, run = tmp_path / "text", tmp_path / "run"
+    text.write_text("the <user> cat sat\n" * 50)
+    words = ["--type", "word", "--symbols", "<user>", "--min-count", 1, "-o", tmp_path / "v", "-q"]
+    assert seqtool("vocab", text, *words).returncode == 0
+    small = ["--hidden", 8, "--steps", 2, "--batch-size", 2, "-q"]
+    assert seqtool("train", text, "--vocab", tmp_path / "v", "-o", run, *small).returncode == 0
+    for content, lost in ((b"the <user> cat\n", []), (b"the<user>cat\n", ["white space"])):
+        scored = seqtool("eval", run, "-", "--json", stdin=content)
+        assert json.loads(scored.stdout)["text_lost"] == lost, content

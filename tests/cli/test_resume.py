@@ -257,3 +257,21 @@ def test_a_directory_without_a_name_and_a_file_that_is_no_config_are_told(seqtoo
     assert f"{other} is no run's config.json" in error_of(seqtool("train", text, "--config", other), 3)
     (share := tmp_path / "share.toml").write_text("valid = 0.2\n")
     assert seqtool("train", text, "--config", share, "--dry-run", "-q").returncode == 0
+
+
+def test_a_repeated_run_has_its_vectors_weights_and_kind_of_vocabulary(seqtool: Command, text: Path, tmp_path: Path):
+    vectors, run = tmp_path / "v", tmp_path / "run"
+    learned = seqtool("embed", "train", text, "-o", vectors, "--dim", 8, "--epochs", 1, "-q")
+    assert learned.returncode == 0, learned.stderr.decode()
+    (other := tmp_path / "other.txt").write_text(text.read_text()[:5000])
+    data, small = [text, f"{other}=2"], ["--hidden", 16, "--batch-size", 4, "--steps", 4, "-q"]
+    begun = seqtool("train", *data, "--vocab-type", "word", "--embeddings", vectors, "-o", run, *small)
+    assert begun.returncode == 0, begun.stderr.decode()
+    again = ["--config", run / "config.json", "-q"]
+    assert seqtool("train", *data, *again, "-o", tmp_path / "again").returncode == 0
+    assert weights(run) == weights(tmp_path / "again")
+    assert "FILE=N" in error_of(seqtool("train", text, other, *again), 2)
+    fewer = seqtool("train", *data, *again, "--min-count", 5, "--embed", 8, "-o", tmp_path / "fewer")
+    assert fewer.returncode == 0, fewer.stderr.decode()
+    sizes = [json.loads((tmp_path / name / "config.json").read_text())["symbols"]["size"] for name in ("run", "fewer")]
+    assert sizes[1] < sizes[0]

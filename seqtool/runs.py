@@ -23,22 +23,14 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from seqtool.checking import from_mapping
-from seqtool.config import (
-    LENGTHS,
-    MAX_VOCABULARY,
-    MAY_CHANGE,
-    RATE_SETTINGS,
-    VOCABULARY_TYPES,
-    ModelConfig,
-    Symbols,
-    TrainConfig,
-    is_document_break,
-)
 from seqtool.errors import InputError, UsageError
-from seqtool.files import atomic_writer, canonical_sha256, provenance, read_json, write_json
+from seqtool.files.writing import atomic_writer, canonical_sha256, provenance, read_json, write_json
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.size import parameter_count
+from seqtool.settings.checking import from_mapping
+from seqtool.settings.model import ModelConfig, Symbols
+from seqtool.settings.training import LENGTHS, MAY_CHANGE, RATE_SETTINGS, TrainConfig
+from seqtool.settings.vocabulary import MAX_VOCABULARY, VOCABULARY_TYPES, is_document_break
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 RUN_FORMAT = "seqtool run 1"

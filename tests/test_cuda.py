@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from seqtool.config import GenerateConfig, TrainConfig
-from seqtool.inference.generation import Sample, generate
-from seqtool.inference.scoring import score_documents
+from seqtool.generation.generating import Sample, generate
+from seqtool.models.decoding.stepper import Stepper
 from seqtool.models.loss import total_nats
-from seqtool.models.stepping import Stepper
+from seqtool.scoring.scorer import score_documents
+from seqtool.settings.generation import GenerateConfig
+from seqtool.settings.training import TrainConfig
 from seqtool.training.gradients import clip_gradients
 from seqtool.training.optimizers import OPTIMIZERS, make_optimizers
 from tests.conftest import Command

@@ -24,7 +24,7 @@ import torch
 import torch._dynamo  # noqa: F401  # which --compile loads, and which takes longer than the tests
 
 from seqtool.cli.main import main
-from seqtool.inference import generation, rows, writing  # noqa: F401
+from seqtool.scoring import rows  # noqa: F401
 from seqtool.training import session  # noqa: F401
 
 MOST_S = 240.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqtool.checking import checked
-from seqtool.config import ModelConfig, Symbols
 from seqtool.models.language_model import LanguageModel, build_model
+from seqtool.settings.checking import checked
+from seqtool.settings.model import ModelConfig, Symbols
 
 V, BEGIN = 20, 1
 ZOO: dict[str, dict[str, Any]] = {

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.checking import check_given
 from seqtool.cli.console import Meter, note, write, write_report
 from seqtool.cli.options import Json, Quiet, chosen, with_settings
-from seqtool.config import MAX_VOCABULARY, MODELS, ModelConfig, TrainConfig
 from seqtool.errors import UsageError
+from seqtool.settings.checking import check_given
+from seqtool.settings.model import MODELS, ModelConfig
+from seqtool.settings.training import TrainConfig
+from seqtool.settings.vocabulary import MAX_VOCABULARY
 
 if TYPE_CHECKING:
-    from seqtool.measuring.bench import Measured
-    from seqtool.measuring.generation import GenerationSpeed
-    from seqtool.measuring.setup import Setup
-    from seqtool.measuring.training import TrainingSpeed
+    from seqtool.bench.generation import GenerationSpeed
+    from seqtool.bench.measuring import Measured
+    from seqtool.bench.setup import Setup
+    from seqtool.bench.training import TrainingSpeed
 
 NAME = "bench"
 EXAMPLE = "seqtool bench --model lstm --hidden 512 --batch-size 32 --bptt 128"
@@ -63,10 +65,10 @@ def command(
         raise UsageError(f"--seconds {seconds:g}: more than 0, at most {MOST_SECONDS:g}")
     _check_early(settings)
 
-    from seqtool.files import provenance
-    from seqtool.measuring.bench import measure, measurement_count
-    from seqtool.measuring.machine import native_precisions
-    from seqtool.measuring.training import fastest
+    from seqtool.bench.machine import native_precisions
+    from seqtool.bench.measuring import measure, measurement_count
+    from seqtool.bench.training import fastest
+    from seqtool.files.writing import provenance
     from seqtool.models.device import choose_device
 
     device = choose_device(settings.get("device", TrainConfig.device))
@@ -109,7 +111,7 @@ def _check_early(settings: dict[str, Any]) -> None:
 
 
 def _setup(asked: dict[str, Any], names: list[str], vocab_size: int, accelerator: bool) -> Setup:
-    from seqtool.measuring.setup import make_setup
+    from seqtool.bench.setup import make_setup
 
     try:
         return make_setup(asked, vocab_size, accelerator)

@@ -11,8 +11,8 @@ import typer
 
 from seqtool.cli.console import Meter, write, write_report
 from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, document_break, refuse_unused
-from seqtool.config import ERROR_HANDLERS
 from seqtool.errors import UsageError
+from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 if TYPE_CHECKING:
     from seqtool.text.documents import TextSource
@@ -40,7 +40,7 @@ def command(
     quiet: Quiet = False,
 ) -> None:
     """Turn text into ids: a line of ids for each line of text, the newline's own id closing it."""
-    from seqtool.files import refuse_directory
+    from seqtool.files.writing import refuse_directory
     from seqtool.text.documents import TextSource
     from seqtool.text.store import append_to_store, write_store
     from seqtool.text.vocabulary import load_vocabulary

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.checking import checked
 from seqtool.cli.console import Meter, in_row, note, write, write_report
 from seqtool.cli.options import (
     Device,
@@ -25,12 +24,14 @@ from seqtool.cli.options import (
     document_break,
     with_settings,
 )
-from seqtool.config import ERROR_HANDLERS, EvalConfig
 from seqtool.errors import InputError, UsageError
+from seqtool.settings.checking import checked
+from seqtool.settings.scoring import EvalConfig
+from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 if TYPE_CHECKING:
-    from seqtool.inference.rows import Row
     from seqtool.runs import Run
+    from seqtool.scoring.rows import Row
     from seqtool.text.documents import TextSource
     from seqtool.text.store import TokenStore
 
@@ -101,9 +102,9 @@ def command(
     _check_flags(per, carry, bits, given, errors, document)
     given = given or ""
 
-    from seqtool.inference.scoring import check_window
     from seqtool.models.device import choose_device
     from seqtool.runs import load_run
+    from seqtool.scoring.scorer import check_window
     from seqtool.text.store import is_store
 
     paths = [run, *map(Path, texts or [])] if text else [run]
@@ -211,7 +212,7 @@ def _reports(
     run: Run, sources: Sequence[Source], config: EvalConfig, given: str, quiet: bool
 ) -> Iterator[dict[str, Any]]:
     """The reports of some sources, while it is shown how far scoring is."""
-    from seqtool.inference.reports import text_reports
+    from seqtool.scoring.reports import text_reports
 
     meter: Meter | None = None
 
@@ -229,7 +230,7 @@ def _tabulate(
     run: Run, sources: Sequence[Source], config: EvalConfig, given: str, longest_name: int, json: bool, quiet: bool
 ) -> None:
     """A row for each text, in order, and one for all."""
-    from seqtool.inference.reports import total_report
+    from seqtool.scoring.reports import total_report
 
     width = max(len("total"), longest_name)
     reports: list[dict[str, Any]] = []
@@ -252,7 +253,7 @@ def _compare(
     quiet: bool,
 ) -> None:
     """A row for each run on the same text, the one with the fewest bits per byte of those that lose nothing marked."""
-    from seqtool.inference.reports import total_report
+    from seqtool.scoring.reports import total_report
     from seqtool.text.documents import TextSource
 
     width = max(len("run"), *(len(str(run.path)) for run in runs))
@@ -324,7 +325,7 @@ def _write_rows(
 
     `unit` is what a row is for, whether lines are one text, and what separates documents.
     """
-    from seqtool.inference.rows import score_rows
+    from seqtool.scoring.rows import score_rows
 
     (per, carry, document), shown = unit, _json_parts if json else _tsv_parts
     for source in sources:

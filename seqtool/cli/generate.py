@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import typer
 
-from seqtool.checking import check_generation_effect, checked
 from seqtool.cli.console import note, write
 from seqtool.cli.options import Device, Errors, Json, Quiet, RunPath, as_text, chosen, text_of, with_settings
-from seqtool.config import ERROR_HANDLERS, GenerateConfig
 from seqtool.errors import UsageError
+from seqtool.settings.checking import check_generation_effect, checked
+from seqtool.settings.generation import GenerateConfig
+from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 if TYPE_CHECKING:
-    from seqtool.inference.generation import Sample
-    from seqtool.inference.healing import Healing
-    from seqtool.inference.steering import Steering
-    from seqtool.models.stepping import Stepper
+    from seqtool.generation.generating import Sample
+    from seqtool.generation.healing import Healing
+    from seqtool.generation.steering import Steering
+    from seqtool.models.decoding.stepper import Stepper
     from seqtool.runs import Run
     from seqtool.text.vocabulary import Seam, Vocabulary
 
@@ -97,8 +98,8 @@ def command(
     if problems := check_generation_effect(config, given):
         raise UsageError("; ".join(problems))
 
+    from seqtool.models.decoding.stepper import Stepper
     from seqtool.models.device import choose_device
-    from seqtool.models.stepping import Stepper
     from seqtool.runs import load_run
 
     loaded = load_run(run, choose_device(device))
@@ -209,7 +210,7 @@ def _check_words(words: _Words, given: set[str], keep_stop: bool) -> None:
 
 def _beyond_context(run: Run, requests: list[_Request], config: GenerateConfig) -> str:
     """What to say where a prompt, or what is written after it, is more than a transformer sees at once."""
-    from seqtool.inference.steering import most_tokens
+    from seqtool.generation.steering import most_tokens
 
     context = run.model.context or 0
     longest = 1 + max(len(request.ids) for request in requests)
@@ -229,9 +230,9 @@ def _token_rows(vocabulary: Vocabulary, allow_unk: bool) -> list[bytes]:
 
 
 def _steering(vocabulary: Vocabulary, config: GenerateConfig, pattern: str | None, words: _Words) -> Steering:
-    from seqtool.inference.constraint import Constraint, Tokens
-    from seqtool.inference.favour import Favour
-    from seqtool.inference.steering import Steering
+    from seqtool.generation.constraint import Constraint, Tokens
+    from seqtool.generation.favour import Favour
+    from seqtool.generation.steering import Steering
 
     constraint, favours = None, []
     if pattern is not None or words.bans or words.favours:
@@ -245,7 +246,7 @@ def _steering(vocabulary: Vocabulary, config: GenerateConfig, pattern: str | Non
 
 def _healing(vocabulary: Vocabulary, config: GenerateConfig, given: set[str]) -> Healing | None:
     """What finds tokens that begin inside a prompt; None where there are none, or none are wanted."""
-    from seqtool.inference.healing import Healing
+    from seqtool.generation.healing import Healing
 
     healing = Healing(_token_rows(vocabulary, allow_unk=False)) if vocabulary.keeps_spaces else None
     if healing is None or not healing.possible:
@@ -299,9 +300,9 @@ def _batches(job: _Job, requests: list[_Request]) -> Iterator[list[Sample]]:
     """The samples of the prompts, some of them again whenever they have grown; of beams there may be fewer than
     `copies`.
     """
-    from seqtool.inference.beam import beam_search
-    from seqtool.inference.generation import Sample, generate
-    from seqtool.inference.writing import stop_finder, written_text
+    from seqtool.generation.beam import beam_search
+    from seqtool.generation.generating import Sample, generate
+    from seqtool.generation.writing import stop_finder, written_text
 
     samples = (
         Sample(request.ids, copy, request.text, request.seam)
@@ -322,7 +323,7 @@ def _batches(job: _Job, requests: list[_Request]) -> Iterator[list[Sample]]:
 
 def _made(job: _Job, requests: list[_Request]) -> Iterator[_Made]:
     """The samples in order, each as it is made once those before it are done."""
-    from seqtool.inference.writing import Writer
+    from seqtool.generation.writing import Writer
 
     batch: list[Sample] = []
     writers: list[Writer] = []

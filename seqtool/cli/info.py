@@ -65,7 +65,7 @@ def describe(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is a part of {whole}: name that")
     if path.is_dir():
         raise InputError(f"{path} is neither a run nor a token store: it has no config.json and no store.json")
-    from seqtool.embeddings.vectors import is_vectors, read_vectors
+    from seqtool.vectors.vectors import is_vectors, read_vectors
 
     if is_vectors(path):
         vectors = read_vectors(path)
@@ -97,7 +97,7 @@ def kind_of(path: Path) -> str:
         return "a token store"
     if not path.is_file():
         return f"a part of {whole}" if path.is_dir() and (whole := whole_of(path)) else ""
-    from seqtool.embeddings.vectors import is_vectors
+    from seqtool.vectors.vectors import is_vectors
 
     head = _head(path)
     if head.startswith(VOCABULARY_BEGINS) and VOCABULARY_HOLDS in head[:HEADER_BYTES]:

@@ -1,4 +1,4 @@
-"""Flags made from the settings in seqtool.config, so that each default, choice and help text is written once."""
+"""Flags made from the settings in seqtool.settings, so that each default, choice and help text is written once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from seqtool.checking import WORDS
-from seqtool.config import ERROR_HANDLERS, SHOWN_DOCUMENT_BREAKS, flag_of, is_document_break
 from seqtool.errors import UsageError
+from seqtool.settings.checking import WORDS
+from seqtool.settings.fields import flag_of
+from seqtool.settings.vocabulary import ERROR_HANDLERS, SHOWN_DOCUMENT_BREAKS, is_document_break
 
 Texts = Annotated[list[str], typer.Argument(metavar="TEXT...", help="Files of UTF-8 text; - is standard input.")]
 Errors = Annotated[

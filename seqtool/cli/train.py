@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.checking import DATA_SETTINGS, check_given, settings_from_file
 from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
 from seqtool.cli.options import (
     DocumentBreak,
@@ -26,15 +25,11 @@ from seqtool.cli.options import (
     with_settings,
 )
 from seqtool.cli.signals import stop_flag
-from seqtool.config import (
-    ERROR_HANDLERS,
-    LENGTHS,
-    RATE_SETTINGS,
-    VOCABULARY_TYPES,
-    ModelConfig,
-    TrainConfig,
-)
 from seqtool.errors import SeqtoolError, StoppedError, UsageError
+from seqtool.settings.checking import DATA_SETTINGS, check_given, settings_from_file
+from seqtool.settings.model import ModelConfig
+from seqtool.settings.training import LENGTHS, RATE_SETTINGS, TrainConfig
+from seqtool.settings.vocabulary import ERROR_HANDLERS, VOCABULARY_TYPES
 
 if TYPE_CHECKING:
     from seqtool.runs import RunConfig
@@ -50,7 +45,7 @@ VALID_TOKENS_FAST = 262_144
 
 def _list_recipes(wanted: bool) -> None:
     if wanted:
-        from seqtool.defaults import recipes
+        from seqtool.settings.defaults import recipes
 
         width = max(map(len, recipes()))
         for name, what in recipes().items():
@@ -254,8 +249,8 @@ def command(
 
 def _file_settings(config: str | None) -> dict[str, Any]:
     """The settings that --config names: of a TOML file, a recipe, or a run with its vocabulary."""
-    from seqtool.defaults import recipe_file
-    from seqtool.files import read_toml
+    from seqtool.files.writing import read_toml
+    from seqtool.settings.defaults import recipe_file
 
     if config is None:
         return {}

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from seqtool.checking import checked
 from seqtool.cli.console import Meter, note, write_bytes, write_report
 from seqtool.cli.options import Errors, Force, Json, Quiet, Texts, refuse_unused, with_settings
-from seqtool.config import VocabularyConfig
+from seqtool.settings.checking import checked
+from seqtool.settings.vocabulary import VocabularyConfig
 
 NAME = "vocab"
 EXAMPLE = "seqtool vocab novel.txt -o novel.model --type bpe --size 2000"
@@ -36,7 +36,7 @@ def command(
 
     Lossless for every type but word: white space is kept, and unseen characters are spelled in bytes.
     """
-    from seqtool.files import atomic_writer, refuse_file
+    from seqtool.files.writing import atomic_writer, refuse_file
     from seqtool.text.documents import TextSource
     from seqtool.text.learning import about_unknown, learn_vocabulary
     from seqtool.text.vocabulary import encodable

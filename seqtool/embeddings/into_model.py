@@ -16,10 +16,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from seqtool.embeddings.vectors import Matrix, Vectors
 from seqtool.errors import InputError
 from seqtool.text.normalizing import SPACE
 from seqtool.text.vocabulary import Vocabulary
+from seqtool.vectors.vectors import Matrix, Vectors
 
 WORDS = ("word", "")  # the vectors' vocabularies whose tokens are words without a sign for the space before them
 

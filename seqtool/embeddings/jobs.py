@@ -15,19 +15,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.config import EmbedConfig
 from seqtool.embeddings.corpus import CHUNK_TOKENS, Chunk, Corpus
-from seqtool.embeddings.prediction import (
-    CompiledLearner,
-    Prediction,
-    TorchLearner,
-    library,
-    plan_steps,
-)
-from seqtool.embeddings.subwords import parts_of
-from seqtool.embeddings.vectors import Matrix
+from seqtool.embeddings.skipgram import CompiledLearner, Prediction, TorchLearner, library, plan_steps
 from seqtool.embeddings.windows import Noise, Windows, keep_probability, make_lots
 from seqtool.errors import InputError, UsageError
+from seqtool.settings.embedding import EmbedConfig
+from seqtool.vectors.subwords import parts_of
+from seqtool.vectors.vectors import Matrix
 
 LAST_RATE = 0.004  # of --lr, to which skipgram's and cbow's falls in a straight line
 SPAN_CENTRES = 1 << 14  # learned from between two looks at the clock

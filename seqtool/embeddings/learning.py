@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.config import EmbedConfig
-from seqtool.embeddings.arrays import map_arrays, write_arrays
 from seqtool.embeddings.corpus import Corpus
 from seqtool.embeddings.jobs import Arrays, GloveJob, Job, PredictionJob, Progress
-from seqtool.embeddings.tokens import Tokens
-from seqtool.embeddings.vectors import Matrix, Vectors
 from seqtool.errors import DivergedError, InputError, UsageError
-from seqtool.files import canonical_sha256, provenance
+from seqtool.files.arrays import map_arrays, write_arrays
+from seqtool.files.writing import canonical_sha256, provenance
+from seqtool.settings.embedding import EmbedConfig
 from seqtool.text.vocabulary import Vocabulary
+from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.vectors import Matrix, Vectors
 
 CHECKPOINT_FORMAT = "seqtool embedding checkpoint 1"
 GLOVE_EPOCHS = 25.0
@@ -170,7 +170,7 @@ def _at_once(corpus: Corpus, size: int, config: EmbedConfig) -> Matrix:
             )
         return np.eye(size, dtype=np.float32)
     from seqtool.embeddings.cooccurrence import count_pairs
-    from seqtool.embeddings.ppmi import learn_svd
+    from seqtool.embeddings.svd import learn_svd
 
     counts = count_pairs(corpus.chunks(), size, config.window, "linear")
     return learn_svd(counts, config.dim, config.noise_power, config.seed)

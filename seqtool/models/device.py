@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from seqtool.checking import check_device_name
 from seqtool.errors import UsageError
+from seqtool.settings.checking import check_device_name
 
 
 def choose_device(name: str) -> torch.device:

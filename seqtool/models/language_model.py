@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtool.config import RECURRENT, ModelConfig, Symbols
+from seqtool.models.cores.recurrent import Recurrent, initialize_recurrent
+from seqtool.models.cores.transformer import Transformer, initialize_transformer
+from seqtool.models.cores.window import FeedForward, initialize_feedforward
 from seqtool.models.dropout import Dropout
-from seqtool.models.feedforward import FeedForward, initialize_feedforward
-from seqtool.models.recurrent import Recurrent, initialize_recurrent
 from seqtool.models.size import parameter_count
 from seqtool.models.state import State
-from seqtool.models.transformer import Transformer, initialize_transformer
+from seqtool.settings.model import RECURRENT, ModelConfig, Symbols
 
 UNSEEN_COUNT = 0.1  # what a symbol that does not occur counts as, when its first bias is set
 

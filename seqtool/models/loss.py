@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqtool.native import compiled
+from seqtool.native.loading import compiled
 
 IGNORE = -1
 """A target that is not scored: padding, and what follows the end of a document."""
@@ -60,7 +59,7 @@ def output_nats(features_BTH: Tensor, W_SH: Tensor, b_S: Tensor, targets_BT: Ten
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled softmax.c; None where there is none."""
-    loaded = compiled(Path(__file__).parent, "_softmax", LAYOUT)
+    loaded = compiled("_softmax", LAYOUT)
     if loaded is not None:
         loaded.seqtool_cross_entropy.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 4
         loaded.seqtool_cross_entropy.restype = None

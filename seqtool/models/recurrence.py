@@ -12,14 +12,13 @@ import ctypes
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqtool.native import compiled
+from seqtool.native.loading import compiled
 
 LAYOUT = 1  # of the structure and functions in recurrence.c; it says the same
 KINDS = {"rnn": 0, "gru": 1, "lstm": 2}
@@ -42,7 +41,7 @@ class Layer(ctypes.Structure):
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled recurrence.c; None where there is none."""
-    loaded = compiled(Path(__file__).parent, "_recurrence", LAYOUT)
+    loaded = compiled("_recurrence", LAYOUT)
     if loaded is not None:
         loaded.seqtool_recurrence_scratch.restype = loaded.seqtool_recurrence_kept.restype = Count
         loaded.seqtool_recurrence_scratch.argtypes = [Pointer]

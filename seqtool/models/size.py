@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from seqtool.config import MAX_PARAMETERS, RECURRENT, ModelConfig, Symbols
 from seqtool.errors import UsageError
+from seqtool.settings.model import MAX_PARAMETERS, RECURRENT, ModelConfig, Symbols
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 

@@ -18,8 +18,8 @@ from typing import IO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.config import DOCUMENT_AT
 from seqtool.errors import InputError
+from seqtool.settings.vocabulary import DOCUMENT_AT
 from seqtool.text.marks import refuse_marked
 
 READ_BYTES = 1 << 18

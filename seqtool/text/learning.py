@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import sentencepiece
 
-from seqtool.config import MAX_VOCABULARY, VocabularyConfig
 from seqtool.errors import InputError, SeqtoolError, UsageError
-from seqtool.files import provenance
+from seqtool.files.writing import provenance
+from seqtool.settings.vocabulary import MAX_VOCABULARY, VocabularyConfig
 from seqtool.text.documents import TextSource, code_points, lines_of, segments_of
 from seqtool.text.normalizing import SPACE, folded
 from seqtool.text.vocabulary import END_OF_LINE, Vocabulary, symbol_pattern, whole_symbols, whole_words, with_metadata

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError, SeqtoolError
-from seqtool.files import (
+from seqtool.files.writing import (
     atomic_directory,
     canonical_sha256,
     locked,

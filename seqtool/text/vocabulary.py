@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
-from seqtool.config import MAX_SYMBOLS, VOCABULARY_TYPES
 from seqtool.errors import InputError
-from seqtool.files import canonical_sha256, read_small_file, sha256
+from seqtool.files.writing import canonical_sha256, read_small_file, sha256
+from seqtool.settings.vocabulary import MAX_SYMBOLS, VOCABULARY_TYPES
 from seqtool.text.documents import SEGMENT_CHARACTERS, Block, code_points
 from seqtool.text.normalizing import SPACE
 from seqtool.text.tables import ByteTable, LineJoiner

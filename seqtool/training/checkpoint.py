@@ -20,9 +20,8 @@ import safetensors
 import torch
 from torch import Tensor
 
-from seqtool.config import TrainConfig
 from seqtool.errors import DivergedError, InputError
-from seqtool.files import atomic_writer
+from seqtool.files.writing import atomic_writer
 from seqtool.models.device import autocast
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.state import State, map_state, rows_of
@@ -36,6 +35,7 @@ from seqtool.runs import (
     read_tensors,
     write_tensors,
 )
+from seqtool.settings.training import TrainConfig
 from seqtool.training.averages import Average
 from seqtool.training.loop import FP16_MOST_SCALE, Progress, is_finite
 from seqtool.training.optimizers import set_rate

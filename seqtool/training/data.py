@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqtool.config import VocabularyConfig
 from seqtool.embeddings.into_model import Beginning
 from seqtool.errors import InputError, UsageError
+from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextCounts, TextSource
 from seqtool.text.learning import about_unknown, learn_vocabulary
 from seqtool.text.sampling import SubwordSampler

@@ -8,11 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seqtool.config import RECURRENT, TrainConfig
-from seqtool.inference.scoring import Document
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.loss import total_nats
 from seqtool.models.state import map_state
+from seqtool.scoring.scorer import Document
+from seqtool.settings.model import RECURRENT
+from seqtool.settings.training import TrainConfig
 
 AGC_LEAST_NORM = 1e-3  # what the norm of a unit's weights counts as at least
 PROBE_ROWS = 16

@@ -16,13 +16,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from seqtool.config import RECURRENT, TrainConfig
 from seqtool.errors import DivergedError
-from seqtool.inference.scoring import Document, validate
 from seqtool.models.device import autocast
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.state import State, detached, joined, rows_of
-from seqtool.native import keep_freed_memory
+from seqtool.native.loading import keep_freed_memory
+from seqtool.scoring.scorer import Document, validate
+from seqtool.settings.model import RECURRENT
+from seqtool.settings.training import TrainConfig
 from seqtool.training.averages import Average, ema_share, mean_share
 from seqtool.training.batches import Batch, Batches
 from seqtool.training.gradients import clip_gradients, gradient_by_lag

@@ -8,12 +8,13 @@ import time
 import torch
 from torch import nn
 
-from seqtool.config import ModelConfig, TrainConfig
 from seqtool.errors import UsageError
 from seqtool.models import recurrence
 from seqtool.models.device import autocast, multiplies_bf16
 from seqtool.models.language_model import LanguageModel
 from seqtool.runs import RunConfig
+from seqtool.settings.model import ModelConfig
+from seqtool.settings.training import TrainConfig
 from seqtool.training.batches import make_batches
 from seqtool.training.data import TrainingData
 from seqtool.training.objective import Objective

@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seqtool.config import TrainConfig
 from seqtool.models.language_model import LanguageModel, Reading
 from seqtool.models.loss import IGNORE, output_nats, total_nats
 from seqtool.models.state import State
+from seqtool.settings.training import TrainConfig
 
 
 class Objective(nn.Module):

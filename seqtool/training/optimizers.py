@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqtool.config import TrainConfig
+from seqtool.settings.training import TrainConfig
 
 Groups = list[dict[str, Any]]
 

@@ -7,7 +7,7 @@ import warnings
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from seqtool.models.transformer import Transformer
+from seqtool.models.cores.transformer import Transformer
 from seqtool.training.objective import Objective
 from seqtool.training.world import World
 

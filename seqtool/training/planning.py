@@ -11,19 +11,21 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from seqtool.checking import check_used, checked
-from seqtool.config import VOCABULARY_TYPES, ModelConfig, Symbols, TrainConfig, VocabularyConfig
-from seqtool.defaults import Facts, resolve
 from seqtool.embeddings.into_model import file_sha256, read_beginning
-from seqtool.embeddings.vectors import Vectors, read_vectors
 from seqtool.errors import BusyError, InputError, UsageError
-from seqtool.files import refuse_directory, reserved
+from seqtool.files.writing import refuse_directory, reserved
 from seqtool.runs import CHECKPOINT, RunConfig, is_run, new_config, read_config, read_vocabulary
+from seqtool.settings.checking import check_used, checked
+from seqtool.settings.defaults import Facts, resolve
+from seqtool.settings.model import ModelConfig, Symbols
+from seqtool.settings.training import TrainConfig
+from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.text.vocabulary import load_vocabulary
 from seqtool.training.data import TrainingData, held_share, load_vocabulary_or_none, prepare_data
 from seqtool.training.machine import with_machine
 from seqtool.training.session import resumed_config
 from seqtool.training.world import World, may_restart, restarts
+from seqtool.vectors.vectors import Vectors, read_vectors
 
 DEFAULT_VOCABULARY = "bpe"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from seqtool.config import TrainConfig
+from seqtool.settings.training import TrainConfig
 
 LEAST_WARM_UP = 1e-3  # share that inverse-sqrt counts from, where nothing warms up
 

@@ -16,14 +16,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqtool.checking import checked
-from seqtool.config import DECIDED_BY_MACHINE, FULL, LENGTHS, MAY_CHANGE, RATE_SETTINGS, TrainConfig
 from seqtool.embeddings.into_model import begin_embedding
 from seqtool.errors import InputError, SeqtoolError, UsageError
-from seqtool.files import atomic_writer, cannot_write, locked, remove_strays, replace_directory
+from seqtool.files.writing import atomic_writer, cannot_write, locked, remove_strays, replace_directory
 from seqtool.models.language_model import LanguageModel, build_model
 from seqtool.models.state import State
 from seqtool.runs import METRICS, WEIGHTS, RunConfig, write_config, write_weights
+from seqtool.settings.checking import checked
+from seqtool.settings.training import DECIDED_BY_MACHINE, FULL, LENGTHS, MAY_CHANGE, RATE_SETTINGS, TrainConfig
 from seqtool.text.vocabulary import Vocabulary
 from seqtool.training.averages import Average
 from seqtool.training.batches import Batches, make_batches

@@ -18,12 +18,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from seqtool.config import GenerateConfig
-from seqtool.inference.constraint import Constraint, Tokens
-from seqtool.inference.generation import Sample, generate
-from seqtool.inference.steering import Steering
-from seqtool.models.stepping import Stepper
+from seqtool.generation.constraint import Constraint, Tokens
+from seqtool.generation.generating import Sample, generate
+from seqtool.generation.steering import Steering
+from seqtool.models.decoding.stepper import Stepper
 from seqtool.runs import load_run
+from seqtool.settings.generation import GenerateConfig
 
 NOTE = r"[_^=]?[A-Ga-gz][,']?(2|3|4|/2)?"
 TUNE = (

@@ -43,10 +43,11 @@ def rate(generate: Callable[[int], object], tokens: int, streams: int, repeats: 
 
 
 def ours(name: str, streams: int, tokens: int, precision: str) -> float:
-    from seqtool.config import GenerateConfig, ModelConfig, Symbols
-    from seqtool.inference.generation import Sample, generate
+    from seqtool.generation.generating import Sample, generate
+    from seqtool.models.decoding.stepper import Stepper
     from seqtool.models.language_model import build_model
-    from seqtool.models.stepping import Stepper
+    from seqtool.settings.generation import GenerateConfig
+    from seqtool.settings.model import ModelConfig, Symbols
 
     if name in LSTMS:
         layers, hidden = LSTMS[name]

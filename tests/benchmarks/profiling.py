@@ -20,10 +20,11 @@ from torch.profiler import ProfilerActivity, profile
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from seqtool.config import ModelConfig, TrainConfig
-from seqtool.measuring.setup import make_setup
-from seqtool.measuring.training import step_times_s
+from seqtool.bench.setup import make_setup
+from seqtool.bench.training import step_times_s
 from seqtool.models.device import choose_device
+from seqtool.settings.model import ModelConfig
+from seqtool.settings.training import TrainConfig
 
 
 def settings(pairs: list[str]) -> dict[str, object]:

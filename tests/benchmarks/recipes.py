@@ -6,7 +6,7 @@
 What follows -- is given to every training. A row for each --try, a column for each pair of texts: bits per byte, the median
 over rounds (a round's number is its seed), least and most, and the tokens that were read in the time. The settings take
 turns, so that a machine whose speed drifts is as unkind to one as to another. With --steps trainings are of equal length
-instead. The tables in seqtool/defaults.toml were made with this.
+instead. The tables in seqtool/settings/defaults.toml were made with this.
 """
 
 from __future__ import annotations

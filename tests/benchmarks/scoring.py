@@ -24,10 +24,10 @@ from machine import ROOT, machine, spread
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from seqtool.config import EvalConfig
-from seqtool.inference.reports import text_report
-from seqtool.inference.scoring import score_documents
 from seqtool.runs import Run, load_run
+from seqtool.scoring.reports import text_report
+from seqtool.scoring.scorer import score_documents
+from seqtool.settings.scoring import EvalConfig
 from seqtool.text.documents import TextSource
 
 MODELS = ("rnn", "gru", "lstm", "ffn", "transformer")

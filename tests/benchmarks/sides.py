@@ -81,13 +81,13 @@ def step_ours(case: Case, watch: Watch, precision: str) -> Row:
     import numpy as np
     import torch
 
-    from seqtool.checking import DATA_SETTINGS, settings_from_file
-    from seqtool.config import Symbols
-    from seqtool.defaults import Facts, recipe_file, resolve
-    from seqtool.files import read_toml
+    from seqtool.files.writing import read_toml
     from seqtool.models.language_model import build_model
     from seqtool.models.size import flops_per_token
     from seqtool.runs import RunConfig
+    from seqtool.settings.checking import DATA_SETTINGS, settings_from_file
+    from seqtool.settings.defaults import Facts, recipe_file, resolve
+    from seqtool.settings.model import Symbols
     from seqtool.training.batches import Batch
     from seqtool.training.loop import Progress, train
     from seqtool.training.machine import with_machine

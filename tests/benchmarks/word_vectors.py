@@ -26,15 +26,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from machine import ROOT, machine, spread
 
-from seqtool.config import EmbedConfig, VocabularyConfig
 from seqtool.embeddings.corpus import Chunk
 from seqtool.embeddings.jobs import PredictionJob, Progress
-from seqtool.embeddings.judging import read_judgements
-from seqtool.embeddings.neighbours import Space
-from seqtool.embeddings.text import read_corpus
-from seqtool.embeddings.tokens import Tokens
-from seqtool.embeddings.vectors import Vectors, read_vectors, write_vectors
 from seqtool.embeddings.windows import make_lots
+from seqtool.embeddings.words import read_corpus
+from seqtool.settings.embedding import EmbedConfig
+from seqtool.settings.vocabulary import VocabularyConfig
+from seqtool.vectors.judging import read_judgements
+from seqtool.vectors.neighbours import Space
+from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.vectors import Vectors, read_vectors, write_vectors
 
 DIM, WINDOW, NEGATIVE, EPOCHS, MIN_COUNT, SUBSAMPLE = 100, 5, 5, 5, 5, 1e-3
 RATES = {"skipgram": 0.025, "cbow": 0.05}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from seqtool.config import MODELS
-from seqtool.measuring.memory import available_bytes
+from seqtool.bench.memory import available_bytes
+from seqtool.settings.model import MODELS
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
 

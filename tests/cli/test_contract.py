@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtool.config import OPTIMIZER_NAMES
+from seqtool.settings.training import OPTIMIZER_NAMES
 from tests.conftest import ROOT, Command
 
 COMMANDS = ["vocab", "encode", "decode", "train", "eval", "generate", "info", "bench"]

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtool.embeddings.arrays import write_arrays
 from seqtool.embeddings.learning import CHECKPOINT_FORMAT
-from seqtool.embeddings.tokens import Tokens
-from seqtool.embeddings.vectors import Vectors, read_vectors, write_vectors
+from seqtool.files.arrays import write_arrays
 from seqtool.runs import load_run
+from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.vectors import Vectors, read_vectors, write_vectors
 from tests.cli.test_contract import error_of
 from tests.conftest import ROOT, Command
 from tests.training.trainer import CPU

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqtool.embeddings.tokens import Tokens
-from seqtool.embeddings.vectors import Vectors, write_vectors
+from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.vectors import Vectors, write_vectors
 from tests.conftest import Command
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtool.embeddings.tokens import Tokens
-from seqtool.embeddings.vectors import Vectors, write_vectors
+from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.vectors import Vectors, write_vectors
 from tests.cli.test_contract import error_of
 from tests.conftest import ROOT, Command, Start
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtool.embeddings.vectors import read_vectors
+from seqtool.vectors.vectors import read_vectors
 from tests.cli.test_contract import error_of
 from tests.conftest import Command, Start
 

@@ -18,12 +18,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from seqtool.config import MAY_CHANGE, OPTIMIZER_NAMES, RATE_SETTINGS, ModelConfig, TrainConfig, flag_of
-from seqtool.embeddings.arrays import write_arrays
-from seqtool.embeddings.vectors import ARRAYS, FOREIGN, VECTORS_FORMAT, map_arrays
-from seqtool.files import canonical_sha256
+from seqtool.files.arrays import write_arrays
+from seqtool.files.writing import canonical_sha256
 from seqtool.runs import METADATA, write_tensors
+from seqtool.settings.fields import flag_of
+from seqtool.settings.model import ModelConfig
+from seqtool.settings.training import MAY_CHANGE, OPTIMIZER_NAMES, RATE_SETTINGS, TrainConfig
 from seqtool.text.vocabulary import with_metadata
+from seqtool.vectors.vectors import ARRAYS, FOREIGN, VECTORS_FORMAT, map_arrays
 from tests.conftest import ODD_STRINGS, Command
 
 KINDS_IN_ALL, IN_THE_DEFAULT_SUITE = 10_000, 4

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from seqtool.config import SCHEDULE_NAMES
-from seqtool.defaults import recipes
+from seqtool.settings.defaults import recipes
+from seqtool.settings.training import SCHEDULE_NAMES
 from tests.cli.test_contract import error_of
 from tests.conftest import ROOT, Command
 

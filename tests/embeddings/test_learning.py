@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtool.config import EmbedConfig, VocabularyConfig
 from seqtool.embeddings import prediction
 from seqtool.embeddings.learning import learn_vectors, resolved
-from seqtool.embeddings.text import read_corpus
-from seqtool.embeddings.vectors import Vectors
+from seqtool.embeddings.words import read_corpus
 from seqtool.errors import DivergedError
+from seqtool.settings.embedding import EmbedConfig
+from seqtool.settings.vocabulary import VocabularyConfig
+from seqtool.vectors.vectors import Vectors
 
 WAYS = {
     "skipgram": {"method": "skipgram"},
@@ -80,7 +81,7 @@ def test_no_text_diverges(tmp_path, text, way):
 @pytest.mark.parametrize("cbow", [False, True])
 def test_torch_learns_from_repeated_words_as_the_compiled_part_does(tmp_path, cbow, monkeypatch):
     if prediction.library() is None:
-        pytest.skip("prediction.c was not compiled")
+        pytest.skip("skipgram.c was not compiled")
     settings = {"method": "cbow" if cbow else "skipgram", "epochs": 1.0}
     found, loss = learned(tmp_path, repeating(), **settings)
     monkeypatch.setattr("seqtool.embeddings.jobs.library", lambda: None)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqtool.models.cells import STATES, run_cell
-from seqtool.models.recurrent import RecurrentLayer
+from seqtool.models.cores.recurrent import RecurrentLayer
 
 CASES = [("rnn", "tanh"), ("rnn", "relu"), ("gru", "tanh"), ("lstm", "tanh")]
 B, T, E, H = 3, 7, 5, 4

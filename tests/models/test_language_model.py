@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
-from seqtool.checking import check
-from seqtool.config import ModelConfig, Symbols
 from seqtool.errors import UsageError
+from seqtool.models.cores.recurrent import Recurrent
 from seqtool.models.loss import IGNORE, token_nats, total_nats
-from seqtool.models.recurrent import Recurrent
 from seqtool.models.size import parameter_count
 from seqtool.models.state import take_rows
+from seqtool.settings.checking import check
+from seqtool.settings.model import ModelConfig, Symbols
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 EVERY = pytest.mark.parametrize("name", ZOO)

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtool.config import ModelConfig
 from seqtool.models import recurrence
-from seqtool.models.recurrent import Recurrent
+from seqtool.models.cores.recurrent import Recurrent
+from seqtool.settings.model import ModelConfig
 
 pytestmark = pytest.mark.skipif(recurrence.library() is None, reason="was not compiled")
 CELLS = [("lstm", "tanh"), ("gru", "tanh"), ("rnn", "tanh"), ("rnn", "relu")]

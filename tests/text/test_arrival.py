@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from seqtool.cli.encode import printed
-from seqtool.config import VOCABULARY_TYPES, VocabularyConfig
-from seqtool.inference.rows import arrivals, encode_lines
+from seqtool.scoring.rows import arrivals, encode_lines
+from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.text import documents, units, vocabulary
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
-from seqtool.config import VocabularyConfig
+from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.losses import Losses, losses_of_ids

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtool.config import VocabularyConfig
+from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.sampling import SubwordSampler, draw_split, merge_with_dropout

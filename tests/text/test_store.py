@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import safetensors
 
-from seqtool.config import VocabularyConfig
 from seqtool.errors import InputError, SeqtoolError
-from seqtool.files import canonical_sha256, locked
+from seqtool.files.writing import canonical_sha256, locked
+from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text import store
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from seqtool.checking import check
-from seqtool.config import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.errors import UsageError
+from seqtool.settings.checking import check
+from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.text import documents, units, vocabulary
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary

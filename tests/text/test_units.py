@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from seqtool.config import VocabularyConfig
+from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text import documents, units
 from seqtool.text.documents import SEGMENT_CHARACTERS, TextSource, lines_of, segments_of
 from seqtool.text.learning import learn_vocabulary

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from seqtool.config import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.text import documents, learning
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import about_unknown, learn_vocabulary

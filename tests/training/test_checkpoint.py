@@ -16,9 +16,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from seqtool.config import OPTIMIZER_NAMES
 from seqtool.errors import DivergedError, InputError
 from seqtool.runs import METADATA
+from seqtool.settings.training import OPTIMIZER_NAMES
 from seqtool.training.checkpoint import read_checkpoint, write_checkpoint
 from seqtool.training.loop import Progress
 from tests.training.trainer import SHORT, SMALL, Trainer

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtool.config import VocabularyConfig
 from seqtool.errors import InputError
+from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.store import write_store

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from seqtool.config import OPTIMIZER_NAMES, VocabularyConfig
 from seqtool.embeddings.into_model import Beginning, begin_embedding, matched_rows, read_beginning
-from seqtool.embeddings.tokens import Tokens
-from seqtool.embeddings.vectors import Vectors, write_vectors
 from seqtool.errors import InputError
+from seqtool.settings.training import OPTIMIZER_NAMES
+from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.vocabulary import Vocabulary
+from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.vectors import Vectors, write_vectors
 from tests.training.test_resume import MODELS, assert_the_same, settings
 from tests.training.trainer import Killed, Trainer, killed_at, weights
 

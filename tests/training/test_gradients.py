@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqtool.config import TrainConfig
+from seqtool.settings.training import TrainConfig
 from seqtool.training.gradients import clip_adaptively, gradient_by_lag
 from tests.zoo import V, zoo_model
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from seqtool.config import TrainConfig
 from seqtool.models.loss import IGNORE
+from seqtool.settings.training import TrainConfig
 from seqtool.training.objective import Objective
 from tests.zoo import V, zoo_model
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from seqtool.config import TrainConfig
+from seqtool.settings.training import TrainConfig
 from seqtool.training.gradients import clip_gradients
 from seqtool.training.optimizers import OPTIMIZERS, make_optimizers, set_rate
 from tests.conftest import ROOT
@@ -205,7 +205,7 @@ def test_no_optimizer_loads_torchs_compiler():
     """It takes over a second of every training's start, to be left alone by it."""
     code = (
         "import sys, torch\n"
-        "from seqtool.config import OPTIMIZER_NAMES, TrainConfig\n"
+        "from seqtool.settings.training import OPTIMIZER_NAMES, TrainConfig\n"
         "from seqtool.training.optimizers import make_optimizers\n"
         "for name in OPTIMIZER_NAMES:\n"
         "    weight = torch.nn.Parameter(torch.ones(3, 4))\n"

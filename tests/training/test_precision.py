@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from seqtool.config import ModelConfig, Symbols, TrainConfig
 from seqtool.models import recurrence
 from seqtool.models.device import autocast
 from seqtool.models.language_model import LanguageModel, initialize
 from seqtool.runs import RunConfig
+from seqtool.settings.model import ModelConfig, Symbols
+from seqtool.settings.training import TrainConfig
 from seqtool.training import machine
 from seqtool.training.data import TrainingData
 from seqtool.training.world import alone

@@ -9,9 +9,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from seqtool.config import OPTIMIZER_NAMES
 from seqtool.errors import UsageError
 from seqtool.models.device import multiplies_bf16
+from seqtool.settings.training import OPTIMIZER_NAMES
 from seqtool.training import loop
 from tests.training.trainer import Killed, Trainer, killed_at, weights
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from seqtool.config import TrainConfig
+from seqtool.settings.training import TrainConfig
 from seqtool.training import schedules
 from seqtool.training.loop import Progress
 

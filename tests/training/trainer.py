@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from seqtool.config import ModelConfig, Symbols, TrainConfig, VocabularyConfig
 from seqtool.embeddings.into_model import Beginning
 from seqtool.runs import RunConfig, load_run, new_config
+from seqtool.settings.model import ModelConfig, Symbols
+from seqtool.settings.training import TrainConfig
+from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.training import session

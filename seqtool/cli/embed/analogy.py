@@ -9,10 +9,10 @@ import typer
 
 from seqtool.cli.embed.asking import Answer, Count, Interactive, VectorsPath, Words, ask, shown
 from seqtool.cli.options import Errors, Json, chosen
-from seqtool.config import ERROR_HANDLERS
+from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 if TYPE_CHECKING:
-    from seqtool.embeddings.neighbours import Query, Space
+    from seqtool.vectors.neighbours import Query, Space
 
 NAME = "analogy"
 EXAMPLE = "seqtool embed analogy novel.vectors man king woman -n 3"
@@ -37,7 +37,7 @@ def command(
     """
 
     def answered(space: Space, questions: Sequence[Sequence[Query]]) -> Iterator[Answer]:
-        from seqtool.embeddings.neighbours import analogous
+        from seqtool.vectors.neighbours import analogous
 
         points = [analogous(a.unit_D, b.unit_D, c.unit_D) for a, b, c in questions]
         found = space.nearest(points, [a.rows + b.rows + c.rows for a, b, c in questions], count)

@@ -18,7 +18,7 @@ from seqtool.cli.options import as_text
 from seqtool.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from seqtool.embeddings.neighbours import Neighbour, Query, Space
+    from seqtool.vectors.neighbours import Neighbour, Query, Space
 
 BATCH = 256
 MAX_LINE_CHARACTERS = 1 << 16
@@ -85,8 +85,8 @@ def ask(
 
 def open_space(path: Path) -> Space:
     """The vectors of a file, to ask."""
-    from seqtool.embeddings.neighbours import Space
-    from seqtool.embeddings.vectors import read_vectors
+    from seqtool.vectors.neighbours import Space
+    from seqtool.vectors.vectors import read_vectors
 
     return Space(read_vectors(path), str(path))
 
@@ -98,8 +98,8 @@ def shown(space: Space, neighbours: Iterable[Neighbour]) -> list[tuple[str, floa
 
 def _query(space: Space, text: str) -> Query:
     """Where a text lies; InputError with what it may have been meant to be."""
-    from seqtool.embeddings.neighbours import UnknownWordError
-    from seqtool.embeddings.spelling import mend
+    from seqtool.vectors.neighbours import UnknownWordError
+    from seqtool.vectors.spelling import mend
 
     try:
         return space.query(text)
@@ -125,7 +125,7 @@ def _answer_words(space: Space, words: Sequence[str], answered: Answerer, json: 
 def _tell_failed(space: Space, failed: int, asked: int, what: str) -> None:
     """InputError, with the mend, when some questions could not be answered."""
     if failed:
-        from seqtool.embeddings.spelling import mend_of_unseen
+        from seqtool.vectors.spelling import mend_of_unseen
 
         mend = mend_of_unseen(space.vectors)
         raise InputError(f"{failed:,} of {asked:,} {what} could not be answered: they are named above; {mend}")

@@ -10,12 +10,12 @@ import typer
 from seqtool.cli.console import note, write, write_report
 from seqtool.cli.embed.asking import VectorsPath, open_space
 from seqtool.cli.options import Errors, Json, chosen
-from seqtool.config import ERROR_HANDLERS
 from seqtool.errors import UsageError
+from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 if TYPE_CHECKING:
-    from seqtool.embeddings.judging import Analogies, Similarities
-    from seqtool.embeddings.neighbours import Space
+    from seqtool.vectors.judging import Analogies, Similarities
+    from seqtool.vectors.neighbours import Space
 
 NAME = "evaluate"
 EXAMPLE = "seqtool embed evaluate novel.vectors wordsim353.csv questions-words.txt"
@@ -51,7 +51,7 @@ def command(
     Words are looked up as they are, and in lower case where only that is known. What is not covered does not count:
     accuracy and correlation are over the covered part, whose share is given beside them.
     """
-    from seqtool.embeddings.judging import Analogies, read_judgements
+    from seqtool.vectors.judging import Analogies, read_judgements
 
     chosen(errors, ERROR_HANDLERS, "--errors")
     space = open_space(vectors)

@@ -10,8 +10,8 @@ import typer
 
 from seqtool.cli.console import Meter, note, write_bytes, write_report
 from seqtool.cli.options import Force, Json, Quiet, chosen
-from seqtool.config import VECTOR_FORMATS
 from seqtool.errors import UsageError
+from seqtool.settings.embedding import VECTOR_FORMATS
 
 NAME = "export"
 EXAMPLE = "seqtool embed export novel.vectors -o novel.bin --most 50000"
@@ -56,8 +56,8 @@ def command(
     if to_stdout and json:
         raise UsageError("--json: standard output has the vectors and no report; leave it out, or name a file with -o")
 
-    from seqtool.embeddings.exporting import check_tokens, export_vectors, exported_paths, file_blocks
-    from seqtool.embeddings.vectors import read_vectors
+    from seqtool.exchange.exporting_vectors import check_tokens, export_vectors, exported_paths, file_blocks
+    from seqtool.vectors.vectors import read_vectors
 
     if not to_stdout:
         for path in exported_paths(output, kind):
@@ -90,8 +90,8 @@ def _format(output: Path, format: str | None) -> str:
 
 def _refuse(path: Path, kind: str, force: bool, vectors: Path) -> None:
     """UsageError when the result cannot go to `path`; of directories only one that an export made is replaced."""
-    from seqtool.embeddings.exporting import LABELS, PROJECTOR, TENSORS
-    from seqtool.files import refuse_directory, refuse_file
+    from seqtool.exchange.exporting_vectors import LABELS, PROJECTOR, TENSORS
+    from seqtool.files.writing import refuse_directory, refuse_file
 
     if kind != "projector":
         refuse_file(path, force, [str(vectors)])

@@ -37,11 +37,11 @@ def command(
     """
     chosen(layer, LAYERS, "--layer")
 
-    from seqtool.embeddings.from_run import vectors_of_run
-    from seqtool.embeddings.vectors import write_vectors
-    from seqtool.files import refuse_file
+    from seqtool.files.writing import refuse_file
     from seqtool.models.device import choose_device
     from seqtool.runs import load_run
+    from seqtool.vectors.from_run import vectors_of_run
+    from seqtool.vectors.vectors import write_vectors
 
     if Path(os.path.realpath(output.parent)).is_relative_to(os.path.realpath(run)):
         raise UsageError(f"-o {output} is inside the run {run}, which stays as it is: name a file elsewhere")

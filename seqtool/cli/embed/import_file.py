@@ -11,7 +11,7 @@ import typer
 
 from seqtool.cli.console import Meter, note, write_report
 from seqtool.cli.options import Errors, Force, Json, Quiet, chosen
-from seqtool.config import ERROR_HANDLERS
+from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 NAME = "import"
 EXAMPLE = "seqtool embed import glove.6B.100d.txt -o glove.vectors"
@@ -48,9 +48,9 @@ def command(
         chosen(format, FORMATS, "--format")
     chosen(errors, ERROR_HANDLERS, "--errors")
 
-    from seqtool.embeddings.importing import import_vectors
-    from seqtool.embeddings.vectors import write_vectors
-    from seqtool.files import refuse_file
+    from seqtool.exchange.importing_vectors import import_vectors
+    from seqtool.files.writing import refuse_file
+    from seqtool.vectors.vectors import write_vectors
 
     refuse_file(output, force, [file])
     meter = Meter("bytes", os.path.getsize(file) if os.path.isfile(file) else 0, quiet)

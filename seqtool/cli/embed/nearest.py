@@ -9,10 +9,10 @@ import typer
 
 from seqtool.cli.embed.asking import Answer, Count, Interactive, VectorsPath, Words, ask, shown
 from seqtool.cli.options import Errors, Json, chosen
-from seqtool.config import ERROR_HANDLERS
+from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 if TYPE_CHECKING:
-    from seqtool.embeddings.neighbours import Query, Space
+    from seqtool.vectors.neighbours import Query, Space
 
 NAME = "nearest"
 EXAMPLE = "seqtool embed nearest novel.vectors king 'old man' -n 5"

@@ -9,10 +9,10 @@ import typer
 
 from seqtool.cli.embed.asking import Answer, Interactive, VectorsPath, Words, ask
 from seqtool.cli.options import Errors, Json, chosen
-from seqtool.config import ERROR_HANDLERS
+from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 if TYPE_CHECKING:
-    from seqtool.embeddings.neighbours import Query, Space
+    from seqtool.vectors.neighbours import Query, Space
 
 NAME = "similarity"
 EXAMPLE = "seqtool embed similarity novel.vectors king queen"
@@ -34,7 +34,7 @@ def command(
     """
 
     def answered(space: Space, questions: Sequence[Sequence[Query]]) -> Iterator[Answer]:
-        from seqtool.embeddings.neighbours import cosine
+        from seqtool.vectors.neighbours import cosine
 
         for a, b in questions:
             near = cosine(a, b)

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.checking import check_embedding_uses, checked
 from seqtool.cli.console import Meter, note, write_report
 from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, document_break, with_settings
 from seqtool.cli.signals import stop_flag
-from seqtool.config import (
+from seqtool.errors import StoppedError, UsageError
+from seqtool.settings.checking import check_embedding_uses, checked
+from seqtool.settings.embedding import EmbedConfig
+from seqtool.settings.vocabulary import (
     ERROR_HANDLERS,
     NORMALIZATIONS,
     SHOWN_DOCUMENT_BREAKS,
     VOCABULARY_TYPES,
-    EmbedConfig,
     VocabularyConfig,
 )
-from seqtool.errors import StoppedError, UsageError
 
 WITHOUT_STEPS = ("svd", "one-hot")  # methods that learn at once
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from seqtool.embeddings.corpus import Corpus
     from seqtool.embeddings.jobs import Progress
-    from seqtool.embeddings.vectors import Vectors
     from seqtool.text.vocabulary import Vocabulary
+    from seqtool.vectors.vectors import Vectors
 
 NAME = "train"
 EXAMPLE = "seqtool embed train novel.txt -o novel.vectors"
@@ -85,9 +85,9 @@ def command(
     --resume from (not of svd, which is learned at once).
     """
     from seqtool.embeddings.learning import checkpoint_of, refuse_checkpoint
-    from seqtool.embeddings.text import read_corpus
-    from seqtool.embeddings.vectors import write_vectors
-    from seqtool.files import refuse_file, remove_strays, reserved
+    from seqtool.embeddings.words import read_corpus
+    from seqtool.files.writing import refuse_file, remove_strays, reserved
+    from seqtool.vectors.vectors import write_vectors
 
     chosen(errors, ERROR_HANDLERS, "--errors")
     document_break(document or "line")
@@ -197,7 +197,7 @@ def _learned(
 
 def _device(config: EmbedConfig) -> str:
     """Where to compute. torch is asked, and takes a second to load, only where there may be more than a CPU."""
-    from seqtool.embeddings.prediction import library
+    from seqtool.embeddings.skipgram import library
 
     counts = config.method in ("svd", "one-hot")
     if config.device == "cpu" or counts or (config.device == "auto" and library() and not _may_have_accelerator()):

@@ -12,8 +12,8 @@ import typer
 from seqtool.cli.console import note, write_bytes
 from seqtool.cli.embed.asking import VectorsPath, Words
 from seqtool.cli.options import Errors, Force, Quiet, chosen
-from seqtool.config import ERROR_HANDLERS
 from seqtool.errors import InputError, UsageError
+from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 NAME = "map"
 EXAMPLE = "seqtool embed map novel.vectors -o novel.html --most 2000"
@@ -67,11 +67,11 @@ def command(
         raise UsageError("--errors is for the file of --words: leave it out")
     seed = seed or 0
 
-    from seqtool.embeddings import mapping
-    from seqtool.embeddings.drawing import DRAWERS, About, format_of
-    from seqtool.embeddings.neighbours import Space
-    from seqtool.embeddings.vectors import read_vectors
-    from seqtool.files import atomic_writer, provenance, refuse_file
+    from seqtool.files.writing import atomic_writer, provenance, refuse_file
+    from seqtool.reports.drawing import DRAWERS, About, format_of
+    from seqtool.vectors import mapping
+    from seqtool.vectors.neighbours import Space
+    from seqtool.vectors.vectors import read_vectors
 
     kind = format_of(str(output), format)
     if kind == "png":

@@ -1,0 +1,92 @@
+"""How fast text is written, one stream and many, and what share of the memory's speed reading the weights takes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+
+from seqtool.bench.memory import require
+from seqtool.bench.setup import BEGIN_ID, FP32_BYTES, Setup, make_model
+from seqtool.bench.timing import LEAST_REPEATS
+from seqtool.generation.generating import Sample, generate
+from seqtool.models.decoding.stepper import Stepper
+from seqtool.models.decoding.steps import TABLE_NUMBERS
+from seqtool.models.size import GATES, parameter_count, product_weights
+from seqtool.settings.generation import GenerateConfig
+from seqtool.settings.model import RECURRENT
+
+STREAMS = (1, 64)
+LEAST_TOKENS, MOST_TOKENS = 20, 4000  # of each text that is timed
+
+
+@dataclass(frozen=True)
+class GenerationSpeed:
+    """Writing with one model, so many texts side by side, weights in fp32."""
+
+    model: str
+    layers: int
+    hidden: int
+    streams: int
+    tokens_per_s: float
+    """Of all streams together."""
+    weight_bytes: int
+    """Of weights that are read for a token of each stream."""
+    weight_gb_per_s: float
+    """At which they are: from the cache where they fit into it."""
+    read_gb_per_s: float
+    """What the machine reaches on memory."""
+    share: float
+    """Of that, the part that reading weights takes; over 1 where they come from the cache."""
+
+
+def weight_bytes(setup: Setup) -> int:
+    """Bytes of weights that a step of generation reads, whatever the number of streams.
+
+    What the first layer of a recurrent net makes of a token is looked up in a table, where that is not too large.
+    """
+    config, symbols = setup.model, setup.symbols
+    weights = product_weights(config, symbols)
+    if config.model in RECURRENT and config.input == "learned":
+        first = GATES[config.model] * (config.hidden if config.layers > 1 else config.feature_width)
+        if symbols.size * first <= TABLE_NUMBERS:
+            weights -= first * config.embed_width
+    return FP32_BYTES * weights
+
+
+def generation_speed(
+    setup: Setup, streams: int, device: torch.device, seconds: float, read_gb_per_s: float
+) -> GenerationSpeed:
+    """Tokens per second of that many texts written side by side, the median of several times after a warm-up."""
+    needed = 2 * FP32_BYTES * parameter_count(setup.model, setup.symbols)
+    require(needed, device, f"generating with {setup.model.model}", "lower --hidden or --layers")
+    stepper = Stepper(make_model(setup).to(device).eval())
+    for _ in range(2):
+        rate = _rate(stepper, streams, LEAST_TOKENS)
+    tokens = min(max(int(rate / streams * seconds / LEAST_REPEATS), LEAST_TOKENS), MOST_TOKENS)
+    tokens_per_s = statistics.median(_rate(stepper, streams, tokens) for _ in range(LEAST_REPEATS))
+    size = weight_bytes(setup)
+    gb_per_s = size * tokens_per_s / streams / 1e9
+    return GenerationSpeed(
+        model=setup.model.model,
+        layers=setup.model.layers,
+        hidden=setup.model.hidden,
+        streams=streams,
+        tokens_per_s=tokens_per_s,
+        weight_bytes=size,
+        weight_gb_per_s=gb_per_s,
+        read_gb_per_s=read_gb_per_s,
+        share=gb_per_s / read_gb_per_s,
+    )
+
+
+def _rate(stepper: Stepper, streams: int, tokens: int) -> float:
+    """Tokens per second of all streams together, their prompts' reading included."""
+    samples = [Sample([BEGIN_ID + 1], copy=copy) for copy in range(streams)]
+    config = GenerateConfig(max_tokens=tokens, batch_size=streams)
+    began = time.perf_counter()
+    for _ in generate(stepper, samples, config):
+        pass
+    return sum(len(one.tokens) for one in samples) / (time.perf_counter() - began)

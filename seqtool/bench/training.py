@@ -1,0 +1,159 @@
+"""How fast the training loop itself goes, on random text, and what share of the machine's matrix rate that is.
+
+`seqtool.training.loop.train` runs as it does in a training: batches cut from a text, forward and backward pass,
+clipping, update, and the lines that are logged. Only validation and files are left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import statistics
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from seqtool.bench.memory import require
+from seqtool.bench.setup import BEGIN_ID, COPIES, FP32_BYTES, TOKENS, Setup, make_model
+from seqtool.bench.timing import LEAST_REPEATS, wait_for
+from seqtool.models.size import flops_per_token, parameter_count
+from seqtool.models.state import State
+from seqtool.settings.training import TrainConfig
+from seqtool.training.averages import Average
+from seqtool.training.batches import Batches, Lanes, Windows
+from seqtool.training.loop import Progress, train
+from seqtool.training.objective import Objective
+from seqtool.training.optimizers import make_optimizers
+from seqtool.training.world import alone
+
+WARM_UP_STEPS = 3  # in which kernels are chosen and buffers made
+BATCH_FACTORS = (1, 2, 4)
+FOR_EVER = 1 << 40  # steps: so many that no validation comes while some are timed, and the rate stays near zero
+
+
+@dataclass(frozen=True)
+class TrainingSpeed:
+    """Training one model with one precision and batch size."""
+
+    model: str
+    layers: int
+    hidden: int
+    precision: str
+    batch_size: int
+    time: int
+    """Tokens of each sequence in a batch."""
+    flops_per_token: int
+    tokens_per_s: float
+    gflops_per_s: float
+    matrix_gflops_per_s: float
+    """What the machine reaches on large matrices in this precision."""
+    share: float
+    """Of that, the part that training reaches."""
+
+
+class _Nowhere:
+    """A keeper of nothing."""
+
+    def log(self, record: dict[str, Any]) -> None:
+        pass
+
+    def keep_best(self) -> None:
+        pass
+
+    def keep_checkpoint(self, progress: Progress, state: State | None, average: Average | None) -> None:
+        pass
+
+
+def with_batch(setup: Setup, precision: str, factor: int) -> Setup:
+    """The same with another precision and so many times the batch."""
+    size = factor * setup.training.batch_size
+    return dataclasses.replace(
+        setup, training=dataclasses.replace(setup.training, precision=precision, batch_size=size)
+    )
+
+
+def training_bytes(setup: Setup) -> int:
+    """The least that training takes: weights, gradients, the optimizer's means, and the logits with their gradient."""
+    training, size = setup.training, setup.symbols.size
+    logits = 2 * training.batch_size * training.bptt * size
+    return FP32_BYTES * (COPIES * parameter_count(setup.model, setup.symbols) + logits)
+
+
+def require_for_training(setup: Setup, device: torch.device) -> None:
+    """SeqtoolError when there is no memory to train so; UsageError when the sizes are beyond reason."""
+    what = f"training {setup.model.model}"
+    require(training_bytes(setup), device, what, "lower --batch-size, --hidden or --layers")
+
+
+def training_speed(setup: Setup, device: torch.device, seconds: float, matrix_gflops_per_s: float) -> TrainingSpeed:
+    """Tokens per second in training, and what share of the machine's rate of products in its precision that is."""
+    config, training = setup.model, setup.training
+    step_s = statistics.median(step_times_s(setup, device, seconds))
+    tokens_per_s = training.batch_size * training.bptt / step_s
+    flops = flops_per_token(config, setup.symbols, training.bptt)
+    gflops_per_s = flops * tokens_per_s / 1e9
+    return TrainingSpeed(
+        model=config.model,
+        layers=config.layers,
+        hidden=config.hidden,
+        precision=training.precision,
+        batch_size=training.batch_size,
+        time=training.bptt,
+        flops_per_token=flops,
+        tokens_per_s=tokens_per_s,
+        gflops_per_s=gflops_per_s,
+        matrix_gflops_per_s=matrix_gflops_per_s,
+        share=gflops_per_s / matrix_gflops_per_s,
+    )
+
+
+def step_times_s(setup: Setup, device: torch.device, seconds: float) -> list[float]:
+    """Seconds of each of as many training steps as fill `seconds`, three at least, after a few more."""
+    training = dataclasses.replace(setup.training, schedule="constant", warmup=0.0)  # of a training without an end
+    torch.manual_seed(training.seed)
+    model = make_model(setup).to(device)
+    ends: list[float] = []
+
+    def enough() -> bool:
+        wait_for(device)
+        ends.append(time.perf_counter())
+        timed = ends[WARM_UP_STEPS:]
+        return len(timed) > LEAST_REPEATS and timed[-1] - timed[0] >= seconds
+
+    train(
+        model,
+        Objective(model, training),
+        make_optimizers(model.named_parameters(), training),
+        None,
+        _batches(training, setup.symbols.size),
+        np.zeros(0, dtype=np.uint32),
+        training,
+        _Nowhere(),
+        valid_tokens=0,
+        progress=Progress(steps=FOR_EVER),
+        world=alone(device),
+        stopped=enough,  # asked once in each step
+    )
+    return [after - before for before, after in itertools.pairwise(ends[WARM_UP_STEPS:])]
+
+
+def _batches(training: TrainConfig, vocab_size: int) -> Batches:
+    """Of a text whose tokens are drawn by lot."""
+    length = max(TOKENS, training.batch_size, training.bptt + 1)
+    ids = np.random.default_rng(training.seed).integers(BEGIN_ID + 1, vocab_size, length, dtype=np.uint32)
+    if training.stateful:
+        return Lanes(ids, training.batch_size, training.bptt, BEGIN_ID)
+    return Windows(ids, training.batch_size, training.bptt, BEGIN_ID, training.seed)
+
+
+def fastest(speeds: Iterable[TrainingSpeed]) -> dict[str, TrainingSpeed]:
+    """For each model, the one with most tokens per second."""
+    best: dict[str, TrainingSpeed] = {}
+    for speed in speeds:
+        if speed.model not in best or speed.tokens_per_s > best[speed.model].tokens_per_s:
+            best[speed.model] = speed
+    return best

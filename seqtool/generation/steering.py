@@ -1,0 +1,201 @@
+"""What is written besides what the model finds likely: what may come next, and what is favoured.
+
+Shapes: B texts side by side, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from seqtool.errors import UsageError
+from seqtool.generation.constraint import NEVER, Constraint
+from seqtool.generation.favour import Favour
+from seqtool.settings.generation import GenerateConfig
+from seqtool.text.vocabulary import Seam
+
+FOR_EVER = 1 << 62
+MOST_OF_A_BEAM = 4096  # tokens: a beam shows nothing until it is done
+
+
+def most_tokens(config: GenerateConfig) -> int:
+    """How many tokens a text may have."""
+    if config.until_end:
+        return MOST_OF_A_BEAM if config.beam else FOR_EVER
+    return config.max_tokens
+
+
+class Repetition:
+    """Lowers the probability of tokens that are there already, in the prompt or in what was written."""
+
+    def __init__(self, texts: Sequence[Sequence[int]], penalty: float, log_p_BV: Tensor) -> None:
+        self._nats = math.log(penalty)
+        self._there_BV = torch.zeros_like(log_p_BV, dtype=torch.bool)
+        for row, text in enumerate(texts):
+            self._there_BV[row, list(text)] = True
+
+    def scores(self, scores_BV: Tensor) -> Tensor:
+        """The scores without the nats that repeating costs."""
+        return scores_BV - self._there_BV * self._nats
+
+    def add(self, chosen_B1: Tensor) -> None:
+        """One more token of each text is there."""
+        self._there_BV.scatter_(1, chosen_B1, True)
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows only."""
+        self._there_BV = self._there_BV.index_select(0, rows.to(self._there_BV.device))
+
+
+NOTHING: Mapping[tuple[int, ...], tuple[int, ...]] = {}
+
+
+class Progress(NamedTuple):
+    """How far a text has come."""
+
+    written: int = 0
+    state: int = 0
+    """Of the constraint."""
+    favoured: tuple[int, ...] = ()
+    """The state of each favoured text."""
+    recent: tuple[int, ...] = ()
+    """The last N - 1 tokens, where no N may be repeated."""
+    followers: Mapping[tuple[int, ...], tuple[int, ...]] = NOTHING
+    """The tokens that have come after each N - 1."""
+
+
+class Steering:
+    """The rules of a job, and what they make of log p of the next tokens.
+
+    `begin_id` ends a text. A text for which the rules leave no token ends.
+    """
+
+    def __init__(
+        self,
+        config: GenerateConfig,
+        begin_id: int,
+        constraint: Constraint | None = None,
+        favours: Sequence[Favour] = (),
+    ) -> None:
+        self.constraint, self._favours = constraint, list(favours)
+        self._begin_id = begin_id
+        self._least, self._ngram = config.min_tokens, config.no_repeat_ngram
+        self._most = most_tokens(config)
+        # An expression that has to match always leaves a token, or is at its end.
+        self._may_leave_nothing = constraint is None or not constraint.must_match
+
+    @property
+    def by_token(self) -> bool:
+        """Whether a token must be known before the next is chosen."""
+        return bool(self.constraint or self._favours or self._ngram or self._least)
+
+    def check(self, seam: Seam) -> None:
+        """UsageError when no text that may be written behind a prompt is short enough."""
+        if self.constraint is None:
+            return
+        needed = self.constraint.tokens_needed(self.constraint.behind(seam))
+        if needed == NEVER:
+            where = "with" if seam.drop_space else "without"
+            raise UsageError(
+                f"--constrain matches no text that this vocabulary can spell behind a prompt {where} a space at its "
+                "end: the expression says whether the first word brings one"
+            )
+        if needed > self._most:
+            raise UsageError(
+                f"--max-tokens {self._most}: the shortest text that matches --constrain takes up to {needed} tokens"
+            )
+
+    def begin(self, prompt: Sequence[int], seam: Seam, tokens: Sequence[int] = ()) -> Progress:
+        """Behind a prompt and the tokens written already."""
+        recent, followers = self._followers(prompt) if self._ngram else ((), NOTHING)
+        one = Progress(
+            state=self.constraint.behind(seam) if self.constraint else 0,
+            favoured=tuple(favour.behind(seam) for favour in self._favours),
+            recent=recent,
+            followers=followers,
+        )
+        for token in tokens:
+            one = self.after(one, token, 0 if one.written else seam.skip)
+        return one
+
+    def after(self, one: Progress, token: int, skip: int = 0) -> Progress:
+        """After one more token, of which the first `skip` bytes belong to the prompt."""
+        one = self._counted(one, token)
+        favoured = one.favoured
+        if favoured:
+            states = zip(self._favours, favoured, strict=True)
+            favoured = tuple(favour.after(state, token, skip)[0] for favour, state in states)
+        state = self.constraint.after(one.state, token, skip) if self.constraint else 0
+        return Progress(one.written + 1, state, favoured, one.recent, one.followers)
+
+    def first_score(self, one: Progress, token: int, skip: int) -> float:
+        """What the rules add to log p of a first token of which `skip` bytes belong to the prompt."""
+        if token in one.followers.get(one.recent, ()):
+            return -math.inf
+        if self.constraint is not None:
+            needed = self.constraint.tokens_needed(self.constraint.after(one.state, token, skip))
+            if needed > min(NEVER - 1, self._most - 1):
+                return -math.inf
+        states = zip(self._favours, one.favoured, strict=True)
+        return sum(favour.after(state, token, skip)[1] for favour, state in states)
+
+    def ended(self, one: Progress) -> bool:
+        """Whether nothing may follow a complete match."""
+        constraint = self.constraint
+        return constraint is not None and constraint.must_match and not constraint.allowed(one.state, FOR_EVER).any()
+
+    def scores(self, log_p_BV: Tensor, texts: Sequence[Progress]) -> Tensor:
+        """log p (B, V) and what the rules add to it: -inf for what may not come next."""
+        if not self.by_token:
+            return log_p_BV
+        scores_BV = log_p_BV
+        if self._favours:
+            gains_BV = np.stack([self._gains(one) for one in texts])
+            scores_BV = log_p_BV + torch.from_numpy(gains_BV).to(log_p_BV.device, log_p_BV.dtype)
+        barred_BV = np.stack([self._barred(one, log_p_BV.shape[1]) for one in texts])
+        scores_BV = scores_BV.masked_fill(torch.from_numpy(barred_BV).to(log_p_BV.device), -torch.inf)
+        if self._may_leave_nothing:
+            nothing_B = (scores_BV == -torch.inf).all(dim=-1)
+            scores_BV[:, self._begin_id].masked_fill_(nothing_B, 0.0)
+        return scores_BV
+
+    def _gains(self, one: Progress) -> npt.NDArray[np.float64]:
+        gains = [favour.gains(state) for favour, state in zip(self._favours, one.favoured, strict=True)]
+        return np.sum(gains, axis=0)
+
+    def _barred(self, one: Progress, vocab_size: int) -> npt.NDArray[np.bool_]:
+        if self.constraint is not None:
+            barred_V = ~self.constraint.allowed(one.state, self._most - one.written)
+            barred_V[self._begin_id] = not self.constraint.accepts(one.state)
+        else:
+            barred_V = np.zeros(vocab_size, dtype=np.bool_)
+        if one.written < self._least:
+            barred_V[self._begin_id] = True
+        if followers := one.followers.get(one.recent):
+            barred_V[list(followers)] = True
+        return barred_V
+
+    def _followers(self, tokens: Sequence[int]) -> tuple[tuple[int, ...], dict[tuple[int, ...], tuple[int, ...]]]:
+        """The last N - 1 of some tokens, and which have come after each N - 1 of them."""
+        before = self._ngram - 1
+        found: dict[tuple[int, ...], dict[int, None]] = {}
+        for place in range(before, len(tokens)):
+            found.setdefault(tuple(tokens[place - before : place]), {})[tokens[place]] = None
+        recent = tuple(tokens[max(0, len(tokens) - before) :]) if before else ()
+        return recent, {key: tuple(after) for key, after in found.items()}
+
+    def _counted(self, one: Progress, token: int) -> Progress:
+        """With the token among those that have followed the last N - 1."""
+        if not self._ngram:
+            return one
+        followers = one.followers
+        if len(one.recent) == self._ngram - 1:
+            followers = {**followers, one.recent: (*followers.get(one.recent, ()), token)}
+        recent = (*one.recent, token)[max(0, len(one.recent) + 2 - self._ngram) :]
+        return Progress(one.written, one.state, one.favoured, recent, followers)

@@ -1,0 +1,1 @@
+"""Architectures: from token ids to features, one file each."""

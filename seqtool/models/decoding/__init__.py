@@ -1,0 +1,1 @@
+"""A model one token at a time."""

@@ -1,0 +1,185 @@
+"""step.c, called on tensors: products with a few vectors, and a token's way through a transformer's blocks.
+
+It is compiled when seqtool is installed, where there is a C compiler. `library()` is None where it was not, and
+products.py and steps.py then do the same in torch operations.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seqtool.native.loading import compiled
+
+LAYOUT = 1  # of the structures and functions in step.c; it says the same
+MOST_ROWS = 4  # vectors; for more, a library's matrix product does better
+BYTES_A_THREAD = 3 << 18  # of weights, read between two meetings of the threads, that are worth another thread
+MEETINGS = 4  # of the threads in each block
+KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
+ACTIVATIONS = {"relu": 0, "gelu": 1, "swiglu": 2}
+Pointer, Count = ctypes.c_void_p, ctypes.c_int64
+
+
+class Matrix(ctypes.Structure):
+    """Weights (out, in), with a scale for each row of int8."""
+
+    _fields_ = [("weights", Pointer), ("scales", Pointer), ("kind", Count), ("out", Count), ("in_", Count)]
+
+
+class Block(ctypes.Structure):
+    """A transformer's block: its products, norms, and buffer of keys and values."""
+
+    _fields_ = [
+        *((name, Matrix) for name in ("qkv", "gathered", "up", "down")),
+        *((f"{norm}_{part}", Pointer) for norm in ("attention", "feedforward") for part in ("gain", "bias")),
+        ("kv", Pointer),
+    ]
+
+
+class Sizes(ctypes.Structure):
+    """What all blocks have in common."""
+
+    _fields_ = [
+        *(
+            (name, Count)
+            for name in ("blocks", "rows", "heads", "head_width", "columns", "activation", "rms", "threads")
+        ),
+        ("epsilon", ctypes.c_float),
+    ]
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The compiled step.c, or None."""
+    loaded = compiled("_step", LAYOUT)
+    if loaded is not None:
+        loaded.seqtool_scratch.restype = Count
+        loaded.seqtool_scratch.argtypes = [Pointer, Pointer]
+        loaded.seqtool_product.argtypes = [Pointer, Pointer, Pointer, Pointer, Count, Count, Count]
+        loaded.seqtool_blocks.argtypes = [Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer]
+        loaded.seqtool_attend.argtypes = [Pointer, Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer]
+        loaded.seqtool_product.restype = loaded.seqtool_blocks.restype = loaded.seqtool_attend.restype = None
+    return loaded
+
+
+def matrix(weights: Tensor, scales: Tensor | None) -> Matrix:
+    """Describe weights (out, in), contiguous, which must outlive the description."""
+    assert weights.is_contiguous()
+    out, width = weights.shape
+    return Matrix(weights.data_ptr(), _address(scales), KINDS[weights.dtype], out, width)
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    """Where a contiguous tensor's numbers are; NULL for none."""
+    return None if tensor is None else tensor.data_ptr()
+
+
+def threads_for(weight_bytes: int) -> int:
+    """How many threads to read so many bytes of weights with."""
+    return max(1, min(torch.get_num_threads(), weight_bytes // BYTES_A_THREAD))
+
+
+def product(library: ctypes.CDLL, by: Matrix, x_BI: Tensor, plus: Tensor | None, threads: int) -> Tensor:
+    """x W^T + plus, (B, O); plus is (O,) or (B, O)."""
+    x_BI = x_BI.contiguous()
+    y_BO = x_BI.new_empty(len(x_BI), by.out)
+    added, stride = (None, 0) if plus is None else (plus.contiguous(), by.out if plus.dim() == 2 else 0)
+    library.seqtool_product(
+        y_BO.data_ptr(),
+        ctypes.addressof(by),
+        x_BI.data_ptr(),
+        _address(added),
+        stride,
+        len(x_BI),
+        threads,
+    )
+    return y_BO
+
+
+class Blocks:
+    """The blocks of a transformer, ready to step."""
+
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        products: Sequence[dict[str, Matrix]],
+        norms: Sequence[tuple[nn.Module, nn.Module]],
+        heads: int,
+        activation: str,
+        weight_bytes: int,
+    ) -> None:
+        self._library = library
+        self._threads = threads_for(weight_bytes // (MEETINGS * len(products)))
+        self._kept: list[Tensor] = []  # what step.c has addresses of
+        self._blocks = (Block * len(products))()
+        for block, parts, pair in zip(self._blocks, products, norms, strict=True):
+            for name, part in parts.items():
+                setattr(block, name, part)
+            for name, norm in zip(("attention", "feedforward"), pair, strict=True):
+                for ours, theirs in (("gain", "weight"), ("bias", "bias")):
+                    tensor: Tensor | None = getattr(norm, theirs, None)
+                    if tensor is not None:
+                        self._kept.append(tensor.detach())
+                        setattr(block, f"{name}_{ours}", tensor.data_ptr())
+        first = norms[0][0]
+        epsilon = getattr(first, "eps", None) or torch.finfo(torch.float32).eps
+        width = products[0]["gathered"].out
+        self._sizes = Sizes(
+            blocks=len(products),
+            heads=heads,
+            head_width=width // heads,
+            activation=ACTIVATIONS[activation],
+            rms=isinstance(first, nn.RMSNorm),
+            epsilon=epsilon,
+        )
+
+    def see(self, buffers: Sequence[Tensor], firsts: Sequence[int]) -> None:
+        """Use these buffers (B, 2, H, W, D), of which each row sees the columns from its first one on."""
+        self._sizes.rows, self._sizes.columns = len(buffers[0]), buffers[0].shape[3]
+        for block, buffer in zip(self._blocks, buffers, strict=True):
+            block.kv = buffer.data_ptr()
+        self._firsts = torch.tensor(firsts)
+        self._buffers = list(buffers)
+        self._few = len(buffers[0]) <= MOST_ROWS
+        self._sizes.threads = self._threads if self._few else torch.get_num_threads()
+        self._scratch = torch.empty(
+            self._library.seqtool_scratch(ctypes.addressof(self._blocks), ctypes.addressof(self._sizes))
+            if self._few
+            else self._sizes.threads * self._sizes.columns
+        )
+
+    def attend(self, number: int, qkv_B3C: Tensor, at: int, rotation: Tensor | None) -> Tensor:
+        """What the token at column `at` gathers in one block, (B, C), from its queries, keys and values, (B, 3C), which
+        are turned in place; everything given is contiguous.
+        """
+        y_BC = qkv_B3C.new_empty(len(qkv_B3C), qkv_B3C.shape[1] // 3)
+        self._library.seqtool_attend(
+            y_BC.data_ptr(),
+            qkv_B3C.data_ptr(),
+            self._buffers[number].data_ptr(),
+            ctypes.addressof(self._sizes),
+            at,
+            self._firsts.data_ptr(),
+            _address(rotation),
+            self._scratch.data_ptr(),
+        )
+        return y_BC
+
+    def step(self, x_BC: Tensor, at: int, rotation: Tensor | None) -> Tensor:
+        """(B, C) through all blocks, in place, for the token at column `at`; rotation (B, D/2) turns pairs as complex
+        numbers; everything given is contiguous.
+        """
+        self._library.seqtool_blocks(
+            x_BC.data_ptr(),
+            ctypes.addressof(self._blocks),
+            ctypes.addressof(self._sizes),
+            at,
+            self._firsts.data_ptr(),
+            _address(rotation),
+            self._scratch.data_ptr(),
+        )
+        return x_BC

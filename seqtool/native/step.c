@@ -1,0 +1,242 @@
+/* One token at a time through a transformer's blocks, and products of a matrix with a few vectors.
+
+   A product with so few vectors does little arithmetic on each weight, so it is as fast as the weights arrive: they are
+   read once, in order, by all threads. models/products.py and steps.py have the same in torch operations, which run where
+   this was not built; a test holds one to the other.
+
+   Shapes: B rows, C width of the model, F width between up and down, H heads, D width of a head, W columns of a buffer.
+*/
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "native.h"
+
+enum kind { FP32, BF16, INT8 };
+enum activation { RELU, GELU, SWIGLU };
+
+typedef struct {
+    const void *weights; /* (out, in) */
+    const float *scales; /* (out,) of int8 */
+    int64_t kind, out, in;
+} Matrix;
+
+typedef struct {
+    Matrix qkv, gathered, up, down;
+    const float *attention_gain, *attention_bias, *feedforward_gain, *feedforward_bias; /* (C,); a bias may be NULL */
+    float *kv;                                                                          /* (B, 2, H, W, D) */
+} Block;
+
+typedef struct {
+    int64_t blocks, rows, heads, head_width, columns, activation, rms, threads;
+    float epsilon;
+} Sizes;
+
+enum { LINE = 64, AHEAD = 4096 }; /* bytes: weights are asked for about a page before they are used */
+
+static inline float of_bf16(uint16_t number) {
+    uint32_t bits = (uint32_t)number << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+enum { AT_ONCE = 4 * LANES };
+
+/* The sum of w[i] x[i] of one row of the matrix. Row after row, in order, is how memory is fastest. */
+FOR_EACH_PROCESSOR
+static float dot_fp32(const float *w, const float *x, int64_t width) {
+    floats s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+    float sum = 0;
+    int64_t i = 0;
+    for (; i + AT_ONCE <= width; i += AT_ONCE) {
+        for (int64_t line = 0; line < AT_ONCE * (int64_t)sizeof(float); line += LINE)
+            __builtin_prefetch((const char *)(w + i) + AHEAD + line);
+        s0 += AT(w + i) * AT(x + i);
+        s1 += AT(w + i + LANES) * AT(x + i + LANES);
+        s2 += AT(w + i + 2 * LANES) * AT(x + i + 2 * LANES);
+        s3 += AT(w + i + 3 * LANES) * AT(x + i + 3 * LANES);
+    }
+    s0 = (s0 + s1) + (s2 + s3);
+    for (int lane = 0; lane < LANES; lane++) sum += s0[lane];
+    for (; i < width; i++) sum += w[i] * x[i];
+    return sum;
+}
+
+static inline float dot_bf16(const uint16_t *w, const float *x, int64_t width) {
+    float sum = 0;
+    for (int64_t i = 0; i < width * (int64_t)sizeof *w; i += LINE) __builtin_prefetch((const char *)w + AHEAD + i);
+    for (int64_t i = 0; i < width; i++) sum += of_bf16(w[i]) * x[i];
+    return sum;
+}
+
+static inline float dot_int8(const int8_t *w, const float *x, int64_t width) {
+    float sum = 0;
+    for (int64_t i = 0; i < width; i += LINE) __builtin_prefetch((const char *)w + AHEAD + i);
+    for (int64_t i = 0; i < width; i++) sum += (float)w[i] * x[i];
+    return sum;
+}
+
+/* y[o] = W[o] x (+ plus[o]) for the outputs from `begin` to `end`, of every row; y, x and plus are (B, out or in). */
+FOR_EACH_PROCESSOR
+static void product_part(float *y, const Matrix *m, const float *x_rows, const float *plus, int64_t plus_stride,
+                         int64_t rows, int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; o++)
+        for (int64_t b = 0; b < rows; b++) {
+            const float *x = x_rows + b * m->in;
+            int64_t at = o * m->in;
+            float sum = m->kind == FP32   ? dot_fp32((const float *)m->weights + at, x, m->in)
+                        : m->kind == BF16 ? dot_bf16((const uint16_t *)m->weights + at, x, m->in)
+                                          : dot_int8((const int8_t *)m->weights + at, x, m->in) * m->scales[o];
+            y[b * m->out + o] = sum + (plus ? plus[b * plus_stride + o] : 0.0f);
+        }
+}
+
+/* y = x W^T + plus; plus is NULL, one row for all (plus_stride 0) or a row each (plus_stride out). */
+void seqtool_product(float *y, const Matrix *m, const float *x, const float *plus, int64_t plus_stride, int64_t rows,
+                     int64_t threads) {
+    if (threads == 1) {
+        product_part(y, m, x, plus, plus_stride, rows, 0, m->out);
+        return;
+    }
+#pragma omp parallel num_threads(threads)
+    {
+        int64_t me = thread_number(), all = thread_count();
+        product_part(y, m, x, plus, plus_stride, rows, share(m->out, me, all), share(m->out, me + 1, all));
+    }
+}
+
+FOR_EACH_PROCESSOR
+static void normalize(float *y, const float *x, const float *gain, const float *bias, int64_t width, int rms,
+                      float epsilon) {
+    float mean = 0, squares = 0;
+    if (!rms) {
+        for (int64_t i = 0; i < width; i++) mean += x[i];
+        mean /= (float)width;
+    }
+    for (int64_t i = 0; i < width; i++) squares += (x[i] - mean) * (x[i] - mean);
+    float scale = 1.0f / sqrtf(squares / (float)width + epsilon);
+    for (int64_t i = 0; i < width; i++) y[i] = (x[i] - mean) * scale * gain[i] + (bias ? bias[i] : 0.0f);
+}
+
+/* softmax(q K^T / sqrt(D)) V of one head, over the columns from `first` to `last`; the scores are scratch. */
+FOR_EACH_PROCESSOR
+static void attend(float *y, const float *q, const float *K, const float *V, int64_t first, int64_t last, int64_t D,
+                   float *scores) {
+    float highest = -INFINITY, total = 0, scale = 1.0f / sqrtf((float)D);
+    for (int64_t s = first; s <= last; s++) {
+        float score = 0;
+        for (int64_t d = 0; d < D; d++) score += q[d] * K[s * D + d];
+        scores[s] = score * scale;
+        if (scores[s] > highest) highest = scores[s];
+    }
+    for (int64_t s = first; s <= last; s++) {
+        scores[s] = expf(scores[s] - highest);
+        total += scores[s];
+    }
+    for (int64_t d = 0; d < D; d++) y[d] = 0;
+    for (int64_t s = first; s <= last; s++) {
+        float weight = scores[s] / total;
+        for (int64_t d = 0; d < D; d++) y[d] += weight * V[s * D + d];
+    }
+}
+
+FOR_EACH_PROCESSOR
+static void activate(float *u, const float *gate, int64_t activation, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+        if (activation == RELU) u[i] = u[i] > 0 ? u[i] : 0;
+        else if (activation == GELU) u[i] = 0.5f * u[i] * (1.0f + erff(u[i] * 0.70710678f));
+        else u[i] = gate[i] / (1.0f + expf(-gate[i])) * u[i];
+    }
+}
+
+/* Turn pairs of neighbouring numbers by angles given as cosine and sine. */
+static void turn(float *pairs, const float *rotation, int64_t width) {
+    for (int64_t i = 0; i < width; i += 2) {
+        float a = pairs[i], b = pairs[i + 1], cosine = rotation[i], sine = rotation[i + 1];
+        pairs[i] = a * cosine - b * sine;
+        pairs[i + 1] = a * sine + b * cosine;
+    }
+}
+
+/* Attention of every `all`-th (row, head), from `me` on, for the tokens at column `at`: queries and keys are turned, keys
+   and values put into the buffer kv (B, 2, H, W, D), and y (B, C) is what each query gathers. */
+static void attend_part(float *y, float *qkv, float *kv, const Sizes *sizes, int64_t at, const int64_t *firsts,
+                        const float *rotation, float *scores, int64_t me, int64_t all) {
+    const int64_t H = sizes->heads, D = sizes->head_width, W = sizes->columns, C = H * D;
+    for (int64_t place = me; place < sizes->rows * H; place += all) {
+        int64_t b = place / H, h = place % H;
+        float *q = qkv + b * 3 * C + h * D, *k = q + C, *v = k + C;
+        float *K = kv + ((b * 2) * H + h) * W * D, *V = kv + ((b * 2 + 1) * H + h) * W * D;
+        if (rotation) {
+            turn(q, rotation + b * D, D);
+            turn(k, rotation + b * D, D);
+        }
+        memcpy(K + at * D, k, D * sizeof(float));
+        memcpy(V + at * D, v, D * sizeof(float));
+        attend(y + b * C + h * D, q, K, V, firsts[b], at, D, scores);
+    }
+}
+
+/* The same by all threads; scores has room for W numbers in each. */
+void seqtool_attend(float *y, float *qkv, float *kv, const Sizes *sizes, int64_t at, const int64_t *firsts,
+                    const float *rotation, float *scores) {
+#pragma omp parallel num_threads(sizes->threads) if (sizes->threads > 1)
+    attend_part(y, qkv, kv, sizes, at, firsts, rotation, scores + thread_number() * sizes->columns, thread_number(),
+                thread_count());
+}
+
+/* Changes with every change of a structure or a function's arguments; native.py says the same. */
+int64_t seqtool_layout(void) { return 1; }
+
+/* How many numbers of scratch seqtool_blocks takes: for every row its queries, keys and values, what they gather, and
+   what lies between up and down; for every thread its scores and its copy of the normalised rows. */
+int64_t seqtool_scratch(const Block *blocks, const Sizes *sizes) {
+    const int64_t C = sizes->heads * sizes->head_width;
+    return sizes->rows * (4 * C + blocks[0].up.out + blocks[0].down.in) + sizes->threads * (sizes->columns + sizes->rows * C);
+}
+
+/* x (B, C) through all blocks, in place, for the token at column `at`; row b sees the columns from firsts[b] on.
+
+   rotation is (B, D), a cosine and a sine for each pair, or NULL. scratch has room for seqtool_scratch numbers.
+*/
+void seqtool_blocks(float *x, const Block *blocks, const Sizes *sizes, int64_t at, const int64_t *firsts,
+                    const float *rotation, float *scratch) {
+    const int64_t B = sizes->rows, H = sizes->heads, D = sizes->head_width, W = sizes->columns, C = H * D;
+    const int64_t F = blocks[0].down.in, up = blocks[0].up.out;
+    float *qkv = scratch;
+    float *y = qkv + B * 3 * C;
+    float *u = y + B * C;
+    float *all_inner = u + B * up;
+    float *all_scores = all_inner + B * F;
+    float *all_normal = all_scores + sizes->threads * W;
+#pragma omp parallel num_threads(sizes->threads) if (sizes->threads > 1)
+    {
+        const int64_t me = thread_number(), all = thread_count();
+        float *scores = all_scores + me * W, *normal = all_normal + me * B * C;
+        for (int64_t number = 0; number < sizes->blocks; number++) {
+            const Block *block = blocks + number;
+            for (int64_t b = 0; b < B; b++)
+                normalize(normal + b * C, x + b * C, block->attention_gain, block->attention_bias, C, sizes->rms, sizes->epsilon);
+            product_part(qkv, &block->qkv, normal, NULL, 0, B, share(3 * C, me, all), share(3 * C, me + 1, all));
+#pragma omp barrier
+            attend_part(y, qkv, block->kv, sizes, at, firsts, rotation, scores, me, all);
+#pragma omp barrier
+            product_part(x, &block->gathered, y, x, C, B, share(C, me, all), share(C, me + 1, all));
+#pragma omp barrier
+            for (int64_t b = 0; b < B; b++)
+                normalize(normal + b * C, x + b * C, block->feedforward_gain, block->feedforward_bias, C, sizes->rms, sizes->epsilon);
+            int64_t begin = share(F, me, all), end = share(F, me + 1, all);
+            product_part(u, &block->up, normal, NULL, 0, B, begin, end);
+            if (sizes->activation == SWIGLU) product_part(u, &block->up, normal, NULL, 0, B, F + begin, F + end);
+            for (int64_t b = 0; b < B; b++) { /* of swiglu the first half is the gate */
+                float *inner = all_inner + b * F, *gate = u + b * up, *given = gate + up - F;
+                memcpy(inner + begin, given + begin, (end - begin) * sizeof(float));
+                activate(inner, gate, sizes->activation, begin, end);
+            }
+#pragma omp barrier
+            product_part(x, &block->down, all_inner, x, C, B, share(C, me, all), share(C, me + 1, all));
+#pragma omp barrier
+        }
+    }
+}

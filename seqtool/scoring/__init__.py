@@ -1,0 +1,1 @@
+"""Scoring text: nats, and what is reported of them."""

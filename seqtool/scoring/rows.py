@@ -1,0 +1,372 @@
+"""Scoring by line, word, token or document: one row out for each unit in, in order, as the text comes.
+
+What a read of a stream brings is scored together, then answered, before more is read: behind `tail -f` a line is
+answered when it is complete, and of a fast stream thousands of lines are one batch. Files do not wait for anybody:
+thousands of small ones are one batch as well.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.models.language_model import LanguageModel
+from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, perplexity
+from seqtool.scoring.words import is_white_space, units_of
+from seqtool.settings.scoring import EvalConfig
+from seqtool.settings.vocabulary import DOCUMENT_AT
+from seqtool.text.documents import READ_BYTES, Block, TextSource, lines_of, split_documents
+from seqtool.text.store import IdSequence, TokenStore
+from seqtool.text.vocabulary import Ids, Vocabulary, encodable
+
+SHOWN_CHARACTERS = 200  # of a document, at most, in its row
+HELD_BYTES = 1 << 20  # of a line whose end has not come; the rest of it waits in a temporary file
+PART_CHARACTERS = 1 << 16
+TOKEN_ROWS = 1 << 13  # rows of tokens that are given at once
+
+
+class Row(NamedTuple):
+    """What one unit of text costs; its text is in parts, of which a very long line has many."""
+
+    nats: float
+    tokens: int
+    text: Iterable[str]
+
+    @property
+    def perplexity(self) -> float | None:
+        """Per token; None where no token counts or the number is too large to write."""
+        return perplexity(self.nats, self.tokens)
+
+
+class Line(NamedTuple):
+    """A line, or part of a long one: its tokens end at `stop`. Whether it begins a document and ends a line."""
+
+    text: str
+    stop: int
+    begins: bool
+    ends: bool
+
+
+def score_rows(
+    model: LanguageModel,
+    vocabulary: Vocabulary,
+    source: TextSource | TokenStore,
+    config: EvalConfig,
+    *,
+    per: str,
+    carry: bool = False,
+    document: str = "file",
+    given: str = "",
+) -> Iterator[list[Row]]:
+    """Yield the rows of each line, word, token or document of `source`, those together that can be answered together.
+
+    A line is scored by itself, its newline its last token; under `carry`, as a part of its document, like a word or a
+    token. Then the rows add up to the nats of the whole text. `document` says what separates documents inside a file;
+    in a store that is settled. A document's row gives the beginning of its first line. The text `given` stands before
+    whatever is scored by itself.
+    """
+    stored = isinstance(source, TokenStore)
+    if per == "line" and (carry or stored) and not vocabulary.has_newline:
+        raise UsageError("this run's vocabulary has no newline to end a line: give a text, without --carry")
+    check_oov(vocabulary, config)
+    if isinstance(source, TextSource) and document.startswith(DOCUMENT_AT):
+        source.document = document  # which is found before lines are
+    scorer = Scorer(
+        model,
+        batch_size=config.batch_size,
+        context=config.context,
+        stride=config.stride,
+        given=given_ids(vocabulary, given),
+    )
+    each_line = per == "line" and not carry
+    row = OpenRow(per == "line", per == "line" or (document == "line" and not stored))
+    word = OpenWord(vocabulary)
+    for ids, lines in _encoded(vocabulary, source, each_line, document):
+        starts = [
+            before for line, before in zip(lines, [0, *(line.stop for line in lines)], strict=False) if line.begins
+        ]
+        nats = scorer.score(ids, starts)
+        counted = counted_tokens(vocabulary, config, ids)
+        if per == "token":
+            yield from _token_rows(vocabulary, ids, nats, counted)
+        elif rows := word.take(ids, nats, counted, starts) if per == "word" else row.take(lines, nats, counted):
+            yield rows
+    if last := [*row.closed(), *word.closed()]:
+        yield last
+
+
+def _encoded(
+    vocabulary: Vocabulary, source: TextSource | TokenStore, each_line: bool, document: str
+) -> Iterator[tuple[Ids, list[Line]]]:
+    """The ids that are scored together, and the lines in them."""
+    if isinstance(source, TokenStore):
+        yield from stored_lines(vocabulary, source, each_line)
+        return
+    for blocks in arrivals(source, vocabulary, "line" if each_line else document):
+        yield encode_lines(vocabulary, blocks)
+
+
+def given_ids(vocabulary: Vocabulary, given: str) -> list[int]:
+    """The ids of what stands before a text; UsageError when there are none."""
+    ids: list[int] = vocabulary.encode(given).tolist()
+    if given and not ids:
+        raise UsageError(f"--given {given!r} holds no word: give some")
+    return ids
+
+
+def check_store(vocabulary: Vocabulary, store: TokenStore) -> None:
+    """InputError when a store was encoded with another vocabulary than a run's."""
+    if store.vocabulary.sha256 != vocabulary.sha256:
+        raise InputError(
+            f"{store.path} was encoded with another vocabulary than {vocabulary.name}: "
+            f"encode its text with --vocab {vocabulary.name}, or score the text itself"
+        )
+
+
+def check_oov(vocabulary: Vocabulary, config: EvalConfig) -> None:
+    """UsageError when unknown words are to be left out of a vocabulary that spells every word."""
+    if config.oov == "exclude" and vocabulary.type != "word":
+        raise UsageError(f"--oov exclude is for a vocabulary of type word: this one is of type {vocabulary.type}")
+
+
+def counted_tokens(vocabulary: Vocabulary, config: EvalConfig, ids: Ids) -> npt.NDArray[np.bool_]:
+    """Which tokens count: all of them, or under `--oov exclude` those that are not the unknown word."""
+    return ids != vocabulary.unknown_id if config.oov == "exclude" else np.ones(len(ids), dtype=bool)
+
+
+def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Iterator[list[Block]]:
+    """The blocks that each read of `source`, which only divides files, brings, divided into documents; where reading
+    does not wait, those of several reads. What stands before an error is given first.
+    """
+    blocks = encodable(vocabulary, source.blocks())
+    most = 1 if source.waits else READ_BYTES
+    divided: list[Block] = []
+    ahead, left = next(blocks, None), 0
+
+    def texts_of_file() -> Iterator[str]:
+        nonlocal ahead, left
+        block, ahead = ahead, None
+        while block is not None:
+            left = len(block.text)
+            if block.text:
+                yield block.text
+            else:
+                divided.append(block)
+            block = next(blocks, None)
+            if block is not None and block.starts_document:
+                block, ahead = None, block
+
+    characters, empty = 0, True
+    try:
+        while ahead is not None:
+            for block in split_documents(texts_of_file(), document):
+                divided.append(block)
+                empty = False
+                left -= len(block.text)
+                characters += len(block.text)
+                if not left and characters >= most:  # the next block would have to be read
+                    yield divided
+                    divided, characters = [], 0
+    except InputError:
+        if characters:
+            yield divided
+        raise
+    if empty:
+        raise InputError(f"{source.name} is empty: there is no text to read")
+    if divided:
+        yield divided
+
+
+def encode_lines(vocabulary: Vocabulary, blocks: list[Block]) -> tuple[Ids, list[Line]]:
+    """The ids of some blocks, and the lines in them: of an empty document one line without text."""
+    texts = [(line, block.starts_document and not place) for block in blocks
+             for place, line in enumerate(lines_of(block.text) or [""])]  # fmt: skip
+    found: list[Ids] = []
+    lines: list[Line] = []
+    start = stop = 0
+    for place, (text, _) in enumerate(texts):
+        last = place == len(texts) - 1
+        if not last and vocabulary.has_newline and text.endswith("\n"):
+            continue  # to be encoded together with the next one
+        group = texts[start : place + 1]
+        ids = vocabulary.encode("".join(part for part, _ in group))
+        lines += _lines_in(vocabulary, ids, group, stop)
+        found.append(ids)
+        start, stop = place + 1, stop + len(ids)
+    return np.concatenate(found), lines
+
+
+def stored_lines(vocabulary: Vocabulary, store: TokenStore, each_line: bool) -> Iterator[tuple[Ids, list[Line]]]:
+    """The ids of a store, without `<s>`, and the lines in them; with `each_line` every one begins a document."""
+    check_store(vocabulary, store)
+    decoder, ended = vocabulary.decoder(), False
+    for part in _whole_characters(vocabulary, store.ids):
+        marks = np.flatnonzero(part == vocabulary.begin_id).tolist()
+        lines: list[Line] = []
+        stop = 0
+        for begin, end in pairwise([-1, *marks, len(part)]):
+            ids = part[begin + 1 : end]
+            begins = begin >= 0
+            if begins:
+                decoder, ended = vocabulary.decoder(), False
+            texts = lines_of(decoder.feed(ids)) or ([""] if begins and not each_line else [])
+            starts = [begins or (each_line and ended), *(each_line for _ in texts)]
+            group = list(zip(texts, starts, strict=False))
+            lines += _lines_in(vocabulary, ids, group, stop)
+            stop += len(ids)
+            ended = texts[-1].endswith("\n") if texts else ended
+        yield part[part != vocabulary.begin_id], lines
+
+
+def _whole_characters(vocabulary: Vocabulary, ids: IdSequence) -> Iterator[Ids]:
+    """A sequence in parts that end with a line or a document, or where that is too long with a character."""
+    first_bytes = np.zeros(vocabulary.size, np.uint8)
+    spelled = np.flatnonzero(vocabulary.token_table.lengths)
+    first_bytes[spelled] = vocabulary.token_table.first_bytes(spelled)
+    start = 0
+    while start < len(ids):
+        part = ids[start : start + TOKENS_AT_ONCE]
+        if start + len(part) < len(ids):
+            newline = part == vocabulary.newline_ids[-1]
+            ends = np.flatnonzero(np.append(False, newline[:-1]) | (part == vocabulary.begin_id))
+            if not ends.any():
+                ends = np.flatnonzero(first_bytes[part] & 0xC0 != 0x80)  # UTF-8 continues a character with 10xxxxxx
+            part = part[: ends[-1]] if ends.any() else part
+        yield part
+        start += len(part)
+
+
+def _lines_in(vocabulary: Vocabulary, ids: Ids, texts: list[tuple[str, bool]], before: int) -> list[Line]:
+    """Lines, given whether each begins a document, with where their ids stop, `before` ids standing before them."""
+    ends = iter((np.flatnonzero(ids == vocabulary.newline_ids[-1]) + (before + 1)).tolist())
+    stop = before
+    lines = []
+    for text, begins in texts:
+        ended = text.endswith("\n")
+        if text:
+            stop = next(ends, before + len(ids)) if ended and vocabulary.has_newline else before + len(ids)
+        lines.append(Line(text, stop, begins, ended))
+    return lines
+
+
+class OpenRow:
+    """Gathers rows from lines: a row for each line, or for each document, in which case `whole_text` is not kept."""
+
+    def __init__(self, whole_text: bool, each_line: bool) -> None:
+        self._whole_text, self._each_line = whole_text, each_line
+        self._open = False
+        self._nats, self._tokens, self._text = 0.0, 0, LongText()
+
+    def take(self, lines: list[Line], nats: Nats, counted: npt.NDArray[np.bool_]) -> list[Row]:
+        """The rows that these further lines, whose tokens have these nats, complete."""
+        sums = [0.0, *np.cumsum(np.where(counted, nats, 0.0), dtype=np.float64).tolist()]
+        counts = [0, *np.cumsum(counted).tolist()]
+        rows: list[Row] = []
+        start = 0
+        for line in lines:
+            if line.begins:
+                rows += self.closed()
+            cost, tokens, start = sums[line.stop] - sums[start], counts[line.stop] - counts[start], line.stop
+            ends = self._each_line and line.ends
+            if ends and not self._open:
+                rows.append(Row(cost, tokens, (self._shown(line.text),)))
+                continue
+            if self._whole_text or not self._open:
+                self._text.add(self._shown(line.text))
+            self._open, self._nats, self._tokens = True, self._nats + cost, self._tokens + tokens
+            if ends:
+                rows += self.closed()
+        return rows
+
+    def closed(self) -> list[Row]:
+        """The row that is still open, if there is one: its end has come."""
+        rows = [Row(self._nats, self._tokens, self._text)] if self._open else []
+        if rows:
+            self._open, self._nats, self._tokens, self._text = False, 0.0, 0, LongText()
+        return rows
+
+    def _shown(self, text: str) -> str:
+        return text if self._whole_text else text.removesuffix("\n")[:SHOWN_CHARACTERS]
+
+
+class OpenWord:
+    """Gathers rows from tokens: a row for each word, with the white space before it in its line, and for each line's
+    end; white space that nothing follows in its document is a row too.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._table = vocabulary.token_table
+        self._open = self._inside = False  # inside: there is more than white space
+        self._nats, self._tokens, self._text = 0.0, 0, LongText()
+
+    def take(self, ids: Ids, nats: Nats, counted: npt.NDArray[np.bool_], starts: list[int]) -> list[Row]:
+        """The rows that these further tokens, among which documents begin at `starts`, complete."""
+        units = units_of(self._table, ids, starts)
+        sums = np.bincount(units.of_token, np.where(counted, nats, 0.0), len(units.stops) + 1).tolist()
+        counts = np.bincount(units.of_token, counted, len(units.stops) + 1).astype(np.int64).tolist()
+        rows = self.closed() if starts[:1] == [0] or (self._inside and not units.continues_word) else []
+        *whole, rest = zip(units.texts(), sums, counts, strict=True)
+        for text, cost, tokens in whole:
+            if self._open:
+                self._add(text, cost, tokens)
+                rows += self.closed()
+            else:
+                rows.append(Row(cost, tokens, (text,)))
+        if rest[0] or rest[2]:
+            self._add(*rest)
+        return rows
+
+    def closed(self) -> list[Row]:
+        """The row that is still open, if there is one: its end has come."""
+        rows = [Row(self._nats, self._tokens, self._text)] if self._open else []
+        if rows:
+            self._open = self._inside = False
+            self._nats, self._tokens, self._text = 0.0, 0, LongText()
+        return rows
+
+    def _add(self, text: str, cost: float, tokens: int) -> None:
+        if not self._inside and not is_white_space(text):
+            self._inside, self._text = True, LongText()  # without the white space before it
+        self._open, self._nats, self._tokens = True, self._nats + cost, self._tokens + tokens
+        self._text.add(text)
+
+
+class LongText:
+    """A text that grows, in memory that does not: what is more than HELD_BYTES is in a temporary file."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(HELD_BYTES, "w+", encoding="utf-8", newline="", prefix="seqtool-")
+
+    def add(self, text: str) -> None:
+        """Put a part at the end; SeqtoolError when there is no room for it."""
+        try:
+            self._file.write(text)
+            self._file.flush()
+        except OSError as error:
+            raise SeqtoolError(
+                f"cannot keep a line in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR"
+            ) from error
+
+    def __iter__(self) -> Iterator[str]:
+        self._file.seek(0)
+        while part := self._file.read(PART_CHARACTERS):
+            yield part
+
+
+def _token_rows(vocabulary: Vocabulary, ids: Ids, nats: Nats, counted: npt.NDArray[np.bool_]) -> Iterator[list[Row]]:
+    texts = {token: (vocabulary.token_in_line(token),) for token in np.unique(ids).tolist()}
+    costs = np.where(counted, nats, 0.0)
+    for start in range(0, len(ids), TOKEN_ROWS):
+        part = slice(start, start + TOKEN_ROWS)
+        yield [
+            Row(cost, int(counts), texts[token])
+            for token, cost, counts in zip(
+                ids[part].tolist(), costs[part].tolist(), counted[part].tolist(), strict=True
+            )
+        ]

@@ -1,0 +1,350 @@
+"""Scoring: the nats of every token of a text, each counted once, the first one given `<s>`.
+
+A recurrent model (and `ffn`) carries its state from the first token of a document to the last. A transformer slides a
+window: each window is read afresh, behind `<s>`, and scores its last `stride` tokens, so that every token but the first
+ones has at least `context - stride` tokens before it. Where windows lie depends on positions alone, so a token's nats
+depend on what stands before it and never on what follows. Batches only change what is computed together, never a
+result.
+
+Shapes: B batch, T time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from seqtool.errors import UsageError
+from seqtool.models.language_model import LanguageModel
+from seqtool.models.loss import token_nats
+from seqtool.models.state import State, rows_of, take_rows
+from seqtool.settings.scoring import EvalConfig
+
+Nats = npt.NDArray[np.float32]
+
+TOKENS_AT_ONCE = 1 << 16  # what is gathered to be scored together, and the size of a padded batch
+CALL_TOKENS = 1 << 13  # tokens of one call of the model, over all rows
+CALL_LOGITS = 1 << 20  # numbers in its tensor of logits: they stay in a processor's cache
+ACCELERATOR_LOGITS = 1 << 25
+
+
+class Document(Protocol):
+    """A sequence of ids of which parts are taken."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, span: slice) -> npt.NDArray[np.unsignedinteger]: ...
+
+
+class Scored(NamedTuple):
+    """The nats of the next tokens of a document; `ends` with the last of them."""
+
+    nats: Nats
+    ends: bool
+
+
+class Window(NamedTuple):
+    """Tokens `start:stop` of a text are read, and those from `score_from` on are scored."""
+
+    start: int
+    score_from: int
+    stop: int
+
+
+def windows(start: int, stop: int, context: int, stride: int) -> Iterator[Window]:
+    """The windows that score the tokens `start:stop` of a document, each once.
+
+    A window begins at a multiple of `stride` and reads at most `context` tokens: the first scores all of them, the
+    others their last `stride`, or as many as are there.
+    """
+    while start < stop:
+        begin = 0 if start < context else ((start - context) // stride + 1) * stride
+        end = min(stop, begin + context)
+        yield Window(begin, start, end)
+        start = end
+
+
+def check_window(model: LanguageModel, context: int, stride: int) -> tuple[int, int]:
+    """The context and stride to score with (0: the model's, and half of it); UsageError when they do not fit."""
+    if model.context is None:
+        if context or stride:
+            raise UsageError(
+                f"--context and --stride are for a transformer: {model.config.model} carries its state through the text"
+            )
+        return 0, 0
+    context = context or model.context
+    stride = stride or max(1, context // 2)
+    if context > model.context:
+        raise UsageError(f"--context {context}: this model sees at most {model.context} tokens")
+    if stride > context:
+        raise UsageError(f"--stride {stride} would skip tokens: at most the context, {context}")
+    return context, stride
+
+
+def perplexity(nats: float, count: int) -> float | None:
+    """exp(nats / count); None where there is nothing to divide by or the number is too large to write."""
+    return math.exp(nats / count) if count and nats / count < 700 else None
+
+
+class Scorer:
+    """Scores a text as it comes: documents one after another, the last one open until another begins.
+
+    Documents that begin together are read side by side, those of like length in one batch; so are a transformer's
+    windows. The ids `given` are read, unscored, before each document. UsageError when `context` or `stride` do not fit
+    the model.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        *,
+        batch_size: int = EvalConfig.batch_size,
+        context: int = 0,
+        stride: int = 0,
+        given: Sequence[int] = (),
+    ) -> None:
+        self._model, self._batch_size = model, batch_size
+        self._context, self._stride = check_window(model, context, stride)
+        self._given = np.array(given, np.int64)
+        # Before each document stand these ids, in windows that lie as behind all that is given.
+        beyond = max(0, len(given) - self._context) // self._stride * self._stride if self._context else len(given)
+        self._inserted = self._given[beyond:]
+        self._given_state: State | None = None
+        # Of the open document: how much was scored, the last tokens of that, and what a recurrent model makes of it.
+        self._scored, self._tail = 0, np.empty(0, np.int64)
+        self._state: State | None = None
+
+    @torch.inference_mode()
+    def score(self, ids: npt.NDArray[np.unsignedinteger], starts: Sequence[int]) -> Nats:
+        """The nats of the next ids, (T,): text without `<s>`, in which documents begin at `starts`, ascending.
+
+        What stands before the first of `starts` goes on with the document before.
+        """
+        was_training = self._model.training
+        self._model.eval()
+        at_once = max(1, TOKENS_AT_ONCE // max(1, len(self._inserted)))  # documents
+        groups = [starts[first : first + at_once] for first in range(0, max(1, len(starts)), at_once)]
+        begins = [0, *(group[0] for group in groups[1:])]
+        nats = []
+        try:
+            for group, (begin, end) in zip(groups, pairwise([*begins, len(ids)]), strict=True):
+                nats.append(self._next_nats(ids[begin:end].astype(np.int64), [start - begin for start in group]))
+        finally:
+            self._model.train(was_training)
+        return np.concatenate(nats)
+
+    def _next_nats(self, ids: npt.NDArray[np.int64], starts: Sequence[int]) -> Nats:
+        goes_on = not starts or starts[0] > 0
+        if not goes_on:
+            self._scored, self._tail, self._state = 0, ids[:0], None
+        held, offset, inserted = len(self._tail), self._scored - len(self._tail), len(self._inserted)
+        if inserted and starts:
+            ids = np.insert(ids, np.repeat(starts, inserted), np.tile(self._inserted, len(starts)))
+        text = np.concatenate([self._tail, ids]) if held else ids
+        begins = [held + start + place * inserted for place, start in enumerate(starts)]
+        unscored = [begin + inserted for begin in begins]
+        if goes_on:
+            begins, unscored = [0, *begins], [held, *unscored]
+        rows = [Window(*row) for row in zip(begins, unscored, [*begins[1:], len(text)], strict=True)]
+        nats = np.empty(len(text), np.float32)
+        if self._context:
+            self._slide(text, rows, offset, nats)
+        else:
+            self._carry(text, rows, nats)
+        last = rows[-1]
+        self._scored = last.stop - last.start + (offset if len(rows) == 1 else 0)
+        self._tail = text[max(last.start, last.stop - max(1, self._context)) :]
+        return np.concatenate([nats[row.score_from : row.stop] for row in rows])
+
+    def _slide(self, text: npt.NDArray[np.int64], documents: list[Window], offset: int, nats: Nats) -> None:
+        """Score by windows; `offset` tokens of the first document, before `text`, are gone."""
+        rows: list[Window] = []
+        for begin, score_from, stop in documents:
+            shift = begin - offset
+            for window in windows(score_from - shift, stop - shift, self._context, self._stride):
+                rows.append(Window(window.start + shift, window.score_from + shift, window.stop + shift))
+            offset = 0
+        for batch in self._batches(rows):
+            self._read(text, batch, nats)
+
+    def _carry(self, text: npt.NDArray[np.int64], rows: list[Window], nats: Nats) -> None:
+        """Score with a state that is carried through each document, and keep that of the last one."""
+        first = rows[0]
+        if first.score_from > first.start:
+            rows = rows[1:]
+            if first.stop > first.score_from:
+                going_on = [Window(first.score_from, first.score_from, first.stop)]
+                self._state = self._read(text, going_on, nats, first.stop, self._state, text[0])
+        if not rows:
+            return
+        self._state = None
+        for batch in self._batches([row for row in rows if row.stop > row.start]):
+            state = self._read(text, batch, nats, len(text), *self._behind_given(len(batch)))
+            self._state = self._state if state is None else state
+
+    def _behind_given(self, rows: int) -> tuple[State | None, int | None]:
+        """The state before the last given token, for some rows, and that token; None and None where none is given."""
+        if not len(self._given):
+            return None, None
+        if self._given_state is None:
+            unused, whole = np.empty(len(self._given), np.float32), Window(0, 0, len(self._given))
+            self._given_state = self._read(self._given, [whole], unused, len(self._given))
+            assert self._given_state is not None
+        everywhere = torch.zeros(rows, dtype=torch.int64, device=self._model.device)
+        return take_rows(self._given_state, everywhere), int(self._given[-1])
+
+    def _batches(self, rows: list[Window]) -> Iterator[list[Window]]:
+        """Rows of like length together, the longest first."""
+        rows = sorted(rows, key=lambda row: row.start - row.stop)
+        while rows:
+            longest = rows[0].stop - rows[0].start
+            most = TOKENS_AT_ONCE if not self._context else self._call_tokens()
+            count = max(1, min(self._batch_size, most // longest))
+            yield rows[:count]
+            rows = rows[count:]
+
+    def _call_tokens(self) -> int:
+        logits = CALL_LOGITS if self._model.device.type == "cpu" else ACCELERATOR_LOGITS
+        return max(1, min(CALL_TOKENS, logits // self._model.vocab_size))
+
+    def _read(
+        self,
+        text: npt.NDArray[np.int64],
+        rows: list[Window],
+        nats: Nats,
+        kept: int = -1,
+        state: State | None = None,
+        before: int | None = None,
+    ) -> State | None:
+        """Read rows side by side, the longest first, and put the nats of what they score into `nats`.
+
+        `before` (or `<s>`) stands before each. The state of the row that stops at `kept`, after its last token.
+        """
+        lengths = [row.stop - row.start for row in rows]
+        ids_BT = np.zeros((len(rows), lengths[0] + 1), dtype=np.int64)
+        ids_BT[:, 0] = self._model.begin_id if before is None else before
+        for place, row in enumerate(rows):
+            ids_BT[place, 1 : 1 + lengths[place]] = text[row.start : row.stop]
+        given = torch.from_numpy(ids_BT).to(self._model.device)
+        found = torch.empty((len(rows), lengths[0]), dtype=torch.float32, device=self._model.device)
+        keep = next((place for place, row in enumerate(rows) if row.stop == kept), None)
+        kept_state = None
+        position, going = 0, len(rows)
+        while position < lengths[0]:
+            until = min(lengths[0], position + max(1, self._call_tokens() // going))
+            if keep is not None and position < lengths[keep]:
+                until = min(until, lengths[keep])
+            logits_BTV, state = self._model(given[:going, position:until], state)
+            found[:going, position:until] = token_nats(logits_BTV, given[:going, position + 1 : until + 1])
+            if keep is not None and until == lengths[keep]:
+                kept_state = rows_of(state, slice(keep, keep + 1))
+            position = until
+            while going and lengths[going - 1] <= position:
+                going -= 1
+            state = rows_of(state, slice(going))
+        nats_BT = found.cpu().numpy()
+        for place, row in enumerate(rows):
+            nats[row.score_from : row.stop] = nats_BT[place, row.score_from - row.start : lengths[place]]
+        return kept_state
+
+
+def score_documents(
+    model: LanguageModel,
+    documents: Iterable[Document],
+    *,
+    batch_size: int = EvalConfig.batch_size,
+    context: int = 0,
+    stride: int = 0,
+) -> Iterator[Scored]:
+    """Yield the nats of each document's tokens, in order, a long document in several parts.
+
+    `documents` hold text only, no `<s>`. Memory is bounded: about TOKENS_AT_ONCE tokens are taken at a time. UsageError
+    when `context` or `stride` do not fit the model.
+    """
+    scorer = Scorer(model, batch_size=batch_size, context=context, stride=stride)
+    held: list[_Part] = []
+    tokens = 0
+    for document in documents:
+        for start in range(0, max(1, len(document)), TOKENS_AT_ONCE):
+            ids = document[start : start + TOKENS_AT_ONCE]
+            held.append(_Part(ids, start == 0, start + TOKENS_AT_ONCE >= len(document)))
+            tokens += len(ids)
+            if tokens >= TOKENS_AT_ONCE or len(held) >= TOKENS_AT_ONCE:
+                yield from _scored(scorer, held)
+                held, tokens = [], 0
+    yield from _scored(scorer, held)
+
+
+class _Part(NamedTuple):
+    ids: npt.NDArray[np.unsignedinteger]
+    begins: bool
+    ends: bool
+
+
+def _scored(scorer: Scorer, parts: list[_Part]) -> Iterator[Scored]:
+    if not parts:
+        return
+    stops = list(accumulate(len(part.ids) for part in parts))
+    starts = [stop - len(part.ids) for stop, part in zip(stops, parts, strict=True) if part.begins]
+    nats = scorer.score(np.concatenate([part.ids for part in parts]), starts)
+    for stop, part in zip(stops, parts, strict=True):
+        yield Scored(nats[stop - len(part.ids) : stop], part.ends)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A loss on validation text: nats in all, over this many tokens."""
+
+    nats: float
+    tokens: int
+
+    @property
+    def loss(self) -> float:
+        """Nats per token; infinite where there was none."""
+        return self.nats / self.tokens if self.tokens else math.inf
+
+
+VALIDATION_ROWS = 64  # parts of the validation text that are scored side by side during training
+WARM_UP_TOKENS = 64  # tokens that a recurrent state reads, unscored, before its part begins
+
+
+def validate(
+    model: LanguageModel, ids: Document, max_tokens: int, stopped: Callable[[], bool] | None = None
+) -> Validation | None:
+    """The loss on up to `max_tokens` validation tokens, quickly: the same definition as a full scoring, in parallel
+    parts.
+
+    The text, `<s>` before each document in it, is cut into up to VALIDATION_ROWS parts spread over it. Where a part
+    begins inside a document, the state is warmed up on the tokens before, where a full scoring would have carried it
+    from the document's beginning; a transformer's windows do not overlap, so each has less before it than in a full
+    scoring. None when `stopped` said yes on the way.
+    """
+    tokens = min(len(ids), max_tokens)
+    rows = max(1, min(VALIDATION_ROWS, tokens // (2 * WARM_UP_TOKENS)))
+    size = tokens // rows
+    pieces: list[npt.NDArray[np.unsignedinteger]] = []
+    unscored: list[int] = []
+    for start in (row * len(ids) // rows for row in range(rows)):
+        warm = min(start, WARM_UP_TOKENS)
+        part = ids[start - warm : start + size]
+        begins = [0, *(np.flatnonzero(part == model.begin_id) + 1).tolist()]
+        for begin, end in zip(begins, [*(begin - 1 for begin in begins[1:]), len(part)], strict=True):
+            if end > max(begin, warm):
+                pieces.append(part[begin:end])
+                unscored.append(max(0, warm - begin))
+    nats, count, index, position = 0.0, 0, 0, 0
+    for scored in score_documents(model, pieces, batch_size=VALIDATION_ROWS, stride=model.context or 0):
+        if stopped is not None and stopped():
+            return None
+        kept = scored.nats[max(0, unscored[index] - position) :]
+        nats, count = nats + float(kept.sum(dtype=np.float64)), count + len(kept)
+        position += len(scored.nats)
+        if scored.ends:
+            index, position = index + 1, 0
+    return Validation(nats, count)

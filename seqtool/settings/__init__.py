@@ -1,0 +1,1 @@
+"""Every setting: its name, default, choices and limits; no torch."""

@@ -1,0 +1,85 @@
+"""How vectors are learned from text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seqtool.settings.fields import setting
+
+EMBED_METHODS = ("skipgram", "cbow", "glove", "svd", "one-hot")
+VECTOR_FORMATS = ("word2vec", "word2vec-binary", "glove", "npy", "projector")
+LONGEST_NGRAM = 100  # characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig:
+    """How vectors are learned from text."""
+
+    method: str = setting("skipgram", "How vectors are learned.", choices=EMBED_METHODS)
+    dim: int = setting(
+        100, "Numbers in a vector.", low=1, high=1 << 16, shown_default="100; one-hot: one for each token"
+    )
+    window: int = setting(5, "Tokens on each side that count as near.", low=1, high=1000)
+    negative: int = setting(5, "skipgram, cbow: noise words for each word.", low=1, high=1000)
+    noise_power: float = setting(
+        0.75, "Noise words, and svd's contexts, are weighted by their count to this power.", low=0, high=1
+    )
+    subsample: float = setting(
+        1e-3, "skipgram, cbow: leave out words that are more frequent than this share, by lot (0: none).", low=0, high=1
+    )
+    epochs: float = setting(
+        0.0,
+        "Passes over the text; of glove over its counts.",
+        low=0,
+        high=1e6,
+        shown_default="5 to 40, by the text; glove 25",
+    )
+    time: float = setting(
+        0.0,
+        "Learn for about this long: 60s, 10m, 2h; soon after the beginning it becomes a number of passes.",
+        low=0,
+        high=1e9,
+        metavar="DURATION",
+        shown_default="--epochs",
+    )
+    x_max: float = setting(
+        0.0,
+        "glove: counts from here on have full weight.",
+        low=0,
+        high=1e9,
+        shown_default="by the text's length, 100 at most",
+    )
+    lr: float = setting(
+        0.0, "Learning rate at the beginning.", low=0, high=1e3, shown_default="skipgram 0.025, cbow and glove 0.05"
+    )
+    subword: bool = setting(
+        False,
+        "skipgram, cbow: a word is the mean of its character n-grams and itself, so that unseen words have a vector.",
+        flag="--subword/--no-subword",
+    )
+    shortest_ngram: int = setting(3, "--subword: characters of the shortest n-gram.", low=1, high=LONGEST_NGRAM)
+    longest_ngram: int = setting(6, "--subword: characters of the longest n-gram.", low=1, high=LONGEST_NGRAM)
+    ngram_rows: int = setting(
+        0, "--subword: vectors that the n-grams share.", low=0, high=1 << 24, shown_default="by the vocabulary"
+    )
+    checkpoint_every: float = setting(
+        60.0, "Seconds between checkpoints, from which --resume goes on.", low=1, high=1e9
+    )
+    seed: int = setting(0, "Fixes everything random.", low=0, high=2**63 - 1)
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps.")
+
+
+EMBED_USES = {
+    "negative": ("skipgram", "cbow"),
+    "subsample": ("skipgram", "cbow"),
+    "subword": ("skipgram", "cbow"),
+    "noise_power": ("skipgram", "cbow", "svd"),
+    "x_max": ("glove",),
+    "window": ("skipgram", "cbow", "glove", "svd"),
+    "epochs": ("skipgram", "cbow", "glove"),
+    "time": ("skipgram", "cbow", "glove"),
+    "lr": ("skipgram", "cbow", "glove"),
+    "checkpoint_every": ("skipgram", "cbow", "glove"),
+    "device": ("skipgram", "cbow", "glove"),
+}
+"""The methods that a setting of EmbedConfig has an effect on, where these are not all."""

@@ -1,0 +1,43 @@
+"""How a setting is declared: a dataclass field that knows its help text, choices and limits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import field
+from typing import Any
+
+MAX_COUNT = 1_000_000_000  # of steps, validations, tokens: what nobody waits for
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    choices: Sequence[str] = (),
+    low: float | None = None,
+    high: float | None = None,
+    below: float | None = None,
+    flag: str = "",
+    metavar: str = "",
+    shown_default: str = "",
+) -> Any:
+    """A dataclass field that knows its help text, choices, and closed range `low..high` (or open end `below`)."""
+    return field(
+        default=default,
+        metadata={
+            "help": help,
+            "choices": tuple(choices),
+            "low": low,
+            "high": high,
+            "below": below,
+            "flag": flag,
+            "metavar": metavar,
+            "shown_default": shown_default,
+        },
+    )
+
+
+def flag_of(item: dataclasses.Field[Any]) -> str:
+    """The command-line flag of a setting, `--batch-size` for `batch_size`."""
+    return str(item.metadata["flag"] or "--" + item.name.replace("_", "-"))

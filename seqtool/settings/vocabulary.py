@@ -1,0 +1,50 @@
+"""How text is read and a vocabulary learned from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seqtool.settings.fields import MAX_COUNT, setting
+
+VOCABULARY_TYPES = ("bpe", "unigram", "char", "byte", "word")
+DOCUMENT_BREAKS = ("file", "blank-line", "line")
+DOCUMENT_AT = "at:"  # before a text that separates documents
+SHOWN_DOCUMENT_BREAKS = (*DOCUMENT_BREAKS, f"{DOCUMENT_AT}TEXT")
+NORMALIZATIONS = ("none", "nfkc")
+ERROR_HANDLERS = ("strict", "replace")
+MAX_VOCABULARY = 10_000_000
+MAX_SYMBOLS = 1000  # that a vocabulary keeps whole
+LONGEST_SYMBOL = 100  # characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabularyConfig:
+    """How a vocabulary is learned."""
+
+    type: str = setting("bpe", "Kind of vocabulary.", choices=VOCABULARY_TYPES)
+    size: int = setting(0, "Number of entries.", low=0, high=MAX_VOCABULARY, shown_default="by the text")
+    normalize: str = setting("none", "Unicode normalisation.", choices=NORMALIZATIONS)
+    lowercase: bool = setting(False, "Fold to lower case.", flag="--lowercase/--keep-case")
+    min_count: int = setting(
+        0,
+        "word: what is rarer is <unk>.",
+        low=0,
+        high=MAX_COUNT,
+        shown_default="2, so that <unk> is learned; 1 where it is anyway",
+    )
+    symbols: str = setting(
+        "", "Symbols that are kept whole wherever they stand, commas between them.", metavar="SYMBOL,..."
+    )
+    split_digits: bool = setting(False, "bpe, unigram: each digit stands for itself.", flag="--split-digits")
+
+    @property
+    def symbol_list(self) -> list[str]:
+        """The symbols that are kept whole."""
+        return self.symbols.split(",") if self.symbols else []
+
+
+def is_document_break(value: object) -> bool:
+    """Whether a value says what separates documents: one of DOCUMENT_BREAKS, or `at:` and a text."""
+    if not isinstance(value, str) or not value.startswith(DOCUMENT_AT):
+        return value in DOCUMENT_BREAKS
+    return value != DOCUMENT_AT and value.encode(errors="ignore").decode() == value

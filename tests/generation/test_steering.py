@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from seqtool.generation.beam import beam_search
+from seqtool.generation.constraint import Constraint, Tokens
+from seqtool.generation.favour import Favour
+from seqtool.generation.generating import Sample, generate
+from seqtool.generation.steering import Progress, Steering
+from seqtool.models.decoding.stepper import Stepper
+from seqtool.settings.generation import GenerateConfig
+from seqtool.text.vocabulary import Seam
+from tests.zoo import BEGIN, ZOO, V, zoo_model
+
+EVERY = pytest.mark.parametrize("name", ZOO)
+WAYS = pytest.mark.parametrize("way", [{"temperature": 1.0}, {"greedy": True}, {"beam": 3}], ids=str)
+# Letters, and longer tokens that spell the same texts; none for the first two ids.
+TOKENS = [b"", b"", *(bytes([97 + number]) for number in range(V - 6)), b"ab", b"bc", b"abc", b"ca"]
+WORDS = [b"", b"", b"\n", *(b" " + bytes([97 + number]) * (1 + number % 2) for number in range(V - 3))]
+
+
+def spelled(one: Sample) -> str:
+    return b"".join(TOKENS[token] for token in one.tokens).decode()
+
+
+def written(name: str, way: dict, prompts, banned=(), favours=(), model_bias=None, **settings) -> list[Sample]:
+    model = zoo_model(name, seed=3)
+    for token, bias in (model_bias or {}).items():
+        model.output_bias.data[token] = bias
+    config = GenerateConfig(**way, seed=2, **{"max_tokens": 25, **settings})
+    tokens = Tokens(TOKENS)
+    steering = Steering(
+        config,
+        BEGIN,
+        Constraint(None, tokens, banned) if banned else None,
+        [Favour(text, nats, tokens) for text, nats in favours],
+    )
+    stepper = Stepper(model, barred=0)
+    if config.beam:
+        return [one for prompt in prompts for one in beam_search(stepper, Sample(list(prompt)), 2, config, steering)]
+    samples = [Sample(list(prompt), copy) for copy, prompt in enumerate(prompts)]
+    list(generate(stepper, samples, config, steering))
+    return samples
+
+
+@EVERY
+@WAYS
+def test_what_is_banned_never_appears_however_it_is_spelled(name: str, way: dict):
+    banned = ["ab", "ca", "hh", "d"]
+    free = written(name, way, [[3], [], [4, 5]] * 5, model_bias={BEGIN: -9.0})
+    found = written(name, way, [[3], [], [4, 5]] * 5, banned=banned, model_bias={BEGIN: -9.0})
+    assert any(text in spelled(one) for one in free for text in banned)
+    assert not any(text in spelled(one) for one in found for text in banned)
+    assert max(len(one.tokens) for one in found) == 25
+
+
+@WAYS
+def test_a_text_for_which_everything_is_banned_ends(way: dict):
+    found = written("gru", way, [[3]], banned=[chr(97 + number) for number in range(V)])
+    assert {(tuple(one.tokens), one.finished) for one in found} == {((), "end")}
+
+
+@EVERY
+@WAYS
+def test_a_barred_symbol_is_never_written(name: str, way: dict):
+    found = written(name, way, [[3], [4]] * 5, model_bias={0: 9.0, BEGIN: -9.0})
+    assert not any(0 in one.tokens for one in found)
+
+
+@EVERY
+@WAYS
+def test_no_n_tokens_come_again(name: str, way: dict):
+    prompts = [[3, 4, 5, 3, 4], [], [6, 6]] * 3
+    for one in written(name, way, prompts, no_repeat_ngram=2, model_bias={BEGIN: -9.0, 7: 3.0}):
+        tokens = one.prompt + one.tokens
+        pairs = list(itertools.pairwise(tokens))[max(0, len(one.prompt) - 1) :]
+        assert len(set(pairs)) == len(pairs)
+        assert not set(pairs) & set(itertools.pairwise(one.prompt))
+
+
+def test_a_text_whose_tokens_are_all_used_ends():
+    (one,) = written("lstm", {"greedy": True}, [[]], no_repeat_ngram=1, min_tokens=100, max_tokens=200)
+    assert (sorted(one.tokens), one.finished) == ([token for token in range(V) if token not in (0, BEGIN)], "end")
+
+
+@EVERY
+@WAYS
+def test_a_text_does_not_end_before_its_least_tokens(name: str, way: dict):
+    free = written(name, way, [[3], [4]] * 5, model_bias={BEGIN: 6.0})
+    found = written(name, way, [[3], [4]] * 5, min_tokens=7, model_bias={BEGIN: 6.0})
+    assert min(len(one.tokens) for one in free) < 7
+    assert {len(one.tokens) >= 7 for one in found} == {True}
+    assert {one.finished for one in found} == {"end"}
+
+
+def tokenisations(text: bytes) -> list[list[int]]:
+    if not text:
+        return [[]]
+    return [
+        [token, *rest]
+        for token, row in enumerate(TOKENS)
+        if row and text.startswith(row)
+        for rest in tokenisations(text[len(row) :])
+    ]
+
+
+@pytest.mark.parametrize("favoured", ["ab", "abc", "aa", "bcabc", "h"])
+def test_a_favoured_text_gains_as_often_as_it_appears_however_it_is_spelled(favoured: str):
+    favour = Favour(favoured, 6.0, Tokens(TOKENS))
+    for text in ["", "abc", "ababc", "aaaa", "bcabcabca", "hxbcab", "aab"]:
+        count = sum(text.startswith(favoured, at) for at in range(len(text)))
+        begun = max(size for size in range(len(favoured)) if text.endswith(favoured[:size]))
+        for tokens in tokenisations(text.encode()):
+            state, gained = favour.behind(Seam()), 0.0
+            for token in tokens:
+                gained += favour.gains(state)[token]
+                state = favour.after(state, token)[0]
+            assert gained == pytest.approx(6.0 * (count + begun / len(favoured)))
+
+
+@pytest.mark.parametrize("name", ["lstm", "transformer plain", "ffn"])
+@WAYS
+def test_a_favoured_text_comes_more_often_and_a_disfavoured_one_less(name: str, way: dict):
+    counts = [
+        sum(spelled(one).count("fgh") for one in written(name, way, [[3], [4], []] * 10, favours=favours))
+        for favours in ([("fgh", 40.0)], [], [("fgh", -40.0)])
+    ]
+    assert counts[0] > 40
+    assert counts[2] == 0 <= counts[1] < counts[0]
+
+
+def test_a_steered_sample_is_the_same_alone_and_among_others():
+    prompts = [[2 + number % 9, 3] for number in range(16)]
+    rules = {"banned": ["ab", "hh"], "favours": [("cde", 3.0)], "no_repeat_ngram": 3, "min_tokens": 5}
+    way = {"temperature": 1.0}
+    together = written("transformer plain", way, prompts, batch_size=16, **rules)
+    assert [one.tokens for one in together] == [
+        one.tokens for one in written("transformer plain", way, prompts, batch_size=3, **rules)
+    ]
+
+
+@pytest.mark.parametrize("begins_line", [True, False])
+def test_words_bring_their_spaces_but_the_first_of_a_line(begins_line: bool):
+    tokens, seam = Tokens(WORDS, "lines"), Seam(drop_space=begins_line)
+    constraint = Constraint(r"( ?[a-z]+)( [a-z]+\n[a-z]+)+", tokens)
+    state, favour = constraint.behind(seam), Favour(" bb", 1.0, tokens)
+    place, gained = favour.behind(seam), 0.0
+    text = ""
+    for token in (4, 4, 2, 4, 3, 2, 5):
+        assert constraint.allowed(state, 99)[token]
+        state, gained = constraint.after(state, token), gained + favour.gains(place)[token]
+        place = favour.after(place, token)[0]
+        row = WORDS[token].decode()
+        text += row[1:] if text.endswith("\n") or (not text and begins_line) else row
+    assert text.removeprefix(" ") == "bb bb\nbb a\nc"
+    assert constraint.accepts(state)
+    assert gained == pytest.approx(text.count(" bb") + text.endswith(" ") / 3)
+
+
+def test_a_constraint_on_words_keeps_its_budget_and_can_be_banned_from():
+    tokens = Tokens(WORDS, "lines")
+    pattern = r"(a|bb|ff)( (a|c|dd|ff)){2,}\n"
+    for banned in ([], ["a", "ff f"]):
+        constraint, rng = Constraint(pattern, tokens, banned), np.random.default_rng(0)
+        for budget in range(4, 30):
+            state, text = constraint.behind(Seam(drop_space=True)), ""
+            for left in range(budget, 0, -1):
+                assert constraint.tokens_needed(state) <= left
+                choices = np.flatnonzero(constraint.allowed(state, left))
+                if not len(choices):
+                    break
+                token = int(rng.choice(choices))
+                state, text = constraint.after(state, token), text + WORDS[token].decode()
+            assert constraint.accepts(state)
+            assert not any(word in text for word in banned)
+
+
+def test_the_rules_leave_log_p_as_it_is_without_any():
+    log_p = torch.randn(2, V)
+    assert Steering(GenerateConfig(), BEGIN).scores(log_p, []) is log_p
+    steering = Steering(GenerateConfig(min_tokens=2), BEGIN)
+    assert steering.scores(log_p, [Progress(), Progress(written=2)]).isinf().sum() == 1
+
+
+def test_texts_without_the_banned_ones_are_accepted_and_no_others():
+    rng = np.random.default_rng(0)
+    tokens = Tokens([bytes([byte]) for byte in range(256)])
+    for banned in (["ab"], ["caab", "aa"], ["abcab", "b"], ["aaa", "aba", "cc"], ["é", "aéb"], ["a"]):
+        constraint = Constraint(None, tokens, banned)
+        for _ in range(300):
+            text = "".join(rng.choice(list("abcé"), size=rng.integers(0, 8)))
+            expected = not any(part in text for part in banned)
+            assert constraint.accepts(constraint.read(constraint.start, text.encode())) == expected

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtool.embeddings import prediction
+from seqtool.embeddings import skipgram
 from seqtool.embeddings.learning import learn_vectors, resolved
 from seqtool.embeddings.words import read_corpus
 from seqtool.errors import DivergedError
@@ -80,7 +80,7 @@ def test_no_text_diverges(tmp_path, text, way):
 
 @pytest.mark.parametrize("cbow", [False, True])
 def test_torch_learns_from_repeated_words_as_the_compiled_part_does(tmp_path, cbow, monkeypatch):
-    if prediction.library() is None:
+    if skipgram.library() is None:
         pytest.skip("skipgram.c was not compiled")
     settings = {"method": "cbow" if cbow else "skipgram", "epochs": 1.0}
     found, loss = learned(tmp_path, repeating(), **settings)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
-from seqtool.embeddings import prediction as room
+from seqtool.embeddings import skipgram as room
 from seqtool.embeddings.corpus import Chunk
 from seqtool.embeddings.skipgram import BLOCK, CompiledLearner, Prediction, TorchLearner, add_rows, cut_steps, library
 from seqtool.embeddings.windows import Noise, Windows, make_lots

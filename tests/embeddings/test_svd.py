@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqtool.embeddings import ppmi
+from seqtool.embeddings import svd
 from seqtool.embeddings.cooccurrence import Cooccurrences, count_pairs
 from seqtool.embeddings.svd import learn_svd
 from seqtool.errors import UsageError
@@ -41,7 +41,7 @@ def test_ppmi_and_its_transpose_are_those_of_the_definition(power, monkeypatch):
     monkeypatch.setattr(ppmi, "ENTRIES_AT_ONCE", 1000)
     counts = counts_of(60)
     expected = ppmi_of(dense(counts), power)
-    for sparse, matrix in zip(ppmi._ppmi(counts, power), (expected, expected.T), strict=True):
+    for sparse, matrix in zip(svd._ppmi(counts, power), (expected, expected.T), strict=True):
         starts, columns, values = (part.numpy() for part in sparse)
         found = np.zeros_like(matrix)
         found[np.repeat(np.arange(60), np.diff(starts, append=len(columns))), columns] = values

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from seqtool.errors import InputError, UsageError
 from seqtool.files.writing import atomic_writer, canonical_sha256, provenance, read_json, write_json
-from seqtool.models.language_model import LanguageModel
+from seqtool.models.language_model import LanguageModel, named_now
 from seqtool.models.size import parameter_count
 from seqtool.settings.checking import from_mapping
 from seqtool.settings.model import ModelConfig, Symbols
@@ -54,12 +54,12 @@ class RunConfig:
     @property
     def model_sha256(self) -> str:
         """Identifies the architecture that weights belong to."""
-        return canonical_sha256([dataclasses.asdict(self.model), dataclasses.asdict(self.symbols)])
+        return canonical_sha256([_told(self.model), dataclasses.asdict(self.symbols)])
 
     @property
     def training_sha256(self) -> str:
         """Identifies how and on what is trained: what a checkpoint goes on with, whatever --resume may change."""
-        training = dataclasses.asdict(self.training)
+        training = _told(self.training)
         fixed = {name: value for name, value in training.items() if name not in (*MAY_CHANGE, *RATE_SETTINGS)}
         return canonical_sha256([fixed, self.data])
 
@@ -67,6 +67,17 @@ class RunConfig:
     def parameters(self) -> int:
         """Trainable numbers of the model."""
         return parameter_count(self.model, self.symbols)
+
+
+ADDED = ("output_bias", "softmax")
+"""Settings that runs made before have not: at their defaults they do not count in a hash."""
+
+
+def _told(settings: ModelConfig | TrainConfig) -> dict[str, Any]:
+    """Settings by name, as they count in a hash."""
+    items = dataclasses.fields(settings)
+    told = {item.name: getattr(settings, item.name) for item in items}
+    return {item.name: told[item.name] for item in items if item.name not in ADDED or told[item.name] != item.default}
 
 
 @dataclass(frozen=True)
@@ -162,7 +173,7 @@ def settings_of_run(file: Path) -> dict[str, Any]:
     settings = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
     left_out = {"device", *(name for name in LENGTHS if not settings[name])}
     left_out |= {name for name in ("eval_every", "checkpoint_every") if not settings[name]}
-    if config.model.model == "transformer":
+    if not config.model.architecture.carries_state:
         left_out |= {"stateful", "bptt"}
     valid = config.data.get("valid_path", config.data.get("valid"))
     data = {"vocab": file.with_name(VOCABULARY), "valid": valid}
@@ -203,7 +214,7 @@ def load_run(path: Path, device: torch.device) -> Run:
 def write_weights(path: Path, tensors: Mapping[str, Tensor], config: RunConfig) -> None:
     """Write a model's state, atomically, bound by hashes to the configuration, the vocabulary and its own values."""
     metadata = {
-        "format": "seqtool weights 1",
+        "format": "seqtool weights 2",
         "model_sha256": config.model_sha256,
         "vocabulary_sha256": config.vocabulary_sha256,
     }
@@ -217,11 +228,12 @@ def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
     except UsageError as error:
         raise InputError(f"{file.with_name(CONFIG)}: {error}") from error
     tensors, metadata = read_tensors(file, expected, expected)
+    tensors = {named_now(name): tensor for name, tensor in tensors.items()}
     if metadata.get("model_sha256") != config.model_sha256:
         raise InputError(f"{file} belongs to another configuration: {CONFIG} or the weights were edited or exchanged")
     if metadata.get("vocabulary_sha256") != config.vocabulary_sha256:
         raise InputError(f"{file} belongs to another vocabulary: a part of another run was put here")
-    seen_ids = tensors.get("seen_ids")
+    seen_ids = tensors.get("head.seen_ids")
     if (
         seen_ids is None
         or seen_ids.dtype != torch.int64

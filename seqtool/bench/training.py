@@ -127,7 +127,7 @@ def step_times_s(setup: Setup, device: torch.device, seconds: float) -> list[flo
     train(
         model,
         Objective(model, training),
-        make_optimizers(model.named_parameters(), training),
+        make_optimizers(model.weights(), training),
         None,
         _batches(training, setup.symbols.size),
         np.zeros(0, dtype=np.uint32),

@@ -299,7 +299,7 @@ def _trained(
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            length = "--context" if config.model.model == "transformer" else "--bptt"
+            length = "--bptt" if config.model.architecture.carries_state else "--context"
             raise SeqtoolError(
                 f"not enough memory for this training: give --accumulate {2 * config.training.accumulate}, which "
                 f"computes a batch in parts, or lower --batch-size, {length} or --hidden"

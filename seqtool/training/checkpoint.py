@@ -23,7 +23,7 @@ from torch import Tensor
 from seqtool.errors import DivergedError, InputError
 from seqtool.files.writing import atomic_writer
 from seqtool.models.device import autocast
-from seqtool.models.language_model import LanguageModel
+from seqtool.models.language_model import LanguageModel, named_now
 from seqtool.models.state import State, map_state, rows_of
 from seqtool.runs import (
     CHECKPOINT,
@@ -42,7 +42,8 @@ from seqtool.training.optimizers import set_rate
 from seqtool.training.parallel import split_like, whole
 from seqtool.training.world import World
 
-FORMAT = "seqtool checkpoint 3"
+FORMAT = "seqtool checkpoint 4"
+READ = (FORMAT, "seqtool checkpoint 3")  # in which weights had other names
 MAX_COPIES = 5  # weights, their average, and what an optimizer keeps of each
 MAX_STATE_NUMBERS = 1 << 28  # carried states, random generators
 MAX_STEPS = 10**9
@@ -153,10 +154,14 @@ def read_checkpoint(run: Path, config: RunConfig) -> Checkpoint:
         raise InputError(f"{run} has no checkpoint to resume from: train again with --force")
     own = config.parameters + config.symbols.seen
     tensors, metadata = read_tensors(file, own, MAX_COPIES * own + MAX_STATE_NUMBERS)
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in READ:
         raise InputError(f"{file} is not a checkpoint of this version of seqtool: train again with --force")
     if {name: metadata.get(name) for name in identity(config)} != identity(config):
         raise InputError(f"{file} belongs to another run, or {CONFIG} was edited since")
+    tensors = {
+        f"model/{named_now(name.removeprefix('model/'))}" if name.startswith("model/") else name: tensor
+        for name, tensor in tensors.items()
+    }
     return Checkpoint(file, tensors, _read_progress(file, metadata))
 
 
@@ -191,7 +196,7 @@ def restore(
     file, tensors, batch_size = checkpoint.file, checkpoint.tensors, training.batch_size
     try:
         own = model.state_dict()
-        if not torch.equal(tensors["model/seen_ids"], own["seen_ids"].cpu()):
+        if not torch.equal(tensors["model/head.seen_ids"], own["head.seen_ids"].cpu()):
             raise ValueError("other symbols than the text has")
         _fill(optimizers)  # before the weights are put back, for it spoils them
         set_rate(optimizers, training.lr)

@@ -12,7 +12,6 @@ from seqtool.models.language_model import LanguageModel
 from seqtool.models.loss import total_nats
 from seqtool.models.state import map_state
 from seqtool.scoring.scorer import Document
-from seqtool.settings.model import RECURRENT
 from seqtool.settings.training import TrainConfig
 
 AGC_LEAST_NORM = 1e-3  # what the norm of a unit's weights counts as at least
@@ -62,7 +61,6 @@ def gradient_by_lag(model: LanguageModel, ids: Document, lags: int) -> list[floa
     vanishes or explodes with k is what back-propagation through time can teach about tokens so far back (Pascanu,
     Mikolov & Bengio 2013, eq. 5).
     """
-    assert model.config.model in RECURRENT
     size = lags + 2  # the tokens of times t - lags to t, and the one that is predicted
     rows = min(PROBE_ROWS, len(ids) // size)
     if not rows:

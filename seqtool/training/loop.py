@@ -18,11 +18,10 @@ from torch import Tensor, nn
 
 from seqtool.errors import DivergedError
 from seqtool.models.device import autocast
-from seqtool.models.language_model import LanguageModel
+from seqtool.models.language_model import LanguageModel, evaluating
 from seqtool.models.state import State, detached, joined, rows_of
 from seqtool.native.loading import keep_freed_memory
 from seqtool.scoring.scorer import Document, validate
-from seqtool.settings.model import RECURRENT
 from seqtool.settings.training import TrainConfig
 from seqtool.training.averages import Average, ema_share, mean_share
 from seqtool.training.batches import Batch, Batches
@@ -144,7 +143,7 @@ def train(
     DivergedError when too many steps have no finite loss or gradient.
     """
     keep_freed_memory()
-    parameters, device = [parameter for parameter in model.parameters() if parameter.requires_grad], model.device
+    parameters, device = [weight for _, weight in model.weights() if weight.requires_grad], model.device
     rows = world.rows(config.batch_size)
     began = clock() - progress.elapsed_s
     logged_tokens, logged_s = progress.tokens, progress.elapsed_s
@@ -281,7 +280,7 @@ def _validate(
     """
     averaged = average is not None and progress.averaged > 0
     with average.in_place() if average is not None and averaged else nullcontext():
-        with autocast(config.precision, model.device):
+        with autocast(config.precision, model.device), evaluating(model):
             validation = validate(model, valid_ids, valid_tokens, None if config.shard else stopped)
         loss = world.from_main(None if validation is None else validation.loss)
         if loss is None:
@@ -312,7 +311,7 @@ def _validate(
 
 
 def _probe(model: LanguageModel, valid_ids: Document, config: TrainConfig, keeper: Keeper, progress: Progress) -> None:
-    if model.config.model in RECURRENT:
+    if "probe_gradients" in model.config.architecture.settings:
         norms = gradient_by_lag(model, valid_ids, config.probe_gradients)
         keeper.log({"step": progress.step, "gradient_by_lag": norms})
 

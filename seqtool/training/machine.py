@@ -13,6 +13,7 @@ from seqtool.models import recurrence
 from seqtool.models.device import autocast, multiplies_bf16
 from seqtool.models.language_model import LanguageModel
 from seqtool.runs import RunConfig
+from seqtool.settings.architectures import having
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import TrainConfig
 from seqtool.training.batches import make_batches
@@ -22,17 +23,15 @@ from seqtool.training.world import World
 
 TRIALS, TRIAL_S = 5, 1.0
 NOT_SHARDED = ("adagrad", "adafactor")  # torch's own do not take split weights, or give other results
-# Where a step was 1.2 times as fast or faster in bf16, on a Zen 4 with AVX512-BF16.
-BF16_FROM_WIDTH = {"rnn": 128, "gru": 128, "lstm": 128, "ffn": 256, "transformer": 128}
-BF16_BY_TORCH_FROM_WIDTH = {"rnn": 512, "gru": 512, "lstm": 256}  # where recurrent layers are not the compiled ones
 COMPILE_FROM_S = 1800.0  # a training shorter than this ends before compiling has paid
 
 
 def with_machine(config: RunConfig, data: TrainingData, device_name: str, world: World) -> RunConfig:
     """The configuration with what `auto` comes to on this machine: device, precision, and whether to compile."""
     device, training = world.device, dataclasses.replace(config.training, device=device_name)
-    if training.shard and (world.size == 1 or config.model.model != "transformer"):
-        raise UsageError("--shard splits a transformer over processes: start it with torchrun, or leave it out")
+    if training.shard and (world.size == 1 or not config.model.architecture.shards):
+        which = ", ".join(having("shards"))
+        raise UsageError(f"--shard splits {which} over processes: start it with torchrun, or leave it out")
     if training.shard and training.optimizer in NOT_SHARDED:
         raise UsageError(f"--shard and --optimizer {training.optimizer} do not go together: choose another, as adamw")
     config = dataclasses.replace(config, training=training)
@@ -44,13 +43,13 @@ def with_machine(config: RunConfig, data: TrainingData, device_name: str, world:
         compiled = may_compile(config.model, training) and _compiling_pays(config, data, device)
         training = dataclasses.replace(training, compile=world.from_main("on" if compiled else "off"))
     elif training.compile == "on" and not may_compile(config.model, training):
-        raise UsageError("--compile on is for ffn and transformer without --shard: leave it out")
+        raise UsageError(f"--compile on is for {' and '.join(having('compiles'))} without --shard: leave it out")
     return dataclasses.replace(config, training=training)
 
 
 def may_compile(model: ModelConfig, training: TrainConfig) -> bool:
     """Whether a step can be compiled: recurrent kernels cannot be taken apart."""
-    return model.model in ("ffn", "transformer") and not training.shard
+    return model.architecture.compiles and not training.shard
 
 
 def _precision(model: ModelConfig, device: torch.device) -> str:
@@ -61,9 +60,10 @@ def _precision(model: ModelConfig, device: torch.device) -> str:
     """
     if device.type == "cuda":
         return "bf16" if multiplies_bf16(device) else "fp16"
-    from_width = BF16_FROM_WIDTH[model.model]
+    traits = model.architecture
+    from_width = traits.bf16_from_width
     if not recurrence.multiplies(torch.bfloat16):
-        from_width = BF16_BY_TORCH_FROM_WIDTH.get(model.model, from_width)
+        from_width = traits.bf16_by_torch_from_width or from_width
     wide = model.hidden >= from_width and model.input == "learned"
     return "bf16" if wide and multiplies_bf16(device) else "fp32"
 

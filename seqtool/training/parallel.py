@@ -7,7 +7,6 @@ import warnings
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from seqtool.models.cores.transformer import Transformer
 from seqtool.training.objective import Objective
 from seqtool.training.world import World
 
@@ -42,9 +41,8 @@ def in_parallel(objective: Objective, world: World, shard: bool) -> nn.Module:
 
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module")  # of in-place operations, which we have none of
     model = objective.model
-    assert isinstance(model.core, Transformer)
-    for layer in model.core.layers:
-        fully_shard(layer)
+    for part in model.core.shards():
+        fully_shard(part)
     fully_shard(model)
     register_fsdp_forward_method(model, "read")
     return objective

@@ -161,9 +161,9 @@ def train_run(
         objective: nn.Module = in_parallel(Objective(model, training), world, training.shard)
         if training.compile == "on":
             objective.compile()
-        optimizers = make_optimizers(model.named_parameters(), training)
+        optimizers = make_optimizers(model.weights(), training)
         averaging = training.ema or training.optimizer in ("asgd", "nt-asgd")
-        average = Average([weight for weight in model.parameters() if weight.requires_grad]) if averaging else None
+        average = Average([weight for _, weight in model.weights() if weight.requires_grad]) if averaging else None
         torch.manual_seed(training.seed + world.rank)  # dropout differs from process to process
         progress, state = Progress(), None
         if checkpoint is not None:
@@ -204,7 +204,7 @@ def train_run(
 def _begun(config: RunConfig, data: TrainingData) -> LanguageModel:
     """A new model, whose embedding begins with the data's vectors where there are any, and learns unless frozen."""
     model = build_model(config.model, config.symbols, data.seen_counts, config.training.seed)
-    embedding = model.core.embedding
+    embedding = model.inputs.embedding
     if embedding is not None:
         if data.beginning is not None:
             begin_embedding(embedding, data.beginning)

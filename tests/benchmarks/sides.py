@@ -125,7 +125,7 @@ def step_ours(case: Case, watch: Watch, precision: str) -> Row:
     progress = train(
         model,
         Objective(model, training),
-        make_optimizers(model.named_parameters(), training),
+        make_optimizers(model.weights(), training),
         None,
         RandomBatches(),
         np.zeros(2, np.int64),

@@ -141,8 +141,8 @@ def test_settings_that_do_not_fit_the_model():
 
 def test_a_uniform_model_has_the_perplexity_of_its_vocabulary():
     model = zoo_model("lstm")
-    torch.nn.init.zeros_(model.output.weight)
-    torch.nn.init.zeros_(model.output_bias)
+    torch.nn.init.zeros_(model.head.output.weight)
+    torch.nn.init.zeros_(model.head.bias)
     (nats,) = scores(model, [ids_of(50)])
     np.testing.assert_allclose(nats, math.log(V), rtol=1e-6)
 

@@ -80,4 +80,4 @@ def test_nonmonotone_averaging_begins_when_validation_got_worse(trainer: Trainer
 def test_ema_smooths_the_kept_weights(trainer: Trainer):
     for name, ema in (("plain", 0.0), ("ema", 0.9)):
         trainer(name, SMALL, {**SHORT, "ema": ema, "schedule": "constant"})
-    assert not torch.equal(*(weights(trainer.folder / name)["output.weight"] for name in ("plain", "ema")))
+    assert not torch.equal(*(weights(trainer.folder / name)["head.output.weight"] for name in ("plain", "ema")))

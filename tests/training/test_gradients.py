@@ -18,14 +18,14 @@ def test_gradients_by_lag_are_products_of_jacobians():
     model = zoo_model("rnn tanh")
     found = gradient_by_lag(model, IDS, 10)
     W_ih, W_hh, b_ih, b_hh = (weight.detach().double() for weight in model.core.layers[0].weights)
-    embedded = model.core.embedding.weight.detach().double()[IDS.astype(np.int64)]
+    embedded = model.inputs.embedding.weight.detach().double()[IDS.astype(np.int64)]
     h, states = torch.zeros(16, dtype=torch.float64), []
     for x in embedded[:11]:
         h = torch.tanh(W_ih @ x + b_ih + W_hh @ h + b_hh)
         states.append(h)
-    logits = model.output_weight.detach().double() @ h + model.output_bias.detach().double()
+    logits = model.head.weight.detach().double() @ h + model.head.bias.detach().double()
     error = logits.softmax(0) - torch.eye(V, dtype=torch.float64)[int(IDS[11])]
-    gradient = error @ model.output_weight.detach().double()
+    gradient = error @ model.head.weight.detach().double()
     expected = []
     for k in range(10):
         gradient = (gradient * (1 - states[10 - k] ** 2)) @ W_hh

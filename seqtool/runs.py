@@ -21,11 +21,11 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqtool.errors import InputError, UsageError
 from seqtool.files.writing import atomic_writer, canonical_sha256, provenance, read_json, write_json
-from seqtool.models.language_model import LanguageModel, named_now
+from seqtool.models.language_model import LanguageModel
 from seqtool.models.size import parameter_count
 from seqtool.settings.checking import from_mapping
 from seqtool.settings.model import ModelConfig, Symbols
@@ -78,6 +78,23 @@ def _told(settings: ModelConfig | TrainConfig) -> dict[str, Any]:
     items = dataclasses.fields(settings)
     told = {item.name: getattr(settings, item.name) for item in items}
     return {item.name: told[item.name] for item in items if item.name not in ADDED or told[item.name] != item.default}
+
+
+RENAMED = {
+    "core.embedding": "inputs.embedding",
+    "core.embeddings_before": "inputs.embeddings_before",
+    "narrow": "head.narrow",
+    "output": "head.output",
+    "output_bias": "head.bias",
+    "seen_ids": "head.seen_ids",
+}
+"""Where parts of a model lie now whose weights were written before inputs and head were parts of their own."""
+
+
+def named_now(name: str) -> str:
+    """The present name of a weight in a file that may be of then."""
+    part = next((part for part in RENAMED if name == part or name.startswith(f"{part}.")), None)
+    return name if part is None else RENAMED[part] + name[len(part) :]
 
 
 @dataclass(frozen=True)
@@ -251,7 +268,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
         stream.write(content)
 
 
-def load_tensors(model: LanguageModel, tensors: Mapping[str, Tensor], file: Path) -> None:
+def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
     """Put tensors read from `file` into a model; InputError when names, shapes or types differ."""
     try:
         own = model.state_dict()

@@ -17,6 +17,7 @@ from seqtool.models.dropout import Dropout
 from seqtool.models.heads import SoftmaxHead
 from seqtool.models.inputs import Inputs, input_width
 from seqtool.models.loss import token_nats
+from seqtool.models.net import Net
 from seqtool.models.predictor import Stepper
 from seqtool.models.size import parameter_count
 from seqtool.models.state import State
@@ -31,11 +32,13 @@ class Reading(NamedTuple):
     state: State
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(Net):
     """p(next token | tokens before). A Predictor.
 
     Its state is that of the core and, where the inputs look back, last the ids that they do.
     """
+
+    sharded_calls = ("read",)
 
     def __init__(self, config: ModelConfig, symbols: Symbols) -> None:
         super().__init__()
@@ -93,6 +96,10 @@ class LanguageModel(nn.Module):
         named = dict(self.named_parameters())
         return sorted(named.items(), key=lambda pair: pair[0] != "head.bias")
 
+    def shards(self) -> Iterator[nn.Module]:
+        """The core's."""
+        return self.core.shards()
+
     def input_rows(self) -> Tensor:
         """What stands for each symbol at the input, (V, D): the embedding, of a stem the table of the token itself; of
         one-hot input the columns of the first weights, which are an embedding.
@@ -119,23 +126,6 @@ def build_model(config: ModelConfig, symbols: Symbols, seen_counts: Mapping[int,
         model.head.initialize(model.core.output_deviation)
     model.head.begin_with(seen_counts)
     return model
-
-
-RENAMED = {
-    "core.embedding": "inputs.embedding",
-    "core.embeddings_before": "inputs.embeddings_before",
-    "narrow": "head.narrow",
-    "output": "head.output",
-    "output_bias": "head.bias",
-    "seen_ids": "head.seen_ids",
-}
-"""Where parts of a model lie now whose weights were written before inputs and head were parts of their own."""
-
-
-def named_now(name: str) -> str:
-    """The present name of a weight in a file that may be of then."""
-    part = next((part for part in RENAMED if name == part or name.startswith(f"{part}.")), None)
-    return name if part is None else RENAMED[part] + name[len(part) :]
 
 
 @contextmanager

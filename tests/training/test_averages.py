@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqtool.training.averages import Average, ema_share, mean_share
-from seqtool.training.loop import Progress
+from seqtool.training.progress import Progress
 from tests.training.trainer import SHORT, SMALL, Trainer, weights
 
 

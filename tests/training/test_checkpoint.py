@@ -20,7 +20,7 @@ from seqtool.errors import DivergedError, InputError
 from seqtool.runs import METADATA
 from seqtool.settings.training import OPTIMIZER_NAMES
 from seqtool.training.checkpoint import read_checkpoint, write_checkpoint
-from seqtool.training.loop import Progress
+from seqtool.training.progress import Progress
 from tests.training.trainer import SHORT, SMALL, Trainer
 
 TRIALS = 1000

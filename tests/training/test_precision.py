@@ -5,7 +5,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,12 +15,10 @@ from seqtool.runs import RunConfig
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.training import machine
-from seqtool.training.data import TrainingData
 from seqtool.training.world import alone
 from tests.conftest import Command
 
 CPU = torch.device("cpu")
-DATA = TrainingData(None, np.zeros(100, np.uint16), np.zeros(10, np.uint16), {}, {})  # type: ignore[arg-type]
 CONFIG = RunConfig(
     ModelConfig(model="ffn", context=4, hidden=8),
     TrainConfig(batch_size=1, bptt=4, steps=1, compile="off"),
@@ -36,7 +33,7 @@ CONFIG = RunConfig(
 def test_bf16_is_chosen_for_wide_layers_where_the_processor_multiplies_it(monkeypatch: pytest.MonkeyPatch, model: str):
     def chosen(**settings: object) -> str:
         config = dataclasses.replace(CONFIG, model=ModelConfig(**{"model": model, **settings}))
-        return machine.with_machine(config, DATA, "cpu", alone(CPU)).training.precision
+        return machine.with_machine(config, "cpu", alone(CPU)).training.precision
 
     monkeypatch.setattr(machine, "multiplies_bf16", lambda device: True)
     assert [chosen(hidden=hidden) for hidden in (64, 512)] == ["fp32", "bf16"]

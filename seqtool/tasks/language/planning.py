@@ -21,8 +21,8 @@ from seqtool.settings.defaults import Facts, resolve
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
+from seqtool.tasks.language.data import TrainingData, held_share, load_vocabulary_or_none, prepare_data
 from seqtool.text.vocabulary import load_vocabulary
-from seqtool.training.data import TrainingData, held_share, load_vocabulary_or_none, prepare_data
 from seqtool.training.machine import with_machine
 from seqtool.training.session import resumed_config
 from seqtool.training.world import World, may_restart, restarts
@@ -107,7 +107,7 @@ def plan_run(
         if _as_asked(left, run_config) == run_config:
             return left, prepared, True
         refuse_directory(path, request.force, request.data)
-    return with_machine(run_config, prepared, device, world), prepared, False
+    return with_machine(run_config, device, world), prepared, False
 
 
 def _as_asked(left: RunConfig, asked: RunConfig) -> RunConfig:

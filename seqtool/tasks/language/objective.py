@@ -12,6 +12,7 @@ from seqtool.models.language_model import LanguageModel, Reading
 from seqtool.models.loss import IGNORE
 from seqtool.models.state import State
 from seqtool.settings.training import TrainConfig
+from seqtool.training.task import Sums
 
 
 class Objective(nn.Module):
@@ -28,9 +29,7 @@ class Objective(nn.Module):
         self.model, self.config = model, config
         self.register_buffer("places_V", model.head.places(), persistent=False)
 
-    def forward(
-        self, inputs_BT: Tensor, targets_BT: Tensor, state: State | None, advance: int
-    ) -> tuple[Tensor, Tensor, State]:
+    def forward(self, state: State | None, inputs_BT: Tensor, targets_BT: Tensor, advance: int) -> Sums:
         """The objective and the nats, both summed over the targets, and the state after `advance` tokens."""
         if advance < inputs_BT.shape[1]:
             first = self.model.read(inputs_BT[:, :advance], state)
@@ -50,7 +49,7 @@ class Objective(nn.Module):
             logits_BTS = head.seen_logits(reading.dropped_BTH)
         nats = head.total_nats(reading.dropped_BTH, logits_BTS, targets_BT)
         penalty = self._penalty(reading, logits_BTS, targets_BT)
-        return nats if penalty is None else nats + penalty, nats.detach(), reading.state
+        return Sums(nats if penalty is None else nats + penalty, nats.detach(), reading.state)
 
     def _penalty(self, reading: Reading, logits_BTS: Tensor | None, targets_BT: Tensor) -> Tensor | None:
         config = self.config

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from seqtool.cli.completion import configurations
 from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
 from seqtool.cli.options import (
     DocumentBreak,
@@ -21,12 +22,14 @@ from seqtool.cli.options import (
     Quiet,
     chosen,
     document_break,
+    option_of,
     refuse_unused,
     with_settings,
 )
 from seqtool.cli.signals import stop_flag
 from seqtool.errors import SeqtoolError, StoppedError, UsageError
 from seqtool.settings.checking import DATA_SETTINGS, check_given, settings_from_file
+from seqtool.settings.fields import Panel
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import LENGTHS, RATE_SETTINGS, TrainConfig
 from seqtool.settings.vocabulary import ERROR_HANDLERS, VOCABULARY_TYPES
@@ -37,8 +40,11 @@ if TYPE_CHECKING:
     from seqtool.training.tracking import Tracking
     from seqtool.training.world import World
 
-NAME = "train"
-EXAMPLE = "seqtool train novel.txt --model lstm --time 2m -o novel.run"
+EXAMPLES = (
+    "seqtool train novel.txt --model lstm --time 2m -o novel.run",
+    "seqtool train train.txt --valid valid.txt --model transformer --layers 4 --hidden 256 -o big.run",
+)
+FIRST = ("--output", "--model", "--time", "--valid", "--config")
 VALID_TOKENS = 32_768
 VALID_TOKENS_FAST = 262_144
 
@@ -64,25 +70,52 @@ def command(
     ],
     output: Annotated[
         Optional[Path],
-        typer.Option("-o", "--output", metavar="RUN", help="The run directory to make. \\[runs/NAME-MODEL]"),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="RUN",
+            help="The run directory to make.",
+            show_default="runs/NAME-MODEL",
+            rich_help_panel=Panel.PROGRESS,
+        ),
     ] = None,
     *,
-    vocab: Annotated[Optional[Path], typer.Option("--vocab", metavar="FILE", help="A vocabulary made before.")] = None,
-    vocab_type: Annotated[
-        Optional[str], typer.Option("--vocab-type", metavar="|".join(VOCABULARY_TYPES), help="Vocabulary to learn.")
+    vocab: Annotated[
+        Optional[Path],
+        typer.Option("--vocab", metavar="FILE", help="A vocabulary made before.", rich_help_panel=Panel.VOCABULARY),
     ] = None,
-    vocab_size: Annotated[Optional[int], typer.Option("--vocab-size", help="Its size. \\[by the text]")] = None,
+    vocab_type: Annotated[
+        Optional[str],
+        option_of(VOCABULARY_TYPES, "--vocab-type", help="Vocabulary to learn.", panel=Panel.VOCABULARY),
+    ] = None,
+    vocab_size: Annotated[
+        Optional[int],
+        typer.Option(
+            "--vocab-size",
+            metavar="N",
+            help="Its size.",
+            show_default="by the text",
+            rich_help_panel=Panel.VOCABULARY,
+        ),
+    ] = None,
     min_count: Annotated[
         Optional[int],
         typer.Option(
             "--min-count",
-            help="--vocab-type word: what is rarer is <unk>. \\[2, so that <unk> is learned; 1 where it is anyway]",
+            metavar="N",
+            help="--vocab-type word: what is rarer is <unk>.",
+            show_default="2, so that <unk> is learned; 1 where it is anyway",
+            rich_help_panel=Panel.VOCABULARY,
         ),
     ] = None,
     valid: Annotated[
         Optional[str],
         typer.Option(
-            "--valid", metavar="FILE|SHARE", help="Validation text, or how much of each file to hold back. \\[0.1]"
+            "--valid",
+            metavar="FILE|SHARE",
+            help="Validation text, or how much of each file to hold back.",
+            show_default="0.1",
+            rich_help_panel=Panel.DATA,
         ),
     ] = None,
     embeddings: Annotated[
@@ -91,6 +124,7 @@ def command(
             "--embeddings",
             metavar="VECTORS",
             help="Vectors that the embedding begins with; --vocab-type is then theirs, if not given.",
+            rich_help_panel=Panel.DATA,
         ),
     ] = None,
     errors: Errors = "strict",
@@ -100,23 +134,54 @@ def command(
         typer.Option(
             "--config",
             metavar="FILE.toml|RECIPE|RUN/config.json",
+            autocompletion=configurations,
             help="Settings: yours, a recipe's, or a run's with its vocabulary; a flag beats them.",
+            rich_help_panel=Panel.DATA,
         ),
     ] = None,
     list_recipes: Annotated[
-        bool, typer.Option("--list-recipes", callback=_list_recipes, is_eager=True, help="Show the recipes, and stop.")
+        bool,
+        typer.Option(
+            "--list-recipes",
+            callback=_list_recipes,
+            is_eager=True,
+            help="Show the recipes, and stop.",
+            rich_help_panel=Panel.PROGRESS,
+        ),
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where the run in -o was.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on exactly where the run in -o was.", rich_help_panel=Panel.CHECKPOINTS),
+    ] = False,
     resume_or_begin: Annotated[
-        bool, typer.Option("--resume-or-begin", help="--resume where the run in -o is there, else begin it.")
+        bool,
+        typer.Option(
+            "--resume-or-begin",
+            help="--resume where the run in -o is there, else begin it.",
+            rich_help_panel=Panel.CHECKPOINTS,
+        ),
     ] = False,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write TensorBoard's files into RUN/tensorboard.")
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write TensorBoard's files into RUN/tensorboard.",
+            rich_help_panel=Panel.PROGRESS,
+        ),
     ] = False,
     trackio: Annotated[
-        Optional[str], typer.Option("--trackio", metavar="PROJECT", help="Track the run in a trackio project.")
+        Optional[str],
+        typer.Option(
+            "--trackio",
+            metavar="PROJECT",
+            help="Track the run in a trackio project.",
+            rich_help_panel=Panel.PROGRESS,
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be trained, and stop.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what would be trained, and stop.", rich_help_panel=Panel.PROGRESS),
+    ] = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,

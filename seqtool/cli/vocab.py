@@ -10,10 +10,11 @@ import typer
 from seqtool.cli.console import Meter, note, write_bytes, write_report
 from seqtool.cli.options import Errors, Force, Json, Quiet, Texts, refuse_unused, with_settings
 from seqtool.settings.checking import checked
+from seqtool.settings.fields import Panel
 from seqtool.settings.vocabulary import VocabularyConfig
 
-NAME = "vocab"
-EXAMPLE = "seqtool vocab novel.txt -o novel.model --type bpe --size 2000"
+EXAMPLES = ("seqtool vocab novel.txt -o novel.model --type bpe --size 2000",)
+FIRST = ("--output", "--type", "--size")
 REPORT_CHARACTERS = 8 << 20
 
 
@@ -22,12 +23,26 @@ def command(
     texts: Texts,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", metavar="FILE", help="The SentencePiece model to write; - is standard output."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The SentencePiece model to write; - is standard output.",
+            rich_help_panel=Panel.PROGRESS,
+        ),
     ],
     *,
     errors: Errors = "strict",
     force: Force = False,
-    seed: Annotated[int, typer.Option("--seed", help="Fixes the sample taken of a very long text.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            help="Fixes the sample taken of a very long text.",
+            rich_help_panel=Panel.DATA,
+        ),
+    ] = 0,
     json: Json = False,
     quiet: Quiet = False,
     settings: dict[str, Any],

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from seqtool.cli.console import Meter, note, write_report
-from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, document_break, with_settings
+from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, document_break, option_of, with_settings
 from seqtool.cli.signals import stop_flag
 from seqtool.errors import StoppedError, UsageError
 from seqtool.settings.checking import check_embedding_uses, checked
 from seqtool.settings.embedding import EmbedConfig
+from seqtool.settings.fields import Panel
 from seqtool.settings.vocabulary import (
     ERROR_HANDLERS,
     NORMALIZATIONS,
@@ -25,6 +26,7 @@ from seqtool.settings.vocabulary import (
     VocabularyConfig,
 )
 
+FIRST = ("--output", "--method", "--dim", "--window", "--time")
 WITHOUT_STEPS = ("svd", "one-hot")  # methods that learn at once
 
 if TYPE_CHECKING:
@@ -35,44 +37,75 @@ if TYPE_CHECKING:
     from seqtool.text.vocabulary import Vocabulary
     from seqtool.vectors.vectors import Vectors
 
-NAME = "train"
-EXAMPLE = "seqtool embed train novel.txt -o novel.vectors"
+EXAMPLES = ("seqtool embed train novel.txt -o novel.vectors",)
 
 
 @with_settings(EmbedConfig)
 def command(
     data: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Text files, - for standard input, or a store.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="VECTORS", help="The file of vectors to make.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="VECTORS",
+            help="The file of vectors to make.",
+            rich_help_panel=Panel.PROGRESS,
+        ),
+    ],
     *,
-    vocab: Annotated[Optional[Path], typer.Option("--vocab", metavar="FILE", help="A vocabulary made before.")] = None,
+    vocab: Annotated[
+        Optional[Path],
+        typer.Option("--vocab", metavar="FILE", help="A vocabulary made before.", rich_help_panel=Panel.VOCABULARY),
+    ] = None,
     vocab_type: Annotated[
         Optional[str],
-        typer.Option(
+        option_of(
+            VOCABULARY_TYPES,
             "--vocab-type",
-            metavar="|".join(VOCABULARY_TYPES),
-            help="Vocabulary to learn; words are what white space separates. \\[word]",
+            help="Vocabulary to learn; words are what white space separates.",
+            panel=Panel.VOCABULARY,
+            default="word",
         ),
     ] = None,
     vocab_size: Annotated[
-        Optional[int], typer.Option("--vocab-size", help="Its size. \\[by the text, words 1,000,000 at most]")
+        Optional[int],
+        typer.Option(
+            "--vocab-size",
+            metavar="N",
+            help="Its size.",
+            show_default="by the text, words 1,000,000 at most",
+            rich_help_panel=Panel.VOCABULARY,
+        ),
     ] = None,
     min_count: Annotated[
         Optional[int],
         typer.Option(
             "--min-count",
-            help="What is rarer gets no vector. \\[1 to 5, by the text's length; 1 with --vocab or a store]",
+            metavar="N",
+            help="What is rarer gets no vector.",
+            show_default="1 to 5, by the text's length; 1 with --vocab or a store",
+            rich_help_panel=Panel.VOCABULARY,
         ),
     ] = None,
-    lowercase: Annotated[bool, typer.Option("--lowercase/--keep-case", help="Fold to lower case.")] = False,
+    lowercase: Annotated[
+        bool,
+        typer.Option("--lowercase/--keep-case", help="Fold to lower case.", rich_help_panel=Panel.VOCABULARY),
+    ] = False,
     normalize: Annotated[
-        str, typer.Option("--normalize", metavar="|".join(NORMALIZATIONS), help="Unicode normalisation.")
+        str, option_of(NORMALIZATIONS, "--normalize", help="Unicode normalisation.", panel=Panel.VOCABULARY)
     ] = "none",
     errors: Errors = "strict",
     document: Annotated[
         Optional[str],
-        typer.Option("--document", metavar="|".join(SHOWN_DOCUMENT_BREAKS), help="Windows end at these. \\[line]"),
+        option_of(SHOWN_DOCUMENT_BREAKS, "--document", help="Windows end at these.", panel=Panel.DATA, default="line"),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where learning -o was stopped.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on exactly where learning -o was stopped.", rich_help_panel=Panel.CHECKPOINTS
+        ),
+    ] = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,

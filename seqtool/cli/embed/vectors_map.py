@@ -11,12 +11,11 @@ import typer
 
 from seqtool.cli.console import note, write_bytes
 from seqtool.cli.embed.asking import VectorsPath, Words
-from seqtool.cli.options import Errors, Force, Quiet, chosen
+from seqtool.cli.options import Errors, Force, Quiet, chosen, option_of
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
-NAME = "map"
-EXAMPLE = "seqtool embed map novel.vectors -o novel.html --most 2000"
+EXAMPLES = ("seqtool embed map novel.vectors -o novel.html --most 2000",)
 METHODS = ("pca", "tsne")
 FORMATS = ("html", "svg", "png")
 MOST = 1000
@@ -34,20 +33,29 @@ def command(
     ],
     most: Annotated[
         Optional[int],
-        typer.Option("--most", min=1, help=f"Show the most frequent words. \\[{MOST}, or none where words are named]"),
+        typer.Option(
+            "--most",
+            metavar="N",
+            min=1,
+            help="Show the most frequent words.",
+            show_default=f"{MOST}, or none where words are named",
+        ),
     ] = None,
     words_file: Annotated[
         Optional[str], typer.Option("--words", metavar="FILE", help="More words, one a line; - is standard input.")
     ] = None,
     method: Annotated[
         str,
-        typer.Option("--method", metavar="|".join(METHODS), help="How the plane is found; tsne needs seqtool\\[map]."),
+        option_of(METHODS, "--method", help="How the plane is found; tsne needs scikit-learn."),
     ] = METHODS[0],
     format: Annotated[
         Optional[str],
-        typer.Option("--format", metavar="|".join(FORMATS), help="What to draw. \\[the suffix; html for -]"),
+        option_of(FORMATS, "--format", help="What to draw.", default="by the suffix; html for -"),
     ] = None,
-    seed: Annotated[Optional[int], typer.Option("--seed", min=0, help="Fixes what is random in tsne. \\[0]")] = None,
+    seed: Annotated[
+        Optional[int],
+        typer.Option("--seed", metavar="N", min=0, help="Fixes what is random in tsne.", show_default="0"),
+    ] = None,
     errors: Errors = "strict",
     force: Force = False,
     quiet: Quiet = False,
@@ -55,7 +63,7 @@ def command(
     """Draw word vectors on a plane: a page to zoom and search, or an SVG or PNG.
 
     Near on the map is near by cosine, as far as a plane can show it. Symbols such as <unk> are shown only if named.
-    PNG needs seqtool\\[map].
+    Both tsne and PNG need seqtool[map].
     """
     chosen(method, METHODS, "--method")
     chosen(errors, ERROR_HANDLERS, "--errors")

@@ -27,11 +27,14 @@ OFFERED = {"DEVICE": DEVICES, "N|full": ("full",)}
 
 
 def option_of(choices: Sequence[str], *flags: str, help: str, panel: Panel | None = None, default: str = "") -> Any:
-    """An option that takes one of `choices`, which its help names and <TAB> offers; `default` is shown in brackets."""
+    """An option that takes one of `choices`, which its help names and <TAB> offers; `default` is shown in brackets.
+
+    Of a choice such as at:TEXT <TAB> offers what stands before the user's own text.
+    """
     return typer.Option(
         *flags,
         metavar="|".join(choices),
-        autocompletion=offering(choices),
+        autocompletion=offering([choice.removesuffix("TEXT") for choice in choices]),
         help=help,
         show_default=default or True,
         rich_help_panel=panel,

@@ -124,15 +124,7 @@ def command(
 
     chosen(errors, ERROR_HANDLERS, "--errors")
     document_break(document or "line")
-    for name in ("epochs", "time", "lr", "x_max"):
-        if settings.get(name) == 0:
-            raise UsageError(f"--{name.replace('_', '-')} 0: leave it out, or give more")
-    if vocab_size is not None and vocab_size < 1:
-        raise UsageError(f"--vocab-size {vocab_size}: at least 1")
-    if settings.get("method") == "one-hot" and "dim" in settings:
-        raise UsageError("--dim: a one-hot vector has a number for each token; leave it out, or choose another method")
-    config = checked(EmbedConfig(**settings))
-    check_embedding_uses(settings)
+    config = _checked_settings(settings, vocab_size)
     if document is not None and config.method == "one-hot":
         raise UsageError("--document says where windows end, and --method one-hot has none: leave it out")
     if min_count is not None and min_count < 1:
@@ -140,13 +132,8 @@ def command(
     kind = checked(
         VocabularyConfig(type=vocab_type or "word", size=vocab_size or 0, normalize=normalize, lowercase=lowercase)
     )
-    whole = "--vocab" if vocab is not None else data[0] if (Path(data[0]) / "store.json").is_file() else ""
-    if whole and (vocab_type or vocab_size or lowercase or normalize != "none"):
-        raise UsageError(
-            f"{whole} has a whole vocabulary: leave --vocab-type, --vocab-size, --lowercase and --normalize out"
-        )
-    if whole and whole != "--vocab" and errors != "strict":
-        raise UsageError(f"--errors: {whole} holds no text to decode; leave it out")
+    of_vocabulary = bool(vocab_type or vocab_size or lowercase or normalize != "none")
+    _check_unused(vocab, data[0], of_vocabulary, errors)
     if str(output) == "-":
         raise UsageError("-o -: vectors are read by memory map and cannot go to standard output; name a file")
     inputs = [*data, *([str(vocab)] if vocab else [])]
@@ -163,10 +150,41 @@ def command(
         checkpoint.unlink(missing_ok=True)
         for name in (output.name, checkpoint.name):
             remove_strays(output.parent, name)
+    _report(vectors, progress, config.method, output, json, quiet)
+
+
+def _checked_settings(settings: dict[str, Any], vocab_size: int | None) -> EmbedConfig:
+    """The settings of the method; UsageError for what no text could make right."""
+    for name in ("epochs", "time", "lr", "x_max"):
+        if settings.get(name) == 0:
+            raise UsageError(f"--{name.replace('_', '-')} 0: leave it out, or give more")
+    if vocab_size is not None and vocab_size < 1:
+        raise UsageError(f"--vocab-size {vocab_size}: at least 1")
+    if settings.get("method") == "one-hot" and "dim" in settings:
+        raise UsageError("--dim: a one-hot vector has a number for each token; leave it out, or choose another method")
+    config = checked(EmbedConfig(**settings))
+    check_embedding_uses(settings)
+    return config
+
+
+def _check_unused(vocab: Path | None, first: str, of_vocabulary: bool, errors: str) -> None:
+    """UsageError for flags that a whole vocabulary, that of a file or of the `first` data, makes idle."""
+    stored = (Path(first) / "store.json").is_file()
+    whole = "--vocab" if vocab is not None else first if stored else ""
+    if whole and of_vocabulary:
+        raise UsageError(
+            f"{whole} has a whole vocabulary: leave --vocab-type, --vocab-size, --lowercase and --normalize out"
+        )
+    if whole and whole != "--vocab" and errors != "strict":
+        raise UsageError(f"--errors: {whole} holds no text to decode; leave it out")
+
+
+def _report(vectors: Vectors, progress: Progress, method: str, output: Path, json: bool, quiet: bool) -> None:
+    """Report what was learned, and say what to do with it."""
     write_report(
         {
             "vectors": str(output),
-            "method": config.method,
+            "method": method,
             "tokens": len(vectors.tokens),
             "dim": vectors.dim,
             "passes": progress.passes or None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import re
 import statistics
@@ -80,16 +79,6 @@ def test_a_command_loads_no_other_command():
     assert "seqtool.cli.decode" in decoding
     assert "seqtool.cli.train" not in decoding
     assert "seqtool.settings.training" not in decoding
-
-
-def test_the_list_of_commands_knows_every_module():
-    folder = ROOT / "seqtool" / "cli"
-    with_command = {
-        file.relative_to(folder).with_suffix("").as_posix().replace("/", ".")
-        for file in folder.rglob("*.py")
-        if any(getattr(node, "name", "") == "command" for node in ast.parse(file.read_text()).body)
-    }
-    assert {entry.module for entry in (*COMMANDS, *EMBED) if not entry.commands} == with_command
 
 
 @pytest.mark.parametrize("words", NAMES, ids=" ".join)

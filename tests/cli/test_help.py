@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import statistics
 import subprocess
@@ -145,6 +146,19 @@ def test_help_is_the_same_text_without_rich_and_without_colour(seqtool: Command,
         env={"COLUMNS": "100", "TYPER_USE_RICH": "0", "NO_COLOR": "1", "PATH": ""},
     )
     assert without.stdout.decode() == text
+
+
+@pytest.mark.parametrize(("asked", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_a_terminal_shows_flags_in_colour_unless_it_should_not(asked: dict[str, str], coloured: bool):
+    kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    ours, theirs = os.openpty()
+    with open(ours, "rb", buffering=0) as screen:
+        words = [sys.executable, "-m", "seqtool", "decode", "--help"]
+        subprocess.run(words, stdout=theirs, cwd=ROOT, env={**kept, "TERM": "xterm", **asked}, check=True)
+        text = screen.read(1 << 16).decode()
+        os.close(theirs)
+    assert ("\x1b[36m--vocab\x1b[0m FILE" in text) == coloured
+    assert ("\x1b" in text) == coloured
 
 
 @pytest.mark.parametrize(("columns", "widest"), [(40, 78), (80, 80), (100, 100), (250, 100)])

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "seqtool train novel.txt --model lstm --time 2m -o novel.run",
-    "seqtool train train.txt --valid valid.txt --model transformer --layers 4 --hidden 256 -o big.run",
+    "seqtool train novel.txt --model transformer --layers 4 --valid 0.05 -o big.run",
 )
 FIRST = ("--output", "--model", "--time", "--valid", "--config")
 VALID_TOKENS = 32_768

@@ -14,7 +14,6 @@ from seqtool.cli.console import write_report
 from seqtool.cli.options import Json
 from seqtool.errors import InputError
 
-NAME = "info"
 PARTS_OF_RUN = ("config.json", "vocab.model", "model.safetensors", "metrics.jsonl", "checkpoint")
 PARTS_OF_STORE = ("store.json", "vocab.model", "ids-*.safetensors")
 HEAD_BYTES = 1 << 16
@@ -23,7 +22,7 @@ VOCABULARY_HOLDS = b"<unk>\x15"  # and the tag of its score
 WEIGHTS_BEGIN = b'{"'
 HEADER_BYTES = 64
 HEADER_BEGINS = b"{"  # of safetensors, after eight bytes that say how long it is
-EXAMPLE = "seqtool info runs/novel-lstm"
+EXAMPLES = ("seqtool info runs/novel-lstm",)
 
 
 def command(

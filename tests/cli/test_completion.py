@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.defaults import recipes
 from seqtool.settings.embedding import EmbedConfig
 from seqtool.settings.fields import flag_of
 from seqtool.settings.generation import GenerateConfig
-from seqtool.settings.model import MODELS, ModelConfig
+from seqtool.settings.model import ModelConfig
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.training import OPTIMIZER_NAMES, TrainConfig
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
@@ -69,7 +70,7 @@ def test_every_setting_offers_its_choices(seqtool: Command, command: str, flag: 
     ("train x --device c", ["cpu", "cuda"]),
     ("eval x --per ", ["word", "line", "token", "document"]),
     ("eval x --device m", ["mps"]),
-    ("bench --model ", list(MODELS)),
+    ("bench --model ", list(ARCHITECTURES)),
     ("embed train x --vocab-type b", ["bpe", "byte"]),
     ("embed train x --normalize ", ["none", "nfkc"]),
     ("embed from x --layer o", ["output"]),

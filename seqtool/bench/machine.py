@@ -17,7 +17,7 @@ from seqtool.bench.memory import fits, require
 from seqtool.bench.timing import median_s
 from seqtool.models.device import multiplies_bf16
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+MATRIX_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MATRIX_SIZE, MATRIX_SIZE_CUDA = 2048, 8192
 BUFFER_BYTES, LEAST_BUFFER_BYTES = 1 << 29, 1 << 26  # much larger than a cache: half a gigabyte where there is room
 CPUINFO = Path("/proc/cpuinfo")
@@ -64,7 +64,7 @@ def matrix_size(device: torch.device) -> int:
 
 def matrix_gflops_per_s(size: int, precision: str, device: torch.device, seconds: float) -> float:
     """GFLOP/s of the product of two square matrices, 2 size^3 operations."""
-    dtype = DTYPES[precision]
+    dtype = MATRIX_DTYPES[precision]
     require(3 * size**2 * dtype.itemsize, device, "the product of two matrices", "end other programs")
     draws = torch.Generator().manual_seed(0)
     A, B = (torch.randn(size, size, generator=draws).to(device, dtype) for _ in range(2))
@@ -94,7 +94,7 @@ def copy_gb_per_s(size_bytes: int, device: torch.device, seconds: float) -> floa
     return 2 * size_bytes / median_s(lambda: target.copy_(source), seconds, device) / 1e9
 
 
-def describe(
+def describe_machine(
     device: torch.device, size: int, rates: dict[str, float], buffer: int, bandwidths: Sequence[float]
 ) -> Machine:
     """The machine with what was measured of it; `bandwidths` are those of reading and of copying, in GB/s."""

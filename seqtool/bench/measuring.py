@@ -11,7 +11,7 @@ from seqtool.bench import machine
 from seqtool.bench.generation import STREAMS, GenerationSpeed, generation_speed
 from seqtool.bench.machine import Machine
 from seqtool.bench.memory import fits
-from seqtool.bench.others import Others
+from seqtool.bench.others import OtherPrograms
 from seqtool.bench.setup import Setup
 from seqtool.bench.training import (
     BATCH_FACTORS,
@@ -52,7 +52,7 @@ def measure(
     """
     for setup in setups:
         require_for_training(setup, device)
-    others, done = Others(), 0
+    others, done = OtherPrograms(), 0
 
     def next_is(what: str) -> None:
         nonlocal done
@@ -85,5 +85,5 @@ def measure(
         for streams in STREAMS:
             next_is(f"generating with {name}, streams: {streams}")
             generation.append(generation_speed(setup, streams, device, seconds, read))
-    limits = machine.describe(device, size, rates, buffer, (read, copy))
+    limits = machine.describe_machine(device, size, rates, buffer, (read, copy))
     return Measured(limits, training, generation, others.share())

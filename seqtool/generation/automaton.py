@@ -37,7 +37,7 @@ CODE_POINTS = 0x110000
 SURROGATES = 0xD800, 0xE000  # no characters: UTF-8 does not spell them
 UNBOUNDED = (1 << 32) - 1  # the most that * and + repeat, as Python's parser writes it
 MAX_PATTERN_CHARACTERS = 100_000
-MAX_STEPS = 1_000_000  # of building: about a second, and about a hundred megabytes
+MAX_BUILD_STEPS = 1_000_000  # of building: about a second, and about a hundred megabytes
 MAX_STATES = 32_000  # of the byte automaton: a table of 33 MB, and distances that fit in 16 bits
 DEAD = 0  # the state from which no text is finished
 START = 1
@@ -155,7 +155,7 @@ class _Allowance:
     """The steps that building an automaton may take: memory and time are refused before they are used."""
 
     def __init__(self, pattern: str) -> None:
-        self.pattern, self.left = pattern, MAX_STEPS
+        self.pattern, self.left = pattern, MAX_BUILD_STEPS
 
     def spend(self, steps: int) -> None:
         self.left -= steps
@@ -164,12 +164,12 @@ class _Allowance:
     def require(self, fits: bool) -> None:
         if not fits:
             raise UsageError(
-                f"--constrain {shown(self.pattern)} is too large an automaton: use smaller counted repeats {{m,n}}, "
-                r"* or + for large ones, and [A-Za-z0-9_] or (?a) for Unicode's \w and \d"
+                f"--constrain {shortened(self.pattern)} is too large an automaton: use smaller counted repeats "
+                r"{m,n}, * or + for large ones, and [A-Za-z0-9_] or (?a) for Unicode's \w and \d"
             )
 
 
-def shown(pattern: str) -> str:
+def shortened(pattern: str) -> str:
     return repr(pattern if len(pattern) <= 60 else pattern[:57] + "...")
 
 
@@ -184,7 +184,7 @@ def _parse(pattern: str) -> tuple[list[tuple[Any, Any]], int]:
             warnings.simplefilter("ignore")  # of syntax that may change its meaning one day
             parsed = parser.parse(pattern)
     except (re.error, OverflowError, ValueError) as error:
-        raise UsageError(f"--constrain {shown(pattern)} is not a regular expression: {error}") from error
+        raise UsageError(f"--constrain {shortened(pattern)} is not a regular expression: {error}") from error
     return list(parsed), parsed.state.flags
 
 
@@ -203,7 +203,7 @@ def _characters_automaton(pattern: str, allowance: _Allowance) -> tuple[list[dic
             del tree[-1]
         final = automaton.add(tree, automaton.new_state(), flags)
     except RecursionError as error:
-        raise UsageError(f"--constrain {shown(pattern)} nests its groups too deeply: use fewer") from error
+        raise UsageError(f"--constrain {shortened(pattern)} nests its groups too deeply: use fewer") from error
     classes_of_set, class_of = _classes([ranges for _, ranges in automaton.sets.values()], allowance)
     return *_determinize(automaton, final, classes_of_set, allowance), class_of
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqtool.generation.generating import Alternatives, Sample
-from seqtool.generation.steering import Progress, Repetition, Steering, most_tokens
+from seqtool.generation.steering import Repetition, Steering, Written, most_tokens
 from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
 
@@ -25,7 +25,7 @@ class _Beginning:
     token_nats: list[float] = field(default_factory=list)
     alternatives: list[Alternatives] = field(default_factory=list)
     score: float = 0.0
-    text: Progress = field(default_factory=Progress)
+    text: Written = field(default_factory=Written)
 
 
 @torch.inference_mode()

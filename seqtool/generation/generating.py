@@ -25,7 +25,7 @@ from torch import Tensor
 
 from seqtool.generation.healing import Healing
 from seqtool.generation.sampling import next_token_probabilities, sample
-from seqtool.generation.steering import FOR_EVER, Progress, Repetition, Steering, most_tokens
+from seqtool.generation.steering import UNLIMITED, Repetition, Steering, Written, most_tokens
 from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
 from seqtool.text.vocabulary import Seam
@@ -105,9 +105,9 @@ def _generate_batch(
     while not all(one.finished for one in rows):
         began = time.monotonic()
         left = most_tokens(config) - min(len(one.tokens) for one in rows if not one.finished)
-        count = min(block, left, FOR_EVER if stepper.room is None else stepper.room + 1)
+        count = min(block, left, UNLIMITED if stepper.room is None else stepper.room + 1)
         drawn_BT = choice.draw(count)
-        made = _Made([], [], [], [])
+        made = _Block([], [], [], [])
         for step in range(count):
             chosen_B = choice.next(log_p_BV, drawn_BT[:, step], made)
             if step + 1 < count:
@@ -129,7 +129,7 @@ def _generate_batch(
         block = 1 if steering.by_token else max(1, min(MAX_BLOCK, 2 * block, int(count * BLOCK_S / max(elapsed, 1e-6))))
 
 
-class _Made(NamedTuple):
+class _Block(NamedTuple):
     """The tokens of a block, still on the device: for each step, the tokens and the model's log p of them, (B, 1), and
     where they are asked for the K likeliest tokens and theirs, (B, K).
     """
@@ -140,7 +140,7 @@ class _Made(NamedTuple):
     log_p_of_likeliest: list[Tensor]
 
 
-def _take(rows: list[Sample], made: _Made, begin_id: int, most: int) -> None:
+def _take(rows: list[Sample], made: _Block, begin_id: int, most: int) -> None:
     """Give each unfinished sample its tokens of a block, up to the end of its text or to the `most` it may have."""
     tokens_BT, nats_BT = torch.cat(made.tokens, dim=1), -torch.cat(made.log_p, dim=1)
     for one, tokens, nats in zip(rows, tokens_BT.tolist(), nats_BT.tolist(), strict=True):
@@ -177,7 +177,7 @@ class _Choice:
         self._config, self._steering, self._generators = config, steering, generators
         # Apple's GPU has no float64, in which probabilities are summed.
         self._device = torch.device("cpu") if log_p_BV.device.type == "mps" else log_p_BV.device
-        self._texts: list[Progress] = []
+        self._texts: list[Written] = []
         if steering.by_token:
             self._texts = [steering.begin(one.prompt, one.seam, one.tokens) for one in rows]
         self._end(rows)
@@ -193,7 +193,7 @@ class _Choice:
             generator.random(out=numbers[row])
         return torch.from_numpy(numbers).to(self._device)
 
-    def next(self, log_p_BV: Tensor, drawn_B: Tensor, made: _Made) -> Tensor:
+    def next(self, log_p_BV: Tensor, drawn_B: Tensor, made: _Block) -> Tensor:
         """The tokens (B,), which are noted in `made`."""
         config, home = self._config, log_p_BV.device
         log_p_BV = log_p_BV.to(self._device)

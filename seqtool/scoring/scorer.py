@@ -262,12 +262,12 @@ def score_documents(
     when `context` or `stride` do not fit the model.
     """
     scorer = Scorer(model, batch_size=batch_size, context=context, stride=stride)
-    held: list[_Part] = []
+    held: list[_DocumentPart] = []
     tokens = 0
     for document in documents:
         for start in range(0, max(1, len(document)), TOKENS_AT_ONCE):
             ids = document[start : start + TOKENS_AT_ONCE]
-            held.append(_Part(ids, start == 0, start + TOKENS_AT_ONCE >= len(document)))
+            held.append(_DocumentPart(ids, start == 0, start + TOKENS_AT_ONCE >= len(document)))
             tokens += len(ids)
             if tokens >= TOKENS_AT_ONCE or len(held) >= TOKENS_AT_ONCE:
                 yield from _scored(scorer, held)
@@ -275,13 +275,13 @@ def score_documents(
     yield from _scored(scorer, held)
 
 
-class _Part(NamedTuple):
+class _DocumentPart(NamedTuple):
     ids: npt.NDArray[np.unsignedinteger]
     begins: bool
     ends: bool
 
 
-def _scored(scorer: Scorer, parts: list[_Part]) -> Iterator[Scored]:
+def _scored(scorer: Scorer, parts: list[_DocumentPart]) -> Iterator[Scored]:
     if not parts:
         return
     stops = list(accumulate(len(part.ids) for part in parts))

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from seqtool.generation.healing import Healing
-from seqtool.generation.sampling import next_token_probabilities, sample
+from seqtool.generation.sampling import choose
 from seqtool.generation.steering import Repetition, Steering, Written, most_tokens
 from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
@@ -215,18 +215,7 @@ class _Choice:
         scores_BV = self._steering.scores(log_p_BV, self._texts)
         if self._repetition is not None:
             scores_BV = self._repetition.scores(scores_BV)
-        if config.greedy:
-            chosen_B = scores_BV.argmax(dim=-1)
-        else:
-            p_BV = next_token_probabilities(
-                scores_BV,
-                temperature=config.temperature,
-                top_k=config.top_k,
-                top_p=config.top_p,
-                min_p=config.min_p,
-                typical=config.typical,
-            )
-            chosen_B = sample(p_BV, drawn_B)
+        chosen_B = choose(scores_BV, config, None if config.greedy else drawn_B)
         chosen_B1 = chosen_B.unsqueeze(1)
         if self._repetition is not None:
             self._repetition.add(chosen_B1)

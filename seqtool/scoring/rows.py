@@ -8,7 +8,7 @@ thousands of small ones are one batch as well.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -71,12 +71,9 @@ def score_rows(
     in a store that is settled. A document's row gives the beginning of its first line. The text `given` stands before
     whatever is scored by itself.
     """
-    stored = isinstance(source, TokenStore)
-    if per == "line" and (carry or stored) and not vocabulary.has_newline:
-        raise UsageError("this run's vocabulary has no newline to end a line: give a text, without --carry")
-    check_oov(vocabulary, config)
+    _check_unit(vocabulary, source, config, per, carry)
     if isinstance(source, TextSource) and document.startswith(DOCUMENT_AT):
-        source.document = document  # which is found before lines are
+        source.document = document  # these documents are found before lines are
     scorer = Scorer(
         model,
         batch_size=config.batch_size,
@@ -85,12 +82,11 @@ def score_rows(
         given=given_ids(vocabulary, given),
     )
     each_line = per == "line" and not carry
-    row = OpenRow(per == "line", per == "line" or (document == "line" and not stored))
+    line_documents = document == "line" and not isinstance(source, TokenStore)
+    row = OpenRow(whole_text=per == "line", each_line=per == "line" or line_documents)
     word = OpenWord(vocabulary)
     for ids, lines in _encoded_lines(vocabulary, source, each_line, document):
-        starts = [
-            before for line, before in zip(lines, [0, *(line.stop for line in lines)], strict=False) if line.begins
-        ]
+        starts = _document_starts(lines)
         nats = scorer.score(ids, starts)
         counted = counted_tokens(vocabulary, config, ids)
         if per == "token":
@@ -99,6 +95,15 @@ def score_rows(
             yield rows
     if last := [*row.closed(), *word.closed()]:
         yield last
+
+
+def _check_unit(
+    vocabulary: Vocabulary, source: TextSource | TokenStore, config: EvalConfig, per: str, carry: bool
+) -> None:
+    """UsageError when the vocabulary cannot give such rows."""
+    if per == "line" and (carry or isinstance(source, TokenStore)) and not vocabulary.has_newline:
+        raise UsageError("this run's vocabulary has no newline to end a line: give a text, without --carry")
+    check_oov(vocabulary, config)
 
 
 def _encoded_lines(
@@ -110,6 +115,12 @@ def _encoded_lines(
         return
     for blocks in arrivals(source, vocabulary, "line" if each_line else document):
         yield encode_lines(vocabulary, blocks)
+
+
+def _document_starts(lines: Sequence[TextLine]) -> list[int]:
+    """Where among the ids of some lines documents begin."""
+    begins = [0, *(line.stop for line in lines)]
+    return [begin for begin, line in zip(begins, lines, strict=False) if line.begins]
 
 
 def given_ids(vocabulary: Vocabulary, given: str) -> list[int]:

@@ -7,7 +7,6 @@ weights.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,12 +91,3 @@ def copy_gb_per_s(size_bytes: int, device: torch.device, seconds: float) -> floa
     source = torch.ones(size_bytes // 4, device=device)
     target = torch.zeros_like(source)
     return 2 * size_bytes / median_s(lambda: target.copy_(source), seconds, device) / 1e9
-
-
-def describe_machine(
-    device: torch.device, size: int, rates: dict[str, float], buffer: int, bandwidths: Sequence[float]
-) -> Machine:
-    """The machine with what was measured of it; `bandwidths` are those of reading and of copying, in GB/s."""
-    read, copy = bandwidths
-    threads = torch.get_num_threads()
-    return Machine(str(device), device_name(device), threads, str(torch.__version__), size, rates, buffer, read, copy)

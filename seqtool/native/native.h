@@ -13,11 +13,54 @@
 #include <unistd.h>
 #endif
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#if defined(__x86_64__)
+#define PLAIN "x86-64"
+#elif defined(__aarch64__)
+#define PLAIN "aarch64"
 #else
+#define PLAIN "the compiler's default"
+#endif
+
+/* A FOR_EACH_PROCESSOR function is compiled for WIDE, for MIDDLE and for PLAIN processors, and when the part is loaded the first
+   of them that this processor runs is chosen. Where a compiler does not know the levels of x86-64, two features stand for
+   them; where it has no target_clones, or the C library no way to choose, everything is PLAIN. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__has_attribute)
+#if __has_attribute(target_clones)
+#define HAS_CLONES
+#endif
+#endif
+
+#if defined(HAS_CLONES) && !defined(__clang__) && __GNUC__ >= 12
+#define WIDE "x86-64-v4"
+#define MIDDLE "x86-64-v3"
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=" WIDE, "arch=" MIDDLE, "default")))
+#elif defined(HAS_CLONES)
+#define WIDE "avx512f"
+#define MIDDLE "avx2"
+#define FOR_EACH_PROCESSOR __attribute__((target_clones(WIDE, MIDDLE, "default")))
+#else
+#define WIDE PLAIN
 #define FOR_EACH_PROCESSOR
 #endif
+
+/* The instructions that FOR_EACH_PROCESSOR functions use on this processor. */
+static inline const char *instructions(void) {
+#ifdef HAS_CLONES
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports(WIDE)) return WIDE;
+    if (__builtin_cpu_supports(MIDDLE)) return MIDDLE;
+#endif
+    return PLAIN;
+}
+
+/* Whether the part was compiled with OpenMP; without, it computes in one thread. */
+int64_t seqtool_has_openmp(void) {
+#ifdef _OPENMP
+    return 1;
+#else
+    return 0;
+#endif
+}
 
 /* What a FOR_EACH_PROCESSOR function calls must become a part of it, or it is compiled for the oldest processor. */
 #define INSIDE static inline __attribute__((always_inline))

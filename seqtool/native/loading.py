@@ -49,6 +49,11 @@ class PartReport:
     instructions: str | None
     """That it uses on this processor."""
 
+    def __str__(self) -> str:
+        if not self.loaded:
+            return f"not loaded: {self.why_not}"
+        return f"loaded, {'with' if self.openmp else 'without'} OpenMP, {self.instructions}"
+
 
 IN_EVERY_PART = {
     "seqtool_layout": Function(Count),

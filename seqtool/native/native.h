@@ -112,6 +112,13 @@ INSIDE float get_one(const void *from, int64_t at, int bf16) {
 
 INSIDE floats chosen(ints mask, floats yes, floats no) { return (floats)((mask & (ints)yes) | (~mask & (ints)no)); }
 
+/* x, which is positive, rounded down, less `offset`. Unsigned, since NaN may become any integer, from which a difference
+   could overflow. */
+INSIDE ints whole(floats x, uint32_t offset) { return (ints)((bits)__builtin_convertvector(x, ints) - offset); }
+
+/* 2^n for n from -126 to 127. */
+INSIDE floats power_of_2(ints n) { return (floats)(((bits)n + 127) << 23); }
+
 /* e^x: 2^n times a polynomial of the rest, which lies between -1/2 and 1/2. */
 INSIDE floats exponential(floats x) {
     floats most = {0}, least = {0};
@@ -119,7 +126,7 @@ INSIDE floats exponential(floats x) {
     x = chosen((ints)(x > most), most, x);
     x = chosen((ints)(x < least), least, x);
     floats t = x * 1.44269504f;
-    ints n = __builtin_convertvector(t + 127.5f, ints) - 127;
+    ints n = whole(t + 127.5f, 127);
     floats r = t - __builtin_convertvector(n, floats);
     floats p = r * 1.54035304e-4f + 1.33335581e-3f;
     p = p * r + 9.61812911e-3f;
@@ -127,7 +134,7 @@ INSIDE floats exponential(floats x) {
     p = p * r + 2.40226507e-1f;
     p = p * r + 6.93147181e-1f;
     p = p * r + 1.0f;
-    return p * (floats)((n + 127) << 23);
+    return p * power_of_2(n);
 }
 
 static inline int64_t share(int64_t count, int64_t part, int64_t parts) { /* where a thread's part of them begins */

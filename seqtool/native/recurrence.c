@@ -88,7 +88,7 @@ INSIDE floats get_unit(const void *from, int64_t at, int bf16) {
 
 INSIDE void put_unit(void *to, int64_t at, floats value, int bf16) {
     if (!bf16) put(to, at, value, 0);
-    else *(shorts *)((int16_t *)to + at) = __builtin_convertvector(__builtin_convertvector(value * 32767 + 32768.5f, ints) - 32768, shorts);
+    else *(shorts *)((int16_t *)to + at) = __builtin_convertvector(whole(value * 32767 + 32768.5f, 32768), shorts);
 }
 
 INSIDE floats sigmoid(floats x) { return 1.0f / (1.0f + exponential(-x)); }

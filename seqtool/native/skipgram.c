@@ -69,11 +69,10 @@ INSIDE float dot(const float *a, const float *b, int64_t width) {
 INSIDE floats sigmoids(floats x) {
     for (int lane = 0; lane < LANES; lane++) x[lane] = x[lane] > 80.0f ? 80.0f : x[lane] < -80.0f ? -80.0f : x[lane];
     floats y = x * -1.44269504f;
-    ints n = __builtin_convertvector(y + 128.5f, ints) - 128, bits = (n + 127) << 23;
-    floats f = (y - __builtin_convertvector(n, floats)) * 0.693147181f, power;
+    ints n = whole(y + 128.5f, 128);
+    floats f = (y - __builtin_convertvector(n, floats)) * 0.693147181f;
     floats e = 1 + f * (1 + f * (1 / 2.0f + f * (1 / 6.0f + f * (1 / 24.0f + f * (1 / 120.0f + f * (1 / 720.0f))))));
-    memcpy(&power, &bits, sizeof power);
-    return 1.0f / (1.0f + e * power);
+    return 1.0f / (1.0f + e * power_of_2(n));
 }
 
 /* s[i] = by * sigmoid(s[i]) */

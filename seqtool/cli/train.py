@@ -204,7 +204,8 @@ def command(
 
     from seqtool.runs import CHECKPOINT, is_run, read_config
     from seqtool.tasks.language.data import parse_weights
-    from seqtool.tasks.language.planning import Request, plan_run, reserved_run
+    from seqtool.tasks.language.planning import plan_run
+    from seqtool.tasks.language.request import Request, reserved_run
     from seqtool.training.tracking import Tracking
     from seqtool.training.world import joined_world, own_device
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqtool.errors import InputError, UsageError
 from seqtool.files.tensors import open_tensors, write_tensors
@@ -49,12 +49,12 @@ class RunConfig:
     @property
     def model_sha256(self) -> str:
         """Identifies the architecture that weights belong to."""
-        return canonical_sha256([dataclasses.asdict(self.model), dataclasses.asdict(self.symbols)])
+        return canonical_sha256([_told(self.model), dataclasses.asdict(self.symbols)])
 
     @property
     def training_sha256(self) -> str:
         """Identifies how and on what is trained: what a checkpoint goes on with, whatever --resume may change."""
-        training = dataclasses.asdict(self.training)
+        training = _told(self.training)
         fixed = {name: value for name, value in training.items() if name not in (*MAY_CHANGE, *RATE_SETTINGS)}
         return canonical_sha256([fixed, self.data])
 
@@ -62,6 +62,34 @@ class RunConfig:
     def parameters(self) -> int:
         """Trainable numbers of the model."""
         return parameter_count(self.model, self.symbols)
+
+
+ADDED = ("output_bias", "softmax")
+"""Settings that runs made before have not: at their defaults they do not count in a hash."""
+
+
+def _told(settings: ModelConfig | TrainConfig) -> dict[str, Any]:
+    """Settings by name, as they count in a hash."""
+    items = dataclasses.fields(settings)
+    told = {item.name: getattr(settings, item.name) for item in items}
+    return {item.name: told[item.name] for item in items if item.name not in ADDED or told[item.name] != item.default}
+
+
+RENAMED = {
+    "core.embedding": "inputs.embedding",
+    "core.embeddings_before": "inputs.embeddings_before",
+    "narrow": "head.narrow",
+    "output": "head.output",
+    "output_bias": "head.bias",
+    "seen_ids": "head.seen_ids",
+}
+"""Where parts of a model lie now whose weights were written before inputs and head were parts of their own."""
+
+
+def named_now(name: str) -> str:
+    """The present name of a weight in a file that may be of then."""
+    part = next((part for part in RENAMED if name == part or name.startswith(f"{part}.")), None)
+    return name if part is None else RENAMED[part] + name[len(part) :]
 
 
 @dataclass(frozen=True)
@@ -157,7 +185,7 @@ def settings_of_run(file: Path) -> dict[str, Any]:
     settings = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
     left_out = {"device", *(name for name in LENGTHS if not settings[name])}
     left_out |= {name for name in ("eval_every", "checkpoint_every") if not settings[name]}
-    if config.model.model == "transformer":
+    if not config.model.architecture.carries_state:
         left_out |= {"stateful", "bptt"}
     valid = config.data.get("valid_path", config.data.get("valid"))
     data = {"vocab": file.with_name(VOCABULARY), "valid": valid}
@@ -198,7 +226,7 @@ def load_run(path: Path, device: torch.device) -> Run:
 def write_weights(path: Path, tensors: Mapping[str, Tensor], config: RunConfig) -> None:
     """Write a model's state, atomically, bound by hashes to the configuration, the vocabulary and its own values."""
     metadata = {
-        "format": "seqtool weights 1",
+        "format": "seqtool weights 2",
         "model_sha256": config.model_sha256,
         "vocabulary_sha256": config.vocabulary_sha256,
     }
@@ -212,11 +240,12 @@ def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
     except UsageError as error:
         raise InputError(f"{file.with_name(CONFIG)}: {error}") from error
     tensors, metadata = read_tensors(file, expected, expected)
+    tensors = {named_now(name): tensor for name, tensor in tensors.items()}
     if metadata.get("model_sha256") != config.model_sha256:
         raise InputError(f"{file} belongs to another configuration: {CONFIG} or the weights were edited or exchanged")
     if metadata.get("vocabulary_sha256") != config.vocabulary_sha256:
         raise InputError(f"{file} belongs to another vocabulary: a part of another run was put here")
-    seen_ids = tensors.get("seen_ids")
+    seen_ids = tensors.get("head.seen_ids")
     if (
         seen_ids is None
         or seen_ids.dtype != torch.int64
@@ -226,7 +255,7 @@ def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
     return tensors
 
 
-def load_tensors(model: LanguageModel, tensors: Mapping[str, Tensor], file: Path) -> None:
+def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
     """Put tensors read from `file` into a model; InputError when names, shapes or types differ."""
     try:
         own = model.state_dict()

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "seqtool"
 # Imports point from right to left: a room may use those before it. `text` and `models` do not know each other.
 ORDER = [
     "errors", "settings", "native", "files", "text", "models", "runs", "vectors", "embeddings", "scoring", "generation", "training",
-    "exchange", "reports", "bench", "cli",
+    "tasks", "exchange", "reports", "bench", "cli",
 ]  # fmt: skip
 ONLY_IN = {"typer": "cli", "rich": "cli", "sentencepiece": "text"}
 

@@ -11,8 +11,9 @@ import typer
 from seqtool.cli.console import Meter, note, write, write_report
 from seqtool.cli.options import Json, Quiet, chosen, with_settings
 from seqtool.errors import UsageError
+from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.checking import check_given
-from seqtool.settings.model import MODELS, ModelConfig
+from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 
@@ -37,7 +38,7 @@ def command(
     *,
     model: Annotated[
         Optional[list[str]],
-        typer.Option("--model", metavar="|".join(MODELS), help="Architecture; may be repeated. \\[all]"),
+        typer.Option("--model", metavar="|".join(ARCHITECTURES), help="Architecture; may be repeated. \\[all]"),
     ] = None,
     vocab_size: Annotated[
         int,
@@ -60,7 +61,7 @@ def command(
     Batches are --batch-size, twice and four times that.
     The text is random; no file is written. About a minute with the defaults: end other programs first.
     """
-    names = list(dict.fromkeys(chosen(name, MODELS, "--model") for name in model or MODELS))
+    names = list(dict.fromkeys(chosen(name, tuple(ARCHITECTURES), "--model") for name in model or ARCHITECTURES))
     if not 0 < seconds <= MOST_SECONDS:
         raise UsageError(f"--seconds {seconds:g}: more than 0, at most {MOST_SECONDS:g}")
     _check_early(settings)

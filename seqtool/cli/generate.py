@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from seqtool.generation.generating import Sample
     from seqtool.generation.healing import Healing
     from seqtool.generation.steering import Steering
-    from seqtool.models.decoding.stepper import Stepper
+    from seqtool.models.predictor import Stepper
     from seqtool.runs import Run
     from seqtool.text.vocabulary import Seam, Vocabulary
 
@@ -98,14 +98,13 @@ def command(
     if problems := check_generation_effect(config, given):
         raise UsageError("; ".join(problems))
 
-    from seqtool.models.decoding.stepper import Stepper
     from seqtool.models.device import choose_device
     from seqtool.runs import load_run
 
     loaded = load_run(run, choose_device(device))
     job = _Job(
         loaded,
-        Stepper(loaded.model, config.precision, barred=-1 if config.allow_unk else loaded.vocabulary.unknown_id),
+        loaded.model.stepper(config.precision, barred=-1 if config.allow_unk else loaded.vocabulary.unknown_id),
         config,
         _steering(loaded.vocabulary, config, config.constrain if "constrain" in given else None, words),
         _healing(loaded.vocabulary, config, given) if words.prompt or source or prompts else None,

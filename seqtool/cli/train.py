@@ -33,7 +33,7 @@ from seqtool.settings.vocabulary import ERROR_HANDLERS, VOCABULARY_TYPES
 
 if TYPE_CHECKING:
     from seqtool.runs import RunConfig
-    from seqtool.training.data import TrainingData
+    from seqtool.tasks.language.data import TrainingData
     from seqtool.training.tracking import Tracking
     from seqtool.training.world import World
 
@@ -147,9 +147,9 @@ def command(
 
     from seqtool.models.device import choose_device
     from seqtool.runs import CHECKPOINT, is_run, read_config
+    from seqtool.tasks.language.data import parse_weights
+    from seqtool.tasks.language.planning import Request, plan_run, reserved_run
     from seqtool.text.store import is_store
-    from seqtool.training.data import parse_weights
-    from seqtool.training.planning import Request, plan_run, reserved_run
     from seqtool.training.tracking import Tracking, check_extra
     from seqtool.training.world import joined_world, own_device
 
@@ -274,6 +274,7 @@ def _trained(
 ) -> tuple[Any, int]:
     """Train, showing how it goes; how far it came, and the signal that ended it, or 0."""
     from seqtool.models.device import out_of_memory
+    from seqtool.tasks.language.task import LanguageTask
     from seqtool.training.session import train_run
 
     with stop_flag() as stopped, TrainingProgress(quiet).shown() as show:
@@ -285,10 +286,7 @@ def _trained(
         try:
             outcome = train_run(
                 path,
-                config,
-                prepared,
-                device=world.device,
-                valid_tokens=VALID_TOKENS if world.device.type == "cpu" else VALID_TOKENS_FAST,
+                LanguageTask(config, prepared, VALID_TOKENS if world.device.type == "cpu" else VALID_TOKENS_FAST),
                 report=report,
                 stopped=lambda: stopped() != 0,
                 resume=resume,
@@ -299,7 +297,7 @@ def _trained(
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            length = "--context" if config.model.model == "transformer" else "--bptt"
+            length = "--bptt" if config.model.architecture.carries_state else "--context"
             raise SeqtoolError(
                 f"not enough memory for this training: give --accumulate {2 * config.training.accumulate}, which "
                 f"computes a batch in parts, or lower --batch-size, {length} or --hidden"

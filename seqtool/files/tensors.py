@@ -213,7 +213,7 @@ class TensorFile:
         return {entry.name: self._tensor(entry, content) for entry in self.entries}
 
     def _tensor(self, entry: Entry, content: mmap.mmap) -> Tensor:
-        """A tensor with a storage of its own, as torch.s random generators need, and at an address that fits its type."""
+        """A tensor with its own storage, as torch's random generators need, at an address that fits its type."""
         import torch
 
         dtype, begin = getattr(torch, NAMES[entry.dtype]), self._begin + entry.start

@@ -71,15 +71,18 @@ def multiplies(dtype: torch.dtype) -> bool:
 def onednn_multiplies(dtype: torch.dtype) -> bool:
     """Whether the lstm of oneDNN, which torch calls on a CPU, takes products in that arithmetic on this processor.
 
-    Found by trying: it depends on the processor, on oneDNN's version and on ONEDNN_MAX_CPU_ISA, and nothing tells.
+    Found by trying: it depends on the processor, on oneDNN's version and on ONEDNN_MAX_CPU_ISA, and nothing tells. With
+    a gradient, for there are processors on which it takes fp16 only without.
     """
-    x_BTE, state_1BH = torch.zeros(1, 1, 1), torch.zeros(1, 1, 1)
-    weights = [torch.zeros(*shape) for shape in ((4, 1), (4, 1), (4,), (4,))]
-    try:
-        with torch.no_grad(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            torch.lstm(x_BTE, (state_1BH, state_1BH), weights, True, 1, 0.0, False, False, True)
-    except RuntimeError:
-        return False
+    with torch.inference_mode(False), torch.enable_grad():
+        x_BTE, state_1BH = torch.zeros(1, 1, 1), torch.zeros(1, 1, 1)
+        weights = [torch.zeros(*shape, requires_grad=True) for shape in ((4, 1), (4, 1), (4,), (4,))]
+        try:
+            with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+                y_BTH, *_ = torch.lstm(x_BTE, (state_1BH, state_1BH), weights, True, 1, 0.0, True, False, True)
+                y_BTH.float().sum().backward()
+        except RuntimeError:
+            return False
     return True
 
 

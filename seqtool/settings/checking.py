@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from seqtool.errors import InputError, UsageError
+from seqtool.settings.architectures import ARCHITECTURES, using
 from seqtool.settings.embedding import EMBED_USES, EmbedConfig
 from seqtool.settings.fields import flag_of
 from seqtool.settings.generation import GenerateConfig
-from seqtool.settings.model import RECURRENT, ModelConfig
+from seqtool.settings.model import ModelConfig
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.training import FULL, LENGTHS, TrainConfig
 from seqtool.settings.vocabulary import LONGEST_SYMBOL, MAX_SYMBOLS, VocabularyConfig
@@ -49,11 +50,7 @@ WORDS: dict[str, Callable[[str], Any]] = {"DURATION": parse_duration, "N|full": 
 """How a setting is read that is not just a number: by what stands for it in the help text."""
 
 BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("heads", "position", "stem", "norm", "feedforward"), ("model", ("transformer",))),
-    "context": ("model", ("ffn", "transformer")),
-    "activation": ("model", ("rnn", "ffn")),
-    "forget_bias": ("model", ("lstm",)),
-    "probe_gradients": ("model", RECURRENT),
+    **{name: ("model", using(name)) for traits in ARCHITECTURES.values() for name in traits.settings},
     "momentum": ("optimizer", ("sgd", "rmsprop", "muon", "asgd", "nt-asgd")),
     "beta1": ("optimizer", ("adam", "adamw", "muon")),
     "beta2": ("optimizer", ("adam", "adamw", "adadelta", "rmsprop", "muon")),
@@ -148,29 +145,26 @@ def check_used(flags: Collection[str], model: ModelConfig, training: TrainConfig
 
 
 def _check_model(config: ModelConfig) -> list[str]:
-    problems = []
-    if config.model == "transformer":
-        if config.hidden % config.heads:
-            problems.append(f"--hidden {config.hidden} does not divide by --heads {config.heads}: choose a multiple")
-        elif config.position == "rope" and (config.hidden // config.heads) % 2:
-            problems.append(f"--position rope needs an even --hidden / --heads, not {config.hidden // config.heads}")
-        if config.input == "one-hot":
-            problems.append(
-                "--input one-hot: a transformer's first product with it is the learned embedding; use learned"
-            )
-        if config.embed_width != config.hidden:
-            problems.append(
-                f"--embed {config.embed}: a transformer's equals its --hidden {config.hidden}; leave it out"
-            )
-    if config.init == "identity" and config.model not in RECURRENT:
-        problems.append(f"--init identity is for {', '.join(RECURRENT)}; {config.model} has no recurrent weights")
+    traits = config.architecture
+    problems = list(traits.check(config))
+    if config.input not in traits.inputs:
+        problems.append(
+            f"--input {config.input}: the first product of {config.model} with it is the learned embedding; use learned"
+        )
+    if traits.one_width and config.embed_width != config.hidden:
+        problems.append(
+            f"--embed {config.embed}: that of {config.model} equals its --hidden {config.hidden}; leave it out"
+        )
+    if config.init not in traits.inits:
+        whose = [name for name, others in ARCHITECTURES.items() if config.init in others.inits]
+        problems.append(f"--init {config.init} is for {', '.join(whose)}; {config.model} has no recurrent weights")
     if config.tied and config.input == "one-hot":
         problems.append("--tied needs a learned embedding, which --input one-hot does not have")
     if config.dropout_embedding and config.input == "one-hot":
         problems.append("--dropout-embedding needs a learned embedding, which --input one-hot does not have")
     for name in ("weight_dropout", "last_hidden"):
-        if getattr(config, name) and config.model not in RECURRENT:
-            problems.append(f"--{name.replace('_', '-')} is for {', '.join(RECURRENT)}, not {config.model}")
+        if getattr(config, name) and name not in traits.settings:
+            problems.append(f"--{name.replace('_', '-')} is for {', '.join(using(name))}, not {config.model}")
     for place in ("input", "hidden", "output"):
         if -1 < (rate := getattr(config, f"dropout_{place}")) < 0:
             problems.append(f"--dropout-{place} {rate:g}: at least 0")

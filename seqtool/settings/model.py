@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, Architecture
 from seqtool.settings.fields import setting
 
-RECURRENT = ("rnn", "gru", "lstm")
-MODELS = (*RECURRENT, "ffn", "transformer")
 MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or an attack, not a model
 
 
@@ -15,7 +14,7 @@ MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or a
 class ModelConfig:
     """What is needed to build a model and to read its weights back."""
 
-    model: str = setting("lstm", "Architecture.", choices=MODELS)
+    model: str = setting(DEFAULT, "Architecture.", choices=tuple(ARCHITECTURES))
     layers: int = setting(1, "Stacked layers.", low=1, high=512, shown_default="by model and time")
     hidden: int = setting(256, "Width of a layer.", low=1, high=65536, shown_default="by model and time")
     embed: int = setting(0, "Width of the embedding (0: --hidden's).", low=0, high=65536, shown_default="by model")
@@ -67,6 +66,14 @@ class ModelConfig:
         flag="--variational/--no-variational",
     )
     last_hidden: int = setting(0, "Width of the last recurrent layer.", low=0, high=65536, shown_default="--hidden's")
+    output_bias: bool = setting(
+        True, "Add a learned bias to each symbol's logit.", flag="--output-bias/--no-output-bias"
+    )
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the chosen architecture can do and takes."""
+        return ARCHITECTURES[self.model]
 
     @property
     def embed_width(self) -> int:
@@ -83,7 +90,7 @@ class ModelConfig:
         own: float = getattr(self, f"dropout_{place}")
         if own >= 0:
             return own
-        return 0.0 if place == "output" and self.model == "transformer" else self.dropout
+        return self.dropout if place != "output" or self.architecture.drops_output else 0.0
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,13 @@ class TrainConfig:
 
     freeze: bool = setting(False, "Keep the embedding as --embeddings gives it.", flag="--freeze/--no-freeze")
 
+    softmax: str = setting(
+        "seen",
+        "Symbols whose probability is learned: those that the training text has, while the others share that of one "
+        "more token; or all of the vocabulary.",
+        choices=("seen", "all"),
+    )
+
     # What the objective has beside the cross-entropy.
     label_smoothing: float = setting(
         0.0, "Share of the target's probability that is spread over all symbols.", low=0, below=1

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seqtool.bench.memory import available_bytes
-from seqtool.settings.model import MODELS
+from seqtool.settings.architectures import ARCHITECTURES
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
 
@@ -40,7 +40,9 @@ def test_the_report_is_one_object_that_says_what_made_it(whole: subprocess.Compl
     }  # fmt: skip
     assert report["made_by"]["program"] == "seqtool"
     assert (report["vocab_size"], report["seconds"]) == (20, 0.02)
-    assert {name: settings["hidden"] for name, settings in report["settings"].items()} == dict.fromkeys(MODELS, 16)
+    assert {name: settings["hidden"] for name, settings in report["settings"].items()} == dict.fromkeys(
+        ARCHITECTURES, 16
+    )
     assert b"measurements" in whole.stderr
 
 
@@ -56,7 +58,7 @@ def test_the_machine_has_its_limits(report: dict[str, Any]):
 def test_every_model_trains_with_three_batches(report: dict[str, Any]):
     rows = report["training"]
     assert [(row["model"], row["batch_size"]) for row in rows] == [
-        (name, size) for name in MODELS for size in (2, 4, 8)
+        (name, size) for name in ARCHITECTURES for size in (2, 4, 8)
     ]
     for row in rows:
         assert row["matrix_gflops_per_s"] == report["machine"]["matrix_gflops_per_s"][row["precision"]]
@@ -66,7 +68,7 @@ def test_every_model_trains_with_three_batches(report: dict[str, Any]):
 
 
 def test_the_fastest_is_the_one_with_most_tokens_per_second(report: dict[str, Any]):
-    assert list(report["fastest"]) == list(MODELS)
+    assert list(report["fastest"]) == list(ARCHITECTURES)
     for name, best in report["fastest"].items():
         rows = [row for row in report["training"] if row["model"] == name]
         assert best == max(rows, key=lambda row: row["tokens_per_s"])
@@ -75,7 +77,7 @@ def test_the_fastest_is_the_one_with_most_tokens_per_second(report: dict[str, An
 def test_every_model_generates_one_stream_and_many(report: dict[str, Any]):
     rows = report["generation"]
     assert [(row["model"], row["streams"]) for row in rows] == [
-        (name, streams) for name in MODELS for streams in (1, 64)
+        (name, streams) for name in ARCHITECTURES for streams in (1, 64)
     ]
     for row in rows:
         assert row["read_gb_per_s"] == report["machine"]["read_gb_per_s"]

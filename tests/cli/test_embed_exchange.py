@@ -163,7 +163,7 @@ def test_vectors_go_into_a_run_and_come_out_again(seqtool: Command, vectors: Pat
     assert "embed import" not in after.metadata["made_by"]["command"]
     assert seqtool("embed", "from", frozen, "-o", tmp_path / "out", "--layer", "output").returncode == 0
     out = read_vectors(tmp_path / "out")
-    assert np.array_equal(out.matrix_VD, load_run(frozen, CPU).model.output_weight.detach().numpy())
+    assert np.array_equal(out.matrix_VD, load_run(frozen, CPU).model.head.weight.detach().numpy())
     assert "choose from input, output" in error_of(seqtool("embed", "from", frozen, "-o", "x", "--layer", "last"), 2)
     assert json.loads(seqtool("info", taken, "--json").stdout)["settings"]["layer"] == "input"
 

@@ -15,13 +15,14 @@ from seqtool.embeddings.into_model import file_sha256, read_beginning
 from seqtool.errors import BusyError, InputError, UsageError
 from seqtool.files.writing import refuse_directory, reserved
 from seqtool.runs import CHECKPOINT, RunConfig, is_run, new_config, read_config, read_vocabulary
+from seqtool.settings.architectures import ARCHITECTURES, DEFAULT
 from seqtool.settings.checking import check_used, checked
 from seqtool.settings.defaults import Facts, resolve
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
+from seqtool.tasks.language.data import TrainingData, held_share, load_vocabulary_or_none, prepare_data
 from seqtool.text.vocabulary import load_vocabulary
-from seqtool.training.data import TrainingData, held_share, load_vocabulary_or_none, prepare_data
 from seqtool.training.machine import with_machine
 from seqtool.training.session import resumed_config
 from seqtool.training.world import World, may_restart, restarts
@@ -106,7 +107,7 @@ def plan_run(
         if _as_asked(left, run_config) == run_config:
             return left, prepared, True
         refuse_directory(path, request.force, request.data)
-    return with_machine(run_config, prepared, device, world), prepared, False
+    return with_machine(run_config, device, world), prepared, False
 
 
 def _as_asked(left: RunConfig, asked: RunConfig) -> RunConfig:
@@ -133,6 +134,7 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
         seed=request.settings.get("seed", TrainConfig.seed),
         weights=request.weights,
         subword_sampling=request.settings.get("subword_sampling", TrainConfig.subword_sampling),
+        softmax=request.settings.get("softmax", TrainConfig.softmax),
         world=world,
     )
     vocabulary = prepared.vocabulary
@@ -152,7 +154,7 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
     if problems := check_used(request.flags, model_config, train_config):
         raise UsageError("; ".join(problems))
     if vectors is not None and model_config.embed_width != vectors.dim:
-        name = "--hidden" if model_config.model == "transformer" else "--embed"
+        name = "--hidden" if model_config.architecture.one_width else "--embed"
         raise UsageError(
             f"--embeddings {request.embeddings} has vectors of {vectors.dim} numbers, where {name} is "
             f"{model_config.embed_width}: give {name} {vectors.dim}"
@@ -183,7 +185,7 @@ def _fitting_type(vectors: Vectors | None) -> str:
 def _with_width(request: Request, vectors: Vectors | None) -> dict[str, Any]:
     """The settings asked for, with the width of the vectors; UsageError when they have no place for these or lack them.
 
-    A transformer's width is its --hidden, which the user must have chosen.
+    Where the embedding's width is --hidden, the user must have chosen that.
     """
     settings = request.settings
     if vectors is None:
@@ -192,7 +194,8 @@ def _with_width(request: Request, vectors: Vectors | None) -> dict[str, Any]:
         return settings
     if settings.get("input") == "one-hot":
         raise UsageError("--embeddings needs a learned embedding, which --input one-hot does not have: leave one out")
-    return settings if settings.get("model") == "transformer" else {"embed": vectors.dim, **settings}
+    one_width = ARCHITECTURES[settings.get("model", DEFAULT)].one_width
+    return settings if one_width else {"embed": vectors.dim, **settings}
 
 
 def _resumed(path: Path, request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
@@ -230,6 +233,7 @@ def _resumed(path: Path, request: Request, device: str, world: World) -> tuple[R
         seed=run_config.training.seed,
         weights=request.weights,
         subword_sampling=run_config.training.subword_sampling,
+        softmax=run_config.training.softmax,
         world=world,
     )
     _refuse_other_data(path, run_config, prepared)

@@ -13,6 +13,7 @@ import torch
 
 from seqtool.embeddings.into_model import Beginning
 from seqtool.errors import InputError, UsageError
+from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextCounts, TextSource
 from seqtool.text.learning import about_unknown, learn_vocabulary
@@ -73,14 +74,15 @@ def prepare_data(
     seed: int,
     weights: Sequence[float] = (),
     subword_sampling: float = 0.0,
+    softmax: str = TrainConfig.softmax,
     world: World | None = None,
 ) -> TrainingData:
     """Read DATA (text files, `-`, or one token store), learn a vocabulary unless one is given, and split.
 
     `valid` is a file of text, or a share such as 0.1; None is VALID_SHARE. A share is held back of each file (see
-    `hold_back`). `weights` says how often each file is read in a pass; without, once. InputError for data that cannot
-    be read, are empty, or do not go with the vocabulary. Of several processes the first one checks a token store
-    whole; the others read what they train on.
+    `hold_back`). `weights` says how often each file is read in a pass; without, once. With `softmax` all, every symbol
+    counts as seen. InputError for data that cannot be read, are empty, or do not go with the vocabulary. Of several
+    processes the first one checks a token store whole; the others read what they train on.
     """
     world, told = world or alone(torch.device("cpu")), ""
     if world.size > 1 and "-" in data:
@@ -137,9 +139,9 @@ def prepare_data(
         if vocabulary.type not in ("bpe", "unigram"):
             raise UsageError(f"--subword-sampling: a {vocabulary.type} vocabulary has one split of a text; use bpe")
         sample = _sampler(vocabulary, train_ids, subword_sampling, seed)
-        counted = dict(seen_counts)
-        seen_counts = [[index, counted.get(index, 0)] for index in range(vocabulary.size)]
     seen = dict(seen_counts)
+    if subword_sampling or softmax == "all":
+        seen = {index: seen.get(index, 0) for index in range(vocabulary.size)}
     return TrainingData(vocabulary, train_ids, valid_ids, seen, record, longest, sample, about_unknown=told)
 
 

@@ -30,6 +30,7 @@ from seqtool.files.spools import Spool
 from seqtool.files.writing import (
     atomic_directory,
     canonical_sha256,
+    file_sha256,
     locked,
     provenance,
     read_json,
@@ -355,7 +356,7 @@ def _open_shard(path: Path, number: int, shard: dict[str, Any], vocabulary: Voca
             if (
                 header != _shard_header(vocabulary, tokens, sha256)
                 or os.fstat(stream.fileno()).st_size != size
-                or (verify and hashlib.file_digest(stream, "sha256").hexdigest() != sha256)
+                or (verify and file_sha256(file, HEADER_BYTES) != sha256)
             ):
                 raise InputError(f"{file} was cut short or changed since it was written: encode the text again")
         if not tokens:

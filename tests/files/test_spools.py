@@ -55,8 +55,12 @@ def test_a_spool_without_anything():
 def test_what_is_short_takes_no_file_and_what_is_long_an_unnamed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before, spool = open_files(), Spool("parts")
-    spool.append(bytes(HELD_BYTES))
+    spool.append(np.zeros(HELD_BYTES // 8))
     assert open_files() == before
+    longer = Spool("parts")
+    longer.append(np.zeros(HELD_BYTES // 8 + 1))  # which is more bytes than numbers
+    assert open_files() == before + 1
+    del longer
     spool.append(b"1")
     assert open_files() == before + 1
     assert list(tmp_path.iterdir()) == []
@@ -69,6 +73,7 @@ def test_a_stream_is_copied_from_where_it_is_and_can_be_read_twice():
     source = io.BytesIO(b"read before" + bytes(3 << 20) + b"end")
     source.seek(len(b"read before"))
     copy = spooled_copy(source, "standard input")
+    assert copy.tell() == 0
     for _ in range(2):
         copy.seek(0)
         assert copy.read() == bytes(3 << 20) + b"end"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from pathlib import Path
 from typing import Annotated, Optional
@@ -67,7 +66,7 @@ def command(
         raise UsageError("--errors is for the file of --words: leave it out")
     seed = seed or 0
 
-    from seqtool.files.writing import atomic_writer, provenance, refuse_file
+    from seqtool.files.writing import atomic_writer, file_sha256, provenance, refuse_file
     from seqtool.reports.drawing import DRAWERS, About, format_of
     from seqtool.vectors import mapping
     from seqtool.vectors.neighbours import Space
@@ -100,7 +99,7 @@ def command(
     note(caption, quiet)
     made = {
         **provenance(),
-        "vectors_sha256": _sha256(vectors),
+        "vectors_sha256": file_sha256(vectors),
         "settings": {"method": method, "most": most, "words": len(named), "seed": seed},
     }
     content = DRAWERS[kind](mapping.place(shown, points), About(vectors.name, caption, made))
@@ -122,8 +121,3 @@ def _lines(path: str, errors: str) -> list[str]:
     if not words:
         raise InputError(f"--words {path} names no word: give one a line")
     return words
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

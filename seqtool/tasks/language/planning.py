@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from seqtool.embeddings.into_model import file_sha256, read_beginning
+from seqtool.embeddings.into_model import read_beginning
 from seqtool.errors import BusyError, InputError, UsageError
-from seqtool.files.writing import refuse_directory, reserved
+from seqtool.files.writing import file_sha256, refuse_directory, reserved
 from seqtool.runs import CHECKPOINT, RunConfig, is_run, new_config, read_config, read_vocabulary
 from seqtool.settings.architectures import ARCHITECTURES, DEFAULT
 from seqtool.settings.checking import check_used, checked

@@ -82,7 +82,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         bf16_by_torch_from_width=256,
     ),
     "ffn": Architecture(
-        core="window.Window",
+        core="window.DenseWindow",
         carries_state=True,
         settings=("context", "activation"),
         compiles=True,

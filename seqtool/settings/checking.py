@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.architectures import ARCHITECTURES, using
+from seqtool.settings.choices import choose_from
 from seqtool.settings.embedding import EMBED_USES, EmbedConfig
 from seqtool.settings.fields import flag_of
 from seqtool.settings.generation import GenerateConfig
@@ -95,7 +96,7 @@ def check_each(config: Any) -> list[str]:
         if not _is_of_kind(value, item.default):
             problems.append(f"{name} is {shown(value)}, where {type(item.default).__name__} is expected")
         elif limits["choices"] and value not in limits["choices"]:
-            problems.append(f"{name} {shown(value)}: choose from {', '.join(limits['choices'])}")
+            problems.append(f"{name} {shown(value)}: {choose_from(value, limits['choices'])}")
         elif isinstance(value, float) and not math.isfinite(value):
             problems.append(f"{name} must be a finite number")
         elif limits["low"] is not None and value < limits["low"]:
@@ -317,7 +318,7 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> 
     coerced: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
-            raise InputError(f"{source}: unknown setting {shown(name)}: choose from {', '.join(known)}")
+            raise InputError(f"{source}: unknown setting {shown(name)}: {choose_from(name, known)}")
         coerced[name] = _coerce(value, known[name], f"{source}: {name}")
     try:
         return checked(kind(**coerced))
@@ -345,9 +346,7 @@ def settings_from_file(values: Mapping[str, Any], source: str) -> dict[str, Any]
         plain["valid"] = str(plain["valid"])  # a share, as --valid gives it
     for name, value in plain.items():
         if name not in known and name not in DATA_SETTINGS:
-            raise InputError(
-                f"{source}: unknown setting {shown(name)}: choose from {', '.join([*known, *DATA_SETTINGS])}"
-            )
+            raise InputError(f"{source}: unknown setting {shown(name)}: {choose_from(name, [*known, *DATA_SETTINGS])}")
         if name in DATA_SETTINGS and type(value) is not DATA_SETTINGS[name]:
             raise InputError(f"{source}: {name} is {shown(value)}, where {DATA_SETTINGS[name].__name__} is expected")
     return {

@@ -17,6 +17,7 @@ from typing import Any
 from seqtool.errors import UsageError
 from seqtool.settings.architectures import Architecture
 from seqtool.settings.checking import checked
+from seqtool.settings.choices import choose_from
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import FULL, TrainConfig
 
@@ -178,6 +179,6 @@ def recipe_file(name: str) -> Path:
     """The file that --config names: one of the user's, or a recipe that comes with seqtool."""
     if Path(name).exists() or name not in recipes():
         if not Path(name).exists() and not name.endswith(".toml"):
-            raise UsageError(f"--config {name!r}: no such file, and no recipe: choose from {', '.join(recipes())}")
+            raise UsageError(f"--config {name!r}: no such file, and no recipe: {choose_from(name, recipes())}")
         return Path(name)
     return RECIPES / f"{name}.toml"

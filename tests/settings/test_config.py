@@ -30,7 +30,8 @@ def test_wrong_durations_are_refused(text: str):
 
 def test_a_wrong_choice_lists_the_choices():
     assert check(TrainConfig(optimizer="adm")) == [
-        "--optimizer 'adm': choose from sgd, adam, adamw, adadelta, adagrad, rmsprop, asgd, nt-asgd, adafactor, muon"
+        "--optimizer 'adm': did you mean adam? "
+        "choose from sgd, adam, adamw, adadelta, adagrad, rmsprop, asgd, nt-asgd, adafactor, muon"
     ]
 
 

@@ -18,7 +18,7 @@ from seqtool.models.state import State
 from seqtool.settings.model import ModelConfig
 
 
-class Window(Core):
+class DenseWindow(Core):
     """Dense layers over the vectors of the last `context` tokens; features (B, T, H). It has no state of its own."""
 
     layers: list[nn.Linear]  # an nn.ModuleList of them

@@ -124,13 +124,6 @@ def test_fewer_bits_change_little(name: str, precision: str, compiled: object):
         assert difference.abs().max() < 0.2
 
 
-def test_a_library_that_was_compiled_from_other_code_is_not_used(monkeypatch: pytest.MonkeyPatch):
-    if native.library() is None:
-        pytest.skip("step.c was not compiled")
-    monkeypatch.setattr(native, "LAYOUT", native.LAYOUT + 1)
-    assert native.library.__wrapped__() is None
-
-
 @torch.inference_mode()
 def test_a_model_that_was_moved_is_stepped_as_it_was():
     model = zoo_model("transformer learned gelu layer")

@@ -10,8 +10,7 @@ import typer
 
 from seqtool.cli.console import write, write_bytes
 
-NAME = "decode"
-EXAMPLE = "seqtool encode novel.txt --vocab novel.model | seqtool decode --vocab novel.model"
+EXAMPLES = ("seqtool encode novel.txt --vocab novel.model | seqtool decode --vocab novel.model",)
 
 
 def command(

@@ -16,7 +16,6 @@ Shapes: B blocks of a step, M centres of a block, P positions that it can read, 
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,17 +25,17 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.embeddings.windows import Noise, Windows
-from seqtool.native.loading import compiled
+from seqtool.native import loading
+from seqtool.native.loading import Count, Pointer
 from seqtool.vectors.subwords import Parts
 
 if TYPE_CHECKING:
     import torch
 
-LAYOUT, MOST_BLOCKS, LOSS_EVERY = 4, 256, 64  # of skipgram.c; it says the same
+MOST_BLOCKS, LOSS_EVERY = 256, 64  # of skipgram.c; it says the same
 BLOCK = 16  # centres that share noise words
 NOISE = {"skipgram": 32, "cbow": 16}  # shared noise words, at least: more make a better estimate, and take longer
 MOST_CHANGE = 3.6  # rate times terms of the objective, for a word in a step: these gradients do not see each other
-Pointer, Count = ctypes.c_void_p, ctypes.c_int64
 Matrix = npt.NDArray[np.float32]
 
 
@@ -110,20 +109,9 @@ class _Text(ctypes.Structure):
     _fields_ = [(name, Pointer) for name in ("words", "left", "right", "noise")]
 
 
-@functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled skipgram.c, or None."""
-    loaded = compiled("_skipgram", LAYOUT)
-    if loaded is not None:
-        loaded.seqtool_block_floats.argtypes = [Pointer, Count]
-        loaded.seqtool_block_floats.restype = Count
-        loaded.seqtool_predict.argtypes = [
-            *(Pointer, Pointer, Count, Pointer, Count, ctypes.c_float, Pointer, Count, Pointer)
-        ]
-        loaded.seqtool_predict.restype = None
-        loaded.seqtool_steps.argtypes = [Pointer, Pointer, Count, Count, Pointer, Pointer]
-        loaded.seqtool_steps.restype = Count
-    return loaded
+    return loading.part("skipgram")
 
 
 class CompiledLearner:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError, SeqtoolError, UsageError
-from seqtool.models.language_model import LanguageModel
+from seqtool.models.predictor import Predictor
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, perplexity
 from seqtool.scoring.words import is_white_space, units_of
 from seqtool.settings.scoring import EvalConfig
@@ -54,7 +54,7 @@ class Line(NamedTuple):
 
 
 def score_rows(
-    model: LanguageModel,
+    model: Predictor,
     vocabulary: Vocabulary,
     source: TextSource | TokenStore,
     config: EvalConfig,

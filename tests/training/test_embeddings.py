@@ -21,7 +21,7 @@ from seqtool.vectors.vectors import Vectors, write_vectors
 from tests.training.test_resume import MODELS, assert_the_same, settings
 from tests.training.trainer import Killed, Trainer, killed_at, weights
 
-EMBEDDING = "core.embedding.weight"
+EMBEDDING = "inputs.embedding.weight"
 
 
 def vectors_of(tokens: list[str], kind: str = "word", width: int = 4) -> Vectors:
@@ -130,7 +130,7 @@ def test_every_other_weight_learns_beside_a_frozen_embedding(trainer: Trainer):
             name, {"hidden": 24}, {"batch_size": 4, "bptt": 16, "steps": steps, "freeze": True, "eval_every": steps}
         )
     short, long = (weights(trainer.folder / name) for name in ("short", "long"))
-    assert {name for name in short if torch.equal(short[name], long[name])} == {EMBEDDING, "seen_ids"}
+    assert {name for name in short if torch.equal(short[name], long[name])} == {EMBEDDING, "head.seen_ids"}
 
 
 @pytest.mark.parametrize("more", [{"ema": 0.9}, {"optimizer": "muon"}])

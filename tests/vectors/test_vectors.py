@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from seqtool.errors import InputError
-from seqtool.files.arrays import HASHED_BYTES
+from seqtool.files.tensors import HASHED_BYTES
 from seqtool.vectors.subwords import Ngrams, Parts, parts_of
 from seqtool.vectors.tokens import Tokens
 from seqtool.vectors.vectors import Vectors, is_vectors, read_vectors, write_vectors

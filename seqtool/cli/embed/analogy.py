@@ -14,8 +14,7 @@ from seqtool.settings.vocabulary import ERROR_HANDLERS
 if TYPE_CHECKING:
     from seqtool.vectors.neighbours import Query, Space
 
-NAME = "analogy"
-EXAMPLE = "seqtool embed analogy novel.vectors man king woman -n 3"
+EXAMPLES = ("seqtool embed analogy novel.vectors man king woman -n 3",)
 
 
 def command(

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from seqtool.vectors.judging import Analogies, Similarities
     from seqtool.vectors.neighbours import Space
 
-NAME = "evaluate"
-EXAMPLE = "seqtool embed evaluate novel.vectors wordsim353.csv questions-words.txt"
+EXAMPLES = ("seqtool embed evaluate novel.vectors wordsim353.csv questions-words.txt",)
 SECTION_COLUMNS = ("questions", "covered", "correct", "accuracy")
 MOST_MISSING = 3
 

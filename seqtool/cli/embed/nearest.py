@@ -14,8 +14,7 @@ from seqtool.settings.vocabulary import ERROR_HANDLERS
 if TYPE_CHECKING:
     from seqtool.vectors.neighbours import Query, Space
 
-NAME = "nearest"
-EXAMPLE = "seqtool embed nearest novel.vectors king 'old man' -n 5"
+EXAMPLES = ("seqtool embed nearest novel.vectors king 'old man' -n 5",)
 
 
 def command(

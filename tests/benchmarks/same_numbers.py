@@ -1,0 +1,264 @@
+"""Show that a redesign changed no number: record what two programs compute, and compare the records bit by bit.
+
+    python tests/benchmarks/same_numbers.py record DIR --seqtool COMMAND [--jobs 2]
+    python tests/benchmarks/same_numbers.py compare DIR_A DIR_B
+    python tests/benchmarks/same_numbers.py load OLD_DIR --seqtool COMMAND [--jobs 2]
+
+COMMAND starts a seqtool, e.g. `env PYTHONPATH=/where/it/was python -m seqtool`. `record` runs some hundred real commands
+(same_numbers_cases.py), each in a process of its own with one thread, in DIR/kept, where all they made stays, and writes
+DIR/record.json: case -> what -> value. Recorded are losses, rates, gradient norms and validation losses, the bytes of
+each tensor whatever its name, scores, texts, ids, answers and refusals, but no times, no names of files and no versions.
+
+`compare` prints each value of A that B has otherwise, then how many are the same; it exits with 1 where one differs.
+`load` lets another seqtool score, generate, resume and query with a copy of what an old one made, and compares likewise.
+Numbers are comparable on one machine with one version of torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from same_numbers_cases import EQUAL, QUESTIONS, Step, steps, texts
+
+RECORD, KEPT = "record.json", "kept"
+LONGEST_VALUE = 20_000  # characters of JSON; of what is longer the hash is kept, and the beginning
+LONGEST_SHOWN = 110
+TIMES = {"seconds", "elapsed_s", "tokens_per_s", "made_by", "version", "program"}
+"""The names in JSON of what differs from one run of a command to the next."""
+HASHES_OF_FILES = {"sha256"}
+"""The names in store.json and in `info` of hashes that hold times, commands or formats too."""
+MOST_S = 300.0
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
+
+Record = dict[str, dict[str, Any]]
+
+
+def main() -> int:
+    """Read the command line, do it, and give the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, folder in (("record", "DIR"), ("load", "OLD_DIR")):
+        one = commands.add_parser(name)
+        one.add_argument("folder", metavar=folder, type=Path)
+        one.add_argument("--seqtool", metavar="COMMAND", required=True)
+        one.add_argument("--jobs", type=int, default=2)
+    both = commands.add_parser("compare")
+    both.add_argument("folder", metavar="DIR_A", type=Path)
+    both.add_argument("other", metavar="DIR_B", type=Path)
+    given = parser.parse_args()
+    if given.command == "compare":
+        return compare(read(given.folder), read(given.other))
+    if given.command == "load":
+        return load(given.folder, shlex.split(given.seqtool), given.jobs)
+    return record(given.folder, shlex.split(given.seqtool), given.jobs)
+
+
+def record(folder: Path, seqtool: list[str], jobs: int) -> int:
+    """Run every step in DIR/kept and write DIR/record.json; 1 where two ways to the same weights differ."""
+    kept = folder / KEPT
+    kept.mkdir(parents=True)
+    for name, text in texts().items():
+        (kept / name).write_bytes(text.encode())
+    began = time.perf_counter()
+    made = run_all(steps(), kept, seqtool, jobs)
+    (folder / RECORD).write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n")
+    for case, values in made.items():
+        for what, value in values.items():
+            if what.endswith(": error"):
+                print(f"{case}, {what}: {value}")
+    values = sum(map(len, made.values()))
+    print(f"{values} values of {len(steps())} commands in {time.perf_counter() - began:.0f} s")
+    return unequal(made)
+
+
+def unequal(made: Record) -> int:
+    """1, and what differs, where runs that should be the same are not."""
+    failed = 0
+    for case, what, other_case, other in EQUAL:
+        name = "model.safetensors"
+        if made[case].get(f"{what}: {name}") != made[other_case].get(f"{other}: {name}"):
+            print(f"DIFFERENT WEIGHTS: {case}, {what}, and {other_case}, {other}")
+            failed = 1
+    return failed
+
+
+def load(folder: Path, seqtool: list[str], jobs: int) -> int:
+    """Ask a copy of what an old record kept, and compare with what the old seqtool answered."""
+    asked = [step for step in steps() if step.stage == QUESTIONS]
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = Path(scratch) / KEPT
+        shutil.copytree(folder / KEPT, kept)
+        made = run_all(asked, kept, seqtool, jobs)
+    labels = {(step.case, step.what) for step in asked}
+    old = {
+        case: {what: value for what, value in values.items() if (case, what.split(":")[0]) in labels}
+        for case, values in read(folder).items()
+    }
+    return compare({case: values for case, values in old.items() if values}, made)
+
+
+def read(folder: Path) -> Record:
+    """The record of a folder."""
+    made: Record = json.loads((folder / RECORD).read_text())
+    return made
+
+
+def run_all(asked: list[Step], kept: Path, seqtool: list[str], jobs: int) -> Record:
+    """Run the steps stage by stage, so many at once, and give what they made, in the order of the steps."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for stage in sorted({step.stage for step in asked}):
+            now = [step for step in asked if step.stage == stage]
+            for step, values in zip(now, pool.map(lambda step: run(step, kept, seqtool), now), strict=True):
+                assert (step.case, step.what) not in found, f"two steps named {step.case}, {step.what}"
+                found[step.case, step.what] = values
+                print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    made: Record = {}
+    for step in asked:
+        values = found[step.case, step.what]
+        made.setdefault(step.case, {}).update({f"{step.what}: {name}": short(value) for name, value in values.items()})
+    return made
+
+
+def run(step: Step, kept: Path, seqtool: list[str]) -> dict[str, Any]:
+    """Run one command and give all that is recorded of it: name -> value."""
+    words = shlex.split(step.command)
+    output = kept / words[words.index("-o") + 1] if "-o" in words else None
+    if step.copied and output:
+        shutil.rmtree(output, ignore_errors=True)
+        shutil.copytree(kept / step.copied, output)
+    result = subprocess.run(
+        [*seqtool, *words],
+        cwd=kept,
+        input=(kept / step.stdin).read_bytes() if step.stdin else b"",
+        capture_output=True,
+        env={**os.environ, **ENVIRONMENT},
+        timeout=MOST_S,
+    )
+    if step.stdout:
+        (kept / step.stdout).write_bytes(result.stdout)
+    values: dict[str, Any] = {"exit code": result.returncode}
+    if result.returncode:
+        errors = result.stderr.decode(errors="replace").splitlines()
+        return {**values, "error": errors[-1] if errors else ""}
+    said = result.stdout.decode(errors="backslashreplace")
+    values.update(answers(said) if "--json" in words else {"said": said} if said else {})
+    return {**values, **(content(output) if output else {})}
+
+
+def answers(said: str) -> dict[str, Any]:
+    """What a command says as JSON: one object name by name, and more than one as a list."""
+    rows = [without_times(json.loads(line)) for line in said.splitlines()]
+    return rows[0] if len(rows) == 1 and isinstance(rows[0], dict) else {"rows": rows}
+
+
+def without_times(value: Any) -> Any:
+    """A value from JSON without what differs from one run of a command to the next, and without hashes of that."""
+    if isinstance(value, dict):
+        left_out = TIMES | HASHES_OF_FILES
+        return {name: without_times(part) for name, part in value.items() if name not in left_out}
+    return [without_times(part) for part in value] if isinstance(value, list) else value
+
+
+def content(path: Path) -> dict[str, Any]:
+    """The content of a file or directory that a command made: file -> what is compared of it."""
+    if not path.is_dir():
+        return {"file": CONTENT.get(path.suffix, hash_of)(path)} if path.exists() else {}
+    files = [path / name for name in ("model.safetensors", "metrics.jsonl", "vocab.model")]
+    shards = sorted(path.glob("ids-*"))
+    return {file.name: CONTENT.get(file.suffix, hash_of)(file) for file in [*files, *shards] if file.exists()}
+
+
+def tensors(path: Path) -> list[list[Any]]:
+    """Shape, kind and the hash of the bytes of each tensor in a safetensors file, sorted: names do not count."""
+    data = path.read_bytes()
+    begins = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:begins])
+    found = []
+    for name, told in header.items():
+        if name != "__metadata__":
+            first, last = told["data_offsets"]
+            found.append(
+                [told["shape"], told["dtype"], hashlib.sha256(data[begins + first : begins + last]).hexdigest()]
+            )
+    return sorted(found)
+
+
+def metrics(path: Path) -> list[Any]:
+    """The lines of metrics.jsonl without times."""
+    return [without_times(json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def hash_of(path: Path) -> str:
+    """The hash of a whole file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+CONTENT: dict[str, Callable[[Path], Any]] = {".safetensors": tensors, ".vectors": tensors, ".jsonl": metrics}
+
+
+def short(value: Any) -> Any:
+    """The value itself, or of a very long one its hash and its beginning."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    if len(text) <= LONGEST_VALUE:
+        return value
+    return {"sha256": hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(), "begins": text[:LONGEST_SHOWN]}
+
+
+def compare(old: Record, new: Record) -> int:
+    """Print each value of the old record that the new one has otherwise or not at all; 1 where there is one."""
+    same = total = further = 0
+    for case, values in old.items():
+        others = new.get(case, {})
+        further += len(others.keys() - values.keys())
+        for what, value in values.items():
+            total += 1
+            if what in others and others[what] == value:
+                same += 1
+            else:
+                print(f"{case}, {what}:\n  {difference(value, others.get(what, 'not there'))}")
+    further += sum(len(values) for case, values in new.items() if case not in old)
+    print(f"{same} of {total} the same" + (f"; {further} values are only in the second" if further else ""))
+    return int(same < total)
+
+
+def difference(old: Any, new: Any) -> str:
+    """The two values, or of two lists the first place where they differ."""
+    if isinstance(old, list) and isinstance(new, list):
+        place = next((index for index, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), None)
+        if place is None:
+            return f"{len(old)} rows -> {len(new)} rows"
+        return f"row {place + 1} of {len(old)}: {difference(old[place], new[place])}"
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = different(old, new)
+        return ", ".join(f"{name} {clipped(old.get(name))} -> {clipped(new.get(name))}" for name in names)
+    return f"{clipped(old)} -> {clipped(new)}"
+
+
+def different(old: dict[str, Any], new: dict[str, Any]) -> Iterable[str]:
+    """The names under which two dictionaries differ."""
+    return [name for name in {**old, **new} if old.get(name) != new.get(name)]
+
+
+def clipped(value: Any) -> str:
+    """A value as a message shows it."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

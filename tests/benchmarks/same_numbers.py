@@ -1,12 +1,13 @@
 """Show that a redesign changed no number: record what two programs compute, and compare the records bit by bit.
 
-    python tests/benchmarks/same_numbers.py record DIR --seqtool COMMAND [--jobs 2]
+    python tests/benchmarks/same_numbers.py record DIR --seqtool COMMAND [--jobs 2] [--warm]
     python tests/benchmarks/same_numbers.py compare DIR_A DIR_B
-    python tests/benchmarks/same_numbers.py load OLD_DIR --seqtool COMMAND [--jobs 2]
+    python tests/benchmarks/same_numbers.py load OLD_DIR --seqtool COMMAND [--jobs 2] [--warm]
 
 COMMAND starts a seqtool, e.g. `env PYTHONPATH=/where/it/was python -m seqtool`. `record` runs some hundred real commands
 (same_numbers_cases.py), each in a process of its own with one thread, in DIR/kept, where all they made stays, and writes
-DIR/record.json: case -> what -> value. Recorded are losses, rates, gradient norms and validation losses, the bytes of
+DIR/record.json: case -> what -> value. With --warm, processes are forked from one that has imported torch and computed
+nothing, which is several times as fast; COMMAND then ends in `-m seqtool`. Recorded are losses, rates, gradient norms and validation losses, the bytes of
 each tensor whatever its name, scores, texts, ids, answers and refusals, but no times, no names of files and no versions.
 
 `compare` prints each value of A that B has otherwise, then how many are the same; it exits with 1 where one differs.
@@ -18,18 +19,22 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
+import functools
 import hashlib
 import json
 import os
+import queue
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from same_numbers_cases import EQUAL, QUESTIONS, Step, steps, texts
 
@@ -46,6 +51,18 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "100", "PYTHO
 Record = dict[str, dict[str, Any]]
 
 
+class Result(NamedTuple):
+    """What a command gave."""
+
+    exit_code: int
+    out: bytes
+    err: bytes
+
+
+Call = Callable[[list[str], Path, bytes], Result]
+"""Runs one command of seqtool: its arguments, its directory, its standard input."""
+
+
 def main() -> int:
     """Read the command line, do it, and give the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -55,25 +72,97 @@ def main() -> int:
         one.add_argument("folder", metavar=folder, type=Path)
         one.add_argument("--seqtool", metavar="COMMAND", required=True)
         one.add_argument("--jobs", type=int, default=2)
+        one.add_argument("--warm", action="store_true")
     both = commands.add_parser("compare")
     both.add_argument("folder", metavar="DIR_A", type=Path)
     both.add_argument("other", metavar="DIR_B", type=Path)
+    commands.add_parser("serve", help="(what --warm starts)")
     given = parser.parse_args()
+    if given.command == "serve":
+        return serve()
     if given.command == "compare":
         return compare(read(given.folder), read(given.other))
-    if given.command == "load":
-        return load(given.folder, shlex.split(given.seqtool), given.jobs)
-    return record(given.folder, shlex.split(given.seqtool), given.jobs)
+    with contextlib.ExitStack() as stack:
+        seqtool = shlex.split(given.seqtool)
+        call = warm(seqtool, given.jobs, stack) if given.warm else functools.partial(cold, seqtool)
+        return (load if given.command == "load" else record)(given.folder, call, given.jobs)
 
 
-def record(folder: Path, seqtool: list[str], jobs: int) -> int:
+def cold(seqtool: list[str], words: list[str], cwd: Path, stdin: bytes) -> Result:
+    """Run a command as a shell would."""
+    environment = {**os.environ, **ENVIRONMENT}
+    ran = subprocess.run([*seqtool, *words], cwd=cwd, input=stdin, capture_output=True, env=environment, timeout=MOST_S)
+    return Result(ran.returncode, ran.stdout, ran.stderr)
+
+
+def warm(seqtool: list[str], jobs: int, stack: contextlib.ExitStack) -> Call:
+    """What runs a command in a process that is forked from one of so many servers."""
+    if seqtool[-2:] != ["-m", "seqtool"]:
+        sys.exit("--warm: --seqtool ends in -m seqtool")
+    command = [*seqtool[:-2], str(Path(__file__).resolve()), "serve"]
+    free: queue.Queue[subprocess.Popen[str]] = queue.Queue()
+    for _ in range(jobs):
+        free.put(stack.enter_context(subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **ENVIRONMENT}
+        )))  # fmt: skip
+
+    def call(words: list[str], cwd: Path, stdin: bytes) -> Result:
+        server = free.get()
+        assert server.stdin is not None
+        assert server.stdout is not None
+        with tempfile.TemporaryDirectory() as scratch:
+            streams = [Path(scratch) / name for name in ("in", "out", "err")]
+            for stream, content in zip(streams, (stdin, b"", b""), strict=True):
+                stream.write_bytes(content)
+            print(json.dumps([words, str(cwd.resolve()), list(map(str, streams))]), file=server.stdin, flush=True)
+            exit_code = int(server.stdout.readline())
+            free.put(server)
+            return Result(exit_code, streams[1].read_bytes(), streams[2].read_bytes())
+
+    return call
+
+
+def serve() -> int:
+    """Import what commands import, then fork for each line of standard input, and answer with the exit code."""
+    sys.path.pop(0)  # this folder
+    import numpy  # noqa: F401
+    import sentencepiece  # noqa: F401
+    import torch  # noqa: F401
+
+    from seqtool.cli.main import main as seqtool
+
+    for line in sys.stdin:
+        words, cwd, streams = json.loads(line)
+        child = os.fork()
+        if not child:
+            for number, name in enumerate(streams):
+                os.dup2(os.open(name, os.O_RDWR), number)
+            os.chdir(cwd)
+            sys.argv = ["seqtool", *words]
+            sys.stdin, sys.stdout, sys.stderr = (open(number, mode) for number, mode in ((0, "r"), (1, "w"), (2, "w")))
+            exit_code = 1
+            try:
+                seqtool()
+                exit_code = 0
+            except SystemExit as error:
+                exit_code = error.code if isinstance(error.code, int) else int(error.code is not None)
+            except BaseException:
+                traceback.print_exc()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(exit_code)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    return 0
+
+
+def record(folder: Path, call: Call, jobs: int) -> int:
     """Run every step in DIR/kept and write DIR/record.json; 1 where two ways to the same weights differ."""
     kept = folder / KEPT
     kept.mkdir(parents=True)
     for name, text in texts().items():
         (kept / name).write_bytes(text.encode())
     began = time.perf_counter()
-    made = run_all(steps(), kept, seqtool, jobs)
+    made = run_all(steps(), kept, call, jobs)
     (folder / RECORD).write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n")
     for case, values in made.items():
         for what, value in values.items():
@@ -95,13 +184,13 @@ def unequal(made: Record) -> int:
     return failed
 
 
-def load(folder: Path, seqtool: list[str], jobs: int) -> int:
+def load(folder: Path, call: Call, jobs: int) -> int:
     """Ask a copy of what an old record kept, and compare with what the old seqtool answered."""
     asked = [step for step in steps() if step.stage == QUESTIONS]
     with tempfile.TemporaryDirectory() as scratch:
         kept = Path(scratch) / KEPT
         shutil.copytree(folder / KEPT, kept)
-        made = run_all(asked, kept, seqtool, jobs)
+        made = run_all(asked, kept, call, jobs)
     labels = {(step.case, step.what) for step in asked}
     old = {
         case: {what: value for what, value in values.items() if (case, what.split(":")[0]) in labels}
@@ -116,13 +205,13 @@ def read(folder: Path) -> Record:
     return made
 
 
-def run_all(asked: list[Step], kept: Path, seqtool: list[str], jobs: int) -> Record:
+def run_all(asked: list[Step], kept: Path, call: Call, jobs: int) -> Record:
     """Run the steps stage by stage, so many at once, and give what they made, in the order of the steps."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for stage in sorted({step.stage for step in asked}):
             now = [step for step in asked if step.stage == stage]
-            for step, values in zip(now, pool.map(lambda step: run(step, kept, seqtool), now), strict=True):
+            for step, values in zip(now, pool.map(lambda step: run(step, kept, call), now), strict=True):
                 assert (step.case, step.what) not in found, f"two steps named {step.case}, {step.what}"
                 found[step.case, step.what] = values
                 print(".", end="", file=sys.stderr, flush=True)
@@ -134,28 +223,21 @@ def run_all(asked: list[Step], kept: Path, seqtool: list[str], jobs: int) -> Rec
     return made
 
 
-def run(step: Step, kept: Path, seqtool: list[str]) -> dict[str, Any]:
+def run(step: Step, kept: Path, call: Call) -> dict[str, Any]:
     """Run one command and give all that is recorded of it: name -> value."""
     words = shlex.split(step.command)
     output = kept / words[words.index("-o") + 1] if "-o" in words else None
     if step.copied and output:
         shutil.rmtree(output, ignore_errors=True)
         shutil.copytree(kept / step.copied, output)
-    result = subprocess.run(
-        [*seqtool, *words],
-        cwd=kept,
-        input=(kept / step.stdin).read_bytes() if step.stdin else b"",
-        capture_output=True,
-        env={**os.environ, **ENVIRONMENT},
-        timeout=MOST_S,
-    )
+    result = call(words, kept, (kept / step.stdin).read_bytes() if step.stdin else b"")
     if step.stdout:
-        (kept / step.stdout).write_bytes(result.stdout)
-    values: dict[str, Any] = {"exit code": result.returncode}
-    if result.returncode:
-        errors = result.stderr.decode(errors="replace").splitlines()
+        (kept / step.stdout).write_bytes(result.out)
+    values: dict[str, Any] = {"exit code": result.exit_code}
+    if result.exit_code:
+        errors = result.err.decode(errors="replace").splitlines()
         return {**values, "error": errors[-1] if errors else ""}
-    said = result.stdout.decode(errors="backslashreplace")
+    said = result.out.decode(errors="backslashreplace")
     values.update(answers(said) if "--json" in words else {"said": said} if said else {})
     return {**values, **(content(output) if output else {})}
 

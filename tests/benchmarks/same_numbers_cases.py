@@ -97,13 +97,21 @@ def steps() -> list[Step]:
     ]  # fmt: skip
 
 
-def train(model: str, flags: str, name: str, vocabulary: str = "--vocab bpe.model", data: str = "train.txt") -> str:
+def train(
+    model: str,
+    flags: str,
+    name: str,
+    *,
+    vocabulary: str = "--vocab bpe.model",
+    data: str = "train.txt --document blank-line",
+    length: str = "--steps 12",
+) -> str:
     """A short seeded training of a small model, with `flags` for what is special about it."""
     width = "--hidden 32 --context 16" if model == "transformer" else "--hidden 24"
     width += " --bptt 16" if model in RECURRENT else " --context 6" if model == "ffn" else ""
     return (
-        f"train {data} -o '{name}.run' --model {model} {width} --layers 2 --batch-size 8 --steps 12 --eval-every 4 "
-        f"--document blank-line --seed 1 --device cpu --compile off --precision fp32 {vocabulary} {flags} --json -q"
+        f"train {data} -o '{name}.run' --model {model} {width} --layers 2 --batch-size 8 {length} --eval-every 4 "
+        f"--seed 1 --device cpu --compile off --precision fp32 {vocabulary} {flags} --json -q"
     )
 
 
@@ -112,9 +120,9 @@ def trained(case: str, model: str, flags: str = "", **others: str) -> Step:
     return Step(case, "train", train(model, flags, case, **others), RUNS)
 
 
-def scored(case: str, flags: str = "", text: str = "held.txt", what: str = "eval") -> Step:
+def scored(case: str, flags: str = "--document blank-line", text: str = "held.txt", what: str = "eval") -> Step:
     """The step that scores a text with a case's run."""
-    return Step(case, what, f"eval '{case}.run' {text} --device cpu --document blank-line --json -q {flags}")
+    return Step(case, what, f"eval '{case}.run' {text} --device cpu --json -q {flags}")
 
 
 def written(case: str, flags: str, what: str) -> Step:
@@ -143,7 +151,7 @@ def _vocabularies() -> Iterator[Step]:
         quoted = flags.replace("<a>,don't", '"<a>,don\'t"')
         yield Step(case, "vocab", f"vocab train.txt -o {file} {quoted} --json -q", VOCABULARIES)
         yield Step(case, "encode", f"encode odd.txt held.txt --vocab {file} -q", STORES, stdout=f"{file}.ids")
-        yield Step(case, "decode", f"decode - --vocab {file} -q", stdin=f"{file}.ids")
+        yield Step(case, "decode", f"decode - --vocab {file}", stdin=f"{file}.ids")
     yield Step("vocabulary bpe", "pieces", "encode odd.txt --vocab bpe.model --pieces -q")
     yield Step("vocabulary bpe", "info", "info bpe.model --json")
 
@@ -172,11 +180,11 @@ def _vectors() -> Iterator[Step]:
     }
     for name, flags in kinds.items():
         case, file = f"vectors {name}", f"'{name}.vectors'"
-        width = "" if name == "one-hot" else "--dim 16"
-        yield Step(
-            case, "train", f"embed train train.txt -o {file} {width} {flags} --seed 1 --device cpu --json -q", STORES
-        )
-        yield Step(case, "nearest", f"embed nearest {file} ba '1984 un' bebe -n 5 --json")
+        settled = "" if name == "one-hot" else "--dim 16" if name == "svd" else "--dim 16 --device cpu"
+        yield Step(case, "train", f"embed train train.txt -o {file} {settled} {flags} --seed 1 --json -q", STORES)
+        yield Step(case, "nearest", f"embed nearest {file} ba '1984 un' en -n 5 --json")
+        if "--subword" in flags:
+            yield Step(case, "unseen", f"embed nearest {file} unbabelorum -n 5 --json")
     file = "skipgram.vectors"
     yield Step("vectors skipgram", "similarity", f"embed similarity {file} ba un --json")
     yield Step("vectors skipgram", "analogy", f"embed analogy {file} ba un do -n 5 --json")
@@ -275,10 +283,10 @@ def _optimizers() -> Iterator[Step]:
         "accumulate bf16": "--accumulate 4 --precision bf16",
         "probe": "--probe-gradients 4",
         "early stop": "--early-stop 1 --lr 30 --eval-every 1",
-        "epochs": "--steps 0 --epochs 0.5",
     }
     for name, flags in lstm.items():
         yield trained(f"lstm {name}", "lstm", flags)
+    yield trained("lstm epochs", "lstm", length="--epochs 0.5")
     others = {
         "transformer muon": "--optimizer muon",
         "transformer adafactor": "--optimizer adafactor",
@@ -304,9 +312,9 @@ def _data() -> Iterator[Step]:
     for kind in ("bpe", "unigram"):
         yield trained(f"lstm sampling {kind}", "lstm", "--subword-sampling 0.1", vocabulary=f"--vocab {kind}.model")
     yield trained("gru store", "gru", vocabulary="", data="bpe.store")
-    yield trained("gru weights of files", "gru", data="more.txt=3 train.txt")
+    yield trained("gru weights of files", "gru", data="more.txt=3 train.txt --document blank-line")
     yield trained("gru validation text", "gru", "--valid held.txt")
-    yield trained("gru lines", "gru", "--document line")
+    yield trained("gru lines", "gru", data="train.txt --document line")
     for name in ("", " frozen"):
         yield trained(f"lstm of vectors{name}", "lstm", f"--embed 16 --embeddings skipgram.vectors {'--freeze' if name else ''}", vocabulary="")  # fmt: skip
 
@@ -324,17 +332,18 @@ def _resumed() -> Iterator[Step]:
 
 def _scoring() -> Iterator[Step]:
     for case in FULL_ROUND:
-        for unit in ("line", "word", "token", "document"):
-            yield scored(case, f"--per {unit}", what=f"per {unit} of all")
+        for unit in ("line", "word", "token"):
+            yield scored(case, f"--per {unit}", what=f"per {unit}")
+        yield scored(case, "--per document --document blank-line", what="per document")
         yield scored(case, "--per line --carry", what="carried")
         yield scored(case, f"--per line --given '{GIVEN}'", what="given")
         yield scored(case, "--per token --bits --batch-size 3", text="more.txt", what="bits")
         yield scored(case, text="held.txt more.txt", what="two files")
-        yield Step(case, "odd", f"eval '{case}.run' odd.txt --device cpu --json -q")
-        yield Step(case, "store", f"eval '{case}.run' bpe.store --device cpu --json -q")
+        yield scored(case, "", text="odd.txt", what="odd")
+        yield scored(case, "", text="bpe.store", what="store")
     window = FULL_ROUND[1]
     yield scored(window, "--context 12 --stride 3", what="stride")
-    yield scored(window, "--context 40", what="a longer context")
+    yield scored(window, "--context 16 --stride 16", what="no overlap")
     yield scored("gru of word", "--oov exclude", what="without unknowns")
     runs = " ".join(f"'{case}.run'" for case in FULL_ROUND)
     yield Step("runs compared", "eval", f"eval {runs} 'gru of byte.run' --text held.txt --device cpu --json -q")

@@ -25,6 +25,7 @@ import hashlib
 import json
 import os
 import queue
+import re
 import shlex
 import shutil
 import subprocess
@@ -32,7 +33,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -274,10 +275,13 @@ def tensors(path: Path) -> list[list[Any]]:
     for name, told in header.items():
         if name != "__metadata__":
             first, last = told["data_offsets"]
-            found.append(
-                [told["shape"], told["dtype"], hashlib.sha256(data[begins + first : begins + last]).hexdigest()]
-            )
-    return sorted(found)
+            found.append([told["shape"], told["dtype"], hash_or_vocabulary(data[begins + first : begins + last])])
+    return sorted(found, key=str)
+
+
+def hash_or_vocabulary(data: bytes) -> Any:
+    """The hash of a tensor's bytes, or what is compared of a vocabulary that is kept as one."""
+    return vocabulary(data) if b'"made_by": ' in data else hashlib.sha256(data).hexdigest()
 
 
 def metrics(path: Path) -> list[Any]:
@@ -285,12 +289,50 @@ def metrics(path: Path) -> list[Any]:
     return [without_times(json.loads(line)) for line in path.read_text().splitlines()]
 
 
+def vocabulary(data: bytes) -> list[Any]:
+    """What a SentencePiece model says of itself, without the command that made it, and the hash of all else in it."""
+    said: list[Any] = []
+    rest = hashlib.sha256()
+    for part in protobuf_fields(data):
+        found = re.search(rb'\{"type": .*"made_by": \{.*?\}\}', part, re.DOTALL)
+        if found:
+            said.append(without_times(json.loads(found[0])))
+        else:
+            rest.update(part)
+    return [*said, rest.hexdigest()]
+
+
+def protobuf_fields(data: bytes) -> Iterator[bytes]:
+    """The fields of a message that has only strings and messages."""
+    place = 0
+    while place < len(data):
+        tag, place = varint(data, place)
+        length, place = varint(data, place)
+        assert tag & 7 == 2, "a string or a message"
+        yield data[place : place + length]
+        place += length
+
+
+def varint(data: bytes, place: int) -> tuple[int, int]:
+    """The number that begins at a place, seven bits in a byte, and where it ends."""
+    number = shift = 0
+    while data[place] > 127:
+        number |= (data[place] & 127) << shift
+        place, shift = place + 1, shift + 7
+    return number | data[place] << shift, place + 1
+
+
 def hash_of(path: Path) -> str:
     """The hash of a whole file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-CONTENT: dict[str, Callable[[Path], Any]] = {".safetensors": tensors, ".vectors": tensors, ".jsonl": metrics}
+CONTENT: dict[str, Callable[[Path], Any]] = {
+    ".safetensors": tensors,
+    ".vectors": tensors,
+    ".jsonl": metrics,
+    ".model": lambda path: vocabulary(path.read_bytes()),
+}
 
 
 def short(value: Any) -> Any:

@@ -129,10 +129,10 @@ def written(case: str, flags: str, what: str) -> Step:
     """The step that generates from a case's run."""
     prompt = "" if "--prompt" in flags else "--prompts prompts.txt"
     length = "" if "--max-tokens" in flags or "--until-end" in flags else "--max-tokens 24"
-    return Step(case, what, f"generate '{case}.run' --device cpu --json -q {prompt} {length} {flags}")
+    return Step(case, what, f"generate '{case}.run' --device cpu --seed 5 --json -q {prompt} {length} {flags}")
 
 
-GREEDY, SAMPLED, BEAM = "--greedy", "--seed 5 -n 2", "--beam 3 -n 2"
+GREEDY, SAMPLED, BEAM = "--greedy", "-n 2", "--beam 3 -n 2"
 
 
 def _vocabularies() -> Iterator[Step]:
@@ -351,26 +351,26 @@ def _scoring() -> Iterator[Step]:
 
 def _generation() -> Iterator[Step]:
     ways = {
-        "temperature": "--seed 5 --temperature 1.3",
-        "top-k": "--seed 5 --top-k 3",
-        "top-p": "--seed 5 --top-p 0.5 --min-p 0.05",
-        "typical": "--seed 5 --typical 0.5",
+        "temperature": "--temperature 1.3",
+        "top-k": "--top-k 3",
+        "top-p": "--top-p 0.5 --min-p 0.05",
+        "typical": "--typical 0.5",
         "beam alone": "--beam 5 --length-penalty 0.6 --prompt 'The '",
-        "constrained": "--seed 5 --constrain '[a-z ]{5,30}[.]'",
+        "constrained": "--constrain '[a-z ]{5,30}[.]'",
         "constrained beam": "--beam 3 --constrain '(un|ba)[a-z ]{3,12}'",
-        "ban": "--seed 5 --ban ba --ban un",
-        "favour": "--seed 5 --favour ba=2 --favour ' =-1'",
+        "ban": "--ban ba --ban un",
+        "favour": "--favour ba=2 --favour ' =-1'",
         "repetition penalty": "--greedy --repetition-penalty 1.5",
         "no repeated n-gram": "--greedy --no-repeat-ngram 2",
         "not healed": "--greedy --no-heal",
         "alternatives": "--greedy --alternatives 3",
         "bf16": "--greedy --precision bf16",
-        "int8": "--seed 5 --precision int8 --prompt 'un'",
-        "stop": "--seed 5 --stop a --keep-stop --min-tokens 4",
-        "until the end": "--seed 5 --constrain '[a-z]{3}' --until-end",
-        "one at a time": "--seed 5 --batch-size 1 -n 2",
-        "beyond the context": "--seed 5 --max-tokens 60",
-        "no prompt": "--seed 5 -n 3 --prompt ''",
+        "int8": "--precision int8 --prompt 'un'",
+        "stop": "--stop a --keep-stop --min-tokens 4",
+        "until the end": "--constrain '[a-z]{3}' --until-end",
+        "one at a time": "--batch-size 1 -n 2",
+        "beyond the context": "--max-tokens 60",
+        "no prompt": "-n 3 --prompt ''",
     }
     for case in FULL_ROUND:
         for what, flags in ways.items():

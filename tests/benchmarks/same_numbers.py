@@ -271,17 +271,14 @@ def tensors(path: Path) -> list[list[Any]]:
     data = path.read_bytes()
     begins = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:begins])
-    found = []
+    found: list[list[Any]] = []
     for name, told in header.items():
         if name != "__metadata__":
             first, last = told["data_offsets"]
-            found.append([told["shape"], told["dtype"], hash_or_vocabulary(data[begins + first : begins + last])])
+            part = data[begins + first : begins + last]
+            is_vocabulary = b'"made_by": ' in part
+            found.append(vocabulary(part) if is_vocabulary else [told["shape"], told["dtype"], sha256_of(part)])
     return sorted(found, key=str)
-
-
-def hash_or_vocabulary(data: bytes) -> Any:
-    """The hash of a tensor's bytes, or what is compared of a vocabulary that is kept as one."""
-    return vocabulary(data) if b'"made_by": ' in data else hashlib.sha256(data).hexdigest()
 
 
 def metrics(path: Path) -> list[Any]:
@@ -324,7 +321,12 @@ def varint(data: bytes, place: int) -> tuple[int, int]:
 
 def hash_of(path: Path) -> str:
     """The hash of a whole file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256_of(path.read_bytes())
+
+
+def sha256_of(data: bytes) -> str:
+    """A hash, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
 
 
 CONTENT: dict[str, Callable[[Path], Any]] = {
@@ -340,7 +342,7 @@ def short(value: Any) -> Any:
     text = json.dumps(value, ensure_ascii=False, sort_keys=True)
     if len(text) <= LONGEST_VALUE:
         return value
-    return {"sha256": hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(), "begins": text[:LONGEST_SHOWN]}
+    return {"sha256": sha256_of(text.encode("utf-8", "replace")), "begins": text[:LONGEST_SHOWN]}
 
 
 def compare(old: Record, new: Record) -> int:

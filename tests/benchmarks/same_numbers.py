@@ -46,6 +46,8 @@ TIMES = {"seconds", "elapsed_s", "tokens_per_s", "made_by", "version", "program"
 """The names in JSON of what differs from one run of a command to the next."""
 HASHES_OF_FILES = {"sha256"}
 """The names in store.json and in `info` of hashes that hold times, commands or formats too."""
+RULES_FILE = rb"/[ -~]*/lowercase\.tsv"
+"""A temporary file that SentencePiece names in a model that folds to lower case."""
 MOST_S = 300.0
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
 
@@ -246,7 +248,18 @@ def run(step: Step, kept: Path, call: Call) -> dict[str, Any]:
 def answers(said: str) -> dict[str, Any]:
     """What a command says as JSON: one object name by name, and more than one as a list."""
     rows = [without_times(json.loads(line)) for line in said.splitlines()]
-    return rows[0] if len(rows) == 1 and isinstance(rows[0], dict) else {"rows": rows}
+    return flat(rows[0]) if len(rows) == 1 else {"rows": rows}
+
+
+def flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """An object whose values are no objects: `training.lr` is what was `lr` in `training`."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found.update(flat(value, f"{before}{name}."))
+        else:
+            found[before + name] = value
+    return found
 
 
 def without_times(value: Any) -> Any:
@@ -295,7 +308,7 @@ def vocabulary(data: bytes) -> list[Any]:
         if found:
             said.append(without_times(json.loads(found[0])))
         else:
-            rest.update(part)
+            rest.update(re.sub(RULES_FILE, b"", part))
     return [*said, rest.hexdigest()]
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from seqtool.embeddings.into_model import file_sha256, read_beginning
+from seqtool.embeddings.pretrained import file_sha256, match_pretrained
 from seqtool.errors import BusyError, InputError, UsageError
 from seqtool.files.writing import refuse_directory, reserved
 from seqtool.runs import CHECKPOINT, RunConfig, is_run, new_config, read_config, read_vocabulary
@@ -140,7 +140,7 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
     vocabulary = prepared.vocabulary
     if vectors is not None:
         assert request.embeddings is not None
-        beginning = read_beginning(request.embeddings, vectors, vocabulary, prepared.seen_counts)
+        beginning = match_pretrained(request.embeddings, vectors, vocabulary, prepared.seen_counts)
         record = {**prepared.record, "embeddings": beginning.record}
         prepared = dataclasses.replace(prepared, beginning=beginning, record=record)
     facts = Facts(

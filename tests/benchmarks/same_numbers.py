@@ -196,7 +196,7 @@ def load(folder: Path, call: Call, jobs: int) -> int:
         made = run_all(asked, kept, call, jobs)
     labels = {(step.case, step.what) for step in asked}
     old = {
-        case: {what: value for what, value in values.items() if (case, what.split(":")[0]) in labels}
+        case: {what: value for what, value in values.items() if (case, step_of(what)) in labels}
         for case, values in read(folder).items()
     }
     return compare({case: values for case, values in old.items() if values}, made)
@@ -364,15 +364,24 @@ def compare(old: Record, new: Record) -> int:
     for case, values in old.items():
         others = new.get(case, {})
         further += len(others.keys() - values.keys())
-        for what, value in values.items():
-            total += 1
-            if what in others and others[what] == value:
-                same += 1
-            else:
-                print(f"{case}, {what}:\n  {difference(value, others.get(what, 'not there'))}")
+        total += len(values)
+        differing = [what for what in values if what not in others or others[what] != values[what]]
+        same += len(values) - len(differing)
+        ended = {step_of(what) for what in differing if what.endswith(": exit code")}
+        for what in differing:
+            if what.endswith(": exit code"):
+                error = others.get(f"{step_of(what)}: error", "")
+                print(f"{case}, {what}:\n  {values[what]} -> {others.get(what, 'not there')} {error}")
+            elif step_of(what) not in ended:
+                print(f"{case}, {what}:\n  {difference(values[what], others.get(what, 'not there'))}")
     further += sum(len(values) for case, values in new.items() if case not in old)
     print(f"{same} of {total} the same" + (f"; {further} values are only in the second" if further else ""))
     return int(same < total)
+
+
+def step_of(what: str) -> str:
+    """The step that a value is of."""
+    return what.split(": ")[0]
 
 
 def difference(old: Any, new: Any) -> str:

@@ -10,20 +10,16 @@ metrics.jsonl        a line per logged step and per validation
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqtool.errors import InputError, UsageError
+from seqtool.files.tensors import open_tensors, write_tensors
 from seqtool.files.writing import atomic_writer, canonical_sha256, provenance, read_json, write_json
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.size import parameter_count
@@ -35,7 +31,6 @@ from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 RUN_FORMAT = "seqtool run 1"
 CONFIG, VOCABULARY, WEIGHTS, METRICS = "config.json", "vocab.model", "model.safetensors", "metrics.jsonl"
-METADATA = "seqtool"  # safetensors writes several entries of metadata in any order, so ours are in one
 MAX_TOKENS = 10**15
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
 
@@ -54,12 +49,12 @@ class RunConfig:
     @property
     def model_sha256(self) -> str:
         """Identifies the architecture that weights belong to."""
-        return canonical_sha256([dataclasses.asdict(self.model), dataclasses.asdict(self.symbols)])
+        return canonical_sha256([_told(self.model), dataclasses.asdict(self.symbols)])
 
     @property
     def training_sha256(self) -> str:
         """Identifies how and on what is trained: what a checkpoint goes on with, whatever --resume may change."""
-        training = dataclasses.asdict(self.training)
+        training = _told(self.training)
         fixed = {name: value for name, value in training.items() if name not in (*MAY_CHANGE, *RATE_SETTINGS)}
         return canonical_sha256([fixed, self.data])
 
@@ -67,6 +62,34 @@ class RunConfig:
     def parameters(self) -> int:
         """Trainable numbers of the model."""
         return parameter_count(self.model, self.symbols)
+
+
+ADDED = ("output_bias", "softmax")
+"""Settings that runs made before have not: at their defaults they do not count in a hash."""
+
+
+def _told(settings: ModelConfig | TrainConfig) -> dict[str, Any]:
+    """Settings by name, as they count in a hash."""
+    items = dataclasses.fields(settings)
+    told = {item.name: getattr(settings, item.name) for item in items}
+    return {item.name: told[item.name] for item in items if item.name not in ADDED or told[item.name] != item.default}
+
+
+RENAMED = {
+    "core.embedding": "inputs.embedding",
+    "core.embeddings_before": "inputs.embeddings_before",
+    "narrow": "head.narrow",
+    "output": "head.output",
+    "output_bias": "head.bias",
+    "seen_ids": "head.seen_ids",
+}
+"""Where parts of a model lie now whose weights were written before inputs and head were parts of their own."""
+
+
+def named_now(name: str) -> str:
+    """The present name of a weight in a file that may be of then."""
+    part = next((part for part in RENAMED if name == part or name.startswith(f"{part}.")), None)
+    return name if part is None else RENAMED[part] + name[len(part) :]
 
 
 @dataclass(frozen=True)
@@ -162,7 +185,7 @@ def settings_of_run(file: Path) -> dict[str, Any]:
     settings = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
     left_out = {"device", *(name for name in LENGTHS if not settings[name])}
     left_out |= {name for name in ("eval_every", "checkpoint_every") if not settings[name]}
-    if config.model.model == "transformer":
+    if not config.model.architecture.carries_state:
         left_out |= {"stateful", "bptt"}
     valid = config.data.get("valid_path", config.data.get("valid"))
     data = {"vocab": file.with_name(VOCABULARY), "valid": valid}
@@ -203,7 +226,7 @@ def load_run(path: Path, device: torch.device) -> Run:
 def write_weights(path: Path, tensors: Mapping[str, Tensor], config: RunConfig) -> None:
     """Write a model's state, atomically, bound by hashes to the configuration, the vocabulary and its own values."""
     metadata = {
-        "format": "seqtool weights 1",
+        "format": "seqtool weights 2",
         "model_sha256": config.model_sha256,
         "vocabulary_sha256": config.vocabulary_sha256,
     }
@@ -217,11 +240,12 @@ def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
     except UsageError as error:
         raise InputError(f"{file.with_name(CONFIG)}: {error}") from error
     tensors, metadata = read_tensors(file, expected, expected)
+    tensors = {named_now(name): tensor for name, tensor in tensors.items()}
     if metadata.get("model_sha256") != config.model_sha256:
         raise InputError(f"{file} belongs to another configuration: {CONFIG} or the weights were edited or exchanged")
     if metadata.get("vocabulary_sha256") != config.vocabulary_sha256:
         raise InputError(f"{file} belongs to another vocabulary: a part of another run was put here")
-    seen_ids = tensors.get("seen_ids")
+    seen_ids = tensors.get("head.seen_ids")
     if (
         seen_ids is None
         or seen_ids.dtype != torch.int64
@@ -231,15 +255,7 @@ def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
     return tensors
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, atomically, with a hash of all it says. The same content gives the same bytes."""
-    signed = {**metadata, "sha256": content_sha256(tensors, metadata)}
-    content = safetensors.torch.save(dict(tensors), {METADATA: json.dumps(signed)})
-    with atomic_writer(path, len(content)) as stream:
-        stream.write(content)
-
-
-def load_tensors(model: LanguageModel, tensors: Mapping[str, Tensor], file: Path) -> None:
+def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
     """Put tensors read from `file` into a model; InputError when names, shapes or types differ."""
     try:
         own = model.state_dict()
@@ -250,42 +266,12 @@ def load_tensors(model: LanguageModel, tensors: Mapping[str, Tensor], file: Path
         raise InputError(f"{file} does not fit {CONFIG}: it belongs to another run or was edited") from error
 
 
-def read_tensors(file: Path, least: int, most: int) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and metadata of a safetensors file that holds between `least` and `most` numbers in all."""
-    try:
-        with safetensors.safe_open(str(file), framework="pt") as content:
-            names = content.keys()
-            found = sum(math.prod(content.get_slice(name).get_shape()) for name in names)
-            if not least <= found <= most:
-                raise InputError(
-                    f"{file} holds {found:,} numbers, where {CONFIG} says {least:,}: "
-                    "it belongs to another run or one of them was edited"
-                )
-            metadata = json.loads((content.metadata() or {}).get(METADATA, "{}"))
-            if not isinstance(metadata, dict):
-                raise InputError(f"{file} was not written by seqtool")
-            tensors = {name: content.get_tensor(name) for name in names}
-        digest = metadata.pop("sha256", None)
-        if digest != content_sha256(tensors, metadata):
-            raise InputError(f"{file} holds other numbers than were written: it was damaged or edited")
-        return tensors, metadata
-    except FileNotFoundError as error:
-        raise InputError(f"{file} does not exist") from error
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file} was not written by seqtool") from error
-    except safetensors.SafetensorError as error:
-        raise InputError(
-            f"{file} is not a whole safetensors file: it was cut short or damaged; put a whole one back or train again"
-        ) from error
-
-
-def content_sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> str:
-    """A hash of names, types, shapes and values, and of the metadata."""
-    digest = hashlib.sha256(canonical_sha256(metadata).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+def read_tensors(file: Path, least: int, most: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and metadata of a file that holds between `least` and `most` numbers in all."""
+    with open_tensors(file) as content:
+        if not least <= content.numbers <= most:
+            raise InputError(
+                f"{file} holds {content.numbers:,} numbers, where {CONFIG} says {least:,}: "
+                "it belongs to another run or one of them was edited"
+            )
+        return content.tensors(), content.metadata

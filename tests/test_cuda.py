@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seqtool.generation.generating import Sample, generate
-from seqtool.models.decoding.stepper import Stepper
+from seqtool.models.decoding.stepper import ModelStepper
 from seqtool.models.loss import total_nats
 from seqtool.scoring.scorer import score_documents
 from seqtool.settings.generation import GenerateConfig
@@ -59,7 +59,7 @@ def test_greedy_texts_agree(name: str):
     for device in ("cpu", "cuda"):
         model = zoo_model(name, seed=5).to(device)
         one = Sample([3, 4])
-        list(generate(Stepper(model), [one], GenerateConfig(greedy=True, max_tokens=30)))
+        list(generate(ModelStepper(model), [one], GenerateConfig(greedy=True, max_tokens=30)))
         texts.append(one.tokens)
     assert texts[0] == texts[1]
 
@@ -70,14 +70,14 @@ def test_updates_agree(optimizer: str):
     for device in ("cpu", "cuda"):
         model = zoo_model("lstm").to(device).train()
         config = TrainConfig(optimizer=optimizer, lr=0.01, momentum=0.5 if optimizer == "sgd" else 0.0)
-        rules = make_optimizers(model.named_parameters(), config)
+        rules = make_optimizers(model.weights(), config)
         for _ in range(3):
             model.zero_grad()
             (total_nats(model(IDS.to(device))[0], IDS.roll(-1, 1).to(device)) / IDS.numel()).backward()
             clip_gradients(list(model.parameters()), config)
             for rule in rules:
                 rule.step()
-        weights.append(model.output_weight.detach().cpu())
+        weights.append(model.head.weight.detach().cpu())
     torch.testing.assert_close(weights[1], weights[0], rtol=1e-3, atol=1e-4)
 
 

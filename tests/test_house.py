@@ -6,11 +6,13 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from seqtool.settings.architectures import ARCHITECTURES
+
 PACKAGE = Path(__file__).parent.parent / "seqtool"
 # Imports point from right to left: a room may use those before it. `text` and `models` do not know each other.
 ORDER = [
     "errors", "settings", "native", "files", "text", "models", "runs", "vectors", "embeddings", "scoring", "generation", "training",
-    "exchange", "reports", "bench", "cli",
+    "tasks", "exchange", "reports", "bench", "cli",
 ]  # fmt: skip
 ONLY_IN = {"typer": "cli", "rich": "cli", "sentencepiece": "text"}
 
@@ -49,6 +51,44 @@ def test_libraries_stay_in_their_rooms():
         for name in imports(tree):
             assert ONLY_IN.get(name.split(".")[0], room) == room, f"{file} imports {name}"
             assert name.split(".")[0] not in ("pickle", "marshal", "shelve", "requests", "urllib"), f"{file}: {name}"
+
+
+ARCHITECTURES_AT_HOME = (
+    "settings/architectures.py", "models/cores/", "models/decoding/recurrent.py", "models/decoding/transformer.py",
+    "models/cells.py", "models/recurrence.py",
+)  # fmt: skip
+"""Where an architecture may be named: its entry, its own files, and the cells and layer in C that these run."""
+
+
+def architecture_names() -> set[str]:
+    """The names of architectures, and of the classes in their own files."""
+    classes = {
+        node.name
+        for file in (PACKAGE / "models" / "cores").glob("*.py")
+        if file.name not in ("core.py", "__init__.py")
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    }
+    return classes | ARCHITECTURES.keys()
+
+
+def test_nothing_else_names_an_architecture():
+    """Neither as a string, nor by its class: what is known of one is data in its entry."""
+    names, found = architecture_names(), []
+    assert {"lstm", "Recurrent", "TransformerBlock"} <= names
+    for _, file, tree in sources():
+        if any(str(file.relative_to(PACKAGE)).startswith(home) for home in ARCHITECTURES_AT_HOME):
+            continue
+        for node in ast.walk(tree):
+            said = {
+                ast.Constant: lambda node: node.value,
+                ast.Name: lambda node: node.id,
+                ast.Attribute: lambda node: node.attr,
+                ast.alias: lambda node: node.name,
+            }.get(type(node), lambda node: None)(node)
+            if isinstance(said, str) and said in names:
+                found.append(f"{file.relative_to(PACKAGE)}:{node.lineno} {said}")
+    assert not found
 
 
 def test_config_and_cli_import_no_heavy_library_at_the_top():

@@ -12,11 +12,9 @@ from seqtool.bench.memory import require
 from seqtool.bench.setup import BEGIN_ID, FP32_BYTES, Setup, make_model
 from seqtool.bench.timing import LEAST_REPEATS
 from seqtool.generation.generating import Sample, generate
-from seqtool.models.decoding.stepper import Stepper
-from seqtool.models.decoding.steps import TABLE_NUMBERS
-from seqtool.models.size import GATES, parameter_count, product_weights
+from seqtool.models.predictor import Stepper
+from seqtool.models.size import parameter_count, step_weights
 from seqtool.settings.generation import GenerateConfig
-from seqtool.settings.model import RECURRENT
 
 STREAMS = (1, 64)
 LEAST_TOKENS, MOST_TOKENS = 20, 4000  # of each text that is timed
@@ -43,17 +41,8 @@ class GenerationSpeed:
 
 
 def weight_bytes(setup: Setup) -> int:
-    """Bytes of weights that a step of generation reads, whatever the number of streams.
-
-    What the first layer of a recurrent net makes of a token is looked up in a table, where that is not too large.
-    """
-    config, symbols = setup.model, setup.symbols
-    weights = product_weights(config, symbols)
-    if config.model in RECURRENT and config.input == "learned":
-        first = GATES[config.model] * (config.hidden if config.layers > 1 else config.feature_width)
-        if symbols.size * first <= TABLE_NUMBERS:
-            weights -= first * config.embed_width
-    return FP32_BYTES * weights
+    """Bytes of weights that a step of generation reads, whatever the number of streams."""
+    return FP32_BYTES * step_weights(setup.model, setup.symbols)
 
 
 def generation_speed(
@@ -62,7 +51,7 @@ def generation_speed(
     """Tokens per second of that many texts written side by side, the median of several times after a warm-up."""
     needed = 2 * FP32_BYTES * parameter_count(setup.model, setup.symbols)
     require(needed, device, f"generating with {setup.model.model}", "lower --hidden or --layers")
-    stepper = Stepper(make_model(setup).to(device).eval())
+    stepper = make_model(setup).to(device).eval().stepper()
     for _ in range(2):
         rate = _rate(stepper, streams, LEAST_TOKENS)
     tokens = min(max(int(rate / streams * seconds / LEAST_REPEATS), LEAST_TOKENS), MOST_TOKENS)

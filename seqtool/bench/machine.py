@@ -16,6 +16,8 @@ import torch
 from seqtool.bench.memory import fits, require
 from seqtool.bench.timing import median_s
 from seqtool.models.device import multiplies_bf16
+from seqtool.native import loading
+from seqtool.native.loading import PartReport
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MATRIX_SIZE, MATRIX_SIZE_CUDA = 2048, 8192
@@ -41,6 +43,8 @@ class Machine:
     """Of a sum over a buffer."""
     copy_gb_per_s: float
     """Of a copy of a buffer: the bytes read and those written."""
+    parts: dict[str, PartReport]
+    """What is written in C."""
 
 
 def native_precisions(device: torch.device) -> list[str]:
@@ -100,4 +104,5 @@ def describe(
     """The machine with what was measured of it; `bandwidths` are those of reading and of copying, in GB/s."""
     read, copy = bandwidths
     threads = torch.get_num_threads()
-    return Machine(str(device), device_name(device), threads, str(torch.__version__), size, rates, buffer, read, copy)
+    version, parts = str(torch.__version__), loading.describe()
+    return Machine(str(device), device_name(device), threads, version, size, rates, buffer, read, copy, parts)

@@ -20,14 +20,18 @@ import torch
 from seqtool.bench.memory import require
 from seqtool.bench.setup import BEGIN_ID, COPIES, FP32_BYTES, TOKENS, Setup, make_model
 from seqtool.bench.timing import LEAST_REPEATS, wait_for
+from seqtool.models.net import Net
 from seqtool.models.size import flops_per_token, parameter_count
 from seqtool.models.state import State
 from seqtool.settings.training import TrainConfig
+from seqtool.tasks.language.batches import Lanes, Windows
+from seqtool.tasks.language.objective import Objective
 from seqtool.training.averages import Average
-from seqtool.training.batches import Batches, Lanes, Windows
-from seqtool.training.loop import Progress, train
-from seqtool.training.objective import Objective
+from seqtool.training.learner import Learner
+from seqtool.training.loop import train
 from seqtool.training.optimizers import make_optimizers
+from seqtool.training.progress import Progress
+from seqtool.training.task import Batches, Stopped, Validation
 from seqtool.training.world import alone
 
 WARM_UP_STEPS = 3  # in which kernels are chosen and buffers made
@@ -66,6 +70,16 @@ class _Nowhere:
 
     def keep_checkpoint(self, progress: Progress, state: State | None, average: Average | None) -> None:
         pass
+
+
+class _Unvalidated:
+    """A validator that is never asked: no validation comes while steps are timed."""
+
+    def validate(self, model: Net, stopped: Stopped | None) -> Validation | None:
+        raise AssertionError("a validation among timed steps")
+
+    def probes(self, model: Net) -> dict[str, Any]:
+        return {}
 
 
 def with_batch(setup: Setup, precision: str, factor: int) -> Setup:
@@ -124,20 +138,11 @@ def step_times_s(setup: Setup, device: torch.device, seconds: float) -> list[flo
         timed = ends[WARM_UP_STEPS:]
         return len(timed) > LEAST_REPEATS and timed[-1] - timed[0] >= seconds
 
-    train(
-        model,
-        Objective(model, training),
-        make_optimizers(model.named_parameters(), training),
-        None,
-        _batches(training, setup.symbols.size),
-        np.zeros(0, dtype=np.uint32),
-        training,
-        _Nowhere(),
-        valid_tokens=0,
-        progress=Progress(steps=FOR_EVER),
-        world=alone(device),
-        stopped=enough,  # asked once in each step
-    )
+    optimizers = make_optimizers(model.weights(), training)
+    learner = Learner(model, Objective(model, training), optimizers, None, training, alone(device))
+    batches = _batches(training, setup.symbols.size)
+    # Whether it is enough is asked once in each step.
+    train(learner, batches, _Unvalidated(), _Nowhere(), Progress(steps=FOR_EVER), stopped=enough)
     return [after - before for before, after in itertools.pairwise(ends[WARM_UP_STEPS:])]
 
 

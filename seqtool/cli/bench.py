@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from seqtool.cli.console import Meter, note, write, write_report
-from seqtool.cli.options import Json, Quiet, chosen, with_settings
+from seqtool.cli.options import Json, Quiet, chosen, option_of, with_settings
 from seqtool.errors import UsageError
+from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.checking import check_given
-from seqtool.settings.model import MODELS, ModelConfig
+from seqtool.settings.fields import Panel
+from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from seqtool.bench.setup import Setup
     from seqtool.bench.training import TrainingSpeed
 
-NAME = "bench"
-EXAMPLE = "seqtool bench --model lstm --hidden 512 --batch-size 32 --bptt 128"
+EXAMPLES = ("seqtool bench --model lstm --hidden 512 --batch-size 32 --bptt 128",)
+FIRST = ("--model", "--hidden", "--layers", "--batch-size", "--precision")
 MOST_SECONDS = 3600.0
 BUSY = 0.03  # share of the processors that other programs may have before it is told
 # The settings of training that change what a step costs.
@@ -37,18 +39,30 @@ def command(
     *,
     model: Annotated[
         Optional[list[str]],
-        typer.Option("--model", metavar="|".join(MODELS), help="Architecture; may be repeated. \\[all]"),
+        option_of(
+            tuple(ARCHITECTURES), "--model", help="Architecture; may be repeated.", panel=Panel.MODEL, default="all"
+        ),
     ] = None,
     vocab_size: Annotated[
         int,
         typer.Option(
             "--vocab-size",
+            metavar="N",
             min=2,
             max=MAX_VOCABULARY,
             help="Symbols: 256 are as many as text by characters or bytes has; bpe has thousands.",
+            rich_help_panel=Panel.MODEL,
         ),
     ] = 256,
-    seconds: Annotated[float, typer.Option("--seconds", help="How long each of the measurements takes, about.")] = 1.0,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            "--seconds",
+            metavar="X",
+            help="How long each of the measurements takes, about.",
+            rich_help_panel=Panel.MACHINE,
+        ),
+    ] = 1.0,
     json: Json = False,
     quiet: Quiet = False,
     settings: dict[str, Any],
@@ -60,7 +74,7 @@ def command(
     Batches are --batch-size, twice and four times that.
     The text is random; no file is written. About a minute with the defaults: end other programs first.
     """
-    names = list(dict.fromkeys(chosen(name, MODELS, "--model") for name in model or MODELS))
+    names = list(dict.fromkeys(chosen(name, tuple(ARCHITECTURES), "--model") for name in model or ARCHITECTURES))
     if not 0 < seconds <= MOST_SECONDS:
         raise UsageError(f"--seconds {seconds:g}: more than 0, at most {MOST_SECONDS:g}")
     _check_early(settings)
@@ -130,11 +144,13 @@ def _settings(setup: Setup) -> dict[str, Any]:
 def _of_machine(measured: Measured) -> str:
     machine, busy = measured.machine, measured.others_cpu_share or 0.0
     rates = ", ".join(f"{rate:,.0f} in {precision}" for precision, rate in machine.matrix_gflops_per_s.items())
+    parts = "\n          ".join(f"{name:<10}  {report}" for name, report in machine.parts.items())
     others = f"others    had {busy:.0%} of the processors meanwhile: all numbers are too low\n" if busy > BUSY else ""
     return (
         f"machine   {machine.name}, {machine.device}, {machine.threads} threads, torch {machine.torch}\n"
         f"products  GFLOP/s: {rates} (matrices {machine.matrix_size} x {machine.matrix_size})\n"
-        f"memory    GB/s: {machine.read_gb_per_s:,.1f} read, {machine.copy_gb_per_s:,.1f} copied\n{others}"
+        f"memory    GB/s: {machine.read_gb_per_s:,.1f} read, {machine.copy_gb_per_s:,.1f} copied\n"
+        f"in C      {parts}\n{others}"
     )
 
 

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from seqtool.text.documents import TextSource
     from seqtool.text.vocabulary import Vocabulary
 
-NAME = "encode"
-EXAMPLE = "seqtool encode novel.txt --vocab novel.model | seqtool decode --vocab novel.model"
+EXAMPLES = ("seqtool encode novel.txt --vocab novel.model | seqtool decode --vocab novel.model",)
 
 
 def command(

@@ -22,10 +22,12 @@ from seqtool.cli.options import (
     as_text,
     chosen,
     document_break,
+    option_of,
     with_settings,
 )
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.checking import checked
+from seqtool.settings.fields import Panel
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
@@ -37,8 +39,7 @@ if TYPE_CHECKING:
 
     Source = TextSource | TokenStore
 
-NAME = "eval"
-EXAMPLE = "seqtool eval novel.run chapter.txt --json"
+EXAMPLES = ("seqtool eval novel.run chapter.txt --json",)
 UNITS = ("word", "line", "token", "document")
 WRITTEN_CHARACTERS = 1 << 16
 FILE_COLUMNS = {
@@ -63,20 +64,34 @@ def command(
     run: RunPath,
     texts: Annotated[
         Optional[list[str]],
-        typer.Argument(metavar="[TEXT...]", help="Text or token stores to score; with --text, further runs. \\[-]"),
+        typer.Argument(
+            metavar="[TEXT...]", help="Text or token stores to score; with --text, further runs.", show_default="-"
+        ),
     ] = None,
     *,
     text: Annotated[
-        Optional[list[str]], typer.Option("--text", metavar="TEXT", help="Text to compare several runs on.")
+        Optional[list[str]],
+        typer.Option("--text", metavar="TEXT", help="Text to compare several runs on.", rich_help_panel=Panel.DATA),
     ] = None,
     per: Annotated[
-        Optional[str], typer.Option("--per", metavar="|".join(UNITS), help="A row for each, as it is read.")
+        Optional[str], option_of(UNITS, "--per", help="A row for each, as it is read.", panel=Panel.SCORING)
     ] = None,
-    carry: Annotated[bool, typer.Option("--carry", help="With --per line: score the lines as one text.")] = False,
-    bits: Annotated[bool, typer.Option("--bits", help="With --per: bits in the first column, not nats.")] = False,
+    carry: Annotated[
+        bool,
+        typer.Option("--carry", help="With --per line: score the lines as one text.", rich_help_panel=Panel.SCORING),
+    ] = False,
+    bits: Annotated[
+        bool,
+        typer.Option("--bits", help="With --per: bits in the first column, not nats.", rich_help_panel=Panel.SCORING),
+    ] = False,
     given: Annotated[
         Optional[str],
-        typer.Option("--given", metavar="PREFIX", help="Text that is read, unscored, before each document or line."),
+        typer.Option(
+            "--given",
+            metavar="PREFIX",
+            help="Text that is read, unscored, before each document or line.",
+            rich_help_panel=Panel.DATA,
+        ),
     ] = None,
     errors: Errors = "strict",
     document: DocumentBreak = None,

@@ -16,6 +16,7 @@ from seqtool.cli.console import note, write
 from seqtool.cli.options import Device, Errors, Json, Quiet, RunPath, as_text, chosen, text_of, with_settings
 from seqtool.errors import UsageError
 from seqtool.settings.checking import check_generation_effect, checked
+from seqtool.settings.fields import Panel
 from seqtool.settings.generation import GenerateConfig
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
     from seqtool.generation.generating import Sample
     from seqtool.generation.healing import Healing
     from seqtool.generation.steering import Steering
-    from seqtool.models.decoding.stepper import Stepper
+    from seqtool.models.predictor import Stepper
     from seqtool.runs import Run
     from seqtool.text.vocabulary import Seam, Vocabulary
 
-NAME = "generate"
-EXAMPLE = "seqtool generate novel.run --prompt 'It was' --temperature 0.7 -n 3"
+EXAMPLES = ("seqtool generate novel.run --prompt 'It was' --temperature 0.7 -n 3",)
+FIRST = ("--prompt", "--samples", "--max-tokens", "--temperature", "--stop")
 MOST_FAVOUR = 1000.0  # nats
 
 
@@ -37,20 +38,49 @@ def command(
     run: RunPath,
     source: Annotated[Optional[str], typer.Argument(metavar="[-]", help="- reads a prompt from each line.")] = None,
     *,
-    prompt: Annotated[Optional[str], typer.Option("--prompt", help="Text to go on from.")] = None,
+    prompt: Annotated[
+        Optional[str],
+        typer.Option("--prompt", metavar="TEXT", help="Text to go on from.", rich_help_panel=Panel.DATA),
+    ] = None,
     prompts: Annotated[
-        Optional[str], typer.Option("--prompts", metavar="FILE", help="Read a prompt from each line of a file.")
+        Optional[str],
+        typer.Option(
+            "--prompts",
+            metavar="FILE",
+            help="Read a prompt from each line of a file.",
+            rich_help_panel=Panel.DATA,
+        ),
     ] = None,
     samples: Annotated[
-        int, typer.Option("-n", "--samples", min=1, max=1_000_000, help="Texts to write for each prompt.")
+        int,
+        typer.Option(
+            "-n",
+            "--samples",
+            metavar="N",
+            min=1,
+            max=1_000_000,
+            help="Texts to write for each prompt.",
+            rich_help_panel=Panel.SAMPLING,
+        ),
     ] = 1,
     stop: Annotated[
-        Optional[list[str]], typer.Option("--stop", metavar="TEXT", help="End before this text; may be repeated.")
+        Optional[list[str]],
+        typer.Option(
+            "--stop", metavar="TEXT", help="End before this text; may be repeated.", rich_help_panel=Panel.LENGTH
+        ),
     ] = None,
-    keep_stop: Annotated[bool, typer.Option("--keep-stop", help="End behind the --stop text instead.")] = False,
+    keep_stop: Annotated[
+        bool,
+        typer.Option("--keep-stop", help="End behind the --stop text instead.", rich_help_panel=Panel.LENGTH),
+    ] = False,
     ban: Annotated[
         Optional[list[str]],
-        typer.Option("--ban", metavar="TEXT", help="Never write this text, however it is spelled; may be repeated."),
+        typer.Option(
+            "--ban",
+            metavar="TEXT",
+            help="Never write this text, however it is spelled; may be repeated.",
+            rich_help_panel=Panel.CONSTRAINTS,
+        ),
     ] = None,
     favour: Annotated[
         Optional[list[str]],
@@ -59,6 +89,7 @@ def command(
             metavar="TEXT=B",
             help="Add B nats to log p of what is written for each time this text is in it, spread over its bytes; B "
             "below 0 disfavours; may be repeated.",
+            rich_help_panel=Panel.CONSTRAINTS,
         ),
     ] = None,
     escapes: Annotated[
@@ -67,9 +98,13 @@ def command(
             "--escapes/--no-escapes",
             help="In --prompt, --stop, --ban and --favour read \\n, \\r, \\t, \\xNN (a byte), \\uNNNN, \\UNNNNNNNN "
             "and, for a backslash, \\\\; prompts in files and pipes stay as they are.",
+            rich_help_panel=Panel.DATA,
         ),
     ] = True,
-    echo: Annotated[bool, typer.Option("--echo/--no-echo", help="Print the prompt as well.")] = True,
+    echo: Annotated[
+        bool,
+        typer.Option("--echo/--no-echo", help="Print the prompt as well.", rich_help_panel=Panel.PROGRESS),
+    ] = True,
     errors: Errors = "strict",
     device: Device = "auto",
     json: Json = False,
@@ -98,14 +133,13 @@ def command(
     if problems := check_generation_effect(config, given):
         raise UsageError("; ".join(problems))
 
-    from seqtool.models.decoding.stepper import Stepper
     from seqtool.models.device import choose_device
     from seqtool.runs import load_run
 
     loaded = load_run(run, choose_device(device))
     job = _Job(
         loaded,
-        Stepper(loaded.model, config.precision, barred=-1 if config.allow_unk else loaded.vocabulary.unknown_id),
+        loaded.model.stepper(config.precision, barred=-1 if config.allow_unk else loaded.vocabulary.unknown_id),
         config,
         _steering(loaded.vocabulary, config, config.constrain if "constrain" in given else None, words),
         _healing(loaded.vocabulary, config, given) if words.prompt or source or prompts else None,

@@ -6,30 +6,20 @@ import contextlib
 import os
 import signal
 import sys
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from seqtool import __version__
-from seqtool.cli import bench, decode, embed, encode, evaluate, generate, info, train, vocab
+from seqtool.cli.commands import COMMANDS, GROUP_SETTINGS, Group
 from seqtool.cli.console import note
-from seqtool.errors import SeqtoolError, StoppedError
+from seqtool.errors import SeqtoolError, StoppedError, out_of_memory
 
 PIPE_CLOSED = 141
 # How often an idle thread of torch's looks for work before it sleeps, some 15 microseconds: about as long as a training
 # that is alone leaves it idle between two operations. A thread that looks for longer keeps its core from the others:
 # beside a second training, or a busy core, a step then takes many times as long. OpenMP reads it when torch loads it.
 SPINS_BEFORE_SLEEP = "1000"
-
-app = typer.Typer(
-    name="seqtool",
-    help="Learn from sequences: vocabularies, language models, perplexity, generated text.",
-    epilog="A first run: seqtool train novel.txt, then what it prints.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
 
 
 def _show_version(wanted: bool) -> None:
@@ -38,18 +28,12 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback()
 def _seqtool(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Learn from sequences: vocabularies, language models, perplexity, generated text."""
-
-
-for module in (vocab, encode, decode, train, evaluate, generate, info, bench):
-    app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}")(module.command)
-app.add_typer(embed.app, name="embed")
 
 
 def main() -> NoReturn:
@@ -80,10 +64,18 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
+def program() -> Group:
+    """The program: a group of commands that are not imported yet."""
+    app = typer.Typer(name="seqtool", cls=Group, context_settings=GROUP_SETTINGS, rich_markup_mode=None)
+    app.callback(epilog="A first run: seqtool train novel.txt, then what it prints.")(_seqtool)
+    group = typer.main.get_command(app)
+    assert isinstance(group, Group)
+    return group.fill(COMMANDS)
+
+
 def _run() -> int:
     """Run the chosen command without letting Typer print or exit."""
-    command: Any = typer.main.get_command(app)
-    result = command.main(prog_name="seqtool", standalone_mode=False)
+    result = program().main(prog_name="seqtool", standalone_mode=False)
     return result if isinstance(result, int) else 0
 
 
@@ -103,17 +95,9 @@ def _explained(error: BaseException) -> int:
             _say(str(error))  # torchrun's other processes would say the same
         return error.exit_code
     if isinstance(error, typer.TyperException):
-        message = getattr(error, "format_message", error.__str__)()
-        if message:
-            command = getattr(getattr(error, "ctx", None), "command_path", "seqtool")
-            _say(f"{_first_lower(message.rstrip('.'))}: see {command} --help")
+        _say(_mended(error))
         return 2
-    if (
-        isinstance(error, MemoryError)
-        or "not enough memory" in str(error)
-        or "out of memory" in str(error)
-        or "can't allocate memory" in str(error)
-    ):
+    if out_of_memory(error):
         smaller = "--dim or --negative" if sys.argv[1:2] == ["embed"] else "--batch-size, --hidden or --context"
         _say(f"not enough memory: choose a smaller {smaller}")
         return 1
@@ -123,6 +107,15 @@ def _explained(error: BaseException) -> int:
         return 1
     _say(f"{type(error).__name__}: {error} (this is a bug; SEQTOOL_DEBUG=1 shows where)")
     return 1
+
+
+def _mended(error: typer.TyperException) -> str:
+    """What was wrong with the arguments, in one sentence, with the nearest flag or where to look."""
+    if meant := getattr(error, "possibilities", None):  # of a flag that does not exist
+        return f"no such option {getattr(error, 'option_name', '')}: did you mean {meant[0]}?"
+    message = getattr(error, "format_message", error.__str__)()
+    command = getattr(getattr(error, "ctx", None), "command_path", "seqtool")
+    return f"{_first_lower(message.rstrip('.'))}: see {command} --help"
 
 
 def _say(message: str) -> None:

@@ -6,34 +6,70 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
+from seqtool.cli.completion import offering, runs
 from seqtool.errors import UsageError
 from seqtool.settings.checking import WORDS
-from seqtool.settings.fields import flag_of
+from seqtool.settings.choices import choose_from
+from seqtool.settings.fields import Panel, flag_of
 from seqtool.settings.vocabulary import ERROR_HANDLERS, SHOWN_DOCUMENT_BREAKS, is_document_break
+
+VALUE_NAMES: dict[type, str] = {bool: "", int: "N", float: "X", str: "TEXT"}
+"""What stands for a value in `--help` where a setting has no better name for it."""
+DEVICES = ("auto", "cpu", "cuda", "mps")
+OFFERED = {"DEVICE": DEVICES, "N|full": ("full",)}
+"""What <TAB> offers for a setting without choices, by what stands for its value in `--help`."""
+
+
+def option_of(choices: Sequence[str], *flags: str, help: str, panel: Panel | None = None, default: str = "") -> Any:
+    """An option that takes one of `choices`, which its help names and <TAB> offers; `default` is shown in brackets.
+
+    Of a choice such as at:TEXT <TAB> offers what stands before the user's own text.
+    """
+    return typer.Option(
+        *flags,
+        metavar="|".join(choices),
+        autocompletion=offering([choice.removesuffix("TEXT") for choice in choices]),
+        help=help,
+        show_default=default or True,
+        rich_help_panel=panel,
+    )
+
 
 Texts = Annotated[list[str], typer.Argument(metavar="TEXT...", help="Files of UTF-8 text; - is standard input.")]
 Errors = Annotated[
-    str, typer.Option("--errors", metavar="|".join(ERROR_HANDLERS), help="What to do with bytes that are not UTF-8.")
+    str, option_of(ERROR_HANDLERS, "--errors", help="What to do with bytes that are not UTF-8.", panel=Panel.DATA)
 ]
 DocumentBreak = Annotated[
     Optional[str],
-    typer.Option(
+    option_of(
+        SHOWN_DOCUMENT_BREAKS,
         "--document",
-        metavar="|".join(SHOWN_DOCUMENT_BREAKS),
         help="What separates documents inside a file; at:TEXT: a text, dropped with the newline behind it.",
+        panel=Panel.DATA,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an existing result.")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that seqtool train made.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON.", rich_help_panel=Panel.PROGRESS)]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.", rich_help_panel=Panel.PROGRESS)]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing result.", rich_help_panel=Panel.PROGRESS)]
+RunPath = Annotated[
+    Path, typer.Argument(metavar="RUN", autocompletion=runs, help="A run directory that seqtool train made.")
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        autocompletion=offering(DEVICES),
+        help="auto, cpu, cuda, cuda:1 or mps.",
+        rich_help_panel=Panel.MACHINE,
+    ),
+]
 
 
 def with_settings(
@@ -67,28 +103,32 @@ def with_settings(
 
 
 def _option(item: dataclasses.Field[Any]) -> Any:
-    choices = item.metadata["choices"]
-    default = item.metadata["shown_default"] or _shown(item.default)
+    about = item.metadata
+    offered = about["choices"] or OFFERED.get(about["metavar"], ())
     option = typer.Option(
         flag_of(item),
-        help=f"{item.metadata['help']} \\[{default}]",
-        metavar="|".join(choices) or item.metadata["metavar"] or None,
-        show_default=False,
+        help=about["help"],
+        metavar="|".join(about["choices"]) or about["metavar"] or VALUE_NAMES[type(item.default)],
+        show_default=about["shown_default"] or _shown(item),
+        rich_help_panel=about["panel"],
+        autocompletion=offering(offered) if offered else None,
     )
-    kind: Any = str if item.metadata["metavar"] in WORDS else type(item.default)
+    kind: Any = str if about["metavar"] in WORDS else type(item.default)
     return Annotated[Optional[kind], option]
 
 
-def _shown(default: Any) -> str:
-    if isinstance(default, bool):
-        return "yes" if default else "no"
-    return f"{default:g}" if isinstance(default, float) else str(default)
+def _shown(item: dataclasses.Field[Any]) -> str | bool:
+    """The default of a setting as `--help` shows it; False where there is nothing to show."""
+    if isinstance(item.default, bool):
+        flags = flag_of(item).split("/")
+        return flags[0 if item.default else 1].lstrip("-") if len(flags) > 1 else False
+    return f"{item.default:g}" if isinstance(item.default, float) else str(item.default) or False
 
 
 def chosen(value: str, choices: tuple[str, ...], flag: str) -> str:
     """`value`, or UsageError naming the choices."""
     if value not in choices:
-        raise UsageError(f"{flag} {value!r}: choose from {', '.join(choices)}")
+        raise UsageError(f"{flag} {value!r}: {choose_from(value, choices)}")
     return value
 
 

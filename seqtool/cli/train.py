@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from seqtool.cli.completion import configurations
 from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
 from seqtool.cli.options import (
     DocumentBreak,
@@ -21,24 +22,33 @@ from seqtool.cli.options import (
     Quiet,
     chosen,
     document_break,
+    option_of,
     refuse_unused,
     with_settings,
 )
 from seqtool.cli.signals import stop_flag
-from seqtool.errors import SeqtoolError, StoppedError, UsageError
+from seqtool.errors import SeqtoolError, StoppedError, UsageError, out_of_memory
 from seqtool.settings.checking import DATA_SETTINGS, check_given, settings_from_file
+from seqtool.settings.fields import Panel
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import LENGTHS, RATE_SETTINGS, TrainConfig
 from seqtool.settings.vocabulary import ERROR_HANDLERS, VOCABULARY_TYPES
 
 if TYPE_CHECKING:
+    import torch
+
     from seqtool.runs import RunConfig
-    from seqtool.training.data import TrainingData
+    from seqtool.tasks.language.data import TrainingData
+    from seqtool.training.progress import Progress
+    from seqtool.training.session import Outcome
     from seqtool.training.tracking import Tracking
     from seqtool.training.world import World
 
-NAME = "train"
-EXAMPLE = "seqtool train novel.txt --model lstm --time 2m -o novel.run"
+EXAMPLES = (
+    "seqtool train novel.txt --model lstm --time 2m -o novel.run",
+    "seqtool train novel.txt --model transformer --layers 4 --valid 0.05 -o big.run",
+)
+FIRST = ("--output", "--model", "--time", "--valid", "--config")
 VALID_TOKENS = 32_768
 VALID_TOKENS_FAST = 262_144
 
@@ -64,25 +74,52 @@ def command(
     ],
     output: Annotated[
         Optional[Path],
-        typer.Option("-o", "--output", metavar="RUN", help="The run directory to make. \\[runs/NAME-MODEL]"),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="RUN",
+            help="The run directory to make.",
+            show_default="runs/NAME-MODEL",
+            rich_help_panel=Panel.PROGRESS,
+        ),
     ] = None,
     *,
-    vocab: Annotated[Optional[Path], typer.Option("--vocab", metavar="FILE", help="A vocabulary made before.")] = None,
-    vocab_type: Annotated[
-        Optional[str], typer.Option("--vocab-type", metavar="|".join(VOCABULARY_TYPES), help="Vocabulary to learn.")
+    vocab: Annotated[
+        Optional[Path],
+        typer.Option("--vocab", metavar="FILE", help="A vocabulary made before.", rich_help_panel=Panel.VOCABULARY),
     ] = None,
-    vocab_size: Annotated[Optional[int], typer.Option("--vocab-size", help="Its size. \\[by the text]")] = None,
+    vocab_type: Annotated[
+        Optional[str],
+        option_of(VOCABULARY_TYPES, "--vocab-type", help="Vocabulary to learn.", panel=Panel.VOCABULARY),
+    ] = None,
+    vocab_size: Annotated[
+        Optional[int],
+        typer.Option(
+            "--vocab-size",
+            metavar="N",
+            help="Its size.",
+            show_default="by the text",
+            rich_help_panel=Panel.VOCABULARY,
+        ),
+    ] = None,
     min_count: Annotated[
         Optional[int],
         typer.Option(
             "--min-count",
-            help="--vocab-type word: what is rarer is <unk>. \\[2, so that <unk> is learned; 1 where it is anyway]",
+            metavar="N",
+            help="--vocab-type word: what is rarer is <unk>.",
+            show_default="2, so that <unk> is learned; 1 where it is anyway",
+            rich_help_panel=Panel.VOCABULARY,
         ),
     ] = None,
     valid: Annotated[
         Optional[str],
         typer.Option(
-            "--valid", metavar="FILE|SHARE", help="Validation text, or how much of each file to hold back. \\[0.1]"
+            "--valid",
+            metavar="FILE|SHARE",
+            help="Validation text, or how much of each file to hold back.",
+            show_default="0.1",
+            rich_help_panel=Panel.DATA,
         ),
     ] = None,
     embeddings: Annotated[
@@ -91,6 +128,7 @@ def command(
             "--embeddings",
             metavar="VECTORS",
             help="Vectors that the embedding begins with; --vocab-type is then theirs, if not given.",
+            rich_help_panel=Panel.DATA,
         ),
     ] = None,
     errors: Errors = "strict",
@@ -100,23 +138,54 @@ def command(
         typer.Option(
             "--config",
             metavar="FILE.toml|RECIPE|RUN/config.json",
+            autocompletion=configurations,
             help="Settings: yours, a recipe's, or a run's with its vocabulary; a flag beats them.",
+            rich_help_panel=Panel.DATA,
         ),
     ] = None,
     list_recipes: Annotated[
-        bool, typer.Option("--list-recipes", callback=_list_recipes, is_eager=True, help="Show the recipes, and stop.")
+        bool,
+        typer.Option(
+            "--list-recipes",
+            callback=_list_recipes,
+            is_eager=True,
+            help="Show the recipes, and stop.",
+            rich_help_panel=Panel.PROGRESS,
+        ),
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where the run in -o was.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on exactly where the run in -o was.", rich_help_panel=Panel.CHECKPOINTS),
+    ] = False,
     resume_or_begin: Annotated[
-        bool, typer.Option("--resume-or-begin", help="--resume where the run in -o is there, else begin it.")
+        bool,
+        typer.Option(
+            "--resume-or-begin",
+            help="--resume where the run in -o is there, else begin it.",
+            rich_help_panel=Panel.CHECKPOINTS,
+        ),
     ] = False,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write TensorBoard's files into RUN/tensorboard.")
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write TensorBoard's files into RUN/tensorboard.",
+            rich_help_panel=Panel.PROGRESS,
+        ),
     ] = False,
     trackio: Annotated[
-        Optional[str], typer.Option("--trackio", metavar="PROJECT", help="Track the run in a trackio project.")
+        Optional[str],
+        typer.Option(
+            "--trackio",
+            metavar="PROJECT",
+            help="Track the run in a trackio project.",
+            rich_help_panel=Panel.PROGRESS,
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be trained, and stop.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what would be trained, and stop.", rich_help_panel=Panel.PROGRESS),
+    ] = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -126,54 +195,29 @@ def command(
     sizes, trains, keeps the best weights, and says what to run next. SIGTERM, Ctrl-C, SIGUSR1 and SIGUSR2 end it after
     the step under way with a checkpoint to --resume from; a second one ends it at once.
     """
-    from_file = _file_settings(config)
-    if any(settings.get(name) for name in LENGTHS):
-        from_file = {name: value for name, value in from_file.items() if name not in LENGTHS}
-    beaten = {"vocab"} if vocab_type or vocab_size or min_count else set()
-    if vocab is not None:
-        beaten = {"vocab", "vocab_type", "vocab_size", "min_count"}
-    elif vocab_type not in (None, "word"):
-        beaten.add("min_count")
-    from_file = {name: value for name, value in from_file.items() if name not in beaten}
-    of_data = {name: from_file.pop(name, None) for name in ("vocab", "embeddings", "weights", *DATA_SETTINGS)}
     flags = frozenset(settings)
-    settings = from_file | settings
+    settings, of_data = _with_file(config, settings, vocab, vocab_type, vocab_size, min_count)
     document = document or of_data["document"]
-    chosen(errors, ERROR_HANDLERS, "--errors")
-    document_break(document or "file")
-    _check_early(settings, {"--vocab-size": vocab_size, "--min-count": min_count})
+    _check_early(settings, {"--vocab-size": vocab_size, "--min-count": min_count}, errors, document or "file")
     if resume_or_begin and output is None:
         raise UsageError("--resume-or-begin needs -o RUN: the name by which the run is found again")
 
-    from seqtool.models.device import choose_device
     from seqtool.runs import CHECKPOINT, is_run, read_config
-    from seqtool.text.store import is_store
-    from seqtool.training.data import parse_weights
-    from seqtool.training.planning import Request, plan_run, reserved_run
-    from seqtool.training.tracking import Tracking, check_extra
+    from seqtool.tasks.language.data import parse_weights
+    from seqtool.tasks.language.planning import plan_run
+    from seqtool.tasks.language.request import Request, reserved_run
+    from seqtool.training.tracking import Tracking
     from seqtool.training.world import joined_world, own_device
 
-    for flag, package in (("--tensorboard", tensorboard), ("--trackio", trackio)):
-        if package:
-            check_extra(flag, flag.removeprefix("--"))
+    _check_packages(tensorboard, trackio)
     paths, weights = parse_weights(data)
-    if of_data["weights"] not in (None, weights):
-        raise UsageError(
-            f"--config {config}: that run read its files {of_data['weights']} times; give DATA as FILE=N so"
-        )
-    store = is_store(Path(paths[0]))
-    if vocab is not None or store:
-        given = {"--vocab-type": vocab_type, "--vocab-size": vocab_size, "--min-count": min_count}
-        refuse_unused(
-            {flag: value is not None for flag, value in given.items()},
-            f"{vocab or paths[0]} has a whole vocabulary; leave that out",
-        )
-    if store:
-        given = {"--document": document, "--errors": errors if errors != "strict" else None}
-        refuse_unused(
-            {flag: value is not None for flag, value in given.items()},
-            f"{paths[0]} is encoded already; leave that out",
-        )
+    _check_weights(config, of_data["weights"], weights)
+    _check_unused(
+        paths[0],
+        vocab,
+        {"--vocab-type": vocab_type, "--vocab-size": vocab_size, "--min-count": min_count},
+        {"--document": document, "--errors": errors if errors != "strict" else None},
+    )
     request = Request(
         paths,
         weights,
@@ -192,8 +236,7 @@ def command(
     )
     if resume_or_begin and output is not None:
         resume = is_run(output) and (output / CHECKPOINT).is_file()
-    begun_on = read_config(output).training.device if resume and output is not None else TrainConfig.device
-    device = choose_device(settings.get("device", begun_on))
+    device = _device(settings, output if resume else None)
     with joined_world(own_device(device)) as world, reserved_run(request, resume, dry_run, world) as path:
         quiet = quiet or not world.main
         before = read_config(path).training if resume else None
@@ -204,47 +247,41 @@ def command(
             if world.main:
                 write_report(_plan(run_config), json)
             return
-        note(_announcement(run_config, world), quiet)
-        if prepared.about_unknown:
-            note(prepared.about_unknown, quiet)
-        if before is not None and (changed := _changed_rate(before, run_config.training)):
-            note(f"from here on, not as it was begun: {changed}", quiet)
+        _announce(run_config, prepared, before, world, quiet)
         tracking = Tracking(_trackers(tensorboard, trackio, run_config))
         outcome, number = _trained(path, run_config, prepared, resume, force, tracking, quiet, world)
-    progress = outcome.progress
-    replacing = ["--errors", errors] if errors != "strict" else []
-    again = shlex.join(["seqtool", "train", *data, "-o", str(path), *replacing, "--resume"])
+    again = _again(data, path, errors)
     if number:
-        kept = f"go on with: {again}" if outcome.kept else f"nothing was kept, and {path} is as it was"
-        raise StoppedError(number, f"stopped at step {progress.step}; {kept}" if world.main else "")
-    training = run_config.training
-    stopped_early = progress.stagnant(training) and progress.share(training) < 1.0
+        raise StoppedError(number, _stopped(outcome, path, again) if world.main else "")
     if world.main:
-        write_report(
-            {
-                "run": str(path),
-                "steps": progress.step,
-                "tokens": progress.tokens,
-                "seconds": progress.elapsed_s,
-                "best_step": progress.best_step,
-                "valid_nats_per_token": progress.best_loss,
-                "skipped_steps": progress.skipped,
-                "stopped_early": stopped_early,
-            },
-            json,
-        )
-    if outcome.first_step == progress.step:
-        note(f"nothing was left to do: all {progress.step:,} steps were done before", quiet)
-    if stopped_early:
-        note(
-            f"stopped early, at step {progress.step:,}: the last {progress.since_best} validations were no better than "
-            f"that of step {progress.best_step:,} (--early-stop {training.early_stop}); "
-            f"go on all the same with: {again} --early-stop 0",
-            quiet,
-        )
-    elif outcome.first_step == progress.step:
-        note(f"make it longer with: {again} --steps {2 * progress.step}", quiet)
+        write_report(_results(path, outcome.progress, run_config.training), json)
+    _say_how_it_ended(outcome, run_config.training, again, quiet)
     _say_next(path, valid, quiet)
+
+
+def _with_file(
+    config: str | None,
+    settings: dict[str, Any],
+    vocab: Path | None,
+    vocab_type: str | None,
+    vocab_size: int | None,
+    min_count: int | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of flags and of --config, which flags beat, and what --config says of the data and vocabulary.
+
+    A flag beats more than its namesake: any length beats every length, --vocab all that describes a vocabulary.
+    """
+    from_file = _file_settings(config)
+    if any(settings.get(name) for name in LENGTHS):
+        from_file = {name: value for name, value in from_file.items() if name not in LENGTHS}
+    beaten = {"vocab"} if vocab_type or vocab_size or min_count else set()
+    if vocab is not None:
+        beaten = {"vocab", "vocab_type", "vocab_size", "min_count"}
+    elif vocab_type not in (None, "word"):
+        beaten.add("min_count")
+    from_file = {name: value for name, value in from_file.items() if name not in beaten}
+    of_data = {name: from_file.pop(name, None) for name in ("vocab", "embeddings", "weights", *DATA_SETTINGS)}
+    return from_file | settings, of_data
 
 
 def _file_settings(config: str | None) -> dict[str, Any]:
@@ -262,6 +299,15 @@ def _file_settings(config: str | None) -> dict[str, Any]:
     return settings_from_file(read_toml(file), str(file))
 
 
+def _device(settings: dict[str, Any], resumed: Path | None) -> torch.device:
+    """The device to train on: the one asked for, else the one that a resumed run was begun on."""
+    from seqtool.models.device import choose_device
+    from seqtool.runs import read_config
+
+    begun_on = read_config(resumed).training.device if resumed is not None else TrainConfig.device
+    return choose_device(settings.get("device", begun_on))
+
+
 def _trained(
     path: Path,
     config: RunConfig,
@@ -271,9 +317,9 @@ def _trained(
     tracking: Tracking,
     quiet: bool,
     world: World,
-) -> tuple[Any, int]:
+) -> tuple[Outcome, int]:
     """Train, showing how it goes; how far it came, and the signal that ended it, or 0."""
-    from seqtool.models.device import out_of_memory
+    from seqtool.tasks.language.task import LanguageTask
     from seqtool.training.session import train_run
 
     with stop_flag() as stopped, TrainingProgress(quiet).shown() as show:
@@ -285,10 +331,7 @@ def _trained(
         try:
             outcome = train_run(
                 path,
-                config,
-                prepared,
-                device=world.device,
-                valid_tokens=VALID_TOKENS if world.device.type == "cpu" else VALID_TOKENS_FAST,
+                LanguageTask(config, prepared, VALID_TOKENS if world.device.type == "cpu" else VALID_TOKENS_FAST),
                 report=report,
                 stopped=lambda: stopped() != 0,
                 resume=resume,
@@ -299,7 +342,7 @@ def _trained(
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            length = "--context" if config.model.model == "transformer" else "--bptt"
+            length = "--bptt" if config.model.architecture.carries_state else "--context"
             raise SeqtoolError(
                 f"not enough memory for this training: give --accumulate {2 * config.training.accumulate}, which "
                 f"computes a batch in parts, or lower --batch-size, {length} or --hidden"
@@ -330,8 +373,10 @@ NEVER_ZERO = (*LENGTHS, "lr", "eval_every", "checkpoint_every")
 """Settings whose 0 stands for what suits the text: nobody who writes it asks for that."""
 
 
-def _check_early(settings: dict[str, Any], numbers: dict[str, int | None]) -> None:
+def _check_early(settings: dict[str, Any], numbers: dict[str, int | None], errors: str, document: str) -> None:
     """Refuse settings that no text could make right, before anything is read."""
+    chosen(errors, ERROR_HANDLERS, "--errors")
+    document_break(document)
     problems = check_given(settings, ModelConfig, TrainConfig)
     zeros = [f"--{name.replace('_', '-')}" for name in NEVER_ZERO if settings.get(name) == 0]
     zeros += [flag for flag, number in numbers.items() if number == 0]
@@ -339,6 +384,40 @@ def _check_early(settings: dict[str, Any], numbers: dict[str, int | None]) -> No
     problems += [f"{name} 0: leave it out, or give more" for name in zeros]
     if problems:
         raise UsageError("; ".join(problems))
+
+
+def _check_packages(tensorboard: bool, trackio: str | None) -> None:
+    """UsageError naming the package that a tracker needs, where it is not installed."""
+    from seqtool.training.tracking import check_extra
+
+    for flag, package in (("--tensorboard", tensorboard), ("--trackio", trackio)):
+        if package:
+            check_extra(flag, flag.removeprefix("--"))
+
+
+def _check_weights(config: str | None, before: list[float] | None, weights: list[float]) -> None:
+    """UsageError where the run that --config names read its files at other rates than the data now say."""
+    if before not in (None, weights):
+        raise UsageError(f"--config {config}: that run read its files {before} times; give DATA as FILE=N so")
+
+
+def _check_unused(
+    first: str, vocab: Path | None, of_vocabulary: dict[str, Any], of_text: dict[str, str | None]
+) -> None:
+    """UsageError for flags that a vocabulary made before, or a token store as the `first` data, makes idle."""
+    from seqtool.text.store import is_store
+
+    store = is_store(Path(first))
+    if vocab is not None or store:
+        refuse_unused(
+            {flag: value is not None for flag, value in of_vocabulary.items()},
+            f"{vocab or first} has a whole vocabulary; leave that out",
+        )
+    if store:
+        refuse_unused(
+            {flag: value is not None for flag, value in of_text.items()},
+            f"{first} is encoded already; leave that out",
+        )
 
 
 def _plan(config: RunConfig) -> dict[str, Any]:
@@ -379,6 +458,15 @@ def _beginning(record: dict[str, Any]) -> str:
     )
 
 
+def _announce(config: RunConfig, prepared: TrainingData, before: TrainConfig | None, world: World, quiet: bool) -> None:
+    """Say what is about to be trained, and what differs from how a resumed run was trained `before`."""
+    note(_announcement(config, world), quiet)
+    if prepared.about_unknown:
+        note(prepared.about_unknown, quiet)
+    if before is not None and (changed := _changed_rate(before, config.training)):
+        note(f"from here on, not as it was begun: {changed}", quiet)
+
+
 def _announcement(config: RunConfig, world: World) -> str:
     model, training = config.model, config.training
     length = (
@@ -409,6 +497,53 @@ def _held_back(config: RunConfig) -> str:
     if held["whole"]:
         parts.append(f"{held['whole']:,} of {held['files'] - held['ends']:,} small files, spread over all")
     return f" ({' and '.join(parts)})"
+
+
+def _again(data: list[str], path: Path, errors: str) -> str:
+    """The command that goes on with a run."""
+    replacing = ["--errors", errors] if errors != "strict" else []
+    return shlex.join(["seqtool", "train", *data, "-o", str(path), *replacing, "--resume"])
+
+
+def _stopped(outcome: Outcome, path: Path, again: str) -> str:
+    """What is left of a training that a signal ended."""
+    kept = f"go on with: {again}" if outcome.kept else f"nothing was kept, and {path} is as it was"
+    return f"stopped at step {outcome.progress.step}; {kept}"
+
+
+def _stopped_early(progress: Progress, training: TrainConfig) -> bool:
+    return progress.stagnant(training) and progress.share(training) < 1.0
+
+
+def _results(path: Path, progress: Progress, training: TrainConfig) -> dict[str, Any]:
+    """What a training that ended by itself reports."""
+    return {
+        "run": str(path),
+        "steps": progress.step,
+        "tokens": progress.tokens,
+        "seconds": progress.elapsed_s,
+        "best_step": progress.best_step,
+        "valid_nats_per_token": progress.best_loss,
+        "skipped_steps": progress.skipped,
+        "stopped_early": _stopped_early(progress, training),
+    }
+
+
+def _say_how_it_ended(outcome: Outcome, training: TrainConfig, again: str, quiet: bool) -> None:
+    """Say that nothing was left to do or that training stopped early, and the command that goes on all the same."""
+    progress = outcome.progress
+    nothing_left = outcome.first_step == progress.step
+    if nothing_left:
+        note(f"nothing was left to do: all {progress.step:,} steps were done before", quiet)
+    if _stopped_early(progress, training):
+        note(
+            f"stopped early, at step {progress.step:,}: the last {progress.since_best} validations were no better than "
+            f"that of step {progress.best_step:,} (--early-stop {training.early_stop}); "
+            f"go on all the same with: {again} --early-stop 0",
+            quiet,
+        )
+    elif nothing_left:
+        note(f"make it longer with: {again} --steps {2 * progress.step}", quiet)
 
 
 def _say_next(path: Path, valid: str | None, quiet: bool) -> None:

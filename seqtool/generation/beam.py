@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seqtool.generation.generating import Alternatives, Sample
 from seqtool.generation.steering import Progress, Repetition, Steering, most_tokens
-from seqtool.models.decoding.stepper import Stepper, advance
+from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
 
 

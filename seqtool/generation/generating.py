@@ -26,7 +26,7 @@ from torch import Tensor
 from seqtool.generation.healing import Healing
 from seqtool.generation.sampling import next_token_probabilities, sample
 from seqtool.generation.steering import FOR_EVER, Progress, Repetition, Steering, most_tokens
-from seqtool.models.decoding.stepper import Stepper, advance
+from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
 from seqtool.text.vocabulary import Seam
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from seqtool.generation.sampling import next_token_probabilities, sample
 from seqtool.generation.steering import Steering
-from seqtool.models.decoding.stepper import Stepper, advance
+from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
 from seqtool.text.vocabulary import Seam
 

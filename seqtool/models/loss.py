@@ -6,7 +6,6 @@ Shapes: B batch, T time, V vocabulary, N tokens, S symbols, H features.
 from __future__ import annotations
 
 import ctypes
-import functools
 from typing import Any
 
 import torch
@@ -14,12 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqtool.native.loading import compiled
+from seqtool.native import loading
 
 IGNORE = -1
 """A target that is not scored: padding, and what follows the end of a document."""
 
-LAYOUT = 1  # of the function in softmax.c; it says the same
 MOST_LOGITS = 1 << 24  # numbers that are held at a time
 
 
@@ -36,8 +34,8 @@ def total_nats(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
     return F.cross_entropy(logits_BTV.float().flatten(0, 1), targets_BT.flatten(), ignore_index=IGNORE, reduction="sum")
 
 
-def output_nats(features_BTH: Tensor, W_SH: Tensor, b_S: Tensor, targets_BT: Tensor) -> Tensor:
-    """`total_nats` of the output layer's logits, features W^T + b.
+def output_nats(features_BTH: Tensor, W_SH: Tensor, b_S: Tensor | None, targets_BT: Tensor) -> Tensor:
+    """`total_nats` of the output layer's logits, features W^T + b, or without b.
 
     On a CPU with softmax.c the gradient is taken while the logits are at hand, so that they are not kept, and written
     where they were.
@@ -56,32 +54,30 @@ def output_nats(features_BTH: Tensor, W_SH: Tensor, b_S: Tensor, targets_BT: Ten
     return nats
 
 
-@functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled softmax.c; None where there is none."""
-    loaded = compiled("_softmax", LAYOUT)
-    if loaded is not None:
-        loaded.seqtool_cross_entropy.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 4
-        loaded.seqtool_cross_entropy.restype = None
-    return loaded
+    return loading.part("softmax")
 
 
 class _OutputNats(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_NH: Tensor, W_SH: Tensor, b_S: Tensor, targets_N: Tensor, dtype: torch.dtype) -> Tensor:
+    def forward(
+        ctx: Any, x_NH: Tensor, W_SH: Tensor, b_S: Tensor | None, targets_N: Tensor, dtype: torch.dtype
+    ) -> Tensor:
         compiled_one, (S, N) = library(), (len(W_SH), len(targets_N))
         assert compiled_one is not None
         if N and int(targets_N.max()) >= S:
             raise IndexError("a target is not among the symbols")
-        x, W, b = (given.detach().to(dtype) for given in (x_NH, W_SH, b_S))
+        x, W = (given.detach().to(dtype) for given in (x_NH, W_SH))
+        b = None if b_S is None else b_S.detach().to(dtype)
         targets_N = targets_N.long().contiguous()
         nats_N = torch.empty(N)
         dx_NH = torch.empty_like(x)
-        dW_SH, db_S = torch.zeros_like(W, dtype=torch.float32), torch.zeros(S)
+        dW_SH, db_S = torch.zeros_like(W, dtype=torch.float32), None if b is None else torch.zeros(S)
         tokens = max(1, MOST_LOGITS // S)
         for start in range(0, N, tokens):
             part = slice(start, min(N, start + tokens))
-            logits = torch.addmm(b, x[part], W.t())  # (n, S), and from the call on their gradient
+            logits = F.linear(x[part], W, b)  # (n, S), and from the call on their gradient
             compiled_one.seqtool_cross_entropy(
                 logits.data_ptr(),
                 targets_N[part].data_ptr(),
@@ -93,7 +89,8 @@ class _OutputNats(torch.autograd.Function):
             )
             torch.mm(logits, W, out=dx_NH[part])
             dW_SH += logits.t() @ x[part]
-            db_S += logits.sum(0, dtype=torch.float32)
+            if db_S is not None:
+                db_S += logits.sum(0, dtype=torch.float32)
         ctx.save_for_backward(dx_NH, dW_SH, db_S)
         ctx.dtype = x_NH.dtype
         return nats_N.sum()
@@ -102,4 +99,5 @@ class _OutputNats(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dnats: Tensor) -> tuple[Tensor | None, ...]:
         dx_NH, dW_SH, db_S = ctx.saved_tensors
-        return (dx_NH * dnats).to(ctx.dtype), dW_SH * dnats, db_S * dnats, None, None
+        db = None if db_S is None else db_S * dnats
+        return (dx_NH * dnats).to(ctx.dtype), dW_SH * dnats, db, None, None

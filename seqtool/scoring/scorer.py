@@ -12,8 +12,7 @@ Shapes: B batch, T time.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple, Protocol
 
@@ -22,8 +21,7 @@ import numpy.typing as npt
 import torch
 
 from seqtool.errors import UsageError
-from seqtool.models.language_model import LanguageModel
-from seqtool.models.loss import token_nats
+from seqtool.models.predictor import Predictor
 from seqtool.models.state import State, rows_of, take_rows
 from seqtool.settings.scoring import EvalConfig
 
@@ -70,12 +68,13 @@ def windows(start: int, stop: int, context: int, stride: int) -> Iterator[Window
         start = end
 
 
-def check_window(model: LanguageModel, context: int, stride: int) -> tuple[int, int]:
+def check_window(model: Predictor, context: int, stride: int) -> tuple[int, int]:
     """The context and stride to score with (0: the model's, and half of it); UsageError when they do not fit."""
     if model.context is None:
         if context or stride:
             raise UsageError(
-                f"--context and --stride are for a transformer: {model.config.model} carries its state through the text"
+                "--context and --stride are for models that see so many tokens at most: this one carries its state "
+                "through the text"
             )
         return 0, 0
     context = context or model.context
@@ -102,7 +101,7 @@ class Scorer:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: Predictor,
         *,
         batch_size: int = EvalConfig.batch_size,
         context: int = 0,
@@ -126,17 +125,12 @@ class Scorer:
 
         What stands before the first of `starts` goes on with the document before.
         """
-        was_training = self._model.training
-        self._model.eval()
         at_once = max(1, TOKENS_AT_ONCE // max(1, len(self._inserted)))  # documents
         groups = [starts[first : first + at_once] for first in range(0, max(1, len(starts)), at_once)]
         begins = [0, *(group[0] for group in groups[1:])]
         nats = []
-        try:
-            for group, (begin, end) in zip(groups, pairwise([*begins, len(ids)]), strict=True):
-                nats.append(self._next_nats(ids[begin:end].astype(np.int64), [start - begin for start in group]))
-        finally:
-            self._model.train(was_training)
+        for group, (begin, end) in zip(groups, pairwise([*begins, len(ids)]), strict=True):
+            nats.append(self._next_nats(ids[begin:end].astype(np.int64), [start - begin for start in group]))
         return np.concatenate(nats)
 
     def _next_nats(self, ids: npt.NDArray[np.int64], starts: Sequence[int]) -> Nats:
@@ -240,8 +234,8 @@ class Scorer:
             until = min(lengths[0], position + max(1, self._call_tokens() // going))
             if keep is not None and position < lengths[keep]:
                 until = min(until, lengths[keep])
-            logits_BTV, state = self._model(given[:going, position:until], state)
-            found[:going, position:until] = token_nats(logits_BTV, given[:going, position + 1 : until + 1])
+            ids, targets = given[:going, position:until], given[:going, position + 1 : until + 1]
+            found[:going, position:until], state = self._model.next_nats(ids, targets, state)
             if keep is not None and until == lengths[keep]:
                 kept_state = rows_of(state, slice(keep, keep + 1))
             position = until
@@ -255,7 +249,7 @@ class Scorer:
 
 
 def score_documents(
-    model: LanguageModel,
+    model: Predictor,
     documents: Iterable[Document],
     *,
     batch_size: int = EvalConfig.batch_size,
@@ -295,56 +289,3 @@ def _scored(scorer: Scorer, parts: list[_Part]) -> Iterator[Scored]:
     nats = scorer.score(np.concatenate([part.ids for part in parts]), starts)
     for stop, part in zip(stops, parts, strict=True):
         yield Scored(nats[stop - len(part.ids) : stop], part.ends)
-
-
-@dataclass(frozen=True)
-class Validation:
-    """A loss on validation text: nats in all, over this many tokens."""
-
-    nats: float
-    tokens: int
-
-    @property
-    def loss(self) -> float:
-        """Nats per token; infinite where there was none."""
-        return self.nats / self.tokens if self.tokens else math.inf
-
-
-VALIDATION_ROWS = 64  # parts of the validation text that are scored side by side during training
-WARM_UP_TOKENS = 64  # tokens that a recurrent state reads, unscored, before its part begins
-
-
-def validate(
-    model: LanguageModel, ids: Document, max_tokens: int, stopped: Callable[[], bool] | None = None
-) -> Validation | None:
-    """The loss on up to `max_tokens` validation tokens, quickly: the same definition as a full scoring, in parallel
-    parts.
-
-    The text, `<s>` before each document in it, is cut into up to VALIDATION_ROWS parts spread over it. Where a part
-    begins inside a document, the state is warmed up on the tokens before, where a full scoring would have carried it
-    from the document's beginning; a transformer's windows do not overlap, so each has less before it than in a full
-    scoring. None when `stopped` said yes on the way.
-    """
-    tokens = min(len(ids), max_tokens)
-    rows = max(1, min(VALIDATION_ROWS, tokens // (2 * WARM_UP_TOKENS)))
-    size = tokens // rows
-    pieces: list[npt.NDArray[np.unsignedinteger]] = []
-    unscored: list[int] = []
-    for start in (row * len(ids) // rows for row in range(rows)):
-        warm = min(start, WARM_UP_TOKENS)
-        part = ids[start - warm : start + size]
-        begins = [0, *(np.flatnonzero(part == model.begin_id) + 1).tolist()]
-        for begin, end in zip(begins, [*(begin - 1 for begin in begins[1:]), len(part)], strict=True):
-            if end > max(begin, warm):
-                pieces.append(part[begin:end])
-                unscored.append(max(0, warm - begin))
-    nats, count, index, position = 0.0, 0, 0, 0
-    for scored in score_documents(model, pieces, batch_size=VALIDATION_ROWS, stride=model.context or 0):
-        if stopped is not None and stopped():
-            return None
-        kept = scored.nats[max(0, unscored[index] - position) :]
-        nats, count = nats + float(kept.sum(dtype=np.float64)), count + len(kept)
-        position += len(scored.nats)
-        if scored.ends:
-            index, position = index + 1, 0
-    return Validation(nats, count)

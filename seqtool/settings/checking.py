@@ -9,10 +9,12 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from seqtool.errors import InputError, UsageError
+from seqtool.settings.architectures import ARCHITECTURES, using
+from seqtool.settings.choices import choose_from
 from seqtool.settings.embedding import EMBED_USES, EmbedConfig
 from seqtool.settings.fields import flag_of
 from seqtool.settings.generation import GenerateConfig
-from seqtool.settings.model import RECURRENT, ModelConfig
+from seqtool.settings.model import ModelConfig
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.training import FULL, LENGTHS, TrainConfig
 from seqtool.settings.vocabulary import LONGEST_SYMBOL, MAX_SYMBOLS, VocabularyConfig
@@ -49,11 +51,7 @@ WORDS: dict[str, Callable[[str], Any]] = {"DURATION": parse_duration, "N|full": 
 """How a setting is read that is not just a number: by what stands for it in the help text."""
 
 BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("heads", "position", "stem", "norm", "feedforward"), ("model", ("transformer",))),
-    "context": ("model", ("ffn", "transformer")),
-    "activation": ("model", ("rnn", "ffn")),
-    "forget_bias": ("model", ("lstm",)),
-    "probe_gradients": ("model", RECURRENT),
+    **{name: ("model", using(name)) for traits in ARCHITECTURES.values() for name in traits.settings},
     "momentum": ("optimizer", ("sgd", "rmsprop", "muon", "asgd", "nt-asgd")),
     "beta1": ("optimizer", ("adam", "adamw", "muon")),
     "beta2": ("optimizer", ("adam", "adamw", "adadelta", "rmsprop", "muon")),
@@ -98,7 +96,7 @@ def check_each(config: Any) -> list[str]:
         if not _is_of_kind(value, item.default):
             problems.append(f"{name} is {shown(value)}, where {type(item.default).__name__} is expected")
         elif limits["choices"] and value not in limits["choices"]:
-            problems.append(f"{name} {shown(value)}: choose from {', '.join(limits['choices'])}")
+            problems.append(f"{name} {shown(value)}: {choose_from(value, limits['choices'])}")
         elif isinstance(value, float) and not math.isfinite(value):
             problems.append(f"{name} must be a finite number")
         elif limits["low"] is not None and value < limits["low"]:
@@ -148,29 +146,26 @@ def check_used(flags: Collection[str], model: ModelConfig, training: TrainConfig
 
 
 def _check_model(config: ModelConfig) -> list[str]:
-    problems = []
-    if config.model == "transformer":
-        if config.hidden % config.heads:
-            problems.append(f"--hidden {config.hidden} does not divide by --heads {config.heads}: choose a multiple")
-        elif config.position == "rope" and (config.hidden // config.heads) % 2:
-            problems.append(f"--position rope needs an even --hidden / --heads, not {config.hidden // config.heads}")
-        if config.input == "one-hot":
-            problems.append(
-                "--input one-hot: a transformer's first product with it is the learned embedding; use learned"
-            )
-        if config.embed_width != config.hidden:
-            problems.append(
-                f"--embed {config.embed}: a transformer's equals its --hidden {config.hidden}; leave it out"
-            )
-    if config.init == "identity" and config.model not in RECURRENT:
-        problems.append(f"--init identity is for {', '.join(RECURRENT)}; {config.model} has no recurrent weights")
+    traits = config.architecture
+    problems = list(traits.check(config))
+    if config.input not in traits.inputs:
+        problems.append(
+            f"--input {config.input}: the first product of {config.model} with it is the learned embedding; use learned"
+        )
+    if traits.one_width and config.embed_width != config.hidden:
+        problems.append(
+            f"--embed {config.embed}: that of {config.model} equals its --hidden {config.hidden}; leave it out"
+        )
+    if config.init not in traits.inits:
+        whose = [name for name, others in ARCHITECTURES.items() if config.init in others.inits]
+        problems.append(f"--init {config.init} is for {', '.join(whose)}; {config.model} has no recurrent weights")
     if config.tied and config.input == "one-hot":
         problems.append("--tied needs a learned embedding, which --input one-hot does not have")
     if config.dropout_embedding and config.input == "one-hot":
         problems.append("--dropout-embedding needs a learned embedding, which --input one-hot does not have")
     for name in ("weight_dropout", "last_hidden"):
-        if getattr(config, name) and config.model not in RECURRENT:
-            problems.append(f"--{name.replace('_', '-')} is for {', '.join(RECURRENT)}, not {config.model}")
+        if getattr(config, name) and name not in traits.settings:
+            problems.append(f"--{name.replace('_', '-')} is for {', '.join(using(name))}, not {config.model}")
     for place in ("input", "hidden", "output"):
         if -1 < (rate := getattr(config, f"dropout_{place}")) < 0:
             problems.append(f"--dropout-{place} {rate:g}: at least 0")
@@ -323,7 +318,7 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> 
     coerced: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
-            raise InputError(f"{source}: unknown setting {shown(name)}: choose from {', '.join(known)}")
+            raise InputError(f"{source}: unknown setting {shown(name)}: {choose_from(name, known)}")
         coerced[name] = _coerce(value, known[name], f"{source}: {name}")
     try:
         return checked(kind(**coerced))
@@ -351,9 +346,7 @@ def settings_from_file(values: Mapping[str, Any], source: str) -> dict[str, Any]
         plain["valid"] = str(plain["valid"])  # a share, as --valid gives it
     for name, value in plain.items():
         if name not in known and name not in DATA_SETTINGS:
-            raise InputError(
-                f"{source}: unknown setting {shown(name)}: choose from {', '.join([*known, *DATA_SETTINGS])}"
-            )
+            raise InputError(f"{source}: unknown setting {shown(name)}: {choose_from(name, [*known, *DATA_SETTINGS])}")
         if name in DATA_SETTINGS and type(value) is not DATA_SETTINGS[name]:
             raise InputError(f"{source}: {name} is {shown(value)}, where {DATA_SETTINGS[name].__name__} is expected")
     return {

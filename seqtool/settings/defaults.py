@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from seqtool.errors import UsageError
+from seqtool.settings.architectures import Architecture
 from seqtool.settings.checking import checked
+from seqtool.settings.choices import choose_from
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import FULL, TrainConfig
 
@@ -37,8 +39,11 @@ def resolve(asked: Mapping[str, Any], facts: Facts) -> tuple[ModelConfig, TrainC
 
     Deterministic: the same request on the same text gives the same settings on every machine of one kind.
     """
-    suited = _suited(asked.get("model", ModelConfig.model), asked, facts)
+    model = asked.get("model", ModelConfig.model)
+    traits = checked(ModelConfig(model=model)).architecture
+    suited = _suited(model, traits, asked, facts)
     chosen: dict[str, Any] = {
+        "stateful": traits.carries_state,
         "stem": 4 if facts.vocab_size <= LARGE_VOCABULARY else 2,
         **suited,
         **OPTIMIZER_DEFAULTS.get(asked.get("optimizer", suited.get("optimizer", TrainConfig.optimizer)), {}),
@@ -46,8 +51,9 @@ def resolve(asked: Mapping[str, Any], facts: Facts) -> tuple[ModelConfig, TrainC
         **asked,
     }
     averaging = chosen.get("optimizer") in ("asgd", "nt-asgd")  # these step as sgd without momentum
-    wider = max(1.0, chosen.get("hidden", 1) / suited.get("hidden", 1))  # than the rate was chosen for
-    chosen["lr"] = chosen.get("lr") or chosen.get("sgd_lr" if averaging else "adam_lr", 0.0) / wider
+    wider = max(1.0, chosen.get("hidden", 1) / suited.get("hidden", ModelConfig.hidden))  # than the rate was chosen for
+    rates = {"adam_lr": ADAM_LR, "sgd_lr": SGD_LR, **suited}
+    chosen["lr"] = chosen.get("lr") or rates["sgd_lr" if averaging else "adam_lr"] / wider
     model_config = checked(ModelConfig(**_own(ModelConfig, chosen)))
     training = _fit_to_text(model_config, TrainConfig(**_own(TrainConfig, chosen)), asked, facts)
     return model_config, checked(training)
@@ -75,6 +81,7 @@ OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
 DEFAULT_PASSES = 20  # over the text, when nothing says how long to train
 DEFAULT_TOKENS = (300_000, 4_000_000, 60_000_000)  # at least; at most; at most on an accelerator
 LARGE_VOCABULARY = 4096
+ADAM_LR, SGD_LR = 3e-3, 1.0  # of an architecture for which nothing was measured
 LONG_DOCUMENT = 4  # batches that a document fills on average, where each is read by itself
 SHORT_TEXT_DROPOUT, SMALL_TEXT_HIDDEN = 0.3, 128
 SUITED = Path(__file__).with_name("defaults.toml")
@@ -83,7 +90,7 @@ LENGTHS_UNTIL_S = {"seconds": 20.0, "minute": 190.0, "ten-minutes": math.inf}
 SOFTMAX_HALVES = 1536  # symbols whose softmax takes as long as the layers do
 
 
-def _suited(model: str, asked: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+def _suited(model: str, traits: Architecture, asked: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     """What suits the model, the time and the text, from defaults.toml."""
     by_name = suited_settings().get(model, {})
     # What the softmax takes of the time is not there for the layers: with more symbols it is as if it were shorter.
@@ -100,8 +107,9 @@ def _suited(model: str, asked: Mapping[str, Any], facts: Facts) -> dict[str, Any
     suited = {name: value for name, value in {**by_name, **differing}.items() if not isinstance(value, dict)}
     if dropping:
         suited["dropout"] = SHORT_TEXT_DROPOUT
-    if model == "transformer":
-        suited["context"] = max(1, min(suited["context"], facts.train_tokens // 4))
+    if not traits.carries_state:
+        most = suited.get("context", ModelConfig.context)
+        suited["context"] = max(1, min(most, facts.train_tokens // 4))
     return suited
 
 
@@ -125,11 +133,12 @@ def _fit_to_text(model: ModelConfig, training: TrainConfig, asked: Mapping[str, 
     """Batches that the text can fill, and how many of them, where nothing was asked."""
     changes: dict[str, Any] = {}
     longest = facts.longest_document or facts.train_tokens
-    if model.model == "transformer":
+    carries_state = model.architecture.carries_state
+    if not carries_state:
         if asked.get("stateful"):
-            raise UsageError("--stateful: a transformer sees its --context and carries no state; leave it out")
+            raise UsageError(f"--stateful: {model.model} sees its --context and carries no state; leave it out")
         if asked.get("bptt", model.context) != model.context:
-            raise UsageError("--bptt: a transformer learns through its whole --context; set that")
+            raise UsageError(f"--bptt: {model.model} learns through its whole --context; set that")
         changes["bptt"] = model.context
     elif training.bptt == FULL:
         if asked.get("stateful") or asked.get("within_documents") is False:
@@ -140,7 +149,7 @@ def _fit_to_text(model: ModelConfig, training: TrainConfig, asked: Mapping[str, 
             )
         changes |= {"bptt": longest, "stateful": False, "within_documents": True}
     time = changes.get("bptt", training.bptt)
-    if "bptt" not in asked and model.model != "transformer":
+    if "bptt" not in asked and carries_state:
         time = changes["bptt"] = max(1, min(time, facts.train_tokens // 8))
     if "batch_size" not in asked:
         most = min(training.batch_size, facts.train_tokens // (4 * time))
@@ -170,6 +179,6 @@ def recipe_file(name: str) -> Path:
     """The file that --config names: one of the user's, or a recipe that comes with seqtool."""
     if Path(name).exists() or name not in recipes():
         if not Path(name).exists() and not name.endswith(".toml"):
-            raise UsageError(f"--config {name!r}: no such file, and no recipe: choose from {', '.join(recipes())}")
+            raise UsageError(f"--config {name!r}: no such file, and no recipe: {choose_from(name, recipes())}")
         return Path(name)
     return RECIPES / f"{name}.toml"

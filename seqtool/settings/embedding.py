@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seqtool.settings.fields import setting
+from seqtool.settings.fields import Panel, setting
 
 EMBED_METHODS = ("skipgram", "cbow", "glove", "svd", "one-hot")
 VECTOR_FORMATS = ("word2vec", "word2vec-binary", "glove", "npy", "projector")
@@ -15,21 +15,35 @@ LONGEST_NGRAM = 100  # characters
 class EmbedConfig:
     """How vectors are learned from text."""
 
-    method: str = setting("skipgram", "How vectors are learned.", choices=EMBED_METHODS)
+    method: str = setting("skipgram", "How vectors are learned.", panel=Panel.METHOD, choices=EMBED_METHODS)
     dim: int = setting(
-        100, "Numbers in a vector.", low=1, high=1 << 16, shown_default="100; one-hot: one for each token"
+        100,
+        "Numbers in a vector.",
+        panel=Panel.METHOD,
+        low=1,
+        high=1 << 16,
+        shown_default="100; one-hot: one for each token",
     )
-    window: int = setting(5, "Tokens on each side that count as near.", low=1, high=1000)
-    negative: int = setting(5, "skipgram, cbow: noise words for each word.", low=1, high=1000)
+    window: int = setting(5, "Tokens on each side that count as near.", panel=Panel.METHOD, low=1, high=1000)
+    negative: int = setting(5, "skipgram, cbow: noise words for each word.", panel=Panel.METHOD, low=1, high=1000)
     noise_power: float = setting(
-        0.75, "Noise words, and svd's contexts, are weighted by their count to this power.", low=0, high=1
+        0.75,
+        "Noise words, and svd's contexts, are weighted by their count to this power.",
+        panel=Panel.METHOD,
+        low=0,
+        high=1,
     )
     subsample: float = setting(
-        1e-3, "skipgram, cbow: leave out words that are more frequent than this share, by lot (0: none).", low=0, high=1
+        1e-3,
+        "skipgram, cbow: leave out words that are more frequent than this share, by lot (0: none).",
+        panel=Panel.METHOD,
+        low=0,
+        high=1,
     )
     epochs: float = setting(
         0.0,
         "Passes over the text; of glove over its counts.",
+        panel=Panel.LENGTH,
         low=0,
         high=1e6,
         shown_default="5 to 40, by the text; glove 25",
@@ -37,6 +51,7 @@ class EmbedConfig:
     time: float = setting(
         0.0,
         "Learn for about this long: 60s, 10m, 2h; soon after the beginning it becomes a number of passes.",
+        panel=Panel.LENGTH,
         low=0,
         high=1e9,
         metavar="DURATION",
@@ -45,28 +60,44 @@ class EmbedConfig:
     x_max: float = setting(
         0.0,
         "glove: counts from here on have full weight.",
+        panel=Panel.METHOD,
         low=0,
         high=1e9,
         shown_default="by the text's length, 100 at most",
     )
     lr: float = setting(
-        0.0, "Learning rate at the beginning.", low=0, high=1e3, shown_default="skipgram 0.025, cbow and glove 0.05"
+        0.0,
+        "Learning rate at the beginning.",
+        panel=Panel.METHOD,
+        low=0,
+        high=1e3,
+        shown_default="skipgram 0.025, cbow and glove 0.05",
     )
     subword: bool = setting(
         False,
         "skipgram, cbow: a word is the mean of its character n-grams and itself, so that unseen words have a vector.",
+        panel=Panel.NGRAMS,
         flag="--subword/--no-subword",
     )
-    shortest_ngram: int = setting(3, "--subword: characters of the shortest n-gram.", low=1, high=LONGEST_NGRAM)
-    longest_ngram: int = setting(6, "--subword: characters of the longest n-gram.", low=1, high=LONGEST_NGRAM)
+    shortest_ngram: int = setting(
+        3, "--subword: characters of the shortest n-gram.", panel=Panel.NGRAMS, low=1, high=LONGEST_NGRAM
+    )
+    longest_ngram: int = setting(
+        6, "--subword: characters of the longest n-gram.", panel=Panel.NGRAMS, low=1, high=LONGEST_NGRAM
+    )
     ngram_rows: int = setting(
-        0, "--subword: vectors that the n-grams share.", low=0, high=1 << 24, shown_default="by the vocabulary"
+        0,
+        "--subword: vectors that the n-grams share.",
+        panel=Panel.NGRAMS,
+        low=0,
+        high=1 << 24,
+        shown_default="by the vocabulary",
     )
     checkpoint_every: float = setting(
-        60.0, "Seconds between checkpoints, from which --resume goes on.", low=1, high=1e9
+        60.0, "Seconds between checkpoints, from which --resume goes on.", panel=Panel.CHECKPOINTS, low=1, high=1e9
     )
-    seed: int = setting(0, "Fixes everything random.", low=0, high=2**63 - 1)
-    device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps.")
+    seed: int = setting(0, "Fixes everything random.", panel=Panel.MACHINE, low=0, high=2**63 - 1)
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps.", panel=Panel.MACHINE, metavar="DEVICE")
 
 
 EMBED_USES = {

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seqtool.settings.fields import setting
+from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, Architecture
+from seqtool.settings.fields import Panel, setting
 
-RECURRENT = ("rnn", "gru", "lstm")
-MODELS = (*RECURRENT, "ffn", "transformer")
 MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or an attack, not a model
 
 
@@ -15,58 +14,112 @@ MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or a
 class ModelConfig:
     """What is needed to build a model and to read its weights back."""
 
-    model: str = setting("lstm", "Architecture.", choices=MODELS)
-    layers: int = setting(1, "Stacked layers.", low=1, high=512, shown_default="by model and time")
-    hidden: int = setting(256, "Width of a layer.", low=1, high=65536, shown_default="by model and time")
-    embed: int = setting(0, "Width of the embedding (0: --hidden's).", low=0, high=65536, shown_default="by model")
+    model: str = setting(DEFAULT, "Architecture.", panel=Panel.MODEL, choices=tuple(ARCHITECTURES))
+    layers: int = setting(1, "Stacked layers.", panel=Panel.MODEL, low=1, high=512, shown_default="by model and time")
+    hidden: int = setting(
+        256, "Width of a layer.", panel=Panel.MODEL, low=1, high=65536, shown_default="by model and time"
+    )
+    embed: int = setting(
+        0, "Width of the embedding (0: --hidden's).", panel=Panel.MODEL, low=0, high=65536, shown_default="by model"
+    )
     input: str = setting(
-        "learned", "First representation of a token: a learned embedding, or one-hot.", choices=("learned", "one-hot")
+        "learned",
+        "First representation of a token: a learned embedding, or one-hot.",
+        panel=Panel.MODEL,
+        choices=("learned", "one-hot"),
     )
     activation: str = setting(
-        "tanh", "Activation of rnn and ffn.", choices=("tanh", "relu", "sigmoid"), shown_default="rnn tanh, ffn relu"
+        "tanh",
+        "Activation of rnn and ffn.",
+        panel=Panel.MODEL,
+        choices=("tanh", "relu", "sigmoid"),
+        shown_default="rnn tanh, ffn relu",
     )
     init: str = setting(
         "default",
         "Initial weights: torch's default, Xavier, orthogonal, or the identity with zero biases.",
+        panel=Panel.MODEL,
         choices=("default", "xavier", "orthogonal", "identity"),
         shown_default="by model",
     )
     forget_bias: float = setting(
-        0.0, "Initial bias of the LSTM's forget gate (0: as --init leaves it).", low=-100, high=100
+        0.0, "Initial bias of the LSTM's forget gate (0: as --init leaves it).", panel=Panel.MODEL, low=-100, high=100
     )
-    context: int = setting(64, "Tokens that ffn and transformer see.", low=1, high=1 << 20, shown_default="by model")
-    heads: int = setting(4, "Attention heads of the transformer.", low=1, high=1024)
-    position: str = setting("rope", "How the transformer knows positions.", choices=("learned", "sinusoidal", "rope"))
+    context: int = setting(
+        64, "Tokens that ffn and transformer see.", panel=Panel.MODEL, low=1, high=1 << 20, shown_default="by model"
+    )
+    heads: int = setting(4, "Attention heads of the transformer.", panel=Panel.MODEL, low=1, high=1024)
+    position: str = setting(
+        "rope", "How the transformer knows positions.", panel=Panel.MODEL, choices=("learned", "sinusoidal", "rope")
+    )
     stem: int = setting(
         4,
         "A transformer's input is the sum of embeddings of the last so many tokens, a table for each place (1: plain).",
+        panel=Panel.MODEL,
         low=1,
         high=64,
         shown_default="4, or 2 for a large vocabulary",
     )
-    norm: str = setting("layer", "Normalisation in the transformer.", choices=("layer", "rms"))
-    feedforward: str = setting("relu", "Feed-forward block of the transformer.", choices=("relu", "gelu", "swiglu"))
-    tied: bool = setting(False, "Share the embedding with the output layer.", flag="--tied/--untied")
+    norm: str = setting("layer", "Normalisation in the transformer.", panel=Panel.MODEL, choices=("layer", "rms"))
+    feedforward: str = setting(
+        "relu", "Feed-forward block of the transformer.", panel=Panel.MODEL, choices=("relu", "gelu", "swiglu")
+    )
+    tied: bool = setting(False, "Share the embedding with the output layer.", panel=Panel.MODEL, flag="--tied/--untied")
     dropout: float = setting(
-        0.0, "Dropout on embeddings, between layers and before the output.", low=0, below=1, shown_default="by the text"
+        0.0,
+        "Dropout on embeddings, between layers and before the output.",
+        panel=Panel.REGULARISATION,
+        low=0,
+        below=1,
+        shown_default="by the text",
     )
     dropout_input: float = setting(
-        -1.0, "Of that, the one on embeddings.", low=-1, below=1, shown_default="--dropout's"
+        -1.0,
+        "Of that, the one on embeddings.",
+        panel=Panel.REGULARISATION,
+        low=-1,
+        below=1,
+        shown_default="--dropout's",
     )
     dropout_hidden: float = setting(
-        -1.0, "Of that, the one between layers.", low=-1, below=1, shown_default="--dropout's"
+        -1.0,
+        "Of that, the one between layers.",
+        panel=Panel.REGULARISATION,
+        low=-1,
+        below=1,
+        shown_default="--dropout's",
     )
     dropout_output: float = setting(
-        -1.0, "Of that, the one before the output.", low=-1, below=1, shown_default="--dropout's; transformer 0"
+        -1.0,
+        "Of that, the one before the output.",
+        panel=Panel.REGULARISATION,
+        low=-1,
+        below=1,
+        shown_default="--dropout's; transformer 0",
     )
-    dropout_embedding: float = setting(0.0, "Leave out whole symbols of the embedding.", low=0, below=1)
-    weight_dropout: float = setting(0.0, "Dropout on the weights from hidden state to hidden state.", low=0, below=1)
+    dropout_embedding: float = setting(
+        0.0, "Leave out whole symbols of the embedding.", panel=Panel.REGULARISATION, low=0, below=1
+    )
+    weight_dropout: float = setting(
+        0.0, "Dropout on the weights from hidden state to hidden state.", panel=Panel.REGULARISATION, low=0, below=1
+    )
     variational: bool = setting(
         False,
         "One dropout mask for all tokens of a sequence, or a new one for each.",
+        panel=Panel.REGULARISATION,
         flag="--variational/--no-variational",
     )
-    last_hidden: int = setting(0, "Width of the last recurrent layer.", low=0, high=65536, shown_default="--hidden's")
+    last_hidden: int = setting(
+        0, "Width of the last recurrent layer.", panel=Panel.MODEL, low=0, high=65536, shown_default="--hidden's"
+    )
+    output_bias: bool = setting(
+        True, "Add a learned bias to each symbol's logit.", panel=Panel.MODEL, flag="--output-bias/--no-output-bias"
+    )
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the chosen architecture can do and takes."""
+        return ARCHITECTURES[self.model]
 
     @property
     def embed_width(self) -> int:
@@ -83,7 +136,7 @@ class ModelConfig:
         own: float = getattr(self, f"dropout_{place}")
         if own >= 0:
             return own
-        return 0.0 if place == "output" and self.model == "transformer" else self.dropout
+        return self.dropout if place != "output" or self.architecture.drops_output else 0.0
 
 
 @dataclass(frozen=True)

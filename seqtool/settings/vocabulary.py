@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seqtool.settings.fields import MAX_COUNT, setting
+from seqtool.settings.fields import MAX_COUNT, Panel, setting
 
 VOCABULARY_TYPES = ("bpe", "unigram", "char", "byte", "word")
 DOCUMENT_BREAKS = ("file", "blank-line", "line")
@@ -21,21 +21,29 @@ LONGEST_SYMBOL = 100  # characters
 class VocabularyConfig:
     """How a vocabulary is learned."""
 
-    type: str = setting("bpe", "Kind of vocabulary.", choices=VOCABULARY_TYPES)
-    size: int = setting(0, "Number of entries.", low=0, high=MAX_VOCABULARY, shown_default="by the text")
-    normalize: str = setting("none", "Unicode normalisation.", choices=NORMALIZATIONS)
-    lowercase: bool = setting(False, "Fold to lower case.", flag="--lowercase/--keep-case")
+    type: str = setting("bpe", "Kind of vocabulary.", panel=Panel.VOCABULARY, choices=VOCABULARY_TYPES)
+    size: int = setting(
+        0, "Number of entries.", panel=Panel.VOCABULARY, low=0, high=MAX_VOCABULARY, shown_default="by the text"
+    )
+    normalize: str = setting("none", "Unicode normalisation.", panel=Panel.VOCABULARY, choices=NORMALIZATIONS)
+    lowercase: bool = setting(False, "Fold to lower case.", panel=Panel.VOCABULARY, flag="--lowercase/--keep-case")
     min_count: int = setting(
         0,
         "word: what is rarer is <unk>.",
+        panel=Panel.VOCABULARY,
         low=0,
         high=MAX_COUNT,
         shown_default="2, so that <unk> is learned; 1 where it is anyway",
     )
     symbols: str = setting(
-        "", "Symbols that are kept whole wherever they stand, commas between them.", metavar="SYMBOL,..."
+        "",
+        "Symbols that are kept whole wherever they stand, commas between them.",
+        panel=Panel.VOCABULARY,
+        metavar="SYMBOL,...",
     )
-    split_digits: bool = setting(False, "bpe, unigram: each digit stands for itself.", flag="--split-digits")
+    split_digits: bool = setting(
+        False, "bpe, unigram: each digit stands for itself.", panel=Panel.VOCABULARY, flag="--split-digits"
+    )
 
     @property
     def symbol_list(self) -> list[str]:

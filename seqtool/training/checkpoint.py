@@ -16,33 +16,36 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
 from torch import Tensor
 
 from seqtool.errors import DivergedError, InputError
+from seqtool.files.tensors import open_tensors, write_tensors
 from seqtool.files.writing import atomic_writer
 from seqtool.models.device import autocast
-from seqtool.models.language_model import LanguageModel
+from seqtool.models.language_model import evaluating
+from seqtool.models.net import Net
 from seqtool.models.state import State, map_state, rows_of
 from seqtool.runs import (
     CHECKPOINT,
     CONFIG,
     MAX_TOKENS,
-    METADATA,
     RunConfig,
     load_tensors,
+    named_now,
     read_tensors,
-    write_tensors,
 )
-from seqtool.settings.training import TrainConfig
 from seqtool.training.averages import Average
-from seqtool.training.loop import FP16_MOST_SCALE, Progress, is_finite
+from seqtool.training.learner import Learner
+from seqtool.training.loss_scale import FP16_MOST_SCALE
 from seqtool.training.optimizers import set_rate
 from seqtool.training.parallel import split_like, whole
+from seqtool.training.progress import Progress
+from seqtool.training.task import Sums, Task
 from seqtool.training.world import World
 
-FORMAT = "seqtool checkpoint 3"
+FORMAT = "seqtool checkpoint 4"
+READ = (FORMAT, "seqtool checkpoint 3")  # in which weights had other names
 MAX_COPIES = 5  # weights, their average, and what an optimizer keeps of each
 MAX_STATE_NUMBERS = 1 << 28  # carried states, random generators
 MAX_STEPS = 10**9
@@ -62,11 +65,10 @@ BY_PROCESS = ("state", "random")  # tensors of which each process has a part
 Optimizers = list[torch.optim.Optimizer]
 
 
-def collect(
-    model: LanguageModel, optimizers: Optimizers, average: Average | None, state: State | None, world: World
-) -> dict[str, Tensor]:
+def collect(learner: Learner, state: State | None) -> dict[str, Tensor]:
     """Copies on the CPU of all tensors that training goes on from; every process must ask, for each has a part."""
-    tensors = _learned(model, optimizers, average)
+    model, world = learner.model, learner.world
+    tensors = _learned(model, learner.optimizers, learner.average)
     for layer, parts in enumerate(state or ()):
         for index, part in enumerate(parts):
             tensors[f"state/{layer}/{index}"] = torch.cat(world.gather(part))
@@ -80,7 +82,7 @@ def collect(
     return {name: whole(tensor).cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
-def _learned(model: LanguageModel, optimizers: Optimizers, average: Average | None) -> dict[str, Tensor]:
+def _learned(model: Net, optimizers: Optimizers, average: Average | None) -> dict[str, Tensor]:
     """The tensors themselves that steps change: weights, what optimizers keep of each, averages; by name."""
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for number, optimizer in enumerate(optimizers):
@@ -124,8 +126,8 @@ def _keep_before(file: Path, step: int, count: int) -> None:
 
 def _step_of(file: Path) -> int:
     """The step of a checkpoint that this program wrote."""
-    with safetensors.safe_open(str(file), framework="pt") as content:
-        return int(json.loads(json.loads(content.metadata()[METADATA])["progress"])["step"])
+    with open_tensors(file) as content:
+        return int(json.loads(content.metadata["progress"])["step"])
 
 
 def identity(config: RunConfig) -> dict[str, str]:
@@ -153,10 +155,14 @@ def read_checkpoint(run: Path, config: RunConfig) -> Checkpoint:
         raise InputError(f"{run} has no checkpoint to resume from: train again with --force")
     own = config.parameters + config.symbols.seen
     tensors, metadata = read_tensors(file, own, MAX_COPIES * own + MAX_STATE_NUMBERS)
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in READ:
         raise InputError(f"{file} is not a checkpoint of this version of seqtool: train again with --force")
     if {name: metadata.get(name) for name in identity(config)} != identity(config):
         raise InputError(f"{file} belongs to another run, or {CONFIG} was edited since")
+    tensors = {
+        f"model/{named_now(name.removeprefix('model/'))}" if name.startswith("model/") else name: tensor
+        for name, tensor in tensors.items()
+    }
     return Checkpoint(file, tensors, _read_progress(file, metadata))
 
 
@@ -179,22 +185,17 @@ def _read_progress(file: Path, metadata: dict[str, str]) -> Progress:
     return progress
 
 
-def restore(
-    checkpoint: Checkpoint,
-    model: LanguageModel,
-    optimizers: Optimizers,
-    average: Average | None,
-    training: TrainConfig,
-    world: World,
-) -> State | None:
+def restore(checkpoint: Checkpoint, learner: Learner, task: Task) -> State | None:
     """Put weights, optimizers, average and random generators back, in place; gives this process's carried state."""
-    file, tensors, batch_size = checkpoint.file, checkpoint.tensors, training.batch_size
+    file, tensors, batch_size = checkpoint.file, checkpoint.tensors, learner.config.batch_size
+    model, optimizers, average, world = learner.model, learner.optimizers, learner.average, learner.world
     try:
         own = model.state_dict()
-        if not torch.equal(tensors["model/seen_ids"], own["seen_ids"].cpu()):
-            raise ValueError("other symbols than the text has")
+        for name in own.keys() - dict(model.named_parameters()).keys():  # what the data say, not what is learned
+            if not torch.equal(tensors[f"model/{name}"], own[name].cpu()):
+                raise ValueError("other symbols than the text has")
         _fill(optimizers)  # before the weights are put back, for it spoils them
-        set_rate(optimizers, training.lr)
+        set_rate(optimizers, learner.config.lr)
         _check_fits(checkpoint, _learned(model, optimizers, average))
         load_tensors(model, {name: split_like(tensors[f"model/{name}"], own[name]) for name in own}, file)
         saved: list[dict[int, dict[str, Any]]] = [{} for _ in optimizers]
@@ -219,19 +220,18 @@ def restore(
     except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{file} is not a checkpoint of this version of seqtool") from error
     state = tuple(tuple(parts[index] for index in sorted(parts)) for _, parts in sorted(layers.items()))
-    if state and _shapes(state) != _shapes(_state_of(model, training)):
+    if state and _shapes(state) != _shapes(_state_of(learner, task)):
         raise InputError(f"{file} is not a checkpoint of this version of seqtool")
     return map_state(Tensor.clone, rows_of(state, world.rows(batch_size))) if state else None
 
 
 @torch.no_grad()
-def _state_of(model: LanguageModel, training: TrainConfig) -> State:
-    """The state of a model that carries one, after a token."""
-    model.eval()
-    with autocast(training.precision, model.device):
-        reading = model.read(torch.zeros(training.batch_size, 1, dtype=torch.long, device=model.device))
-    model.train()
-    return reading.state
+def _state_of(learner: Learner, task: Task) -> State:
+    """The state of a model that carries one, after a target."""
+    model, training = learner.model, learner.config
+    with autocast(training.precision, model.device), evaluating(model):
+        sums: Sums = task.objective(model)(None, *task.example(training.batch_size, 1, model.device))
+    return sums.state
 
 
 def _shapes(state: State) -> list[list[tuple[torch.Size, torch.dtype]]]:
@@ -266,11 +266,16 @@ def _check_fits(checkpoint: Checkpoint, live: dict[str, Tensor]) -> None:
         raise ValueError("an optimizer that has taken more steps than the training")
 
 
+def is_finite(tensors: list[Tensor]) -> bool:
+    """Whether all numbers are."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor.is_floating_point())
+
+
 def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
-def _restore_random(tensors: dict[str, Tensor], model: LanguageModel, world: World) -> None:
+def _restore_random(tensors: dict[str, Tensor], model: Net, world: World) -> None:
     """Each process's generator; as at the beginning where there were fewer processes before."""
     if f"random/cpu/{world.rank}" in tensors:
         torch.set_rng_state(tensors[f"random/cpu/{world.rank}"])

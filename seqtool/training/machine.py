@@ -11,46 +11,44 @@ from torch import nn
 from seqtool.errors import UsageError
 from seqtool.models import recurrence
 from seqtool.models.device import autocast, multiplies_bf16
-from seqtool.models.language_model import LanguageModel
+from seqtool.models.net import Net
 from seqtool.runs import RunConfig
+from seqtool.settings.architectures import having
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import TrainConfig
-from seqtool.training.batches import make_batches
-from seqtool.training.data import TrainingData
-from seqtool.training.objective import Objective
+from seqtool.training.task import Batches, Task
 from seqtool.training.world import World
 
 TRIALS, TRIAL_S = 5, 1.0
 NOT_SHARDED = ("adagrad", "adafactor")  # torch's own do not take split weights, or give other results
-# Where a step was 1.2 times as fast or faster in bf16, on a Zen 4 with AVX512-BF16.
-BF16_FROM_WIDTH = {"rnn": 128, "gru": 128, "lstm": 128, "ffn": 256, "transformer": 128}
-BF16_BY_TORCH_FROM_WIDTH = {"rnn": 512, "gru": 512, "lstm": 256}  # where recurrent layers are not the compiled ones
 COMPILE_FROM_S = 1800.0  # a training shorter than this ends before compiling has paid
 
 
-def with_machine(config: RunConfig, data: TrainingData, device_name: str, world: World) -> RunConfig:
-    """The configuration with what `auto` comes to on this machine: device, precision, and whether to compile."""
-    device, training = world.device, dataclasses.replace(config.training, device=device_name)
-    if training.shard and (world.size == 1 or config.model.model != "transformer"):
-        raise UsageError("--shard splits a transformer over processes: start it with torchrun, or leave it out")
+def with_machine(config: RunConfig, device_name: str, world: World) -> RunConfig:
+    """The configuration with this machine's device and precision.
+
+    `compile` stays `auto` where only a trial with the model tells. UsageError for what the model or the processes
+    cannot do.
+    """
+    training = dataclasses.replace(config.training, device=device_name)
+    if training.shard and (world.size == 1 or not config.model.architecture.shards):
+        which = ", ".join(having("shards"))
+        raise UsageError(f"--shard splits {which} over processes: start it with torchrun, or leave it out")
     if training.shard and training.optimizer in NOT_SHARDED:
         raise UsageError(f"--shard and --optimizer {training.optimizer} do not go together: choose another, as adamw")
-    config = dataclasses.replace(config, training=training)
     if training.precision == "auto":
-        precision = world.from_main(_precision(config.model, device))
-        training = dataclasses.replace(training, precision=precision)
-        config = dataclasses.replace(config, training=training)
-    if training.compile == "auto":
-        compiled = may_compile(config.model, training) and _compiling_pays(config, data, device)
-        training = dataclasses.replace(training, compile=world.from_main("on" if compiled else "off"))
-    elif training.compile == "on" and not may_compile(config.model, training):
-        raise UsageError("--compile on is for ffn and transformer without --shard: leave it out")
+        training = dataclasses.replace(training, precision=world.from_main(_precision(config.model, world.device)))
+    if not may_compile(config.model, training):
+        if training.compile == "on":
+            which = " and ".join(having("compiles"))
+            raise UsageError(f"--compile on is for {which} without --shard: leave it out")
+        training = dataclasses.replace(training, compile="off")
     return dataclasses.replace(config, training=training)
 
 
 def may_compile(model: ModelConfig, training: TrainConfig) -> bool:
     """Whether a step can be compiled: recurrent kernels cannot be taken apart."""
-    return model.model in ("ffn", "transformer") and not training.shard
+    return model.architecture.compiles and not training.shard
 
 
 def _precision(model: ModelConfig, device: torch.device) -> str:
@@ -61,43 +59,47 @@ def _precision(model: ModelConfig, device: torch.device) -> str:
     """
     if device.type == "cuda":
         return "bf16" if multiplies_bf16(device) else "fp16"
-    from_width = BF16_FROM_WIDTH[model.model]
+    traits = model.architecture
+    from_width = traits.bf16_from_width
     if not recurrence.multiplies(torch.bfloat16):
-        from_width = BF16_BY_TORCH_FROM_WIDTH.get(model.model, from_width)
+        from_width = traits.bf16_by_torch_from_width or from_width
     wide = model.hidden >= from_width and model.input == "learned"
     return "bf16" if wide and multiplies_bf16(device) else "fp32"
 
 
-def _compiling_pays(config: RunConfig, data: TrainingData, device: torch.device) -> bool:
+def compiling_pays(task: Task, model: Net, batches: Batches) -> bool:
     """Whether what compiled steps save is more than what compiling and this trial take."""
-    training = config.training
-    step_s = step_time_s(config, device, training.precision)
-    steps = training.steps or training.epochs * make_batches(data, config).steps_per_pass or training.time / step_s
+    training = task.config.training
+    step_s = step_time_s(task, model, compiled=False)
+    steps = training.steps or training.epochs * batches.steps_per_pass or training.time / step_s
     if steps * step_s < COMPILE_FROM_S:
         return False
     began = time.perf_counter()
     try:
-        compiled_s = step_time_s(config, device, training.precision, compiled=True)
+        compiled_s = step_time_s(task, model, compiled=True)
     except Exception:  # whatever a compiler that is missing or fails raises
         return False
     return steps * (step_s - compiled_s) > time.perf_counter() - began
 
 
-def step_time_s(config: RunConfig, device: torch.device, precision: str, compiled: bool = False) -> float:
-    """Seconds of a forward and backward pass, the fastest of a few, or of as many as TRIAL_S allows."""
-    training = dataclasses.replace(config.training, precision=precision)
-    with torch.random.fork_rng(devices=[]):
-        objective: nn.Module = Objective(LanguageModel(config.model, config.symbols).to(device), training)
+def step_time_s(task: Task, model: Net, compiled: bool) -> float:
+    """Seconds of a forward and backward pass, the fastest of a few, or of as many as TRIAL_S allows.
+
+    The weights stay as they are, and their gradients are forgotten.
+    """
+    training, device = task.config.training, model.device
+    objective: nn.Module = task.objective(model)
     if compiled:
         objective.compile()
-    ids = torch.zeros(training.batch_size // training.accumulate, training.bptt, dtype=torch.long, device=device)
+    example = task.example(training.batch_size // training.accumulate, training.bptt, device)
     times: list[float] = []
     while len(times) < TRIALS and (len(times) < 2 or sum(times) < TRIAL_S):
         began = time.perf_counter()
-        with autocast(precision, device):
-            total, _, _ = objective(ids, ids, None, training.bptt)
-        total.backward()
+        with autocast(training.precision, device):
+            sums = objective(None, *example)
+        sums.objective.backward()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - began)
+    model.zero_grad(set_to_none=True)
     return min(times)

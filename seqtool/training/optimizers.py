@@ -104,7 +104,7 @@ def make_optimizers(parameters: Iterable[tuple[str, nn.Parameter]], config: Trai
         if parameter.dim() < 2 or "embedding" in name or "positions" in name:
             rest.append(parameter)
         else:
-            (output if name.startswith("output.") else hidden).append(parameter)
+            (output if name.startswith("head.output.") else hidden).append(parameter)
     kept = {"params": rest, "weight_decay": 0.0}
     if config.optimizer == "muon":
         decaying = {"params": output, "weight_decay": config.weight_decay}

@@ -7,8 +7,7 @@ import warnings
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from seqtool.models.cores.transformer import Transformer
-from seqtool.training.objective import Objective
+from seqtool.models.net import Net
 from seqtool.training.world import World
 
 
@@ -28,8 +27,8 @@ def split_like(tensor: Tensor, parameter: Tensor) -> Tensor:
     return distribute_tensor(tensor.to(parameter.device), parameter.device_mesh, parameter.placements)
 
 
-def in_parallel(objective: Objective, world: World, shard: bool) -> nn.Module:
-    """The objective, whose backward pass averages gradients over the processes; as it is for one process.
+def in_parallel(model: Net, objective: nn.Module, world: World, shard: bool) -> nn.Module:
+    """The objective of a model, whose backward pass averages gradients over the processes; as it is for one process.
 
     `shard` splits the weights, their gradients and the optimizer's numbers over the processes, and puts a layer's
     together only while it is at work (Zhao et al. 2023; torch's fully_shard).
@@ -41,10 +40,9 @@ def in_parallel(objective: Objective, world: World, shard: bool) -> nn.Module:
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module")  # of in-place operations, which we have none of
-    model = objective.model
-    assert isinstance(model.core, Transformer)
-    for layer in model.core.layers:
-        fully_shard(layer)
+    for part in model.shards():
+        fully_shard(part)
     fully_shard(model)
-    register_fsdp_forward_method(model, "read")
+    for name in model.sharded_calls:
+        register_fsdp_forward_method(model, name)
     return objective

@@ -7,33 +7,29 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from seqtool.embeddings.into_model import begin_embedding
-from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.errors import SeqtoolError, UsageError
 from seqtool.files.writing import atomic_writer, cannot_write, locked, remove_strays, replace_directory
-from seqtool.models.language_model import LanguageModel, build_model
 from seqtool.models.state import State
-from seqtool.runs import METRICS, WEIGHTS, RunConfig, write_config, write_weights
-from seqtool.settings.checking import checked
-from seqtool.settings.training import DECIDED_BY_MACHINE, FULL, LENGTHS, MAY_CHANGE, RATE_SETTINGS, TrainConfig
-from seqtool.text.vocabulary import Vocabulary
+from seqtool.runs import METRICS, WEIGHTS, RunConfig, write_weights
+from seqtool.settings.training import LENGTHS, TrainConfig
 from seqtool.training.averages import Average
-from seqtool.training.batches import Batches, make_batches
 from seqtool.training.checkpoint import collect, read_checkpoint, restore, write_checkpoint
-from seqtool.training.data import TrainingData
-from seqtool.training.loop import Progress, train
-from seqtool.training.objective import Objective
+from seqtool.training.learner import Learner
+from seqtool.training.loop import train
+from seqtool.training.machine import compiling_pays, may_compile
 from seqtool.training.optimizers import make_optimizers
 from seqtool.training.parallel import in_parallel, whole
-from seqtool.training.world import World, alone
+from seqtool.training.progress import Progress
+from seqtool.training.task import Batches, Stopped, Task
+from seqtool.training.world import World
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -59,17 +55,14 @@ class RunKeeper:
 
     path: Path
     config: RunConfig
-    vocabulary: Vocabulary
-    model: LanguageModel
-    optimizers: list[torch.optim.Optimizer]
+    learner: Learner
     report: Report
     folder: Path
     replace: bool
-    world: World
     on_publish: Callable[[Path, int], None]
 
     def __post_init__(self) -> None:
-        self._own = os.stat(self.folder) if self.world.main else None
+        self._own = os.stat(self.folder) if self.learner.world.main else None
 
     def _check_own(self) -> None:
         """SeqtoolError when `folder` is not the directory any more that this training has written so far."""
@@ -85,7 +78,7 @@ class RunKeeper:
 
     def log(self, record: dict[str, Any]) -> None:
         """Append a line of metrics and pass it on."""
-        if not self.world.main:
+        if not self.learner.world.main:
             return
         self._check_own()
         file = self.folder / METRICS
@@ -98,15 +91,15 @@ class RunKeeper:
 
     def keep_best(self) -> None:
         """Write the best weights."""
-        tensors = {name: whole(tensor).cpu().contiguous() for name, tensor in self.model.state_dict().items()}
-        if self.world.main:
+        tensors = {name: whole(tensor).cpu().contiguous() for name, tensor in self.learner.model.state_dict().items()}
+        if self.learner.world.main:
             self._check_own()
             write_weights(self.folder / WEIGHTS, tensors, self.config)
 
     def keep_checkpoint(self, progress: Progress, state: State | None, average: Average | None) -> None:
         """Write everything needed to go on; the first time, the run takes its name."""
-        tensors = collect(self.model, self.optimizers, average, state, self.world)
-        if self.world.main:
+        tensors = collect(self.learner, state)
+        if self.learner.world.main:
             self._check_own()
             write_checkpoint(self.folder, self.config, tensors, progress)
             if self.folder != self.path and (progress.best_step or not self.path.exists()):
@@ -127,93 +120,70 @@ class RunKeeper:
 
 def train_run(
     path: Path,
-    config: RunConfig,
-    data: TrainingData,
+    task: Task,
     *,
-    device: torch.device,
-    valid_tokens: int,
     report: Report,
-    stopped: Callable[[], bool] = lambda: False,
+    stopped: Stopped = lambda: False,
     resume: bool = False,
     replace: bool = False,
-    world: World | None = None,
+    world: World,
     on_publish: Callable[[Path, int], None] = lambda path, step: None,
 ) -> Outcome:
-    """Train a model of `config` and keep it in the run directory `path`; with `resume`, go on from its checkpoint.
+    """Train a task's model and keep it in the run directory `path`; with `resume`, go on from its checkpoint.
 
     With `replace` a run of that name gives way as soon as the new one has been validated once.
 
     `stopped` is asked after each step; when it says yes, a checkpoint is kept and training ends. `on_publish` is told
     once the directory has its name, and the step that training goes on from.
     """
-    training, world = config.training, world or alone(device)
-    if not len(data.valid_ids):
-        raise InputError("no text is left for validation: give more text, or --valid FILE")
-    batches = make_batches(data, config)
+    batches = task.batches()
     with ExitStack() as opened:
         if resume and world.main:
             opened.enter_context(locked(path))
             remove_strays(path)
             remove_strays(path / "checkpoint")
-        checkpoint = read_checkpoint(path, config) if resume else None
-        torch.manual_seed(training.seed)
-        model = _begun(config, data).to(device)
-        objective: nn.Module = in_parallel(Objective(model, training), world, training.shard)
-        if training.compile == "on":
-            objective.compile()
-        optimizers = make_optimizers(model.named_parameters(), training)
-        averaging = training.ema or training.optimizer in ("asgd", "nt-asgd")
-        average = Average([weight for weight in model.parameters() if weight.requires_grad]) if averaging else None
-        torch.manual_seed(training.seed + world.rank)  # dropout differs from process to process
+        checkpoint = read_checkpoint(path, task.config) if resume else None
+        config, learner = _learner(task, batches, world)
         progress, state = Progress(), None
         if checkpoint is not None:
-            progress = checkpoint.progress
-            state = restore(checkpoint, model, optimizers, average, training, world)
+            progress, state = checkpoint.progress, restore(checkpoint, learner, task)
         first_step = progress.step
-        _set_length(progress, training, batches)
+        _set_length(progress, config.training, batches)
         world.wait()
         folder = path
         if checkpoint is None and world.main:
-            folder = opened.enter_context(_built_aside(path, config, data.vocabulary))
+            folder = opened.enter_context(_built_aside(path, config, task))
         elif checkpoint is not None and world.main:
-            write_config(path, config, data.vocabulary)
+            task.write(path, config)
             _forget_metrics_after(path / METRICS, progress)
             on_publish(path, progress.step)
-        keeper = RunKeeper(path, config, data.vocabulary, model, optimizers, report, folder, replace, world, on_publish)
-        progress = train(
-            model,
-            objective,
-            optimizers,
-            average,
-            batches,
-            data.valid_ids,
-            training,
-            keeper,
-            valid_tokens=min(valid_tokens, len(data.valid_ids)),
-            progress=progress,
-            state=state,
-            world=world,
-            stopped=stopped,
-        )
-        complete = progress.validated == progress.step and (
-            progress.share(training) >= 1.0 or progress.stagnant(training)
-        )
+        keeper = RunKeeper(path, config, learner, report, folder, replace, on_publish)
+        progress = train(learner, batches, task, keeper, progress, state, stopped=stopped)
+        complete = progress.validated == progress.step and progress.over(config.training)
         return Outcome(progress, world.from_main(keeper.folder == path), complete, first_step)
 
 
-def _begun(config: RunConfig, data: TrainingData) -> LanguageModel:
-    """A new model, whose embedding begins with the data's vectors where there are any, and learns unless frozen."""
-    model = build_model(config.model, config.symbols, data.seen_counts, config.training.seed)
-    embedding = model.core.embedding
-    if embedding is not None:
-        if data.beginning is not None:
-            begin_embedding(embedding, data.beginning)
-        embedding.requires_grad_(not config.training.freeze)
-    return model
+def _learner(task: Task, batches: Batches, world: World) -> tuple[RunConfig, Learner]:
+    """What learns, with its first weights; and the configuration, which says whether it is compiled."""
+    config, training = task.config, task.config.training
+    torch.manual_seed(training.seed)
+    model = task.new_model().to(world.device)
+    if training.compile == "auto":
+        pays = world.from_main(may_compile(config.model, training) and compiling_pays(task, model, batches))
+        training = dataclasses.replace(training, compile="on" if pays else "off")
+        config = dataclasses.replace(config, training=training)
+    objective = in_parallel(model, task.objective(model), world, training.shard)
+    if training.compile == "on":
+        objective.compile()
+    optimizers = make_optimizers(model.weights(), training)
+    averaging = training.ema or training.optimizer in ("asgd", "nt-asgd")
+    average = Average([weight for _, weight in model.weights() if weight.requires_grad]) if averaging else None
+    torch.manual_seed(training.seed + world.rank)  # dropout differs from process to process
+    return config, Learner(model, objective, optimizers, average, training, world)
 
 
 @contextmanager
-def _built_aside(path: Path, config: RunConfig, vocabulary: Vocabulary) -> Iterator[Path]:
+def _built_aside(path: Path, config: RunConfig, task: Task) -> Iterator[Path]:
     """A new directory beside `path`, locked, for a run to begin in; removed at the end if it did not take its name."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +194,7 @@ def _built_aside(path: Path, config: RunConfig, vocabulary: Vocabulary) -> Itera
     with locked(folder):
         try:
             folder.chmod(0o755)
-            write_config(folder, config, vocabulary)
+            task.write(folder, config)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)  # it is not there when the run took its name
@@ -251,31 +221,6 @@ def _set_length(progress: Progress, training: TrainConfig, batches: Batches) -> 
         )
     if not progress.steps or progress.steps > planned:
         progress.since_best = 0
-
-
-def resumed_config(config: RunConfig, asked: Mapping[str, Any], flags: Collection[str] = ()) -> RunConfig:
-    """A run's configuration with what was asked beside --resume; UsageError naming what may not change.
-
-    `flags` are the settings asked for on the command line itself: only there may the rate be changed.
-    """
-    now = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
-    if config.training.within_documents and asked.get("bptt") == FULL:
-        now["bptt"] = FULL  # which became the length of the longest document
-    may_change = (*MAY_CHANGE, *(name for name in RATE_SETTINGS if name in flags))
-    decided = {name for name in DECIDED_BY_MACHINE if asked.get(name) == "auto"}
-    wanted = {name: value for name, value in asked.items() if value != now[name] and name not in decided}
-    if fixed := [name for name in wanted if name not in may_change]:
-        told = ", ".join(f"--{name.replace('_', '-')} {asked[name]} (was {now[name]})" for name in fixed)
-        may, by_flag = (
-            ", ".join(f"--{name.replace('_', '-')}" for name in names) for names in (MAY_CHANGE, RATE_SETTINGS)
-        )
-        raise UsageError(
-            f"--resume goes on with the run's own settings, not with {told}; only {may} may change, "
-            f"and, on the command line itself, {by_flag}"
-        )
-    if any(name in wanted for name in LENGTHS):
-        wanted = {**dict.fromkeys(LENGTHS, 0), **wanted}
-    return dataclasses.replace(config, training=checked(dataclasses.replace(config.training, **wanted)))
 
 
 def _forget_metrics_after(file: Path, progress: Progress) -> None:

@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from torch import Tensor
-
 from seqtool.errors import InputError
 from seqtool.files.writing import provenance
-from seqtool.models.cores.recurrent import Recurrent
-from seqtool.models.cores.window import FeedForward
-from seqtool.models.language_model import LanguageModel
 from seqtool.runs import Run
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import MAX_DIM, Vectors
 
 INPUT, OUTPUT = "input", "output"
@@ -28,11 +23,11 @@ def vectors_of_run(run: Run, layer: str) -> Vectors:
     `layer` is input, the embedding, or output, the rows of the softmax's matrix. InputError when there are more numbers
     in a vector than the format of vectors takes.
     """
-    model, vocabulary = run.model, run.vocabulary
-    rows_SD = (model.output_weight if layer == OUTPUT else input_rows(model)[model.seen_ids]).detach().float().cpu()
+    model, vocabulary, seen_ids_S = run.model, run.vocabulary, run.model.head.seen_ids
+    rows_SD = (model.head.weight if layer == OUTPUT else model.input_rows()[seen_ids_S]).detach().float().cpu()
     if rows_SD.shape[1] > MAX_DIM:
         raise InputError(f"{run.path}: its {layer} vectors have {rows_SD.shape[1]:,} numbers, more than {MAX_DIM:,}")
-    tokens = Tokens.of([vocabulary.token(index) for index in model.seen_ids.tolist()])
+    tokens = TokenTable.of([vocabulary.token(index) for index in seen_ids_S.tolist()])
     metadata = {
         "method": "run",
         "settings": {"run": str(run.path), "layer": layer, **dataclasses.asdict(run.config.model)},
@@ -43,20 +38,3 @@ def vectors_of_run(run: Run, layer: str) -> Vectors:
         "input_sha256": run.config.data.get("sha256", ""),
     }
     return Vectors(tokens, rows_SD.contiguous().numpy(), metadata, model=vocabulary.model)
-
-
-def input_rows(model: LanguageModel) -> Tensor:
-    """What stands for each symbol at the input, (V, D).
-
-    The embedding; of a transformer's stem the table of the token itself. Of one-hot input the columns of the first
-    weights, which are an embedding: (V, G) of a recurrent layer, (V, K H) of the window of ffn.
-    """
-    core = model.core
-    if core.embedding is not None:
-        return core.embedding.weight
-    if isinstance(core, Recurrent):
-        W_ih_GV, *_ = core.layers[0].weights
-        return W_ih_GV.t()
-    assert isinstance(core, FeedForward)
-    columns_KVH = core.layers[0].weight.t().unflatten(0, (core.window, -1))
-    return columns_KVH.transpose(0, 1).flatten(1)

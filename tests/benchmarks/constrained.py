@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from seqtool.generation.constraint import Constraint, Tokens
 from seqtool.generation.generating import Sample, generate
 from seqtool.generation.steering import Steering
-from seqtool.models.decoding.stepper import Stepper
+from seqtool.models.decoding.stepper import ModelStepper
 from seqtool.runs import load_run
 from seqtool.settings.generation import GenerateConfig
 
@@ -46,7 +46,7 @@ def main() -> None:
     began = time.perf_counter()
     constraint = Constraint(given.pattern, Tokens(tokens))
     print(f"the expression as an automaton: {time.perf_counter() - began:.3f} s")
-    stepper = Stepper(run.model)
+    stepper = ModelStepper(run.model)
     print(f"{'':<14}{'streams':>8}{'tokens/s':>10}{'matching':>14}")
     for streams in (1, given.n):
         for name, bound in (("constrained", constraint), ("free", None)):

@@ -44,7 +44,7 @@ def rate(generate: Callable[[int], object], tokens: int, streams: int, repeats: 
 
 def ours(name: str, streams: int, tokens: int, precision: str) -> float:
     from seqtool.generation.generating import Sample, generate
-    from seqtool.models.decoding.stepper import Stepper
+    from seqtool.models.decoding.stepper import ModelStepper
     from seqtool.models.language_model import build_model
     from seqtool.settings.generation import GenerateConfig
     from seqtool.settings.model import ModelConfig, Symbols
@@ -57,8 +57,8 @@ def ours(name: str, streams: int, tokens: int, precision: str) -> float:
         config = ModelConfig(model="transformer", layers=layers, heads=heads, hidden=hidden, context=CONTEXT, stem=1)
     counts = dict.fromkeys(range(SYMBOLS + 1), 1)
     model = build_model(config, Symbols(SYMBOLS + 1, SYMBOLS, SYMBOLS + 1, 10**6), counts).eval()
-    model.output_bias.data[SYMBOLS] = -100.0  # no text ends before its last token
-    stepper = Stepper(model, precision)
+    model.head.bias.data[SYMBOLS] = -100.0  # no text ends before its last token
+    stepper = ModelStepper(model, precision)
 
     def write(count: int) -> None:
         samples = [Sample([number % SYMBOLS]) for number in range(streams)]

@@ -88,11 +88,13 @@ def step_ours(case: Case, watch: Watch, precision: str) -> Row:
     from seqtool.settings.checking import DATA_SETTINGS, settings_from_file
     from seqtool.settings.defaults import Facts, recipe_file, resolve
     from seqtool.settings.model import Symbols
-    from seqtool.training.batches import Batch
-    from seqtool.training.loop import Progress, train
+    from seqtool.tasks.language.batches import TextBatch
+    from seqtool.tasks.language.objective import Objective
+    from seqtool.training.learner import Learner
+    from seqtool.training.loop import train
     from seqtool.training.machine import with_machine
-    from seqtool.training.objective import Objective
     from seqtool.training.optimizers import make_optimizers
+    from seqtool.training.progress import Progress
     from seqtool.training.world import alone
 
     asked = dict(case.asked)
@@ -104,17 +106,22 @@ def step_ours(case: Case, watch: Watch, precision: str) -> Row:
     size = case.symbols + (0 if case.words else BYTES + 1)
     config, training = resolve({**asked, "compile": "off"}, Facts(TEXT_TOKENS, size, False))
     symbols, world = Symbols(size, 1, case.symbols, TEXT_TOKENS), alone(torch.device("cpu"))
-    training = with_machine(RunConfig(config, training, symbols, "", {}, {}), None, "cpu", world).training
+    training = with_machine(RunConfig(config, training, symbols, "", {}, {}), "cpu", world).training
     draws = np.random.default_rng(0)
 
     class RandomBatches:
         steps_per_pass = 1e9
 
-        def batch(self, step: int, rows: slice) -> Batch:
+        def batch(self, step: int, rows: slice) -> TextBatch:
             watch.lap()
             ids = draws.integers(case.symbols, size=(case.batch, case.time + 1))
             restarts = np.full(case.batch, step == 0 or not training.stateful)
-            return Batch(ids[:, :-1], ids[:, 1:], restarts, case.batch * case.time, case.time)
+            return TextBatch(ids[:, :-1], ids[:, 1:], restarts, case.batch * case.time, case.time)
+
+    class Unvalidated:
+        def validate(self, *_: Any) -> None: ...
+        def probes(self, _: Any) -> Row:
+            return {}
 
     class NoKeeper:
         def log(self, record: Row) -> None: ...
@@ -122,20 +129,10 @@ def step_ours(case: Case, watch: Watch, precision: str) -> Row:
         def keep_checkpoint(self, *_: Any) -> None: ...
 
     model = build_model(config, symbols, dict.fromkeys(range(case.symbols), 1))
-    progress = train(
-        model,
-        Objective(model, training),
-        make_optimizers(model.named_parameters(), training),
-        None,
-        RandomBatches(),
-        np.zeros(2, np.int64),
-        training,
-        NoKeeper(),
-        valid_tokens=2,
-        progress=Progress(steps=10**9),
-        world=world,
-        stopped=watch.over,
-    )
+    optimizers = make_optimizers(model.weights(), training)
+    learner = Learner(model, Objective(model, training), optimizers, None, training, world)
+    endless = Progress(steps=10**9)
+    progress = train(learner, RandomBatches(), Unvalidated(), NoKeeper(), endless, stopped=watch.over)
     assert not progress.skipped
     return {"precision": training.precision, "flops_per_token": flops_per_token(config, symbols, case.time)}
 

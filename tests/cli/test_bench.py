@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 import torch
 
 from seqtool.bench.memory import available_bytes
-from seqtool.settings.model import MODELS
+from seqtool.native.loading import describe
+from seqtool.settings.architectures import ARCHITECTURES
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
 
@@ -40,7 +42,9 @@ def test_the_report_is_one_object_that_says_what_made_it(whole: subprocess.Compl
     }  # fmt: skip
     assert report["made_by"]["program"] == "seqtool"
     assert (report["vocab_size"], report["seconds"]) == (20, 0.02)
-    assert {name: settings["hidden"] for name, settings in report["settings"].items()} == dict.fromkeys(MODELS, 16)
+    assert {name: settings["hidden"] for name, settings in report["settings"].items()} == dict.fromkeys(
+        ARCHITECTURES, 16
+    )
     assert b"measurements" in whole.stderr
 
 
@@ -51,12 +55,13 @@ def test_the_machine_has_its_limits(report: dict[str, Any]):
     assert machine["name"]
     assert list(machine["matrix_gflops_per_s"]) == ["fp32"]
     assert min(machine["matrix_gflops_per_s"]["fp32"], machine["read_gb_per_s"], machine["copy_gb_per_s"]) > 0
+    assert machine["parts"] == {name: dataclasses.asdict(part) for name, part in describe().items()}
 
 
 def test_every_model_trains_with_three_batches(report: dict[str, Any]):
     rows = report["training"]
     assert [(row["model"], row["batch_size"]) for row in rows] == [
-        (name, size) for name in MODELS for size in (2, 4, 8)
+        (name, size) for name in ARCHITECTURES for size in (2, 4, 8)
     ]
     for row in rows:
         assert row["matrix_gflops_per_s"] == report["machine"]["matrix_gflops_per_s"][row["precision"]]
@@ -66,7 +71,7 @@ def test_every_model_trains_with_three_batches(report: dict[str, Any]):
 
 
 def test_the_fastest_is_the_one_with_most_tokens_per_second(report: dict[str, Any]):
-    assert list(report["fastest"]) == list(MODELS)
+    assert list(report["fastest"]) == list(ARCHITECTURES)
     for name, best in report["fastest"].items():
         rows = [row for row in report["training"] if row["model"] == name]
         assert best == max(rows, key=lambda row: row["tokens_per_s"])
@@ -75,7 +80,7 @@ def test_the_fastest_is_the_one_with_most_tokens_per_second(report: dict[str, An
 def test_every_model_generates_one_stream_and_many(report: dict[str, Any]):
     rows = report["generation"]
     assert [(row["model"], row["streams"]) for row in rows] == [
-        (name, streams) for name in MODELS for streams in (1, 64)
+        (name, streams) for name in ARCHITECTURES for streams in (1, 64)
     ]
     for row in rows:
         assert row["read_gb_per_s"] == report["machine"]["read_gb_per_s"]
@@ -87,6 +92,8 @@ def test_a_person_gets_tables_and_advice_and_quiet_is_quiet(seqtool: Command):
     result = seqtool("bench", *TINY, "--model", "gru", "--model", "gru", "--bptt", 5, "-q")
     assert (result.returncode, result.stderr) == (0, b"")
     text = result.stdout.decode()
+    for name, part in describe().items():
+        assert f"{name:<10}  {part}\n" in text
     for words in ("GFLOP/s:", "GB/s:", "gru: fastest with --precision fp32 --batch-size ", "Speed is not quality"):
         assert words in text
     assert text.count("\ngru 1 x 16 ") == 5  # three batches, one stream and many
@@ -95,7 +102,7 @@ def test_a_person_gets_tables_and_advice_and_quiet_is_quiet(seqtool: Command):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--model", "lsmt"], "--model 'lsmt': choose from rnn, gru, lstm, ffn, transformer"),
+    (["--model", "lsmt"], "--model 'lsmt': did you mean lstm? choose from rnn, gru, lstm, ffn, transformer"),
     (["--device", "tpu"], "choose from auto, cpu, cuda"),
     (["--seconds", "0"], "--seconds 0"),
     (["--seconds", "nan"], "--seconds nan"),

@@ -38,7 +38,7 @@ def ppmi_of(matrix: np.ndarray, power: float) -> np.ndarray:
 
 @pytest.mark.parametrize("power", [0, 0.75, 1])
 def test_ppmi_and_its_transpose_are_those_of_the_definition(power, monkeypatch):
-    monkeypatch.setattr(ppmi, "ENTRIES_AT_ONCE", 1000)
+    monkeypatch.setattr(svd, "ENTRIES_AT_ONCE", 1000)
     counts = counts_of(60)
     expected = ppmi_of(dense(counts), power)
     for sparse, matrix in zip(svd._ppmi(counts, power), (expected, expected.T), strict=True):

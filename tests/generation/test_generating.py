@@ -12,7 +12,7 @@ from seqtool.generation.constraint import Constraint, Tokens
 from seqtool.generation.generating import Sample, generate
 from seqtool.generation.steering import Steering
 from seqtool.generation.writing import Writer, stop_finder
-from seqtool.models.decoding.stepper import Stepper
+from seqtool.models.decoding.stepper import ModelStepper
 from seqtool.scoring.scorer import score_documents
 from seqtool.settings.checking import check
 from seqtool.settings.generation import GenerateConfig
@@ -26,7 +26,7 @@ TRANSFORMERS = pytest.mark.parametrize("name", [name for name in ZOO if name.sta
 def written(model, prompts, pattern=None, **settings) -> list[Sample]:
     samples = [Sample(list(prompt), copy) for copy, prompt in enumerate(prompts)]
     config = GenerateConfig(**{"temperature": 1.0, **settings})
-    for batch in generate(Stepper(model), samples, config, steering(config, pattern)):
+    for batch in generate(ModelStepper(model), samples, config, steering(config, pattern)):
         assert all(len(one.tokens) == len(one.token_nats) for one in batch)
     return samples
 
@@ -54,12 +54,12 @@ def test_greedy_tokens_are_the_likeliest_given_all_before(name: str):
 @EVERY
 def test_a_sample_is_the_same_alone_and_among_63_others(name: str):
     model = zoo_model(name)
-    model.output_bias.data[BEGIN] = -3.0
+    model.head.bias.data[BEGIN] = -3.0
     lengths = itertools.cycle([1, 2, 0, 5, 9, 30])
     prompts = [[2 + (number // 6 + number * place) % (V - 2) for place in range(next(lengths))] for number in range(64)]
     together = [Sample(prompt, 0) for prompt in prompts]
     config = GenerateConfig(temperature=1.0, seed=7, max_tokens=60)
-    stepper = Stepper(model)
+    stepper = ModelStepper(model)
     list(generate(stepper, together, config))
     assert len({tuple(one.tokens) for one in together}) > 40
     for number in (0, 1, 5, 40):
@@ -74,7 +74,7 @@ def test_a_sample_is_the_same_alone_and_among_63_others(name: str):
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 @pytest.mark.parametrize("name", ["lstm", "transformer rope swiglu rms"])
 def test_a_batch_of_any_size_writes_the_same_in_every_precision(name: str, precision: str):
-    stepper = Stepper(zoo_model(name), precision)
+    stepper = ModelStepper(zoo_model(name), precision)
     found = []
     for batch_size in (1, 3, 16):
         samples = [Sample([3, 4], copy) for copy in range(16)]
@@ -94,7 +94,7 @@ def test_blocks_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch):
 @TRANSFORMERS
 def test_a_transformer_writes_beyond_its_context_as_scoring_in_windows_reads(name: str):
     model = zoo_model(name)
-    model.output_bias.data[BEGIN] = -100.0
+    model.head.bias.data[BEGIN] = -100.0
     samples = written(model, [[], list(range(2, 19)) * 4], max_tokens=100, seed=1)
     assert [len(one.tokens) for one in samples] == [100, 100]
     alone = samples[0]
@@ -112,20 +112,20 @@ def test_a_transformer_writes_beyond_its_context_as_scoring_in_windows_reads(nam
 
 def test_a_context_of_one_token():
     model = zoo_model("transformer plain", context=1)
-    model.output_bias.data[BEGIN] = -100.0
+    model.head.bias.data[BEGIN] = -100.0
     assert [len(tokens) for tokens in texts(model, [[], [3, 4]], max_tokens=9)] == [9, 9]
 
 
 def test_the_end_of_a_document_ends_a_text():
     model = zoo_model("lstm")
-    model.output_bias.data[BEGIN] = 100.0
+    model.head.bias.data[BEGIN] = 100.0
     (one,) = written(model, [[3]], max_tokens=5)
     assert (one.tokens, one.finished) == ([], "end")
 
 
 def test_until_end_has_no_other_limit():
     model = zoo_model("lstm")
-    model.output_bias.data[BEGIN] = -3.0
+    model.head.bias.data[BEGIN] = -3.0
     samples = written(model, [[number] for number in range(2, 12)], max_tokens=3, until_end=True, seed=3)
     assert {one.finished for one in samples} == {"end"}
     assert max(len(one.tokens) for one in samples) > 60
@@ -142,7 +142,7 @@ def test_nats_are_those_that_scoring_gives(name: str):
 
 def test_repetition_is_punished_in_prompt_and_text():
     model = zoo_model("lstm")
-    model.output_bias.data[5] = 3.0
+    model.head.bias.data[5] = 3.0
     often, seldom = (
         sum(tokens.count(5) for tokens in texts(model, [[5, 6]] * 40, max_tokens=3, seed=1, repetition_penalty=penalty))
         for penalty in (1.0, 100.0)
@@ -162,7 +162,7 @@ def test_greedy_and_beam_contradict_sampling_settings():
 def test_two_spellings_of_a_text_are_one_text():
     config = GenerateConfig(beam=8, max_tokens=4)
     found = beam_search(
-        Stepper(zoo_model("lstm")),
+        ModelStepper(zoo_model("lstm")),
         Sample([]),
         8,
         config,
@@ -227,7 +227,7 @@ def likeliest(model, prompt: list[int], length: int, length_penalty: float = 1.0
 def test_a_beam_that_holds_everything_finds_the_likeliest_text(name: str, length_penalty: float):
     model = zoo_model(name, seed=2)
     config = GenerateConfig(beam=400, max_tokens=2, length_penalty=length_penalty)
-    (found,) = beam_search(Stepper(model), Sample([3]), 1, config)
+    (found,) = beam_search(ModelStepper(model), Sample([3]), 1, config)
     score, tokens = likeliest(model, [3], 2, length_penalty)
     assert found.tokens == tokens
     if found.finished == "length":
@@ -238,16 +238,16 @@ def test_a_beam_that_holds_everything_finds_the_likeliest_text(name: str, length
 @torch.inference_mode()
 def test_a_beam_of_one_is_greedy_and_its_nats_are_the_models(name: str):
     model = zoo_model(name, seed=1)
-    model.output_bias.data[BEGIN] = -100.0
+    model.head.bias.data[BEGIN] = -100.0
     (greedy,) = written(model, [[3, 4]], greedy=True, max_tokens=40)
-    (found,) = beam_search(Stepper(model), Sample([3, 4]), 1, GenerateConfig(beam=1, max_tokens=40))
+    (found,) = beam_search(ModelStepper(model), Sample([3, 4]), 1, GenerateConfig(beam=1, max_tokens=40))
     assert found.tokens == greedy.tokens
     assert found.nats == pytest.approx(greedy.nats, abs=1e-3)
 
 
 def test_beams_come_best_first_and_match_a_constraint():
     config = GenerateConfig(beam=8, max_tokens=7)
-    found = beam_search(Stepper(zoo_model("lstm")), Sample([]), 5, config, steering(config, "(ab|cd)+e?"))
+    found = beam_search(ModelStepper(zoo_model("lstm")), Sample([]), 5, config, steering(config, "(ab|cd)+e?"))
     scores = [-one.nats / len(one.tokens) for one in found]
     assert len(found) == 5
     assert scores == sorted(scores, reverse=True)

@@ -11,7 +11,7 @@ from seqtool.generation.constraint import Constraint, Tokens
 from seqtool.generation.generating import Sample, generate
 from seqtool.generation.healing import Healing
 from seqtool.generation.steering import Steering
-from seqtool.models.decoding.stepper import Stepper
+from seqtool.models.decoding.stepper import ModelStepper
 from seqtool.settings.generation import GenerateConfig
 from tests.zoo import BEGIN, ZOO, zoo_model
 
@@ -56,7 +56,7 @@ def log_p(model, tokens: list[int]) -> torch.Tensor:
 def healed(name: str, prompt: list[int], count: int = 1, way=None, pattern=None, **settings) -> list[Sample]:
     config = GenerateConfig(**{"temperature": 1.0, "max_tokens": 6, "seed": 5} | settings | (way or {}))
     constraint = Constraint(pattern, Tokens(ROWS)) if pattern else None
-    steering, stepper = Steering(config, BEGIN, constraint), Stepper(zoo_model(name, seed=2), barred=0)
+    steering, stepper = Steering(config, BEGIN, constraint), ModelStepper(zoo_model(name, seed=2), barred=0)
     if config.beam:
         one = Sample(prompt)
         Healing(ROWS).heal(stepper, [one], [], config, steering)
@@ -114,7 +114,7 @@ def test_what_was_read_and_written_is_the_prompt_and_its_text(name: str, way: di
 def test_a_healed_sample_is_the_same_alone_and_among_others(name: str):
     prompts = [ids("d", " "), ids(" ", "a", "b"), ids("e"), [], ids("c", "b"), ids(*"abcdefg" * 6, " ")] * 4
     config = GenerateConfig(temperature=1.0, max_tokens=12, seed=3)
-    stepper = Stepper(zoo_model(name))
+    stepper = ModelStepper(zoo_model(name))
     together = [Sample(prompt) for prompt in prompts]
     list(generate(stepper, together, config, None, Healing(ROWS)))
     for prompt, one in zip(prompts, together, strict=True):

@@ -11,7 +11,7 @@ from seqtool.generation.constraint import Constraint, Tokens
 from seqtool.generation.favour import Favour
 from seqtool.generation.generating import Sample, generate
 from seqtool.generation.steering import Progress, Steering
-from seqtool.models.decoding.stepper import Stepper
+from seqtool.models.decoding.stepper import ModelStepper
 from seqtool.settings.generation import GenerateConfig
 from seqtool.text.vocabulary import Seam
 from tests.zoo import BEGIN, ZOO, V, zoo_model
@@ -30,7 +30,7 @@ def spelled(one: Sample) -> str:
 def written(name: str, way: dict, prompts, banned=(), favours=(), model_bias=None, **settings) -> list[Sample]:
     model = zoo_model(name, seed=3)
     for token, bias in (model_bias or {}).items():
-        model.output_bias.data[token] = bias
+        model.head.bias.data[token] = bias
     config = GenerateConfig(**way, seed=2, **{"max_tokens": 25, **settings})
     tokens = Tokens(TOKENS)
     steering = Steering(
@@ -39,7 +39,7 @@ def written(name: str, way: dict, prompts, banned=(), favours=(), model_bias=Non
         Constraint(None, tokens, banned) if banned else None,
         [Favour(text, nats, tokens) for text, nats in favours],
     )
-    stepper = Stepper(model, barred=0)
+    stepper = ModelStepper(model, barred=0)
     if config.beam:
         return [one for prompt in prompts for one in beam_search(stepper, Sample(list(prompt)), 2, config, steering)]
     samples = [Sample(list(prompt), copy) for copy, prompt in enumerate(prompts)]

@@ -102,14 +102,14 @@ def test_unseen_symbols_share_one_count(name: str):
 
 def test_the_first_guess_is_the_frequency_of_symbols():
     model = zoo_model("lstm")
-    model.output.weight.data.zero_()
+    model.head.output.weight.data.zero_()
     counts = torch.arange(1, V + 1) + 0.1
     torch.testing.assert_close(model(torch.zeros(1, 1, dtype=torch.long))[0].softmax(-1)[0, 0], counts / counts.sum())
 
 
 def test_tied_weights_are_one():
     tied, untied = zoo_model("lstm tied"), zoo_model("lstm tied", tied=False)
-    assert tied.output_weight is tied.core.embedding.weight
+    assert tied.head.weight is tied.inputs.embedding.weight
     assert "output.weight" not in tied.state_dict()
     assert (
         parameter_count(untied.config, untied.symbols) - parameter_count(tied.config, tied.symbols) == V * 16 - 12 * 16
@@ -138,7 +138,7 @@ def test_orthogonal_initialisation_is_by_gate_and_forget_bias_is_set():
 def test_the_same_seed_gives_the_same_weights():
     first, second, other = zoo_model("gru", seed=1), zoo_model("gru", seed=1), zoo_model("gru", seed=2)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    assert not torch.equal(first.core.embedding.weight, other.core.embedding.weight)
+    assert not torch.equal(first.inputs.embedding.weight, other.inputs.embedding.weight)
 
 
 def test_dropout_acts_in_training_only():

@@ -10,7 +10,7 @@ import torch
 
 from seqtool.errors import UsageError
 from seqtool.scoring import scorer as scoring
-from seqtool.scoring.scorer import Scorer, check_window, score_documents, validate, windows
+from seqtool.scoring.scorer import Scorer, check_window, score_documents, windows
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 EVERY = pytest.mark.parametrize("name", ZOO)
@@ -141,38 +141,10 @@ def test_settings_that_do_not_fit_the_model():
 
 def test_a_uniform_model_has_the_perplexity_of_its_vocabulary():
     model = zoo_model("lstm")
-    torch.nn.init.zeros_(model.output.weight)
-    torch.nn.init.zeros_(model.output_bias)
+    torch.nn.init.zeros_(model.head.output.weight)
+    torch.nn.init.zeros_(model.head.bias)
     (nats,) = scores(model, [ids_of(50)])
     np.testing.assert_allclose(nats, math.log(V), rtol=1e-6)
-
-
-@pytest.mark.parametrize("name", [name for name in ZOO if "identity" not in name])  # which never forgets
-def test_validation_is_close_to_the_full_score_and_equal_for_a_window(name: str):
-    model = zoo_model(name)
-    ids = ids_of(5000)
-    quick = validate(model, ids, 10_000)
-    assert quick.tokens == 64 * (5000 // 64) if len(ids) // 128 >= 64 else quick.tokens > 4900
-    (full,) = scores(model, [ids])
-    assert quick.loss == pytest.approx(float(full.mean()), rel=0.02)
-
-
-def test_validation_leaves_out_what_begins_documents():
-    """Short documents: the validation loss is that of the documents, each begun afresh."""
-    model = zoo_model("lstm")
-    documents = [ids_of(20, seed) for seed in range(30)]
-    stream = np.concatenate([np.concatenate([[BEGIN], ids]) for ids in documents]).astype(np.uint16)
-    quick = validate(model, stream, 10_000)
-    total = sum(nats.sum(dtype=np.float64) for nats in scores(model, documents))
-    assert quick.tokens <= 600
-    assert quick.loss == pytest.approx(total / 600, rel=0.02)
-    assert validate(model, stream[:21], 10_000).tokens == 20
-
-
-def test_scoring_leaves_the_model_in_the_mode_it_was():
-    model = zoo_model("lstm").train()
-    list(score_documents(model, [ids_of(5)]))
-    assert model.training
 
 
 @EVERY

@@ -5,9 +5,10 @@ from dataclasses import fields
 import pytest
 
 from seqtool.errors import InputError, UsageError
+from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.checking import check, from_mapping, parse_duration, settings_from_file
 from seqtool.settings.defaults import LENGTHS_UNTIL_S, Facts, resolve, suited_settings
-from seqtool.settings.model import MODELS, ModelConfig
+from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import OPTIMIZER_NAMES, TrainConfig
 
 RULES = {"adam_lr", "sgd_lr", "dropout_under", "small_under"}  # what defaults.toml has beside settings
@@ -29,7 +30,8 @@ def test_wrong_durations_are_refused(text: str):
 
 def test_a_wrong_choice_lists_the_choices():
     assert check(TrainConfig(optimizer="adm")) == [
-        "--optimizer 'adm': choose from sgd, adam, adamw, adadelta, adagrad, rmsprop, asgd, nt-asgd, adafactor, muon"
+        "--optimizer 'adm': did you mean adam? "
+        "choose from sgd, adam, adamw, adadelta, adagrad, rmsprop, asgd, nt-asgd, adafactor, muon"
     ]
 
 
@@ -49,7 +51,7 @@ def test_two_lengths_contradict_each_other():
         resolve({"steps": 10, "time": 60.0}, SOME)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ARCHITECTURES)
 @pytest.mark.parametrize("tokens", [150, 3_000, 1_000_000, 300_000_000])
 @pytest.mark.parametrize("accelerator", [False, True])
 def test_defaults_fit_every_text(model: str, tokens: int, accelerator: bool):
@@ -91,7 +93,7 @@ def test_a_settings_file_takes_durations_and_dashes():
     }
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ARCHITECTURES)
 @pytest.mark.parametrize("time", [1.0, 60.0, 600.0, 3600.0, 1e6])
 @pytest.mark.parametrize("vocab_size", [70, 320, 8000, 200_000])
 def test_defaults_fit_every_time_and_vocabulary(model: str, time: float, vocab_size: int):
@@ -118,7 +120,7 @@ def test_every_suited_setting_has_a_name():
     """A misspelt name in defaults.toml would change nothing."""
     names = {item.name for kind in (ModelConfig, TrainConfig) for item in fields(kind)} | RULES
     for model, settings in suited_settings().items():
-        assert model in MODELS
+        assert model in ARCHITECTURES
         for name, value in settings.items():
             if isinstance(value, dict):
                 assert name in {*LENGTHS_UNTIL_S, "accelerator"}

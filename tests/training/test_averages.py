@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqtool.training.averages import Average, ema_share, mean_share
-from seqtool.training.loop import Progress
+from seqtool.training.progress import Progress
 from tests.training.trainer import SHORT, SMALL, Trainer, weights
 
 
@@ -80,4 +80,4 @@ def test_nonmonotone_averaging_begins_when_validation_got_worse(trainer: Trainer
 def test_ema_smooths_the_kept_weights(trainer: Trainer):
     for name, ema in (("plain", 0.0), ("ema", 0.9)):
         trainer(name, SMALL, {**SHORT, "ema": ema, "schedule": "constant"})
-    assert not torch.equal(*(weights(trainer.folder / name)["output.weight"] for name in ("plain", "ema")))
+    assert not torch.equal(*(weights(trainer.folder / name)["head.output.weight"] for name in ("plain", "ema")))

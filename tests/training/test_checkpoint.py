@@ -17,10 +17,10 @@ import safetensors.torch
 import torch
 
 from seqtool.errors import DivergedError, InputError
-from seqtool.runs import METADATA
+from seqtool.files.tensors import METADATA
 from seqtool.settings.training import OPTIMIZER_NAMES
 from seqtool.training.checkpoint import read_checkpoint, write_checkpoint
-from seqtool.training.loop import Progress
+from seqtool.training.progress import Progress
 from tests.training.trainer import SHORT, SMALL, Trainer
 
 TRIALS = 1000
@@ -151,7 +151,7 @@ def test_whatever_an_optimizer_keeps_must_have_exactly_its_shape_and_type(traine
     {"optimizer/0/0/step": torch.tensor(float("nan"))}, {"optimizer/0/0/step": torch.tensor(-1.0)},
     {"optimizer/0/0/step": torch.tensor(1e30)}, {"optimizer/0/99/step": torch.tensor(1.0)}, {"average/0": torch.zeros(3)},
     {"other": torch.zeros(3)}, {"model/other": torch.zeros(3)}, {"state/0/9": torch.zeros(4, 24)}, {"state/x": torch.zeros(4)},
-    {"model/output_bias": torch.zeros(3, dtype=torch.complex64)}, {"random/cpu/0": torch.zeros(5056, dtype=torch.uint8)},
+    {"model/head.bias": torch.zeros(3, dtype=torch.complex64)}, {"random/cpu/0": torch.zeros(5056, dtype=torch.uint8)},
     {"random/cpu/0": torch.zeros(5056)}, {"state/0/0": torch.zeros(4, 24).double()}, {"state/0/0": torch.zeros(())},
 ], ids=str)  # fmt: skip
 def test_a_signed_checkpoint_with_anything_else_in_it_is_refused(trainer: Trainer, changes: dict[str, torch.Tensor]):
@@ -186,9 +186,7 @@ def test_weights_that_are_no_numbers_are_not_written(trainer: Trainer, tmp_path:
     before = (run / "checkpoint" / "state.safetensors").read_bytes()
     tensors = read_checkpoint(run, config).tensors
     with pytest.raises(DivergedError, match="lower --lr"):
-        write_checkpoint(
-            run, config, {**tensors, "model/output_bias": torch.full((3,), float("inf"))}, Progress(step=5)
-        )
+        write_checkpoint(run, config, {**tensors, "model/head.bias": torch.full((3,), float("inf"))}, Progress(step=5))
     assert (run / "checkpoint" / "state.safetensors").read_bytes() == before
 
 

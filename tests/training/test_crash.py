@@ -1,6 +1,6 @@
 """Nothing is lost: killed at any instant, on a full disk, or with numbers that are none, a training goes on from where it was.
 
-A few trials each in the default suite; `make test-crash` runs the numbers that the README claims.
+A few trials each in the default suite; `make test-crash` runs hundreds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 
 from seqtool.errors import DivergedError
-from seqtool.training import loop
+from seqtool.training.learner import Learner
 from tests.conftest import Command
 from tests.training.trainer import SHORT, SMALL, Trainer
 
@@ -142,19 +142,19 @@ def test_a_full_disk_leaves_the_checkpoint_before(seqtool: Command, text: Path, 
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, steps: set[int], how: str) -> None:
     """Training in which the loss, or one gradient, is no finite number at some steps."""
-    real, number = loop._gradients, 0
+    real, number = Learner.gradients, 0
 
-    def gradients(model: Any, *arguments: Any) -> Any:
+    def gradients(learner: Learner, *arguments: Any) -> Any:
         nonlocal number
-        nats, state = real(model, *arguments)
+        nats, state = real(learner, *arguments)
         if number in steps:
             if how == "loss":
                 nats = float("nan")
-            next(iter(model.parameters())).grad.view(-1)[3] = float("inf" if how == "inf" else "nan")
+            learner.parameters()[0].grad.view(-1)[3] = float("inf" if how == "inf" else "nan")
         number += 1
         return nats, state
 
-    monkeypatch.setattr(loop, "_gradients", gradients)
+    monkeypatch.setattr(Learner, "gradients", gradients)
 
 
 @pytest.mark.parametrize("how", ["loss", "inf", "nan"])

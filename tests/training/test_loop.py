@@ -48,7 +48,7 @@ def test_every_architecture_learns_200_characters_by_heart(name: str, tmp_path: 
 def test_the_same_seed_gives_the_same_run_and_another_another(trainer: Trainer):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         trainer(name, SMALL, {**SHORT, "seed": seed})
-    a, b, c = (weights(trainer.folder / name)["output.weight"] for name in "abc")
+    a, b, c = (weights(trainer.folder / name)["head.output.weight"] for name in "abc")
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
 
@@ -94,7 +94,7 @@ def test_a_run_that_fails_leaves_the_one_before(trainer: Trainer):
     with pytest.raises(DivergedError):
         trainer("run", SMALL, {**SHORT, "optimizer": "sgd", "lr": 1e6, "clip_norm": 0.0, "eval_every": 50, "warmup": 0.0,
                                "schedule": "constant"})  # fmt: skip
-    assert torch.equal(before["output.weight"], weights(trainer.folder / "run")["output.weight"])
+    assert torch.equal(before["head.output.weight"], weights(trainer.folder / "run")["head.output.weight"])
 
 
 def test_epochs_end_a_training(trainer: Trainer):

@@ -171,11 +171,11 @@ def test_clipping_by_norm_and_by_value():
 
 def test_muon_takes_the_hidden_matrices_and_adamw_the_rest():
     model = zoo_model("lstm tied")
-    muon, adamw = make_optimizers(model.named_parameters(), TrainConfig(optimizer="muon", lr=0.1))
+    muon, adamw = make_optimizers(model.weights(), TrainConfig(optimizer="muon", lr=0.1))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     taken = {names[id(p)] for group in muon.param_groups for p in group["params"]}
     assert taken == {"core.layers.0.kernel.weight_ih_l0", "core.layers.0.kernel.weight_hh_l0", "core.layers.1.kernel.weight_ih_l0",
-                     "core.layers.1.kernel.weight_hh_l0", "narrow.weight"} & set(names.values())  # fmt: skip
+                     "core.layers.1.kernel.weight_hh_l0", "head.narrow.weight"} & set(names.values())  # fmt: skip
     rest = {names[id(p)] for group in adamw.param_groups for p in group["params"]}
     assert taken | rest == set(names.values())
     assert not taken & rest
@@ -184,7 +184,7 @@ def test_muon_takes_the_hidden_matrices_and_adamw_the_rest():
 @pytest.mark.parametrize("name", ZOO)
 def test_embeddings_norms_and_biases_do_not_decay(name: str):
     model = zoo_model(name)
-    (optimizer,) = make_optimizers(model.named_parameters(), TrainConfig(optimizer="adamw", lr=0.1, weight_decay=0.5))
+    (optimizer,) = make_optimizers(model.weights(), TrainConfig(optimizer="adamw", lr=0.1, weight_decay=0.5))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     for group in optimizer.param_groups:
         for parameter in group["params"]:

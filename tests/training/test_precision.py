@@ -5,23 +5,20 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from seqtool.models import recurrence
 from seqtool.models.device import autocast
-from seqtool.models.language_model import LanguageModel, initialize
+from seqtool.models.language_model import build_model
 from seqtool.runs import RunConfig
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.training import machine
-from seqtool.training.data import TrainingData
 from seqtool.training.world import alone
 from tests.conftest import Command
 
 CPU = torch.device("cpu")
-DATA = TrainingData(None, np.zeros(100, np.uint16), np.zeros(10, np.uint16), {}, {})  # type: ignore[arg-type]
 CONFIG = RunConfig(
     ModelConfig(model="ffn", context=4, hidden=8),
     TrainConfig(batch_size=1, bptt=4, steps=1, compile="off"),
@@ -36,7 +33,7 @@ CONFIG = RunConfig(
 def test_bf16_is_chosen_for_wide_layers_where_the_processor_multiplies_it(monkeypatch: pytest.MonkeyPatch, model: str):
     def chosen(**settings: object) -> str:
         config = dataclasses.replace(CONFIG, model=ModelConfig(**{"model": model, **settings}))
-        return machine.with_machine(config, DATA, "cpu", alone(CPU)).training.precision
+        return machine.with_machine(config, "cpu", alone(CPU)).training.precision
 
     monkeypatch.setattr(machine, "multiplies_bf16", lambda device: True)
     assert [chosen(hidden=hidden) for hidden in (64, 512)] == ["fp32", "bf16"]
@@ -69,11 +66,9 @@ def test_every_model_learns_in_every_precision_on_any_processor(
     """Whatever the processor multiplies, and without what was compiled: oneDNN's lstm takes bf16 and fp16 only on some."""
     if not compiled:
         monkeypatch.setattr(recurrence, "multiplies", lambda dtype: False)
-    torch.manual_seed(0)
     settings = ModelConfig(model=model, context=8, hidden=16, heads=2)
-    learner = LanguageModel(settings, Symbols(9, 1, 9, 100))
-    initialize(learner)
-    ids = torch.randint(9, (3, 8))
+    learner = build_model(settings, Symbols(9, 1, 9, 100), dict.fromkeys(range(9), 1))
+    ids = torch.randint(9, (3, 8), generator=torch.Generator().manual_seed(0))
     gradients = []
     for choice in ("fp32", precision):
         with autocast(choice, CPU):

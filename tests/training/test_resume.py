@@ -12,7 +12,7 @@ import torch
 from seqtool.errors import UsageError
 from seqtool.models.device import multiplies_bf16
 from seqtool.settings.training import OPTIMIZER_NAMES
-from seqtool.training import loop
+from seqtool.training import pace
 from tests.training.trainer import Killed, Trainer, killed_at, weights
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -144,7 +144,7 @@ def test_a_finished_run_can_be_made_longer(trainer: Trainer):
 
 def test_a_resumed_time_ends_where_it_would_have(trainer: Trainer, monkeypatch: pytest.MonkeyPatch):
     training = settings("adamw", True, steps=0, time=4.0, eval_every=0)
-    monkeypatch.setattr(loop, "PLAN_SHARE", 0.0)  # planned as soon as a few steps were taken, on any machine
+    monkeypatch.setattr(pace, "PLAN_SHARE", 0.0)  # planned as soon as a few steps were taken, on any machine
     killed_at(30, monkeypatch)
     with pytest.raises(Killed):
         trainer("run", SMALL_LSTM, training)

@@ -4,7 +4,7 @@ import pytest
 
 from seqtool.settings.training import TrainConfig
 from seqtool.training import schedules
-from seqtool.training.loop import Progress
+from seqtool.training.progress import Progress
 
 
 def rate_factor(schedule: str, progress: float, step: int, warmup: float, final: float, **settings: float) -> float:
@@ -79,7 +79,7 @@ def test_plateau_waits_for_its_patience():
     config, progress = TrainConfig(schedule="plateau", decay_patience=2, min_gain=0.1), Progress()
     falls = []
     for loss in (3.0, 2.95, 2.94, 2.0, 2.1, 2.1, 2.1):
-        progress.hears(loss, config)
+        progress.record_validation(loss, config)
         falls.append(progress.falls)
     assert falls == [0, 0, 1, 1, 1, 2, 2]
     assert progress.best_loss == 2.0

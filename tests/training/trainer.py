@@ -9,16 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from seqtool.embeddings.into_model import Beginning
+from seqtool.embeddings.pretrained import PretrainedRows
 from seqtool.runs import RunConfig, load_run, new_config
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VocabularyConfig
+from seqtool.tasks.language import task
+from seqtool.tasks.language.data import TrainingData
+from seqtool.tasks.language.task import LanguageTask
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.training import session
-from seqtool.training.data import TrainingData
-from seqtool.training.loop import Progress
+from seqtool.training.progress import Progress
+from seqtool.training.world import alone
 
 CPU = torch.device("cpu")
 SMALL = {"model": "lstm", "hidden": 24, "dropout": 0.2}
@@ -32,7 +35,7 @@ class Trainer:
         file = folder / "text.txt"
         file.write_text(text)
         self.folder = folder
-        self.beginning: Beginning | None = None
+        self.beginning: PretrainedRows | None = None
         self.vocabulary = learn_vocabulary(TextSource([str(file)]), VocabularyConfig(type="char"))
         self.ids = np.concatenate([[self.vocabulary.begin_id], self.vocabulary.encode(text)]).astype(np.uint16)
 
@@ -46,8 +49,8 @@ class Trainer:
         self.records: list[dict[str, Any]] = []
         config = self.config(model, training)
         data = TrainingData(self.vocabulary, self.ids, self.ids[1:], self.counts, {}, beginning=self.beginning)
-        settings = {"device": CPU, "valid_tokens": 10_000, "report": self.records.append, "replace": True, **options}
-        return session.train_run(self.folder / name, config, data, **settings).progress
+        settings = {"world": alone(CPU), "report": self.records.append, "replace": True, **options}
+        return session.train_run(self.folder / name, LanguageTask(config, data, 10_000), **settings).progress
 
 
 class Killed(BaseException):
@@ -56,7 +59,7 @@ class Killed(BaseException):
 
 def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next training dies when it asks for the batch of this step."""
-    make = session.make_batches
+    make = task.make_batches
 
     def make_mortal(data: TrainingData, config: RunConfig) -> Any:
         batches = make(data, config)
@@ -71,7 +74,7 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
         batches.batch = batch
         return batches
 
-    monkeypatch.setattr(session, "make_batches", make_mortal)
+    monkeypatch.setattr(task, "make_batches", make_mortal)
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:

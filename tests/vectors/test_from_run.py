@@ -34,11 +34,11 @@ def run_of(kind: str, vocabulary_type: str, folder: Path) -> Run:
 @pytest.mark.parametrize("kind", ZOO)
 def test_a_vector_is_what_the_model_makes_of_its_symbol(kind: str, tmp_path: Path):
     run = run_of(kind, "char", tmp_path)
-    model, seen = run.model, run.model.seen_ids
+    model, seen = run.model, run.model.head.seen_ids
     inputs, outputs = (torch.from_numpy(vectors_of_run(run, layer).matrix_VD) for layer in ("input", "output"))
     assert len(inputs) == len(outputs) == len(seen)
-    if model.core.embedding is not None:
-        assert torch.equal(inputs, model.core.embedding(seen))
+    if model.inputs.embedding is not None:
+        assert torch.equal(inputs, model.inputs.embedding(seen))
     else:  # the product of the first weights with a one-hot vector
         first = model.core.layers[0]
         weight = first.weight if kind.startswith("ffn") else first.weights[0]
@@ -47,17 +47,17 @@ def test_a_vector_is_what_the_model_makes_of_its_symbol(kind: str, tmp_path: Pat
         by_place = [one_hot @ part.t() for part in weight.split(model.vocab_size, dim=1)]
         assert len(by_place) == places
         assert torch.equal(inputs, torch.cat(by_place, dim=1))
-    if model.narrow is None:
+    if model.head.narrow is None:
         features = torch.randn(3, outputs.shape[1])
         logits = model.head(features.unsqueeze(1))[:, 0, seen]
-        torch.testing.assert_close(logits, features @ outputs.t() + model.output_bias)
+        torch.testing.assert_close(logits, features @ outputs.t() + model.head.bias)
 
 
 def test_the_file_has_tokens_vocabulary_and_what_made_it(tmp_path: Path):
     run = run_of("lstm", "word", tmp_path)
     write_vectors(tmp_path / "v", vectors_of_run(run, "input"))
     vectors = read_vectors(tmp_path / "v")
-    pieces = [run.vocabulary.piece(index) for index in run.model.seen_ids.tolist()]
+    pieces = [run.vocabulary.piece(index) for index in run.model.head.seen_ids.tolist()]
     assert list(vectors.tokens) == [piece.removeprefix("\u2581") for piece in pieces]
     assert vectors.model == run.vocabulary.model
     assert (vectors.metadata["method"], vectors.metadata["input_sha256"]) == ("run", "12")

@@ -9,12 +9,11 @@ from typing import Annotated, Optional
 import typer
 
 from seqtool.cli.console import Meter, note, write_bytes, write_report
-from seqtool.cli.options import Force, Json, Quiet, chosen
+from seqtool.cli.options import Force, Json, Quiet, chosen, option_of
 from seqtool.errors import UsageError
 from seqtool.settings.embedding import VECTOR_FORMATS
 
-NAME = "export"
-EXAMPLE = "seqtool embed export novel.vectors -o novel.bin --most 50000"
+EXAMPLES = ("seqtool embed export novel.vectors -o novel.bin --most 50000",)
 SUFFIXES = {".txt": "word2vec", ".vec": "word2vec", ".bin": "word2vec-binary", ".npy": "npy"}
 STREAMED = ("word2vec", "glove")
 
@@ -33,14 +32,16 @@ def command(
     ],
     format: Annotated[
         Optional[str],
-        typer.Option(
+        option_of(
+            VECTOR_FORMATS,
             "--format",
-            metavar="|".join(VECTOR_FORMATS),
-            help="\\[by the name: .txt and .vec word2vec, .bin word2vec-binary, .npy npy]",
+            help="What to write.",
+            default="by the name: .txt and .vec word2vec, .bin word2vec-binary, .npy npy",
         ),
     ] = None,
     most: Annotated[
-        Optional[int], typer.Option("--most", metavar="N", min=1, help="Only the N most frequent tokens. \\[all]")
+        Optional[int],
+        typer.Option("--most", metavar="N", min=1, help="Only the N most frequent tokens.", show_default="all"),
     ] = None,
     force: Force = False,
     json: Json = False,

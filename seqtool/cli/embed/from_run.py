@@ -10,11 +10,10 @@ from typing import Annotated
 import typer
 
 from seqtool.cli.console import note, write_report
-from seqtool.cli.options import Force, Json, Quiet, RunPath, chosen
+from seqtool.cli.options import Force, Json, Quiet, RunPath, chosen, option_of
 from seqtool.errors import UsageError
 
-NAME = "from"
-EXAMPLE = "seqtool embed from novel.run -o novel.vectors"
+EXAMPLES = ("seqtool embed from novel.run -o novel.vectors",)
 LAYERS = ("input", "output")
 
 
@@ -24,9 +23,7 @@ def command(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="VECTORS", help="The file of vectors to write.")],
     layer: Annotated[
         str,
-        typer.Option(
-            "--layer", metavar="|".join(LAYERS), help="The embedding at the input, or the softmax layer's rows."
-        ),
+        option_of(LAYERS, "--layer", help="The embedding at the input, or the softmax layer's rows."),
     ] = "input",
     force: Force = False,
     json: Json = False,

@@ -10,11 +10,10 @@ from typing import Annotated, Optional
 import typer
 
 from seqtool.cli.console import Meter, note, write_report
-from seqtool.cli.options import Errors, Force, Json, Quiet, chosen
+from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, option_of
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
-NAME = "import"
-EXAMPLE = "seqtool embed import glove.6B.100d.txt -o glove.vectors"
+EXAMPLES = ("seqtool embed import glove.6B.100d.txt -o glove.vectors",)
 FORMATS = ("word2vec", "word2vec-binary", "glove")
 
 
@@ -30,10 +29,11 @@ def command(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="VECTORS", help="The file of vectors to write.")],
     format: Annotated[
         Optional[str],
-        typer.Option(
+        option_of(
+            FORMATS,
             "--format",
-            metavar="|".join(FORMATS),
-            help="fastText's .vec is word2vec, its .bin none of these. \\[by what is in the file]",
+            help="fastText's .vec is word2vec, its .bin none of these.",
+            default="by what is in the file",
         ),
     ] = None,
     errors: Errors = "strict",

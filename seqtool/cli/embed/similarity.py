@@ -14,8 +14,7 @@ from seqtool.settings.vocabulary import ERROR_HANDLERS
 if TYPE_CHECKING:
     from seqtool.vectors.neighbours import Query, Space
 
-NAME = "similarity"
-EXAMPLE = "seqtool embed similarity novel.vectors king queen"
+EXAMPLES = ("seqtool embed similarity novel.vectors king queen",)
 
 
 def command(

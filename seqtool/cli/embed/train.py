@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from seqtool.cli.console import Meter, note, write_report
-from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, document_break, with_settings
+from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, document_break, option_of, with_settings
 from seqtool.cli.signals import stop_flag
 from seqtool.errors import StoppedError, UsageError
 from seqtool.settings.checking import check_embedding_uses, checked
 from seqtool.settings.embedding import EmbedConfig
+from seqtool.settings.fields import Panel
 from seqtool.settings.vocabulary import (
     ERROR_HANDLERS,
     NORMALIZATIONS,
@@ -25,54 +26,86 @@ from seqtool.settings.vocabulary import (
     VocabularyConfig,
 )
 
+FIRST = ("--output", "--method", "--dim", "--window", "--time")
 WITHOUT_STEPS = ("svd", "one-hot")  # methods that learn at once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seqtool.embeddings.corpus import Corpus
-    from seqtool.embeddings.jobs import Progress
+    from seqtool.embeddings.jobs import EmbeddingProgress
     from seqtool.text.vocabulary import Vocabulary
     from seqtool.vectors.vectors import Vectors
 
-NAME = "train"
-EXAMPLE = "seqtool embed train novel.txt -o novel.vectors"
+EXAMPLES = ("seqtool embed train novel.txt -o novel.vectors",)
 
 
 @with_settings(EmbedConfig)
 def command(
     data: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Text files, - for standard input, or a store.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="VECTORS", help="The file of vectors to make.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="VECTORS",
+            help="The file of vectors to make.",
+            rich_help_panel=Panel.PROGRESS,
+        ),
+    ],
     *,
-    vocab: Annotated[Optional[Path], typer.Option("--vocab", metavar="FILE", help="A vocabulary made before.")] = None,
+    vocab: Annotated[
+        Optional[Path],
+        typer.Option("--vocab", metavar="FILE", help="A vocabulary made before.", rich_help_panel=Panel.VOCABULARY),
+    ] = None,
     vocab_type: Annotated[
         Optional[str],
-        typer.Option(
+        option_of(
+            VOCABULARY_TYPES,
             "--vocab-type",
-            metavar="|".join(VOCABULARY_TYPES),
-            help="Vocabulary to learn; words are what white space separates. \\[word]",
+            help="Vocabulary to learn; words are what white space separates.",
+            panel=Panel.VOCABULARY,
+            default="word",
         ),
     ] = None,
     vocab_size: Annotated[
-        Optional[int], typer.Option("--vocab-size", help="Its size. \\[by the text, words 1,000,000 at most]")
+        Optional[int],
+        typer.Option(
+            "--vocab-size",
+            metavar="N",
+            help="Its size.",
+            show_default="by the text, words 1,000,000 at most",
+            rich_help_panel=Panel.VOCABULARY,
+        ),
     ] = None,
     min_count: Annotated[
         Optional[int],
         typer.Option(
             "--min-count",
-            help="What is rarer gets no vector. \\[1 to 5, by the text's length; 1 with --vocab or a store]",
+            metavar="N",
+            help="What is rarer gets no vector.",
+            show_default="1 to 5, by the text's length; 1 with --vocab or a store",
+            rich_help_panel=Panel.VOCABULARY,
         ),
     ] = None,
-    lowercase: Annotated[bool, typer.Option("--lowercase/--keep-case", help="Fold to lower case.")] = False,
+    lowercase: Annotated[
+        bool,
+        typer.Option("--lowercase/--keep-case", help="Fold to lower case.", rich_help_panel=Panel.VOCABULARY),
+    ] = False,
     normalize: Annotated[
-        str, typer.Option("--normalize", metavar="|".join(NORMALIZATIONS), help="Unicode normalisation.")
+        str, option_of(NORMALIZATIONS, "--normalize", help="Unicode normalisation.", panel=Panel.VOCABULARY)
     ] = "none",
     errors: Errors = "strict",
     document: Annotated[
         Optional[str],
-        typer.Option("--document", metavar="|".join(SHOWN_DOCUMENT_BREAKS), help="Windows end at these. \\[line]"),
+        option_of(SHOWN_DOCUMENT_BREAKS, "--document", help="Windows end at these.", panel=Panel.DATA, default="line"),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where learning -o was stopped.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on exactly where learning -o was stopped.", rich_help_panel=Panel.CHECKPOINTS
+        ),
+    ] = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -91,15 +124,7 @@ def command(
 
     chosen(errors, ERROR_HANDLERS, "--errors")
     document_break(document or "line")
-    for name in ("epochs", "time", "lr", "x_max"):
-        if settings.get(name) == 0:
-            raise UsageError(f"--{name.replace('_', '-')} 0: leave it out, or give more")
-    if vocab_size is not None and vocab_size < 1:
-        raise UsageError(f"--vocab-size {vocab_size}: at least 1")
-    if settings.get("method") == "one-hot" and "dim" in settings:
-        raise UsageError("--dim: a one-hot vector has a number for each token; leave it out, or choose another method")
-    config = checked(EmbedConfig(**settings))
-    check_embedding_uses(settings)
+    config = _checked_settings(settings, vocab_size)
     if document is not None and config.method == "one-hot":
         raise UsageError("--document says where windows end, and --method one-hot has none: leave it out")
     if min_count is not None and min_count < 1:
@@ -107,13 +132,8 @@ def command(
     kind = checked(
         VocabularyConfig(type=vocab_type or "word", size=vocab_size or 0, normalize=normalize, lowercase=lowercase)
     )
-    whole = "--vocab" if vocab is not None else data[0] if (Path(data[0]) / "store.json").is_file() else ""
-    if whole and (vocab_type or vocab_size or lowercase or normalize != "none"):
-        raise UsageError(
-            f"{whole} has a whole vocabulary: leave --vocab-type, --vocab-size, --lowercase and --normalize out"
-        )
-    if whole and whole != "--vocab" and errors != "strict":
-        raise UsageError(f"--errors: {whole} holds no text to decode; leave it out")
+    of_vocabulary = bool(vocab_type or vocab_size or lowercase or normalize != "none")
+    _check_unused(vocab, data[0], of_vocabulary, errors)
     if str(output) == "-":
         raise UsageError("-o -: vectors are read by memory map and cannot go to standard output; name a file")
     inputs = [*data, *([str(vocab)] if vocab else [])]
@@ -130,10 +150,41 @@ def command(
         checkpoint.unlink(missing_ok=True)
         for name in (output.name, checkpoint.name):
             remove_strays(output.parent, name)
+    _report(vectors, progress, config.method, output, json, quiet)
+
+
+def _checked_settings(settings: dict[str, Any], vocab_size: int | None) -> EmbedConfig:
+    """The settings of the method; UsageError for what no text could make right."""
+    for name in ("epochs", "time", "lr", "x_max"):
+        if settings.get(name) == 0:
+            raise UsageError(f"--{name.replace('_', '-')} 0: leave it out, or give more")
+    if vocab_size is not None and vocab_size < 1:
+        raise UsageError(f"--vocab-size {vocab_size}: at least 1")
+    if settings.get("method") == "one-hot" and "dim" in settings:
+        raise UsageError("--dim: a one-hot vector has a number for each token; leave it out, or choose another method")
+    config = checked(EmbedConfig(**settings))
+    check_embedding_uses(settings)
+    return config
+
+
+def _check_unused(vocab: Path | None, first: str, of_vocabulary: bool, errors: str) -> None:
+    """UsageError for flags that a whole vocabulary, that of a file or of the `first` data, makes idle."""
+    stored = (Path(first) / "store.json").is_file()
+    whole = "--vocab" if vocab is not None else first if stored else ""
+    if whole and of_vocabulary:
+        raise UsageError(
+            f"{whole} has a whole vocabulary: leave --vocab-type, --vocab-size, --lowercase and --normalize out"
+        )
+    if whole and whole != "--vocab" and errors != "strict":
+        raise UsageError(f"--errors: {whole} holds no text to decode; leave it out")
+
+
+def _report(vectors: Vectors, progress: EmbeddingProgress, method: str, output: Path, json: bool, quiet: bool) -> None:
+    """Report what was learned, and say what to do with it."""
     write_report(
         {
             "vectors": str(output),
-            "method": config.method,
+            "method": method,
             "tokens": len(vectors.tokens),
             "dim": vectors.dim,
             "passes": progress.passes or None,
@@ -150,7 +201,7 @@ def command(
 
 def _learned(
     read: Callable[..., tuple[Vocabulary, Corpus, str]], config: EmbedConfig, output: Path, resume: bool, quiet: bool
-) -> tuple[Vectors, Progress]:
+) -> tuple[Vectors, EmbeddingProgress]:
     """Learn vectors from what `read` gives, showing how it goes, and how far it came; StoppedError when a signal ended
     it.
     """
@@ -197,10 +248,14 @@ def _learned(
 
 def _device(config: EmbedConfig) -> str:
     """Where to compute. torch is asked, and takes a second to load, only where there may be more than a CPU."""
-    from seqtool.embeddings.skipgram import library
+    from seqtool.embeddings.skipgram import skipgram_library
 
     counts = config.method in ("svd", "one-hot")
-    if config.device == "cpu" or counts or (config.device == "auto" and library() and not _may_have_accelerator()):
+    if (
+        config.device == "cpu"
+        or counts
+        or (config.device == "auto" and skipgram_library() and not _may_have_accelerator())
+    ):
         return "cpu"
     from seqtool.models.device import choose_device
 

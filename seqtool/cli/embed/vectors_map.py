@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from seqtool.cli.console import note, write_bytes
 from seqtool.cli.embed.asking import VectorsPath, Words
-from seqtool.cli.options import Errors, Force, Quiet, chosen
+from seqtool.cli.options import Errors, Force, Quiet, chosen, option_of
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
-NAME = "map"
-EXAMPLE = "seqtool embed map novel.vectors -o novel.html --most 2000"
+if TYPE_CHECKING:
+    from seqtool.vectors.mapping import ChosenWords, Points, WordMap
+
+EXAMPLES = ("seqtool embed map novel.vectors -o novel.html --most 2000",)
 METHODS = ("pca", "tsne")
 FORMATS = ("html", "svg", "png")
 MOST = 1000
@@ -34,20 +35,29 @@ def command(
     ],
     most: Annotated[
         Optional[int],
-        typer.Option("--most", min=1, help=f"Show the most frequent words. \\[{MOST}, or none where words are named]"),
+        typer.Option(
+            "--most",
+            metavar="N",
+            min=1,
+            help="Show the most frequent words.",
+            show_default=f"{MOST}, or none where words are named",
+        ),
     ] = None,
     words_file: Annotated[
         Optional[str], typer.Option("--words", metavar="FILE", help="More words, one a line; - is standard input.")
     ] = None,
     method: Annotated[
         str,
-        typer.Option("--method", metavar="|".join(METHODS), help="How the plane is found; tsne needs seqtool\\[map]."),
+        option_of(METHODS, "--method", help="How the plane is found; tsne needs scikit-learn."),
     ] = METHODS[0],
     format: Annotated[
         Optional[str],
-        typer.Option("--format", metavar="|".join(FORMATS), help="What to draw. \\[the suffix; html for -]"),
+        option_of(FORMATS, "--format", help="What to draw.", default="by the suffix; html for -"),
     ] = None,
-    seed: Annotated[Optional[int], typer.Option("--seed", min=0, help="Fixes what is random in tsne. \\[0]")] = None,
+    seed: Annotated[
+        Optional[int],
+        typer.Option("--seed", metavar="N", min=0, help="Fixes what is random in tsne.", show_default="0"),
+    ] = None,
     errors: Errors = "strict",
     force: Force = False,
     quiet: Quiet = False,
@@ -55,8 +65,37 @@ def command(
     """Draw word vectors on a plane: a page to zoom and search, or an SVG or PNG.
 
     Near on the map is near by cosine, as far as a plane can show it. Symbols such as <unk> are shown only if named.
-    PNG needs seqtool\\[map].
+    Both tsne and PNG need seqtool[map].
     """
+    _check_flags(method, format, seed, words_file, errors)
+    seed = seed or 0
+
+    from seqtool.files.writing import refuse_file
+    from seqtool.reports.drawing import format_of
+    from seqtool.vectors import mapping
+    from seqtool.vectors.neighbours import Space
+    from seqtool.vectors.vectors import read_vectors
+
+    kind = format_of(str(output), format)
+    _check_packages(kind, method)
+    if str(output) != "-":
+        refuse_file(output, force, [str(vectors), *([words_file] if words_file else [])])
+    named = [*(words or []), *(_lines(words_file, errors) if words_file else [])]
+    space = Space(read_vectors(vectors), str(vectors))
+    shown = mapping.choose_words(space, most or (0 if named else MOST), named)
+    if shown.unknown:
+        note(mapping.unknown_note(shown.unknown), quiet)
+    points, how = _on_a_plane(shown, method, seed, quiet)
+    count = len(shown.words)
+    caption = f"{count:,} {'word' if count == 1 else 'words'} of {len(space.vectors.tokens):,}: {how}"
+    note(caption, quiet)
+    settings = {"method": method, "most": most, "words": len(named), "seed": seed}
+    content = _drawn(mapping.place(shown, points), kind, vectors, caption, settings)
+    _write(content, output, kind, quiet)
+
+
+def _check_flags(method: str, format: str | None, seed: int | None, words_file: str | None, errors: str) -> None:
+    """UsageError for flags that are wrong or have no effect, before anything is loaded."""
     chosen(method, METHODS, "--method")
     chosen(errors, ERROR_HANDLERS, "--errors")
     if format:
@@ -65,46 +104,45 @@ def command(
         raise UsageError("--seed is for --method tsne: pca has nothing random; leave it out")
     if errors != "strict" and words_file is None:
         raise UsageError("--errors is for the file of --words: leave it out")
-    seed = seed or 0
 
-    from seqtool.files.writing import atomic_writer, provenance, refuse_file
-    from seqtool.reports.drawing import DRAWERS, About, format_of
+
+def _check_packages(kind: str, method: str) -> None:
+    """UsageError naming the package that a PNG or t-SNE needs, where it is not installed."""
     from seqtool.vectors import mapping
-    from seqtool.vectors.neighbours import Space
-    from seqtool.vectors.vectors import read_vectors
 
-    kind = format_of(str(output), format)
     if kind == "png":
         mapping.check_package("a map in PNG", "matplotlib")
     if method == "tsne":
         mapping.check_package("--method tsne", "sklearn")
-    to_stdout = str(output) == "-"
-    if not to_stdout:
-        refuse_file(output, force, [str(vectors), *([words_file] if words_file else [])])
-    named = [*(words or []), *(_lines(words_file, errors) if words_file else [])]
-    space = Space(read_vectors(vectors), str(vectors))
-    shown = mapping.choose_words(space, most or (0 if named else MOST), named)
-    if shown.unknown:
-        note(mapping.unknown_note(shown.unknown), quiet)
+
+
+def _on_a_plane(shown: ChosenWords, method: str, seed: int, quiet: bool) -> tuple[Points, str]:
+    """A point for each word, of shape (N, 2), and how they were found, in words."""
+    from seqtool.vectors import mapping
+
     if method == "tsne":
         note("t-SNE: seconds for a thousand words, a minute or two for ten thousand", quiet)
-        points = mapping.tsne(shown.unit_ND, seed)
         how = f"t-SNE by cosine, seed {seed}: it keeps what is near together; long distances and sizes mean little"
-    else:
-        points, share = mapping.principal_components(shown.unit_ND)
-        how = (
-            f"two principal components, which show {share:.1%} of the variance of the vectors, each scaled to length 1"
-        )
-    count = len(shown.words)
-    caption = f"{count:,} {'word' if count == 1 else 'words'} of {len(space.vectors.tokens):,}: {how}"
-    note(caption, quiet)
-    made = {
-        **provenance(),
-        "vectors_sha256": _sha256(vectors),
-        "settings": {"method": method, "most": most, "words": len(named), "seed": seed},
-    }
-    content = DRAWERS[kind](mapping.place(shown, points), About(vectors.name, caption, made))
-    if to_stdout:
+        return mapping.tsne(shown.unit_ND, seed), how
+    points, share = mapping.principal_components(shown.unit_ND)
+    how = f"two principal components, which show {share:.1%} of the variance of the vectors, each scaled to length 1"
+    return points, how
+
+
+def _drawn(words: WordMap, kind: str, vectors: Path, caption: str, settings: dict[str, Any]) -> bytes:
+    """The drawing, which says what made it."""
+    from seqtool.files.writing import file_sha256, provenance
+    from seqtool.reports.drawing import DRAWERS, About
+
+    made = {**provenance(), "vectors_sha256": file_sha256(vectors), "settings": settings}
+    return DRAWERS[kind](words, About(vectors.name, caption, made))
+
+
+def _write(content: bytes, output: Path, kind: str, quiet: bool) -> None:
+    """Write the drawing, and say what to open it with."""
+    from seqtool.files.writing import atomic_writer
+
+    if str(output) == "-":
         write_bytes(content)
         return
     with atomic_writer(output, len(content)) as stream:
@@ -122,8 +160,3 @@ def _lines(path: str, errors: str) -> list[str]:
     if not words:
         raise InputError(f"--words {path} names no word: give one a line")
     return words
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -5,7 +5,8 @@ Shapes: B batch, T time, V vocabulary, E embedding, H hidden, G gates (H, 3H or 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +14,16 @@ from torch import Tensor, nn
 
 from seqtool.models import recurrence
 from seqtool.models.cells import STATES, LayerState, run_cell
-from seqtool.models.dropout import Dropout, drop_symbols
-from seqtool.models.size import GATES
-from seqtool.models.state import State, map_state
+from seqtool.models.cores.core import Core, CoreSize
+from seqtool.models.dropout import Dropout
+from seqtool.models.inputs import Inputs, InputVectors
+from seqtool.models.state import State
 from seqtool.settings.model import ModelConfig
 
+if TYPE_CHECKING:
+    from seqtool.models.decoding.steps import Steps
+
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 IDENTITY_INPUT_DEVIATION = 0.001
 TABLE_PAYS = 4  # tokens for each symbol, from which on a product for each symbol is less work than one for each token
 
@@ -127,83 +133,103 @@ class RecurrentLayer(nn.Module):
         return run_cell(self.kind, F.embedding(ids_BT, W_ih.t()) + b_ih, state, W_hh, b_hh, self.activation)
 
 
-class Recurrent(nn.Module):
-    """Stacked recurrent layers on embedded or one-hot tokens; features (B, T, H)."""
+class Recurrent(Core):
+    """Stacked recurrent layers; features (B, T, H). The state of each layer is (h,), or (h, c) of an lstm."""
 
     layers: list[RecurrentLayer]  # an nn.ModuleList of them
 
-    def __init__(self, config: ModelConfig, vocab_size: int) -> None:
+    def __init__(self, config: ModelConfig, input_width: int) -> None:
         super().__init__()
-        self.one_hot = config.input == "one-hot"
-        self.embedding = None if self.one_hot else nn.Embedding(vocab_size, config.embed_width)
-        hidden = [config.hidden] * (config.layers - 1) + [config.feature_width]
-        widths = [vocab_size if self.one_hot else config.embed_width, *hidden]
         self.layers = nn.ModuleList(  # type: ignore[assignment]
-            RecurrentLayer(config.model, width, layer_hidden, config.activation, config.weight_dropout)
-            for width, layer_hidden in zip(widths, hidden, strict=False)
+            RecurrentLayer(config.model, before, hidden, config.activation, config.weight_dropout)
+            for before, hidden in _widths(config, input_width)
         )
-        self.dropout_embedding = config.dropout_embedding
         self.input_dropout = Dropout(config.dropout_at("input"), config.variational)
         self.hidden_dropout = Dropout(config.dropout_at("hidden"), config.variational)
         self.states = STATES[config.model]
 
-    def forward(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
+    def forward(self, x: InputVectors, state: State | None) -> tuple[Tensor, State]:
         """Features of each token and the state of each layer after the last one."""
         if state is None:
             weight = next(self.parameters())
-            state = tuple((weight.new_zeros(len(ids_BT), layer.hidden),) * self.states for layer in self.layers)
-        x, layer_state = self._first(ids_BT, state[0])
+            state = tuple((weight.new_zeros(x.rows, layer.hidden),) * self.states for layer in self.layers)
+        y, layer_state = self._first(x, state[0])
         after = [layer_state]
         for layer, layer_state in zip(self.layers[1:], state[1:], strict=True):
-            x, layer_state = layer(self.hidden_dropout(x), layer_state)
+            y, layer_state = layer(self.hidden_dropout(y), layer_state)
             after.append(layer_state)
-        return x, tuple(after)
+        return y, tuple(after)
 
-    def _first(self, ids_BT: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        """The first layer, on embedded or one-hot tokens."""
+    def _first(self, x: InputVectors, state: LayerState) -> tuple[Tensor, LayerState]:
+        """The first layer: where there are many tokens of few symbols, by a product for each symbol."""
         layer = self.layers[0]
-        if self.embedding is None:
-            return layer.one_hot(ids_BT, state)
-        dropped = self.training and (self.dropout_embedding or self.input_dropout.rate)
-        if not dropped and TABLE_PAYS * self.embedding.num_embeddings <= ids_BT.numel():
-            found = layer.symbols(self.embedding.weight, ids_BT, state)
+        if x.ids_BT is not None and x.one_hot:
+            return layer.one_hot(x.ids_BT, state)
+        dropping = self.training and self.input_dropout.rate
+        if x.ids_BT is not None and x.table_VE is not None and not dropping:
+            found = None
+            if TABLE_PAYS * len(x.table_VE) <= x.ids_BT.numel():
+                found = layer.symbols(x.table_VE, x.ids_BT, state)
             if found is not None:
                 return found
-        return layer(self._embedded(self.embedding, ids_BT), state)
+        return layer(self.input_dropout(x.dense()), state)
 
-    def _embedded(self, embedding: nn.Embedding, ids_BT: Tensor) -> Tensor:
-        x_BTE = embedding(ids_BT)
-        if self.training and self.dropout_embedding:
-            x_BTE = drop_symbols(x_BTE, ids_BT, embedding.num_embeddings, self.dropout_embedding)
-        return self.input_dropout(x_BTE)
+    @staticmethod
+    def size(config: ModelConfig, input_width: int) -> CoreSize:
+        """For each gate a matrix for the input, one for the hidden state, and torch's two biases."""
+        G = GATES[config.model]
+        widths = list(_widths(config, input_width))
+        first = G * widths[0][1]
+        products = sum(G * hidden * (before + hidden) for before, hidden in widths)
+        if config.input == "one-hot":
+            products -= first * input_width
+        return CoreSize(
+            parameters=sum(G * hidden * (before + hidden + 2) for before, hidden in widths),
+            product_weights=products,
+            table_weights=first * input_width if config.input == "learned" else 0,
+            table_width=first,
+        )
 
-    def restarted(self, state: State, restarts_B: Tensor) -> State:
-        """The state with zeros in some rows."""
-        return map_state(lambda part: part.masked_fill(restarts_B.unsqueeze(1), 0.0), state)
+    @torch.no_grad()
+    def initialize(self, config: ModelConfig) -> None:
+        """Set the weights by `config.init`, gate by gate, and the forget gate's bias.
+
+        xavier: Glorot & Bengio 2010. orthogonal: Saxe et al. 2014, for W_hh, Xavier for W_ih. identity: W_hh = I, small
+        W_ih and zero biases, so that at first a state is kept as it is (Le, Jaitly & Hinton 2015, section 2, with
+        ReLU).
+        """
+        for layer in self.layers:
+            (W_ih, W_hh, b_ih, b_hh), hidden = layer.weights, layer.hidden
+            if config.init != "default":
+                for gate in range(GATES[config.model]):
+                    rows = slice(gate * hidden, (gate + 1) * hidden)
+                    nn.init.xavier_uniform_(W_ih[rows])
+                    if config.init == "identity":
+                        nn.init.normal_(W_ih[rows], std=IDENTITY_INPUT_DEVIATION)
+                        nn.init.eye_(W_hh[rows])
+                    elif config.init == "orthogonal":
+                        nn.init.orthogonal_(W_hh[rows])
+                    else:
+                        nn.init.xavier_uniform_(W_hh[rows])
+                b_ih.zero_()
+                b_hh.zero_()
+            if config.model == "lstm" and config.forget_bias:
+                b_ih[hidden : 2 * hidden] = config.forget_bias
+                b_hh[hidden : 2 * hidden] = 0.0
+
+    def one_hot_columns(self) -> Tensor:
+        """The columns of the first W_ih, (V, G)."""
+        W_ih_GV, *_ = self.layers[0].weights
+        return W_ih_GV.t()
+
+    def steps(self, inputs: Inputs, precision: str) -> Steps:
+        """By the cells' equations."""
+        from seqtool.models.decoding.recurrent import RecurrentSteps
+
+        return RecurrentSteps(inputs, self, precision)
 
 
-@torch.no_grad()
-def initialize_recurrent(core: Recurrent, config: ModelConfig) -> None:
-    """Set the weights by `config.init`, gate by gate, and the forget gate's bias.
-
-    xavier: Glorot & Bengio 2010. orthogonal: Saxe et al. 2014, for W_hh, Xavier for W_ih. identity: W_hh = I, small
-    W_ih and zero biases, so that at first a state is kept as it is (Le, Jaitly & Hinton 2015, section 2, with ReLU).
-    """
-    for layer in core.layers:
-        (W_ih, W_hh, b_ih, b_hh), hidden = layer.weights, layer.hidden
-        if config.init != "default":
-            for gate in range(GATES[config.model]):
-                rows = slice(gate * hidden, (gate + 1) * hidden)
-                nn.init.xavier_uniform_(W_ih[rows])
-                if config.init == "identity":
-                    nn.init.normal_(W_ih[rows], std=IDENTITY_INPUT_DEVIATION)
-                    nn.init.eye_(W_hh[rows])
-                elif config.init == "orthogonal":
-                    nn.init.orthogonal_(W_hh[rows])
-                else:
-                    nn.init.xavier_uniform_(W_hh[rows])
-            b_ih.zero_()
-            b_hh.zero_()
-        if config.model == "lstm" and config.forget_bias:
-            b_ih[hidden : 2 * hidden] = config.forget_bias
-            b_hh[hidden : 2 * hidden] = 0.0
+def _widths(config: ModelConfig, input_width: int) -> Iterator[tuple[int, int]]:
+    """Of each layer the width of what it reads and its own."""
+    hidden = [config.hidden] * (config.layers - 1) + [config.feature_width]
+    return zip([input_width, *hidden], hidden, strict=False)

@@ -1,26 +1,29 @@
 """A decoder-only transformer: causal self-attention and feed-forward blocks with the norm before each.
 
-A token's input is the sum of an embedding of itself and embeddings of the tokens just before, from a table for each
-place (`stem` tables; 1 is the plain transformer). What the last few tokens say need not be learned by attention
-first, which in a short training is most of what a small transformer learns.
-
 Shapes: B batch, T new tokens, S past and new tokens, C width of the model, H heads, D width of a head.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqtool.models.attention import attention, rotary_positions, rotate, sinusoidal_positions
-from seqtool.models.dropout import Dropout, drop_symbols
-from seqtool.models.size import feedforward_width
+from seqtool.models.cores.core import Core, CoreSize
+from seqtool.models.dropout import Dropout
+from seqtool.models.inputs import Inputs, InputVectors
 from seqtool.models.state import State
 from seqtool.settings.model import ModelConfig
 
+if TYPE_CHECKING:
+    from seqtool.models.decoding.steps import Steps
+
+DEVIATION = 0.02  # of the first weights
 FIRST_POSITIONS = 4096  # that a table of positions begins with
 NORMS: dict[str, type[nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
@@ -70,7 +73,7 @@ class PositionWise(nn.Module):
         return F.relu(x) if self.kind == "relu" else F.gelu(x)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """x + attention(norm(x)), then x + feedforward(norm(x))."""
 
     def __init__(self, config: ModelConfig) -> None:
@@ -89,32 +92,25 @@ class Block(nn.Module):
         return x_BTC + self.dropout(self.feedforward(self.feedforward_norm(x_BTC))), present
 
 
-class Transformer(nn.Module):
-    """Blocks on embedded tokens; features (B, T, C).
-
-    The state holds the keys and values of up to `context` tokens for each layer, and last the ids that the stem looks
-    back to; before the first token stand `<s>`.
+class Transformer(Core):
+    """Blocks on input vectors; features (B, T, C). The state holds the keys and values of up to `context` tokens for
+    each layer.
     """
 
-    layers: list[Block]  # an nn.ModuleList of them
-    embeddings_before: list[nn.Embedding]  # likewise
+    layers: list[TransformerBlock]  # an nn.ModuleList of them
     positions: Tensor
+    output_deviation = DEVIATION
 
-    def __init__(self, config: ModelConfig, vocab_size: int, begin_id: int) -> None:
+    def __init__(self, config: ModelConfig, input_width: int) -> None:
         super().__init__()
-        self.context, self.position, self.begin_id = config.context, config.position, begin_id
-        self.embedding = nn.Embedding(vocab_size, config.hidden)
-        self.embeddings_before = nn.ModuleList(  # type: ignore[assignment]
-            nn.Embedding(vocab_size, config.hidden) for _ in range(config.stem - 1)
-        )
+        self.context, self.position, self.width = config.context, config.position, input_width
         if config.position == "learned":
             self.learned_positions = nn.Embedding(config.context, config.hidden)
         else:
             self._head_width = config.hidden // config.heads
             self.register_buffer("positions", self._position_table(FIRST_POSITIONS), persistent=False)
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))  # type: ignore[assignment]
+        self.layers = nn.ModuleList(TransformerBlock(config) for _ in range(config.layers))  # type: ignore[assignment]
         self.norm = NORMS[config.norm](config.hidden)
-        self.dropout_embedding = config.dropout_embedding
         self.input_dropout = Dropout(config.dropout_at("input"), config.variational)
 
     def _position_table(self, count: int) -> Tensor:
@@ -122,7 +118,7 @@ class Transformer(nn.Module):
         count = min(count, self.context)
         if self.position == "rope":
             return rotary_positions(count, self._head_width)
-        return sinusoidal_positions(count, self.embedding.embedding_dim)
+        return sinusoidal_positions(count, self.width)
 
     def positions_until(self, until: int) -> Tensor:
         """The table of positions, made longer where it does not reach so far: few texts fill a long context."""
@@ -131,50 +127,75 @@ class Transformer(nn.Module):
                 self.positions = self._position_table(2 * until).to(self.positions)
         return self.positions
 
-    def forward(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
+    def forward(self, x: InputVectors, state: State | None) -> tuple[Tensor, State]:
         """Features of each token; ValueError when the past and the new tokens are more than `context`."""
+        y = x.dense()
         past = 0 if state is None else state[0][0].shape[2]
-        until = past + ids_BT.shape[1]
+        until = past + y.shape[1]
         if until > self.context:
             raise ValueError(f"{until} tokens do not fit into a context of {self.context}")
-        before = len(self.embeddings_before)
-        ids_before = ids_BT.new_full((len(ids_BT), before), self.begin_id) if state is None else state[-1][0]
-        ids = torch.cat([ids_before, ids_BT], dim=1)
-        x = self.embedding(ids_BT)
-        for place, embedding in enumerate(self.embeddings_before, start=1):
-            x = x + embedding(ids[:, before - place : ids.shape[1] - place])
-        if self.training and self.dropout_embedding:
-            x = drop_symbols(x, ids_BT, self.embedding.num_embeddings, self.dropout_embedding)
         rotation = None
         if self.position == "learned":
-            x = x + self.learned_positions.weight[past:until]
+            y = y + self.learned_positions.weight[past:until]
         elif self.position == "sinusoidal":
-            x = x + self.positions_until(until)[past:until]
+            y = y + self.positions_until(until)[past:until]
         else:
             rotation = self.positions_until(until)[:, past:until]
-        x = self.input_dropout(x)
+        y = self.input_dropout(y)
         present = []
         for number, layer in enumerate(self.layers):
-            x, layer_state = layer(x, None if state is None else state[number], rotation)
+            y, layer_state = layer(y, None if state is None else state[number], rotation)
             present.append(layer_state)
-        return self.norm(x), (*present, (ids[:, ids.shape[1] - before :],))
+        return self.norm(y), tuple(present)
 
     def restarted(self, state: State, restarts_B: Tensor) -> State:
         """Never asked for: a transformer is trained on windows that each begin afresh."""
         raise NotImplementedError("a transformer carries no state between batches: train it with --stateless")
 
+    @staticmethod
+    def size(config: ModelConfig, input_width: int) -> CoreSize:
+        """In each block queries, keys, values and output, the dense net, and two norms; then a norm."""
+        H, L = config.hidden, config.layers
+        norm = 2 * H if config.norm == "layer" else H
+        matrices = 4 * H * H + (3 if config.feedforward == "swiglu" else 2) * H * feedforward_width(config)
+        positions = config.context * H if config.position == "learned" else 0
+        return CoreSize(
+            parameters=positions + L * (matrices + 2 * norm) + norm,
+            product_weights=L * matrices,
+            pair_flops=12 * L * H,
+        )
 
-@torch.no_grad()
-def initialize_transformer(core: Transformer, config: ModelConfig) -> None:
-    """Normal weights of deviation 0.02, at the end of residual branches by sqrt(2 layers) less (GPT-2), or by name."""
-    for name, parameter in core.named_parameters():
-        if parameter.dim() < 2:
-            continue
-        if config.init == "xavier" and "embedding" not in name:
-            nn.init.xavier_uniform_(parameter)
-        elif config.init == "orthogonal" and "embedding" not in name:
-            nn.init.orthogonal_(parameter)
-        else:
-            nn.init.normal_(parameter, std=0.02)
-        if name.endswith(("attention.output.weight", "down.weight")):
-            parameter.div_(math.sqrt(2 * config.layers))
+    @staticmethod
+    def embedding_deviation(config: ModelConfig) -> float:
+        """As of all its weights."""
+        return DEVIATION
+
+    @torch.no_grad()
+    def initialize(self, config: ModelConfig) -> None:
+        """Normal weights, at the end of residual branches by sqrt(2 layers) smaller (GPT-2), or what --init names."""
+        for name, parameter in self.named_parameters():
+            if parameter.dim() < 2:
+                continue
+            if config.init == "xavier":
+                nn.init.xavier_uniform_(parameter)
+            elif config.init == "orthogonal":
+                nn.init.orthogonal_(parameter)
+            else:
+                nn.init.normal_(parameter, std=DEVIATION)
+            if name.endswith(("attention.output.weight", "down.weight")):
+                parameter.div_(math.sqrt(2 * config.layers))
+
+    def shards(self) -> Iterator[nn.Module]:
+        """The blocks."""
+        return iter(self.layers)
+
+    def steps(self, inputs: Inputs, precision: str) -> Steps:
+        """With a buffer of keys and values, and by step.c where it was compiled."""
+        from seqtool.models.decoding.transformer import TransformerSteps
+
+        return TransformerSteps(inputs, self, precision)
+
+
+def feedforward_width(config: ModelConfig) -> int:
+    """Inner width of a block's dense net: 4 H; for swiglu's three matrices 8/3 H, by 8s."""
+    return math.ceil(8 * config.hidden / 3 / 8) * 8 if config.feedforward == "swiglu" else 4 * config.hidden

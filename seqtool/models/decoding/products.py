@@ -7,7 +7,7 @@ import functools
 import torch
 from torch import Tensor
 
-from seqtool.models.decoding import compiled_step as native
+from seqtool.models.decoding import compiled_step
 
 
 class Product:
@@ -25,9 +25,9 @@ class Product:
         elif precision == "int8":
             self.scales = (weight.abs().amax(dim=1) / 127).clamp_min(1e-12)
             self.weights = (weight / self.scales.unsqueeze(1)).round().to(torch.int8).contiguous()
-        self._native = native.library() if weight.device.type == "cpu" else None
-        self.matrix = native.matrix(self.weights, self.scales)
-        self._threads = native.threads_for(self.bytes)
+        self._native = compiled_step.library() if weight.device.type == "cpu" else None
+        self.matrix = compiled_step.matrix(self.weights, self.scales)
+        self._threads = compiled_step.threads_for(self.bytes)
 
     @functools.cached_property
     def _wide(self) -> Tensor:
@@ -42,8 +42,8 @@ class Product:
 
     def __call__(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """x W^T + plus."""
-        if self._native is not None and len(x) <= native.MOST_ROWS:
-            return native.product(self._native, self.matrix, x, plus, self._threads)
+        if self._native is not None and len(x) <= compiled_step.MOST_ROWS:
+            return compiled_step.product(self._native, self.matrix, x, plus, self._threads)
         # (W x^T)^T, which torch's library does in two thirds of the time of x W^T where x has tens of rows.
         if plus is None:
             return torch.mm(self._wide, x.t()).t().contiguous()

@@ -17,23 +17,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seqtool.models.cores.recurrent import Recurrent
-from seqtool.models.cores.transformer import Transformer
 from seqtool.models.decoding.products import Product
-from seqtool.models.decoding.steps import ModelSteps, RecurrentSteps, Steps, TransformerSteps
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.state import State, rows_of
 
 READ_TOKENS = 1024  # of a prompt, at once
 
 
-class Stepper:
-    """log p(next token) of several sequences, a token at a time.
-
-    `begin` reads prompts, `step` one more token of each. A transformer sees `context` tokens: `full` names the rows
-    that hold so many, which must be begun again with their newest ones (`read_again`). The log p of `barred` is -inf: a
-    symbol (-1: none) that is not to be chosen.
-    """
+class ModelStepper:
+    """The Stepper of a language model: its core's steps, and its head's log p."""
 
     @torch.inference_mode()
     def __init__(self, model: LanguageModel, precision: str = "fp32", barred: int = -1) -> None:
@@ -41,13 +33,7 @@ class Stepper:
         self._model, self.begin_id, self.context = model, model.begin_id, model.context
         self._lengths: list[int] = []
         self._head = _Head(model, precision, barred)
-        self._steps: Steps
-        if isinstance(model.core, Recurrent):
-            self._steps = RecurrentSteps(model.core, precision)
-        elif isinstance(model.core, Transformer):
-            self._steps = TransformerSteps(model.core, precision)
-        else:
-            self._steps = ModelSteps(model.core)
+        self._steps = model.core.steps(model.inputs, precision)
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> Tensor:
         """Read `<s>` and each prompt; log p of the next tokens, (B, V). A transformer reads the end of a long one."""
@@ -70,7 +56,7 @@ class Stepper:
         return self._head.log_p(self._steps.step(ids_B))
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only, in this order; one may be taken several times."""
+        """Keep these rows only, in this order; one may be taken several times."""
         self._steps.keep(rows)
         self._lengths = [self._lengths[row] for row in rows.tolist()]
 
@@ -87,13 +73,7 @@ class Stepper:
 
     def read_again(self, rows: list[int], prompts: Sequence[Sequence[int]], log_p_BV: Tensor) -> None:
         """Begin these rows with `<s>` and other texts, and put in their log p (B, V)."""
-        was_training = self._model.training
-        self._model.eval()
-        try:
-            ended = read(self._model, prompts)
-        finally:
-            self._model.train(was_training)
-        for places, logits_BV, state in ended:
+        for places, logits_BV, state in read(self._model, prompts):
             taken = [rows[place] for place in places]
             self._steps.put(taken, state)
             log_p_BV[taken] = logits_BV.float().log_softmax(dim=-1)
@@ -101,21 +81,6 @@ class Stepper:
                 log_p_BV[taken, self._barred] = -torch.inf
             for row, place in zip(taken, places, strict=True):
                 self._lengths[row] = min(len(prompts[place]) + 1, self.context or len(prompts[place]) + 1)
-
-
-def advance(stepper: Stepper, texts: Sequence[Sequence[int]], chosen_B: Tensor, log_p_BV: Tensor) -> Tensor:
-    """log p (B, V) after the chosen tokens, with which the texts of rows that are full end."""
-    full = stepper.full
-    if not full:
-        return stepper.step(chosen_B)
-    kept = max(1, (stepper.context or 0) // 2)
-    log_p_BV = log_p_BV.clone()
-    if len(full) == len(chosen_B):
-        stepper.read_again(full, [texts[row][-kept:] for row in full], log_p_BV)
-        return log_p_BV
-    # The others go on by one token, and so the full ones are read up to it.
-    stepper.read_again(full, [texts[row][-kept:-1] for row in full], log_p_BV)
-    return stepper.step(chosen_B)
 
 
 def read(model: LanguageModel, prompts: Sequence[Sequence[int]]) -> list[tuple[list[int], Tensor, State]]:
@@ -135,7 +100,7 @@ def read(model: LanguageModel, prompts: Sequence[Sequence[int]]) -> list[tuple[l
     while going:
         until = min(len(texts[going[0]]), done + READ_TOKENS)
         ids_BT = torch.tensor([texts[place][done:until] for place in going], device=model.device)
-        features_BTC, state = model.core(ids_BT, state)
+        features_BTC, state = model.features(ids_BT, state)
         done = until
         over = sum(len(texts[place]) == done for place in going)
         if over:
@@ -148,12 +113,13 @@ class _Head:
     """From features to log p of all V symbols; the unseen share the probability that the model keeps for them."""
 
     def __init__(self, model: LanguageModel, precision: str, barred: int) -> None:
-        self._barred, self._barred_is_seen = barred, bool((model.seen_ids == barred).any())
-        self._narrow = None if model.narrow is None else Product(model.narrow.weight, precision)
-        self._output, self._bias = Product(model.output_weight, precision), model.output_bias
-        self._seen_ids = model.seen_ids
+        head = model.head
+        self._barred, self._barred_is_seen = barred, bool((head.seen_ids == barred).any())
+        self._narrow = None if head.narrow is None else Product(head.narrow.weight, precision)
+        self._output, self._bias = Product(head.weight, precision), head.bias
+        self._seen_ids = head.seen_ids
         unseen = model.vocab_size - model.symbols.seen
-        # The seen have the mass 1, the unseen together 1 / tokens, as in LanguageModel.
+        # The seen have the mass 1, the unseen together 1 / tokens, as in SoftmaxHead.
         self._rest = -math.log(model.symbols.tokens * unseen) if unseen else None
         self._mass = math.log1p(1 / model.symbols.tokens)
         self._log_p_BV = torch.empty(0, model.vocab_size)

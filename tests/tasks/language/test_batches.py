@@ -5,8 +5,7 @@ import pytest
 
 from seqtool.errors import InputError
 from seqtool.models.loss import IGNORE
-from seqtool.text.store import document_spans
-from seqtool.training.batches import (
+from seqtool.tasks.language.batches import (
     RESTART_STEPS,
     Chunks,
     DocumentLanes,
@@ -15,6 +14,7 @@ from seqtool.training.batches import (
     Resampled,
     Windows,
 )
+from seqtool.text.store import document_spans
 
 BEGIN = 999
 ALL = slice(None)
@@ -103,7 +103,7 @@ def test_rows_are_those_of_the_whole_batch_whoever_asks():
                     part.inputs_BT[part.targets_BT != IGNORE], whole.inputs_BT[rows, :width][part.targets_BT != IGNORE]
                 )
                 assert np.array_equal(part.restarts_B, whole.restarts_B[rows])
-                assert part.tokens == whole.tokens == (whole.targets_BT != IGNORE).sum()
+                assert part.targets == whole.targets == (whole.targets_BT != IGNORE).sum()
 
 
 def test_k1_and_k2_score_every_token_once():
@@ -114,7 +114,7 @@ def test_k1_and_k2_score_every_token_once():
     for step in range(1, 23):
         batch = lanes.batch(step, ALL)
         assert (batch.targets_BT[:, :4] == IGNORE).all()
-        assert batch.tokens == 4
+        assert batch.targets == 4
         assert batch.inputs_BT[0, 1] == (step * 2) % 100
         scored.append(batch.targets_BT[batch.targets_BT != IGNORE])
     assert sorted(np.concatenate(scored).tolist()) == list(range(100))
@@ -157,7 +157,7 @@ def test_chunks_stay_within_documents():
 def test_full_reads_whole_documents_once_a_pass():
     windows = DocumentWindows(chunks(5), 3, BEGIN, seed=1)
     batch = windows.batch(0, ALL)
-    assert batch.tokens == 9
+    assert batch.targets == 9
     rows = sorted([n for n in row if n != IGNORE] for row in batch.targets_BT.tolist())
     assert rows == [[1, 2, 3], [4, 5, 6, 7, 8], [9]]
     assert (batch.inputs_BT[:, 0] == BEGIN).all()

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from seqtool.models.loss import IGNORE
 from seqtool.settings.training import TrainConfig
-from seqtool.training.objective import Objective
+from seqtool.tasks.language.objective import Objective
 from tests.zoo import V, zoo_model
 
 IDS = torch.randint(2, V, (3, 9), generator=torch.Generator().manual_seed(0))
@@ -16,7 +16,7 @@ INPUTS, TARGETS = IDS[:, :-1], IDS[:, 1:]
 
 
 def objective(config: TrainConfig, name: str = "lstm", **options: object):
-    return Objective(zoo_model(name), config)(INPUTS, TARGETS, None, options.get("advance", 8))
+    return Objective(zoo_model(name), config)(None, INPUTS, TARGETS, options.get("advance", 8))
 
 
 def test_without_penalties_it_is_the_nats():
@@ -58,8 +58,8 @@ def test_what_is_ignored_is_not_punished():
     targets = TARGETS.clone()
     targets[:, 4:] = IGNORE
     module = Objective(zoo_model("lstm"), config)
-    cut = module(INPUTS[:, :4], TARGETS[:, :4], None, 4)[0]
-    padded = module(INPUTS, targets, None, 8)[0]
+    cut = module(None, INPUTS[:, :4], TARGETS[:, :4], 4)[0]
+    padded = module(None, INPUTS, targets, 8)[0]
     assert padded.item() == pytest.approx(cut.item(), rel=1e-5)
 
 
@@ -67,8 +67,8 @@ def test_what_is_ignored_is_not_punished():
 def test_k1_and_k2_carry_the_state_after_k1_tokens(name: str):
     """Reading in two parts gives the same loss and gradients, and the state in the middle."""
     whole, parts = Objective(zoo_model(name), TrainConfig()), Objective(zoo_model(name), TrainConfig())
-    total, _, _ = whole(INPUTS, TARGETS, None, 8)
-    total_in_parts, _, state = parts(INPUTS, TARGETS, None, 3)
+    total, _, _ = whole(None, INPUTS, TARGETS, 8)
+    total_in_parts, _, state = parts(None, INPUTS, TARGETS, 3)
     assert total_in_parts.item() == pytest.approx(total.item(), rel=1e-5)
     total.backward()
     total_in_parts.backward()
@@ -82,7 +82,7 @@ def test_k1_and_k2_carry_the_state_after_k1_tokens(name: str):
 
 def test_unseen_symbols_take_no_part_in_smoothing():
     model = zoo_model("lstm", seen=V, vocab_size=2 * V)
-    total, nats, _ = Objective(model, TrainConfig(label_smoothing=0.1))(INPUTS, TARGETS, None, 8)
+    total, nats, _ = Objective(model, TrainConfig(label_smoothing=0.1))(None, INPUTS, TARGETS, 8)
     logits = model(INPUTS)[0]
     added = 0.1 * (logits.gather(-1, TARGETS.unsqueeze(-1)).squeeze(-1) - logits[..., :V].mean(-1)).sum()
     assert (total - nats).item() == pytest.approx(added.item(), abs=2e-5)

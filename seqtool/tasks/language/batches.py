@@ -8,16 +8,19 @@ restarted lane, the first input is `<s>`, as in scoring and generation. Shapes: 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from seqtool.errors import InputError
 from seqtool.models.loss import IGNORE
 from seqtool.runs import RunConfig
+from seqtool.tasks.language.data import TrainingData
 from seqtool.text.store import IdSequence, document_spans
-from seqtool.training.data import TrainingData
+from seqtool.training.task import Batch, Batches
 
 RESTART_STEPS = 32  # a lane's state is carried for this many batches, then begins afresh
 JITTER_DEVIATION, JITTER_LEAST, JITTER_MOST = 5.0, 5, 20  # tokens: standard deviation; shortest; over --bptt at most
@@ -25,26 +28,35 @@ JITTER_WHOLE = 0.95  # share of the lengths that are drawn around --bptt, not ar
 JITTER_BLOCK = 1024
 
 
-class Batch(NamedTuple):
+class TextBatch(NamedTuple):
     """What a step reads: inputs and targets (R, T), IGNORE where nothing is scored; which rows begin afresh (R,); how
-    many targets all B rows have; and after how many inputs the next batch goes on."""
+    many targets all B rows have; after how many inputs the next batch goes on; and what the rate is multiplied by."""
 
     inputs_BT: npt.NDArray[np.int64]
     targets_BT: npt.NDArray[np.int64]
     restarts_B: npt.NDArray[np.bool_]
-    tokens: int
+    targets: int
     advance: int
-
-
-class Batches(Protocol):
-    """Mini-batches of a text."""
+    rate_factor: float = 1.0
 
     @property
-    def steps_per_pass(self) -> float:
-        """Batches in which the text is read once."""
+    def rows(self) -> int:
+        """R."""
+        return len(self.inputs_BT)
 
-    def batch(self, step: int, rows: slice) -> Batch:
-        """Some rows of the batch of a step."""
+    def restarts(self, device: torch.device) -> Tensor:
+        """Which rows begin afresh, (R,)."""
+        return torch.from_numpy(self.restarts_B).to(device)
+
+    def part(self, rows: slice, device: torch.device) -> tuple[Tensor, Tensor, int]:
+        """Inputs and targets of some rows, and after how many inputs the next batch goes on."""
+        return _sent(self.inputs_BT[rows], device), _sent(self.targets_BT[rows], device), self.advance
+
+
+def _sent(ids: npt.NDArray[np.int64], device: torch.device) -> Tensor:
+    """Ids on the device; to a GPU they go while it computes."""
+    tensor = torch.from_numpy(ids)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 class Lanes:
@@ -85,7 +97,7 @@ class Lanes:
         share = 1.0 if self._lengths is None else (1 + JITTER_WHOLE) / 2
         return len(self._ids) / (self._batch_size * self._advance * share)
 
-    def batch(self, step: int, rows: slice) -> Batch:
+    def batch(self, step: int, rows: slice) -> TextBatch:
         """Some rows of the batch of a step."""
         size = len(self._ids)
         position, time = self._lengths.span(step) if self._lengths else (step * self._advance, self._time)
@@ -104,7 +116,8 @@ class Lanes:
         known = time - advance if step else 0  # scored in batches before; read again so that gradients reach through
         targets_BT = ids_BT[:, 1:].copy()
         targets_BT[:, :known] = IGNORE
-        return Batch(ids_BT[:, :-1], targets_BT, restarts, self._batch_size * (time - known), advance)
+        targets = self._batch_size * (time - known)
+        return TextBatch(ids_BT[:, :-1], targets_BT, restarts, targets, advance, time / self._time)
 
 
 class JitteredLengths:
@@ -150,7 +163,7 @@ class Windows:
         """Batches in which the text is read once."""
         return len(self._ids) / (self._batch_size * self._time)
 
-    def batch(self, step: int, rows: slice) -> Batch:
+    def batch(self, step: int, rows: slice) -> TextBatch:
         """Some rows of the batch of a step."""
         numbers = range(step * self._batch_size, (step + 1) * self._batch_size)[rows]
         targets_BT = np.empty((len(numbers), self._time), dtype=np.int64)
@@ -160,7 +173,7 @@ class Windows:
         begins_B1 = np.full((len(numbers), 1), self._begin_id)
         inputs_BT = np.concatenate([begins_B1, targets_BT[:, :-1]], axis=1)
         fresh_B = np.ones(len(numbers), dtype=np.bool_)
-        return Batch(inputs_BT, targets_BT, fresh_B, self._batch_size * self._time, self._time)
+        return TextBatch(inputs_BT, targets_BT, fresh_B, self._batch_size * self._time, self._time)
 
     def _start(self, number: int) -> int:
         text_pass, index = divmod(number, self._per_pass)
@@ -230,13 +243,13 @@ class DocumentLanes:
         """Batches in which the text is read once."""
         return len(self._chunks) / self._batch_size
 
-    def batch(self, step: int, rows: slice) -> Batch:
+    def batch(self, step: int, rows: slice) -> TextBatch:
         """Some rows of the batch of a step."""
         all_chunks = (self._starts + step) % len(self._chunks)
         chunks = all_chunks[rows]
         fresh_B = self._chunks.begins(chunks) | (step == 0)
         inputs_BT, targets_BT = self._chunks.padded(chunks, self._begin_id, fresh_B)
-        return Batch(inputs_BT, targets_BT, fresh_B, int(self._chunks.sizes(all_chunks).sum()), inputs_BT.shape[1])
+        return TextBatch(inputs_BT, targets_BT, fresh_B, int(self._chunks.sizes(all_chunks).sum()), inputs_BT.shape[1])
 
 
 class DocumentWindows:
@@ -251,14 +264,14 @@ class DocumentWindows:
         """Batches in which the text is read once."""
         return len(self._chunks) / self._batch_size
 
-    def batch(self, step: int, rows: slice) -> Batch:
+    def batch(self, step: int, rows: slice) -> TextBatch:
         """Some rows of the batch of a step."""
         numbers = range(step * self._batch_size, (step + 1) * self._batch_size)
         all_chunks = np.array([self._chunk(number) for number in numbers], dtype=np.int64)
         chunks = all_chunks[rows]
         fresh_B = np.ones(len(chunks), dtype=np.bool_)
         inputs_BT, targets_BT = self._chunks.padded(chunks, self._begin_id, fresh_B)
-        return Batch(inputs_BT, targets_BT, fresh_B, int(self._chunks.sizes(all_chunks).sum()), inputs_BT.shape[1])
+        return TextBatch(inputs_BT, targets_BT, fresh_B, int(self._chunks.sizes(all_chunks).sum()), inputs_BT.shape[1])
 
     def _chunk(self, number: int) -> int:
         text_pass, index = divmod(number, len(self._chunks))

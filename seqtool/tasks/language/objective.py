@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from seqtool.models.language_model import LanguageModel, Reading
-from seqtool.models.loss import IGNORE, output_nats, total_nats
+from seqtool.models.loss import IGNORE
 from seqtool.models.state import State
 from seqtool.settings.training import TrainConfig
+from seqtool.training.task import Sums
 
 
 class Objective(nn.Module):
@@ -26,15 +27,9 @@ class Objective(nn.Module):
     def __init__(self, model: LanguageModel, config: TrainConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
-        # Where each symbol stands among the seen ones. One that is not there would be an error of the index.
-        places_V = torch.full((model.vocab_size + 1,), model.vocab_size)
-        places_V[model.seen_ids.cpu()] = torch.arange(model.symbols.seen)
-        places_V[IGNORE] = IGNORE
-        self.register_buffer("places_V", places_V.to(model.device), persistent=False)
+        self.register_buffer("places_V", model.head.places(), persistent=False)
 
-    def forward(
-        self, inputs_BT: Tensor, targets_BT: Tensor, state: State | None, advance: int
-    ) -> tuple[Tensor, Tensor, State]:
+    def forward(self, state: State | None, inputs_BT: Tensor, targets_BT: Tensor, advance: int) -> Sums:
         """The objective and the nats, both summed over the targets, and the state after `advance` tokens."""
         if advance < inputs_BT.shape[1]:
             first = self.model.read(inputs_BT[:, :advance], state)
@@ -46,20 +41,15 @@ class Objective(nn.Module):
             )
         else:
             reading = self.model.read(inputs_BT, state)
-        if self.model.symbols.seen < self.model.vocab_size:
+        head = self.model.head
+        if head.unseen_nats:
             targets_BT = self.places_V[targets_BT]
         logits_BTS = None
         if self.config.label_smoothing or self.config.z_loss:
-            logits_BTS = self.model.seen_logits(reading.dropped_BTH)
-            nats = total_nats(logits_BTS, targets_BT)
-        else:
-            nats = output_nats(
-                self.model.narrowed(reading.dropped_BTH), self.model.output_weight, self.model.output_bias, targets_BT
-            )
-        if self.model.unseen_nats:
-            nats = nats + self.model.unseen_nats * (targets_BT != IGNORE).sum()
+            logits_BTS = head.seen_logits(reading.dropped_BTH)
+        nats = head.total_nats(reading.dropped_BTH, logits_BTS, targets_BT)
         penalty = self._penalty(reading, logits_BTS, targets_BT)
-        return nats if penalty is None else nats + penalty, nats.detach(), reading.state
+        return Sums(nats if penalty is None else nats + penalty, nats.detach(), reading.state)
 
     def _penalty(self, reading: Reading, logits_BTS: Tensor | None, targets_BT: Tensor) -> Tensor | None:
         config = self.config

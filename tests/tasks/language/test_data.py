@@ -9,11 +9,11 @@ import pytest
 
 from seqtool.errors import InputError
 from seqtool.settings.vocabulary import VocabularyConfig
+from seqtool.tasks.language.data import TrainingData, file_spans, hold_back, prepare_data
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.store import write_store
 from seqtool.text.vocabulary import Vocabulary
-from seqtool.training.data import TrainingData, file_spans, hold_back, prepare_data
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

@@ -1,0 +1,107 @@
+"""The table of commands: what `seqtool --help` lists without importing any of them, and the module that has each."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from seqtool.cli.help import CONTEXT_SETTINGS, OPTIONS, Command, explained, named, write_panels
+from seqtool.errors import UsageError
+from seqtool.settings.choices import choose_from
+
+WRONG_USAGE = 2
+# Typer hands a flag that is None to pydantic, whose import takes as long as all else that --help does.
+NOT_GIVEN = dict.fromkeys(("help", "install_completion", "show_completion"), False)
+GROUP_SETTINGS = {**CONTEXT_SETTINGS, "default_map": NOT_GIVEN}
+
+
+class Entry(NamedTuple):
+    """A command: its name, its module in seqtool.cli, its line and its panel in the list. A group has commands of its
+    own instead of a module.
+    """
+
+    name: str
+    module: str
+    help: str
+    panel: str = "Commands"
+    commands: tuple[Entry, ...] = ()
+
+
+TEXT, MODELS, VECTORS, OTHERS = "Text and ids", "Models", "Word vectors", "Artifacts and machine"
+
+EMBED = (
+    Entry("train", "embed.train", "Learn a vector for each word of a text."),
+    Entry("nearest", "embed.nearest", "List what lies near a word."),
+    Entry("analogy", "embed.analogy", "Answer: A is to B as C is to what?"),
+    Entry("similarity", "embed.similarity", "Say how near two words are."),
+    Entry("evaluate", "embed.evaluate", "Judge vectors by people's similarities and by analogies."),
+    Entry("from", "embed.from_run", "Take the vectors of a trained model's symbols."),
+    Entry("export", "embed.export", "Write vectors for other programs."),
+    Entry("import", "embed.import_file", "Bring in vectors of word2vec, GloVe or fastText."),
+    Entry("map", "embed.vectors_map", "Draw vectors on a plane."),
+)
+COMMANDS = (
+    Entry("vocab", "vocab", "Learn a vocabulary from text: a standard SentencePiece model.", TEXT),
+    Entry("encode", "encode", "Turn text into ids, or into a token store to train from.", TEXT),
+    Entry("decode", "decode", "Turn ids back into the exact text.", TEXT),
+    Entry("train", "train", "Train a language model on text.", MODELS),
+    Entry("eval", "evaluate", "Score text: nats, perplexity, bits per character and byte.", MODELS),
+    Entry("generate", "generate", "Write text with a trained model.", MODELS),
+    Entry("embed", "", "Word vectors: learn them, ask them, judge them, draw them, exchange them.", VECTORS, EMBED),
+    Entry("info", "info", "Describe a run, a token store, a vocabulary or vectors.", OTHERS),
+    Entry("bench", "bench", "Measure what this machine can do and what share of it each model reaches.", OTHERS),
+)
+
+
+class Group(TyperGroup):
+    """The commands of a table; the module of one is imported when it is to run, and no other."""
+
+    entries: dict[str, Entry] = {}
+
+    def fill(self, entries: Sequence[Entry]) -> Group:
+        """The group itself with these commands, known by their names and lines only."""
+        self.entries = {entry.name: entry for entry in entries}
+        self.commands = {entry.name: TyperCommand(entry.name, short_help=entry.help) for entry in entries}
+        return self
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options before the name of a command; where there is no name, show the help and leave."""
+        if not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help())
+            raise typer.Exit(WRONG_USAGE)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The name, the command and its arguments; UsageError with the nearest name where there is no such command."""
+        if args[0] in self.entries:
+            return args[0], load(self.entries[args[0]]), args[1:]
+        if ctx.resilient_parsing:
+            return None, None, args
+        raise UsageError(f"no such command {args[0]!r}: {choose_from(args[0], self.entries)}")
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, panel by panel, and the options."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for entry in self.entries.values():
+            panels.setdefault(entry.panel, []).append((entry.name, entry.help))
+        write_panels(formatter, panels)
+        options = [one for one in self.get_params(ctx) if isinstance(one, TyperOption)]
+        write_panels(formatter, {OPTIONS: [(named(one, formatter.width), explained(one)) for one in options]})
+
+
+def load(entry: Entry) -> Command | Group:
+    """Import the module of a command and build it; of a group only the names of its commands."""
+    if entry.commands:
+        group = Group(name=entry.name, help=entry.help, context_settings=GROUP_SETTINGS, rich_markup_mode=None)
+        return group.fill(entry.commands)
+    module = importlib.import_module(f"seqtool.cli.{entry.module}")
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(entry.name, cls=Command, context_settings=CONTEXT_SETTINGS)(module.command)
+    command = typer.main.get_command(app)
+    assert isinstance(command, Command)
+    command.examples, command.first = module.EXAMPLES, getattr(module, "FIRST", ())
+    return command

@@ -1,0 +1,114 @@
+"""What each architecture can do and takes, as data. Nothing outside its own file in models/cores names one besides.
+
+A new architecture is a file there and an entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seqtool.settings.model import ModelConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """The traits of an architecture, and the settings that not every architecture has."""
+
+    core: str
+    """Its module in seqtool.models.cores, and the class there."""
+    carries_state: bool
+    """A state of one size is carried through a text of any length. Where not, at most --context tokens are seen, and
+    training is on windows that each begin afresh.
+    """
+    settings: tuple[str, ...]
+    """Of the settings that only some architectures use, those that this one does."""
+    inputs: tuple[str, ...] = ("learned", "one-hot")
+    """What of --input it takes."""
+    inits: tuple[str, ...] = ("default", "xavier", "orthogonal")
+    """What of --init it takes."""
+    one_width: bool = False
+    """Whether --embed is --hidden."""
+    drops_output: bool = True
+    """Whether --dropout stands for the one before the output as well."""
+    compiles: bool = False
+    """Whether torch can compile a step of training."""
+    shards: bool = False
+    """Whether its layers can be split over processes."""
+    bf16_from_width: int
+    """The --hidden from which `auto` is bf16 on a CPU that multiplies it: 1.2 times as fast or faster, on a Zen 4."""
+    bf16_by_torch_from_width: int = 0
+    """The same where its layers are torch's, not those in C; 0: there is no difference."""
+    check: Callable[[ModelConfig], list[str]] = lambda config: []
+    """What is wrong with a model's settings taken together, a phrase for each problem."""
+
+
+def _check_attention(config: ModelConfig) -> list[str]:
+    if config.hidden % config.heads:
+        return [f"--hidden {config.hidden} does not divide by --heads {config.heads}: choose a multiple"]
+    if config.position == "rope" and (config.hidden // config.heads) % 2:
+        return [f"--position rope needs an even --hidden / --heads, not {config.hidden // config.heads}"]
+    return []
+
+
+_RECURRENT = ("weight_dropout", "last_hidden", "probe_gradients")
+_ALL_INITS = ("default", "xavier", "orthogonal", "identity")
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "rnn": Architecture(
+        core="recurrent.Recurrent",
+        carries_state=True,
+        settings=("activation", *_RECURRENT),
+        inits=_ALL_INITS,
+        bf16_from_width=128,
+        bf16_by_torch_from_width=512,
+    ),
+    "gru": Architecture(
+        core="recurrent.Recurrent",
+        carries_state=True,
+        settings=_RECURRENT,
+        inits=_ALL_INITS,
+        bf16_from_width=128,
+        bf16_by_torch_from_width=512,
+    ),
+    "lstm": Architecture(
+        core="recurrent.Recurrent",
+        carries_state=True,
+        settings=("forget_bias", *_RECURRENT),
+        inits=_ALL_INITS,
+        bf16_from_width=128,
+        bf16_by_torch_from_width=256,
+    ),
+    "ffn": Architecture(
+        core="window.DenseWindow",
+        carries_state=True,
+        settings=("context", "activation"),
+        compiles=True,
+        bf16_from_width=256,
+    ),
+    "transformer": Architecture(
+        core="transformer.Transformer",
+        carries_state=False,
+        settings=("context", "heads", "position", "stem", "norm", "feedforward"),
+        inputs=("learned",),
+        one_width=True,
+        drops_output=False,
+        compiles=True,
+        shards=True,
+        bf16_from_width=128,
+        check=_check_attention,
+    ),
+}
+DEFAULT = "lstm"
+
+
+def using(setting: str) -> tuple[str, ...]:
+    """The architectures that use a setting which not all do."""
+    return tuple(name for name, traits in ARCHITECTURES.items() if setting in traits.settings)
+
+
+def having(trait: str) -> tuple[str, ...]:
+    """The architectures of which a trait, named as in Architecture, is true."""
+    return tuple(name for name, traits in ARCHITECTURES.items() if getattr(traits, trait))

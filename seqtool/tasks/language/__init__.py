@@ -1,0 +1,1 @@
+"""Language modeling: predict the next token of a text."""

@@ -33,6 +33,3 @@ def test_what_is_asked_of_the_table():
     assert DEFAULT in ARCHITECTURES
     assert using("heads") == ("transformer",)
     assert having("compiles") == ("ffn", "transformer")
-        "shards",
-        "core",
-    }

@@ -92,7 +92,7 @@ def command(
 
 def _measured(vocabulary: Vocabulary, source: TextSource) -> dict[str, Any]:
     """How many characters of the text, of its first millions, a token holds, and the share of unknown tokens."""
-    from seqtool.text.vocabulary import encodable
+    from seqtool.text.blocks import encodable
 
     characters = tokens = unknowns = 0
     for block in encodable(vocabulary, source.blocks()):

@@ -15,10 +15,12 @@ from seqtool.runs import Run
 from seqtool.scoring.rows import check_oov, check_store, counted_tokens, given_ids
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, check_window, perplexity
 from seqtool.settings.scoring import EvalConfig
+from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextCounts, TextSource
+from seqtool.text.encoding import Ids
 from seqtool.text.losses import Losses, losses_of_ids
 from seqtool.text.store import IdSequence, TokenStore, counted_blocks, spooled
-from seqtool.text.vocabulary import Ids, Vocabulary, encode_blocks
+from seqtool.text.vocabulary import Vocabulary
 
 SUMMED = ("nats", "tokens", "words", "characters", "bytes", "documents", "unknowns", "left_out", "seconds")
 

@@ -26,9 +26,10 @@ READ_BYTES = 1 << 18
 SEGMENT_CHARACTERS = 8192  # a longer line is cut here, counted from its beginning, so that no line fills the memory
 WHITE_SPACE_END = 0x3001  # no character from here on separates words
 BYTE_ORDER_MARK = "\ufeff"
+CODE_POINTS = 0x110000  # in Unicode
 
 
-class Block(NamedTuple):
+class TextBlock(NamedTuple):
     """Some whole lines of a document, or part of a line that is longer than SEGMENT_CHARACTERS; of an empty
     file nothing.
     """
@@ -47,7 +48,7 @@ class TextCounts:
     bytes: int = 0
     _inside_word: bool = False
 
-    def add(self, block: Block) -> None:
+    def add(self, block: TextBlock) -> None:
         """Count a block; a word that a long line's cut splits counts once."""
         text = block.text
         if block.starts_document:
@@ -119,7 +120,7 @@ class TextSource:
                 stream.close()
         return size
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[TextBlock]:
         """Yield the text in order; InputError for what cannot be read, is not UTF-8, or holds no text at all."""
         digest, read = hashlib.sha256(), 0
 
@@ -151,7 +152,7 @@ class TextSource:
                     yield block
                 if without_text:
                     self.file_documents[-1] = 1
-                    yield Block("", True)
+                    yield TextBlock("", True)
             finally:
                 if copy is None and path != "-":
                     stream.close()
@@ -217,34 +218,34 @@ def decode_utf8(chunks: Iterable[bytes], name: str, errors: str = "strict") -> I
             yield text
 
 
-def split_documents(blocks: Iterable[str], document: str) -> Iterator[Block]:
+def split_documents(blocks: Iterable[str], document: str) -> Iterator[TextBlock]:
     """Mark where documents start. Nothing is lost: a separating newline or blank line ends the document before it."""
     if document == "file" or document.startswith(DOCUMENT_AT):  # which was found before
         for number, text in enumerate(blocks):
-            yield Block(text, number == 0)
+            yield TextBlock(text, number == 0)
         return
     starts, blank, after_blank, inside_line = True, False, False, False
     for text in blocks:
         pending: list[str] = []
         for line in lines_of(text):
             if document == "line":
-                yield Block(line, starts)
+                yield TextBlock(line, starts)
                 starts = line.endswith("\n")
                 continue
             if not inside_line:
                 after_blank, blank = blank, not line[:SEGMENT_CHARACTERS].strip()  # of a long line no more is here yet
             if after_blank and not (blank or starts or inside_line):
                 if pending:
-                    yield Block("".join(pending), False)
+                    yield TextBlock("".join(pending), False)
                 pending, starts = [], True
             if starts:
-                yield Block(line, True)
+                yield TextBlock(line, True)
                 starts = False
             else:
                 pending.append(line)
             inside_line = not line.endswith("\n")
         if pending:
-            yield Block("".join(pending), False)
+            yield TextBlock("".join(pending), False)
 
 
 def split_at(chunks: Iterable[str], delimiter: str) -> Iterator[Iterator[str]]:
@@ -308,7 +309,7 @@ def segments_of(line: str) -> list[str]:
     return [line[start : start + SEGMENT_CHARACTERS] for start in range(0, len(line), SEGMENT_CHARACTERS)]
 
 
-def _divided(chunks: Iterable[str], document: str) -> Iterator[Block]:
+def _divided(chunks: Iterable[str], document: str) -> Iterator[TextBlock]:
     """The text of a file in blocks, divided into documents."""
     if not document.startswith(DOCUMENT_AT):
         yield from split_documents(_whole_lines(chunks), document)

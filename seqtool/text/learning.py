@@ -17,9 +17,12 @@ import sentencepiece
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files.writing import provenance
 from seqtool.settings.vocabulary import MAX_VOCABULARY, VocabularyConfig
-from seqtool.text.documents import TextSource, code_points, lines_of, segments_of
+from seqtool.text.blocks import whole_symbols, whole_words
+from seqtool.text.documents import CODE_POINTS, TextSource, code_points, lines_of, segments_of
 from seqtool.text.normalizing import SPACE, folded
-from seqtool.text.vocabulary import END_OF_LINE, Vocabulary, symbol_pattern, whole_symbols, whole_words, with_metadata
+from seqtool.text.sentencepiece_model import with_metadata
+from seqtool.text.symbols import symbol_pattern
+from seqtool.text.vocabulary import END_OF_LINE, Vocabulary
 
 # Merges and pieces hardly change beyond this, and SentencePiece holds its sample in memory: of unigram 23 times over.
 SAMPLE_BYTES = {"bpe": 32 << 20, "unigram": 14 << 20}
@@ -76,7 +79,7 @@ def learn_vocabulary(
 
 
 def _learn_characters(source: TextSource, config: VocabularyConfig) -> tuple[bytes, int]:
-    totals = np.zeros(0x110000, dtype=np.int64)
+    totals = np.zeros(CODE_POINTS, dtype=np.int64)
     symbol = symbol_pattern(config.symbol_list)
     for block in whole_symbols(source.blocks(), config.symbol_list):
         text = symbol.sub("", block.text) if symbol else block.text
@@ -300,7 +303,7 @@ def _normalization(config: VocabularyConfig, folder: str) -> dict[str, str]:
     if config.lowercase and config.normalize == "none":
         rules = f"{folder}/lowercase.tsv"
         with open(rules, "w", encoding="ascii") as stream:
-            for point in range(0x110000):
+            for point in range(CODE_POINTS):
                 lower = chr(point).lower()
                 if lower != chr(point):
                     stream.write(f"{point:X}\t{' '.join(f'{ord(letter):X}' for letter in lower)}\n")

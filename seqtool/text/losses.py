@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from seqtool.text.documents import Block
+from seqtool.text.blocks import encodable
+from seqtool.text.documents import TextBlock
 from seqtool.text.normalizing import folded
-from seqtool.text.vocabulary import Vocabulary, encodable, symbol_pattern
+from seqtool.text.symbols import symbol_pattern
+from seqtool.text.vocabulary import Vocabulary
 
 UNKNOWN_WORDS, WHITE_SPACE, CHARACTERS = "unknown words", "white space", "characters"
 FOLDED = {
@@ -37,7 +39,7 @@ class Losses:
         self._spelled_unknowns = 0
         self._before = "\n"
 
-    def watch(self, blocks: Iterable[Block]) -> Iterator[Block]:
+    def watch(self, blocks: Iterable[TextBlock]) -> Iterator[TextBlock]:
         """The same text."""
         for block in encodable(self._vocabulary, blocks):
             self._look(block)
@@ -54,7 +56,7 @@ class Losses:
         }
         return [kind for kind, lost in found.items() if lost]
 
-    def _look(self, block: Block) -> None:
+    def _look(self, block: TextBlock) -> None:
         text = block.text
         if block.starts_document:
             self._end_document()

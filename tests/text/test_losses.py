@@ -9,10 +9,11 @@ import pytest
 import sentencepiece
 
 from seqtool.settings.vocabulary import VocabularyConfig
+from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.losses import Losses, losses_of_ids
-from seqtool.text.vocabulary import Vocabulary, encode_blocks
+from seqtool.text.vocabulary import Vocabulary
 from tests.conftest import ODD_STRINGS
 
 SETTINGS = [("bpe", "none", False), ("char", "none", True), ("bpe", "nfkc", False), ("char", "nfkc", True),

@@ -18,7 +18,7 @@ from seqtool.settings.scoring import EvalConfig
 from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextCounts, TextSource
 from seqtool.text.encoding import Ids
-from seqtool.text.losses import Losses, losses_of_ids
+from seqtool.text.lost import LostText, lost_of_ids
 from seqtool.text.store import IdSequence, TokenStore, counted_blocks, spooled
 from seqtool.text.vocabulary import Vocabulary
 
@@ -89,7 +89,7 @@ class _Text:
     ids: IdSequence
     counts: TextCounts
     sha256: str
-    losses: Losses | None
+    losses: LostText | None
     nats: float = 0.0
     tokens: int = 0
     unknowns: int = 0
@@ -111,7 +111,7 @@ class _Text:
             "left_out": self.unknowns if left_out else 0,
             "seconds": self.seconds,
         }
-        lost = self.losses.kinds(self.unknowns) if self.losses else losses_of_ids(vocabulary, self.unknowns)
+        lost = self.losses.kinds(self.unknowns) if self.losses else lost_of_ids(vocabulary, self.unknowns)
         return {"text": self.name, **_figures(sums), "text_lost": lost, "text_sha256": self.sha256}
 
 
@@ -153,7 +153,7 @@ def _encoded(vocabulary: Vocabulary, source: TextSource | TokenStore) -> _Text:
         said = source.description
         counts = TextCounts(said["documents"], said["words"], said["characters"], said["bytes"])
         return _Text(_name(source), source.ids, counts, said["input_sha256"], None)
-    counts, losses = TextCounts(), Losses(vocabulary)
+    counts, losses = TextCounts(), LostText(vocabulary)
     ids = spooled(encode_blocks(vocabulary, losses.watch(counted_blocks(source, counts))), vocabulary)
     return _Text(_name(source), ids, counts, source.sha256, losses)
 

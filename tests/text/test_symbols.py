@@ -15,7 +15,7 @@ from seqtool.text import blocks, documents, units
 from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
-from seqtool.text.sampling import SubwordSampler
+from seqtool.text.subword_sampling import SubwordSampler
 from seqtool.text.vocabulary import Vocabulary
 from tests.text.test_blocks import in_chunks
 

@@ -18,7 +18,6 @@ from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextCounts, TextSource
 from seqtool.text.encoding import Ids
 from seqtool.text.learning import about_unknown, learn_vocabulary
-from seqtool.text.sampling import SubwordSampler
 from seqtool.text.store import (
     EncodedText,
     IdSequence,
@@ -31,6 +30,7 @@ from seqtool.text.store import (
     open_store,
     spooled,
 )
+from seqtool.text.subword_sampling import SubwordSampler
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 from seqtool.training.world import World, alone
 

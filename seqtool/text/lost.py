@@ -27,7 +27,7 @@ OTHER_LAYOUT = re.compile(r"[^\S\n ]|[\n ] | \n")
 UNKNOWN_WORD = re.compile(r"(?<!\S)<unk>(?!\S)")  # which the unknown id spells
 
 
-class Losses:
+class LostText:
     """Watches a text on its way to be encoded."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -82,7 +82,7 @@ class Losses:
         self._before = "\n"
 
 
-def losses_of_ids(vocabulary: Vocabulary, unknowns: int) -> list[str]:
+def lost_of_ids(vocabulary: Vocabulary, unknowns: int) -> list[str]:
     """What a vocabulary lost, or may have lost, of a text of which only the ids are known."""
     found = {
         UNKNOWN_WORDS: vocabulary.type == "word" and unknowns > 0,

@@ -21,7 +21,7 @@ from seqtool.bench.training import (
     training_speed,
     with_batch,
 )
-from seqtool.models.device import out_of_memory
+from seqtool.errors import out_of_memory
 
 Told = Callable[[int, str], None]
 

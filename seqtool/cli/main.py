@@ -13,7 +13,7 @@ import typer
 from seqtool import __version__
 from seqtool.cli.commands import COMMANDS, GROUP_SETTINGS, CommandGroup
 from seqtool.cli.console import note
-from seqtool.errors import SeqtoolError, StoppedError
+from seqtool.errors import SeqtoolError, StoppedError, out_of_memory
 
 PIPE_CLOSED = 141
 # How often an idle thread of torch's looks for work before it sleeps, some 15 microseconds: about as long as a training
@@ -97,12 +97,7 @@ def _explained(error: BaseException) -> int:
     if isinstance(error, typer.TyperException):
         _say(_mended(error))
         return 2
-    if (
-        isinstance(error, MemoryError)
-        or "not enough memory" in str(error)
-        or "out of memory" in str(error)
-        or "can't allocate memory" in str(error)
-    ):
+    if out_of_memory(error):
         smaller = "--dim or --negative" if sys.argv[1:2] == ["embed"] else "--batch-size, --hidden or --context"
         _say(f"not enough memory: choose a smaller {smaller}")
         return 1

@@ -27,7 +27,7 @@ from seqtool.cli.options import (
     with_settings,
 )
 from seqtool.cli.signals import stop_flag
-from seqtool.errors import SeqtoolError, StoppedError, UsageError
+from seqtool.errors import SeqtoolError, StoppedError, UsageError, out_of_memory
 from seqtool.settings.checking import DATA_SETTINGS, check_given, settings_from_file
 from seqtool.settings.fields import Panel
 from seqtool.settings.model import ModelConfig
@@ -319,7 +319,6 @@ def _trained(
     world: World,
 ) -> tuple[Outcome, int]:
     """Train, showing how it goes; how far it came, and the signal that ended it, or 0."""
-    from seqtool.models.device import out_of_memory
     from seqtool.tasks.language.task import LanguageTask
     from seqtool.training.session import train_run
 

@@ -7,7 +7,7 @@ thousands of small ones are one batch as well.
 
 from __future__ import annotations
 
-import tempfile
+import codecs
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.errors import InputError, UsageError
+from seqtool.files.spools import Spool
 from seqtool.models.predictor import Predictor
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, perplexity
 from seqtool.scoring.words import is_white_space, units_of
@@ -29,7 +30,7 @@ from seqtool.text.vocabulary import Vocabulary
 
 SHOWN_CHARACTERS = 200  # of a document, at most, in its row
 HELD_BYTES = 1 << 20  # of a line whose end has not come; the rest of it waits in a temporary file
-PART_CHARACTERS = 1 << 16
+PART_BYTES = 1 << 16
 TOKEN_ROWS = 1 << 13  # rows of tokens that are given at once
 
 
@@ -343,22 +344,14 @@ class LongText:
     """A text that grows, in memory that does not: what is more than HELD_BYTES is in a temporary file."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(HELD_BYTES, "w+", encoding="utf-8", newline="", prefix="seqtool-")
+        self._spool = Spool("a line", HELD_BYTES)
 
     def add(self, text: str) -> None:
         """Put a part at the end; SeqtoolError when there is no room for it."""
-        try:
-            self._file.write(text)
-            self._file.flush()
-        except OSError as error:
-            raise SeqtoolError(
-                f"cannot keep a line in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR"
-            ) from error
+        self._spool.append(text.encode())
 
     def __iter__(self) -> Iterator[str]:
-        self._file.seek(0)
-        while part := self._file.read(PART_CHARACTERS):
-            yield part
+        return codecs.iterdecode(self._spool.blocks(PART_BYTES), "utf-8")
 
 
 def _token_rows(vocabulary: Vocabulary, ids: Ids, nats: Nats, counted: npt.NDArray[np.bool_]) -> Iterator[list[Row]]:

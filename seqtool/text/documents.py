@@ -10,7 +10,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, NamedTuple
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError
+from seqtool.files.spools import spooled_copy
 from seqtool.settings.vocabulary import DOCUMENT_AT
 from seqtool.text.marks import refuse_marked
 
@@ -96,12 +96,12 @@ class TextSource:
         if rereadable:
             for path in self.paths:
                 if not _is_regular(path):
-                    self._copies[path] = _copy(path)
+                    self._copies[path] = spooled_copy(open_bytes(path), stream_name(path))
 
     @property
     def name(self) -> str:
         """How messages call this source."""
-        return ", ".join("standard input" if path == "-" else path for path in self.paths)
+        return ", ".join(map(stream_name, self.paths))
 
     @property
     def waits(self) -> bool:
@@ -138,7 +138,7 @@ class TextSource:
         for path in self.paths:
             self.file_documents.append(0)
             without_text = self.empty_files
-            name = "standard input" if path == "-" else path
+            name = stream_name(path)
             copy = self._copies.get(path)
             stream = copy if copy is not None else open_bytes(path)
             try:
@@ -159,6 +159,11 @@ class TextSource:
         self.sha256 = digest.hexdigest()
         if empty:
             raise InputError(f"{self.name} is empty: there is no text to read")
+
+
+def stream_name(path: str) -> str:
+    """How messages call a file, or standard input."""
+    return "standard input" if path == "-" else path
 
 
 def open_bytes(path: str) -> IO[bytes]:
@@ -339,12 +344,3 @@ def _with_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 def _is_regular(path: str) -> bool:
     return path != "-" and (not os.path.exists(path) or stat.S_ISREG(os.stat(path).st_mode) or os.path.isdir(path))
-
-
-def _copy(path: str) -> IO[bytes]:
-    copy = tempfile.TemporaryFile(prefix="seqtool-")
-    stream = open_bytes(path)
-    while chunk := stream.read(READ_BYTES):
-        copy.write(chunk)
-    copy.flush()
-    return copy

@@ -6,7 +6,6 @@ import io
 import itertools
 import math
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import sentencepiece
 
 from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.files.spools import room_for, temporary_folder
 from seqtool.files.writing import provenance
 from seqtool.settings.vocabulary import MAX_VOCABULARY, VocabularyConfig
 from seqtool.text.blocks import whole_symbols, whole_words
@@ -290,7 +290,7 @@ def _run_sentencepiece(sentences: Iterable[str | bytes], config: VocabularyConfi
         "num_threads": 4,  # fixed, so that the result does not depend on the machine
         "minloglevel": 4,
     } | options
-    with tempfile.TemporaryDirectory(prefix="seqtool-") as folder:
+    with temporary_folder("rules") as folder:
         arguments |= _normalization(config, folder)
         try:
             sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(sentences), model_writer=model, **arguments)
@@ -302,7 +302,7 @@ def _run_sentencepiece(sentences: Iterable[str | bytes], config: VocabularyConfi
 def _normalization(config: VocabularyConfig, folder: str) -> dict[str, str]:
     if config.lowercase and config.normalize == "none":
         rules = f"{folder}/lowercase.tsv"
-        with open(rules, "w", encoding="ascii") as stream:
+        with room_for("rules"), open(rules, "w", encoding="ascii") as stream:
             for point in range(CODE_POINTS):
                 lower = chr(point).lower()
                 if lower != chr(point):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError
-from seqtool.text.documents import TextSource, lines_of
+from seqtool.text.documents import TextSource, lines_of, stream_name
 from seqtool.vectors.neighbours import Query, Space, UnknownWordError, analogous, cosine
 
 MAX_FILE_CHARACTERS = 64 << 20
@@ -121,7 +121,7 @@ class Analogies:
 
 def read_judgements(path: str, errors: str = "strict") -> Similarities | Analogies:
     """Read a file of judgements, of whichever form it has; InputError names the line that has none."""
-    name = "standard input" if path == "-" else path
+    name = stream_name(path)
     said = [line for line in _lines(path, name, errors) if line.text]
     lines = [line for line in said if not _is_comment(line)]
     if not lines:

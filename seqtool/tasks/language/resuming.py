@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from seqtool.embeddings.into_model import file_sha256
 from seqtool.errors import InputError, UsageError
+from seqtool.files.writing import file_sha256
 from seqtool.runs import RunConfig, read_config, read_vocabulary
 from seqtool.settings.checking import check_used, checked
 from seqtool.settings.training import DECIDED_BY_MACHINE, FULL, LENGTHS, MAY_CHANGE, RATE_SETTINGS

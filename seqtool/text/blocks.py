@@ -70,19 +70,22 @@ def whole_symbols(blocks: Iterable[TextBlock], symbols: Collection[str]) -> Iter
                 yield TextBlock(rest, starts)
             rest, starts = "", True
         rest += block.text
-        cut = len(rest)
-        if not rest.endswith("\n"):
-            begin, settled = rest.rfind("\n") + 1, len(rest) - longest + 1  # from where on a symbol may not be all here
-            for match in pattern.finditer(rest, begin):
-                if match.start() >= settled:
-                    break
-                begin = match.end()
-            cut = begin + max(0, settled - begin) // SEGMENT_CHARACTERS * SEGMENT_CHARACTERS
+        cut = len(rest) if rest.endswith("\n") else _last_cut(rest, pattern, longest)
         if cut:
             yield TextBlock(rest[:cut], starts)
             rest, starts = rest[cut:], False
     if rest or starts:
         yield TextBlock(rest, starts)
+
+
+def _last_cut(text: str, pattern: re.Pattern[str], longest: int) -> int:
+    """Where a text whose last line is not complete can be cut last, so that no symbol is on both sides."""
+    cut, settled = text.rfind("\n") + 1, len(text) - longest + 1  # a symbol that begins later may not have arrived yet
+    for match in pattern.finditer(text, cut):
+        if match.start() >= settled:
+            break
+        cut = match.end()
+    return cut + max(0, settled - cut) // SEGMENT_CHARACTERS * SEGMENT_CHARACTERS
 
 
 def whole_lines(blocks: Iterable[TextBlock], name: str) -> Iterator[TextBlock]:

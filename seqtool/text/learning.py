@@ -105,17 +105,7 @@ def _one_each(symbols: list[str]) -> Iterator[str]:
 
 
 def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) -> tuple[bytes, int, int]:
-    counts: Counter[str] = Counter()
-    symbol = symbol_pattern(config.symbol_list)
-    for block in whole_words(source.blocks()):
-        words = _normalized(symbol.sub(" ", block.text) if symbol else block.text, config).split()
-        if max(map(len, words), default=0) > MAX_WORD_CHARACTERS:
-            words = [word[: MAX_WORD_CHARACTERS + 1] for word in words]
-        counts.update(words)
-        if len(counts) > MAX_COUNTED_WORDS:
-            rare = np.median(np.fromiter(counts.values(), dtype=np.int64))
-            counts = Counter({word: count for word, count in counts.items() if count > rare})
-    symbols = config.symbol_list
+    counts, symbols = _word_counts(source, config), config.symbol_list
     if symbols != [_normalized(one, config) for one in symbols]:
         raise UsageError("--symbols: words are folded before they are looked up; fold the symbols as well")
     fixed = WORD_SYMBOLS + len(symbols)
@@ -137,6 +127,21 @@ def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) 
         eos_piece=END_OF_LINE,
     )
     return model, config.size, least
+
+
+def _word_counts(source: TextSource, config: VocabularyConfig) -> Counter[str]:
+    """How often each word occurs; of a text with very many, the rarest may be missing."""
+    counts: Counter[str] = Counter()
+    symbol = symbol_pattern(config.symbol_list)
+    for block in whole_words(source.blocks()):
+        words = _normalized(symbol.sub(" ", block.text) if symbol else block.text, config).split()
+        if max(map(len, words), default=0) > MAX_WORD_CHARACTERS:
+            words = [word[: MAX_WORD_CHARACTERS + 1] for word in words]
+        counts.update(words)
+        if len(counts) > MAX_COUNTED_WORDS:
+            rare = np.median(np.fromiter(counts.values(), dtype=np.int64))
+            counts = Counter({word: count for word, count in counts.items() if count > rare})
+    return counts
 
 
 def _least_count(counts: Counter[str], room: int, is_asked: bool) -> int:

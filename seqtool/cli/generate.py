@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from seqtool.generation.steering import Steering
     from seqtool.models.predictor import Stepper
     from seqtool.runs import Run
-    from seqtool.text.vocabulary import Seam, Vocabulary
+    from seqtool.text.decoding import Seam
+    from seqtool.text.vocabulary import Vocabulary
 
 EXAMPLES = ("seqtool generate novel.run --prompt 'It was' --temperature 0.7 -n 3",)
 FIRST = ("--prompt", "--samples", "--max-tokens", "--temperature", "--stop")

@@ -43,7 +43,7 @@ def command(
     elif machine:
         raise UsageError(f"--machine describes this machine, not {path}: give one of them")
     else:
-        write_report(describe(path), json)
+        write_report(describe_artifact(path), json)
 
 
 def write_machine(as_json: bool) -> None:
@@ -61,7 +61,7 @@ def write_machine(as_json: bool) -> None:
     write_report({**report, "threads": threads, **in_c}, as_json)
 
 
-def describe(path: Path) -> dict[str, Any]:
+def describe_artifact(path: Path) -> dict[str, Any]:
     """What `path` is, as a flat report; InputError when it is none of ours."""
     if str(path) == "-":
         raise InputError("info describes what lies on disk, not standard input: name its file or directory")

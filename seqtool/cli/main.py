@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from seqtool import __version__
-from seqtool.cli.commands import COMMANDS, GROUP_SETTINGS, Group
+from seqtool.cli.commands import COMMANDS, GROUP_SETTINGS, CommandGroup
 from seqtool.cli.console import note
 from seqtool.errors import SeqtoolError, StoppedError, out_of_memory
 
@@ -64,12 +64,12 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def program() -> Group:
+def program() -> CommandGroup:
     """The program: a group of commands that are not imported yet."""
-    app = typer.Typer(name="seqtool", cls=Group, context_settings=GROUP_SETTINGS, rich_markup_mode=None)
+    app = typer.Typer(name="seqtool", cls=CommandGroup, context_settings=GROUP_SETTINGS, rich_markup_mode=None)
     app.callback(epilog="A first run: seqtool train novel.txt, then what it prints.")(_seqtool)
     group = typer.main.get_command(app)
-    assert isinstance(group, Group)
+    assert isinstance(group, CommandGroup)
     return group.fill(COMMANDS)
 
 

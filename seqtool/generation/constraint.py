@@ -30,7 +30,7 @@ from seqtool.generation.automaton import (
     shortened,
     with_marks,
 )
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
 MAX_CACHE_BYTES = 64 << 20
 NEVER = 32_766  # tokens; more than any state needs, and one more still fits in 16 bits

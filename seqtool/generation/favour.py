@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from seqtool.generation.automaton import MARK, START, Ints, at_first
 from seqtool.generation.constraint import MAX_CACHE_BYTES, TokenBytes
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
 
 class Favour:

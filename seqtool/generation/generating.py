@@ -28,7 +28,7 @@ from seqtool.generation.sampling import choose
 from seqtool.generation.steering import Repetition, Steering, Written, most_tokens
 from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
 BLOCK_S = 0.03  # a block takes about so long: as often as a reader sees new text
 MAX_BLOCK = 64

@@ -18,7 +18,7 @@ from seqtool.errors import UsageError
 from seqtool.generation.constraint import NEVER, Constraint
 from seqtool.generation.favour import Favour
 from seqtool.settings.generation import GenerateConfig
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
 UNLIMITED = 1 << 62
 MOST_OF_A_BEAM = 4096  # tokens: a beam shows nothing until it is done

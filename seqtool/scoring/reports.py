@@ -15,10 +15,12 @@ from seqtool.runs import Run
 from seqtool.scoring.rows import check_oov, check_store, counted_tokens, given_ids
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, check_window, perplexity
 from seqtool.settings.scoring import EvalConfig
+from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextCounts, TextSource
-from seqtool.text.losses import Losses, losses_of_ids
+from seqtool.text.encoding import Ids
+from seqtool.text.lost import LostText, lost_of_ids
 from seqtool.text.store import IdSequence, TokenStore, counted_blocks, spooled
-from seqtool.text.vocabulary import Ids, Vocabulary, encode_blocks
+from seqtool.text.vocabulary import Vocabulary
 
 SUMMED = ("nats", "tokens", "words", "characters", "bytes", "documents", "unknowns", "left_out", "seconds")
 
@@ -87,7 +89,7 @@ class _ScoredText:
     ids: IdSequence
     counts: TextCounts
     sha256: str
-    losses: Losses | None
+    losses: LostText | None
     nats: float = 0.0
     tokens: int = 0
     unknowns: int = 0
@@ -116,7 +118,7 @@ class _ScoredText:
             "left_out": self.unknowns if left_out else 0,
             "seconds": self.seconds,
         }
-        lost = self.losses.kinds(self.unknowns) if self.losses else losses_of_ids(vocabulary, self.unknowns)
+        lost = self.losses.kinds(self.unknowns) if self.losses else lost_of_ids(vocabulary, self.unknowns)
         return {"text": self.name, **_figures(sums), "text_lost": lost, "text_sha256": self.sha256}
 
 
@@ -158,7 +160,7 @@ def _encode_source(vocabulary: Vocabulary, source: TextSource | TokenStore) -> _
         said = source.description
         counts = TextCounts(said["documents"], said["words"], said["characters"], said["bytes"])
         return _ScoredText(_name(source), source.ids, counts, said["input_sha256"], None)
-    counts, losses = TextCounts(), Losses(vocabulary)
+    counts, losses = TextCounts(), LostText(vocabulary)
     ids = spooled(encode_blocks(vocabulary, losses.watch(counted_blocks(source, counts))), vocabulary)
     return _ScoredText(_name(source), ids, counts, source.sha256, losses)
 

@@ -22,9 +22,11 @@ from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, perplexity
 from seqtool.scoring.words import is_white_space, units_of
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.vocabulary import DOCUMENT_AT
-from seqtool.text.documents import READ_BYTES, Block, TextSource, lines_of, split_documents
+from seqtool.text.blocks import encodable
+from seqtool.text.documents import READ_BYTES, TextBlock, TextSource, lines_of, split_documents
+from seqtool.text.encoding import Ids
 from seqtool.text.store import IdSequence, TokenStore
-from seqtool.text.vocabulary import Ids, Vocabulary, encodable
+from seqtool.text.vocabulary import Vocabulary
 
 SHOWN_CHARACTERS = 200  # of a document, at most, in its row
 HELD_BYTES = 1 << 20  # of a line whose end has not come; the rest of it waits in a temporary file
@@ -152,13 +154,13 @@ def counted_tokens(vocabulary: Vocabulary, config: EvalConfig, ids: Ids) -> npt.
     return ids != vocabulary.unknown_id if config.oov == "exclude" else np.ones(len(ids), dtype=bool)
 
 
-def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Iterator[list[Block]]:
+def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Iterator[list[TextBlock]]:
     """The blocks that each read of `source`, which only divides files, brings, divided into documents; where reading
     does not wait, those of several reads. What stands before an error is given first.
     """
     blocks = encodable(vocabulary, source.blocks())
     most = 1 if source.waits else READ_BYTES
-    divided: list[Block] = []
+    divided: list[TextBlock] = []
     ahead, left = next(blocks, None), 0
 
     def texts_of_file() -> Iterator[str]:
@@ -195,7 +197,7 @@ def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Itera
         yield divided
 
 
-def encode_lines(vocabulary: Vocabulary, blocks: list[Block]) -> tuple[Ids, list[TextLine]]:
+def encode_lines(vocabulary: Vocabulary, blocks: list[TextBlock]) -> tuple[Ids, list[TextLine]]:
     """The ids of some blocks, and the lines in them: of an empty document one line without text."""
     texts = [(line, block.starts_document and not place) for block in blocks
              for place, line in enumerate(lines_of(block.text) or [""])]  # fmt: skip

@@ -37,8 +37,10 @@ from seqtool.files.writing import (
     remove_strays,
     write_json,
 )
-from seqtool.text.documents import Block, TextCounts, TextSource
-from seqtool.text.vocabulary import Ids, Vocabulary, encode_blocks, load_vocabulary
+from seqtool.text.blocks import encode_blocks
+from seqtool.text.documents import TextBlock, TextCounts, TextSource
+from seqtool.text.encoding import Ids
+from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 STORE_FORMAT = "seqtool token store 2"
 SHARD_FORMAT, SHARD_VERSION = "seqtool token shard", "2"
@@ -369,7 +371,7 @@ def _open_shard(path: Path, number: int, shard: dict[str, Any], vocabulary: Voca
     return ids
 
 
-def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[Block]:
+def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[TextBlock]:
     """The blocks of a source, which are counted on their way."""
     for block in source.blocks():
         counts.add(block)

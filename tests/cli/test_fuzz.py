@@ -23,7 +23,7 @@ from seqtool.files.writing import canonical_sha256
 from seqtool.settings.fields import flag_of
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import MAY_CHANGE, OPTIMIZER_NAMES, RATE_SETTINGS, TrainConfig
-from seqtool.text.vocabulary import with_metadata
+from seqtool.text.sentencepiece_model import with_metadata
 from seqtool.vectors.vectors import ARRAYS, FOREIGN, VECTORS_FORMAT
 from tests.conftest import ODD_STRINGS, Command
 

@@ -16,8 +16,8 @@ from seqtool.errors import InputError, UsageError
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextCounts, TextSource
+from seqtool.text.encoding import Ids
 from seqtool.text.learning import about_unknown, learn_vocabulary
-from seqtool.text.sampling import SubwordSampler
 from seqtool.text.store import (
     EncodedText,
     IdSequence,
@@ -30,7 +30,8 @@ from seqtool.text.store import (
     open_store,
     spooled,
 )
-from seqtool.text.vocabulary import Ids, Vocabulary, load_vocabulary
+from seqtool.text.subword_sampling import SubwordSampler
+from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 from seqtool.training.world import World, alone
 
 VALID_SHARE = 0.1

@@ -111,10 +111,10 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
 
 def _vocabulary_to_learn(request: Request, vectors: Vectors | None) -> VocabularyConfig:
     """The settings of a vocabulary that is learned from the data."""
-    kind = request.vocab_type or _fitting_type(vectors)
-    if request.min_count and kind != "word" and not request.vocab:
+    kind = request.vocabulary.get("type") or _fitting_type(vectors)
+    if request.vocabulary.get("min_count") and kind != "word" and not request.vocab:
         raise UsageError(f"--min-count is for --vocab-type word, not {kind}: leave it out")
-    return checked(VocabularyConfig(type=kind, size=request.vocab_size or 0, min_count=request.min_count or 0))
+    return checked(VocabularyConfig(**{**request.vocabulary, "type": kind}))
 
 
 def _fitting_type(vectors: Vectors | None) -> str:

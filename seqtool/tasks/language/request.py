@@ -26,9 +26,8 @@ class Request:
     output: Path | None
     settings: dict[str, Any]
     vocab: Path | None
-    vocab_type: str | None
-    vocab_size: int | None
-    min_count: int | None
+    vocabulary: dict[str, Any]
+    """The settings that were given for a vocabulary to learn, by the names of VocabularyConfig."""
     valid: str | None
     document: str | None
     embeddings: Path | None

@@ -15,7 +15,7 @@ from seqtool.settings.training import DECIDED_BY_MACHINE, FULL, LENGTHS, MAY_CHA
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.tasks.language.data import TrainingData, held_share, prepare_data
 from seqtool.tasks.language.request import Request
-from seqtool.text.vocabulary import load_vocabulary
+from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 from seqtool.training.world import World
 
 
@@ -28,14 +28,10 @@ def resumed_run(path: Path, request: Request, device: str, world: World) -> tupl
     begun = read_config(path)
     vocabulary = read_vocabulary(path, begun)
     record = begun.data
-    made = vocabulary.metadata
     _refuse_other(
         {
             "--vocab": request.vocab and load_vocabulary(request.vocab).sha256 != vocabulary.sha256,
-            "--vocab-type": request.vocab_type and request.vocab_type != vocabulary.type,
-            "--vocab-size": request.vocab_size
-            and request.vocab_size not in (made.get("requested_size"), vocabulary.size),
-            "--min-count": request.min_count and request.min_count != made.get("min_count"),
+            **_other_vocabulary(request.vocabulary, vocabulary),
             "--document": request.document and request.document != record.get("document", "file"),
             "--embeddings": request.embeddings
             and file_sha256(request.embeddings) != record.get("embeddings", {}).get("sha256"),
@@ -59,6 +55,19 @@ def resumed_run(path: Path, request: Request, device: str, world: World) -> tupl
     )
     _refuse_other_data(path, run_config, prepared)
     return run_config, prepared
+
+
+def _other_vocabulary(asked: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, object]:
+    """Which settings, by their flags, ask for another vocabulary to be learned than a run's own."""
+    made, wanted = vocabulary.metadata, VocabularyConfig(**asked)
+    sizes, digits = (made.get("requested_size"), vocabulary.size), made.get("split_digits", False)
+    return {
+        "--vocab-type": "type" in asked and wanted.type != vocabulary.type,
+        "--vocab-size": wanted.size and wanted.size not in sizes,
+        "--min-count": wanted.min_count and wanted.min_count != made.get("min_count"),
+        "--symbols": "symbols" in asked and wanted.symbol_list != made.get("symbols", []),
+        "--split-digits": "split_digits" in asked and wanted.split_digits != digits,
+    }
 
 
 def _refuse_other(differs: dict[str, object]) -> None:

@@ -187,6 +187,7 @@ def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, docume
     """Refuse what is not a run where one is expected, what is not text, and flags that only text needs."""
     from seqtool.cli.info import kind_of
     from seqtool.runs import is_run
+    from seqtool.text.encoded import documents_are_settled
     from seqtool.text.store import is_store
 
     for path in runs:
@@ -199,7 +200,7 @@ def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, docume
             raise InputError(f"{name} is {kind}, not text: name text or a token store")
     if all(is_store(Path(name)) for name in names):
         if document is not None:
-            raise UsageError(f"--document: the documents of {names[0]} are those it was encoded with; leave it out")
+            raise documents_are_settled(names[0])
         if errors != "strict":
             raise UsageError(f"--errors {errors}: {names[0]} is a token store, which holds no text; leave it out")
 

@@ -15,9 +15,10 @@ from seqtool.runs import Run
 from seqtool.scoring.rows import check_oov, check_store, counted_tokens, given_ids
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, check_window, perplexity
 from seqtool.settings.scoring import EvalConfig
-from seqtool.text.documents import TextCounts, TextSource
+from seqtool.text.documents import TextCounts, TextSource, counted_blocks
 from seqtool.text.losses import Losses, losses_of_ids
-from seqtool.text.store import IdSequence, TokenStore, counted_blocks, spooled
+from seqtool.text.sequences import IdSequence, spooled, without_begins
+from seqtool.text.store import TokenStore
 from seqtool.text.vocabulary import Ids, Vocabulary, encode_blocks
 
 SUMMED = ("nats", "tokens", "words", "characters", "bytes", "documents", "unknowns", "left_out", "seconds")
@@ -148,11 +149,9 @@ def _encoded(vocabulary: Vocabulary, source: TextSource | TokenStore) -> _Text:
     """A text's ids; a text not in a store in flat memory, and nothing is left behind."""
     if isinstance(source, TokenStore):
         check_store(vocabulary, source)
-        said = source.description
-        counts = TextCounts(said["documents"], said["words"], said["characters"], said["bytes"])
-        return _Text(_name(source), source.ids, counts, said["input_sha256"], None)
+        return _Text(_name(source), source.ids, source.counts, source.sha256, None)
     counts, losses = TextCounts(), Losses(vocabulary)
-    ids = spooled(encode_blocks(vocabulary, losses.watch(counted_blocks(source, counts))), vocabulary)
+    ids = spooled(encode_blocks(vocabulary, losses.watch(counted_blocks(source, counts))), vocabulary.dtype)
     return _Text(_name(source), ids, counts, source.sha256, losses)
 
 
@@ -164,10 +163,8 @@ def _score(vocabulary: Vocabulary, config: EvalConfig, scorer: Scorer, parts: li
     """Score some parts together, and add what each costs to its text."""
     began = time.perf_counter()
     joined = np.concatenate([part.ids for part in parts])
-    begins = joined == vocabulary.begin_id
-    marks = np.flatnonzero(begins)
-    ids = joined[~begins]
-    nats = scorer.score(ids, (marks - np.arange(len(marks))).tolist())
+    ids, begins = without_begins(joined, vocabulary.begin_id)
+    nats = scorer.score(ids, begins)
     counts = counted_tokens(vocabulary, config, ids)
     seconds_per_id = (time.perf_counter() - began) / max(1, len(joined))
     start = 0

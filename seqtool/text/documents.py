@@ -160,6 +160,13 @@ class TextSource:
             raise InputError(f"{self.name} is empty: there is no text to read")
 
 
+def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[Block]:
+    """The blocks of a source, which are counted on their way."""
+    for block in source.blocks():
+        counts.add(block)
+        yield block
+
+
 def stream_name(path: str) -> str:
     """How messages call a file, or standard input."""
     return "standard input" if path == "-" else path

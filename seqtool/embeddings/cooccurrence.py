@@ -18,7 +18,9 @@ from seqtool.errors import InputError
 from seqtool.files.spools import Spool
 
 Weighting = Callable[[npt.NDArray[np.float64], int], npt.NDArray[np.float64]]
-Run = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]  # ascending keys i * V + j, and what each pair sums to
+SortedRun = tuple[
+    npt.NDArray[np.int64], npt.NDArray[np.float64]
+]  # ascending keys i * V + j, and what each pair sums to
 
 WEIGHTINGS: dict[str, Weighting] = {
     "reciprocal": lambda distance_K, window: 1 / distance_K,
@@ -66,8 +68,8 @@ def count_pairs(chunks: Iterable[Chunk], vocab_size: int, window: int, weighting
     not cross chunks. InputError when there is none, SeqtoolError when there is no room for the temporary file.
     """
     weights_K = WEIGHTINGS[weighting](np.arange(1, window + 1, dtype=np.float64), window)
-    held: list[Run] = []
-    spilled: list[Run] = []
+    held: list[SortedRun] = []
+    spilled: list[SortedRun] = []
     for rows_N, documents_N in chunks:
         for run in _runs(rows_N, documents_N, vocab_size, weights_K):
             held.append(run)
@@ -94,7 +96,7 @@ def _runs(
     documents_N: npt.NDArray[np.int64],
     vocab_size: int,
     weights_K: npt.NDArray[np.float64],
-) -> Iterator[Run]:
+) -> Iterator[SortedRun]:
     """Sorted runs of the pairs i <= j of one chunk.
 
     The distance lies in the lowest bits of what is sorted: sorting numbers is much faster than sorting an index.
@@ -120,13 +122,13 @@ def _runs(
             yield _summed(keys >> bits, weights)
 
 
-def _summed(keys: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Run:
+def _summed(keys: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> SortedRun:
     """A run from ascending keys, some more than once."""
     starts = np.flatnonzero(np.diff(keys, prepend=-1))
     return keys[starts], np.add.reduceat(values, starts)
 
 
-def _merged(runs: list[Run]) -> Iterator[Run]:
+def _merged(runs: list[SortedRun]) -> Iterator[SortedRun]:
     """One run from several, in pieces of about MERGED_AT_ONCE."""
     while runs:
         share = MERGED_AT_ONCE // len(runs) + 1
@@ -140,13 +142,13 @@ def _merged(runs: list[Run]) -> Iterator[Run]:
         runs = [run for run in rest if len(run[0])]
 
 
-def _joined(runs: list[Run]) -> Run:
+def _joined(runs: list[SortedRun]) -> SortedRun:
     """One run in memory from several."""
     pieces = list(_merged(runs))
     return np.concatenate([keys for keys, _ in pieces]), np.concatenate([values for _, values in pieces])
 
 
-def _mirrored(run: Run, vocab_size: int) -> Run:
+def _mirrored(run: SortedRun, vocab_size: int) -> SortedRun:
     """The pairs (j, i) of the pairs (i, j): a pair of one token with itself counts in both directions too."""
     keys, values = run
     mirrored = keys % vocab_size * vocab_size + keys // vocab_size
@@ -154,14 +156,14 @@ def _mirrored(run: Run, vocab_size: int) -> Run:
     return mirrored[order], values[order]
 
 
-def _spilled(held: list[Run], vocab_size: int) -> list[Run]:
+def _spilled(held: list[SortedRun], vocab_size: int) -> list[SortedRun]:
     """Runs as one, and its mirror image, in temporary files."""
     run = _joined(held)
     held.clear()
     return [_on_disk(run), _on_disk(_mirrored(run, vocab_size))]
 
 
-def _on_disk(run: Run) -> Run:
+def _on_disk(run: SortedRun) -> SortedRun:
     keys, values = Spool("counts", 0), Spool("counts", 0)
     keys.append(run[0])
     values.append(run[1])
@@ -169,7 +171,7 @@ def _on_disk(run: Run) -> Run:
 
 
 def _compressed(
-    pieces: Iterable[Run], vocab_size: int, columns: list[Any] | Spool, values: list[Any] | Spool
+    pieces: Iterable[SortedRun], vocab_size: int, columns: list[Any] | Spool, values: list[Any] | Spool
 ) -> Cooccurrences:
     """The matrix of a run that holds both directions, in pieces; its entries are collected where they are to lie."""
     lengths_V = np.zeros(vocab_size, np.int64)

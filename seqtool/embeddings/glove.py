@@ -60,7 +60,7 @@ def vectors_of(glove: Glove) -> npt.NDArray[np.float32]:
     return (glove.words + glove.contexts)[:, :-2].cpu().numpy()
 
 
-def parts_of(counts: Cooccurrences) -> int:
+def part_count(counts: Cooccurrences) -> int:
     """How many parts a pass over the counts has."""
     return -(-len(counts) // PART_ENTRIES)
 
@@ -68,15 +68,15 @@ def parts_of(counts: Cooccurrences) -> int:
 def learn_part(
     glove: Glove, counts: Cooccurrences, part: int, *, lr: float, seed: int, x_max: float = X_MAX
 ) -> tuple[float, int]:
-    """Learn from the part with this number: 0 .. parts_of(counts) - 1 in the first pass, and so on in those after it.
+    """Learn from the part with this number: 0 .. part_count(counts) - 1 in the first pass, and so on in those after it.
 
     A pass takes each entry once. Which blocks of entries are in a part, and which of their entries in a batch, depends
     on the seed and the number alone, so that one can stop and go on between parts. Returns equation 8's sum over the
     part, each term from just before it was learned from, and the number of entries.
     """
-    passes, position = divmod(part, parts_of(counts))
+    passes, position = divmod(part, part_count(counts))
     blocks = np.random.default_rng([seed, passes]).permutation(-(-len(counts) // BLOCK_ENTRIES))
-    chosen = np.sort(np.array_split(blocks, parts_of(counts))[position]).tolist()
+    chosen = np.sort(np.array_split(blocks, part_count(counts))[position]).tolist()
     bounds = [(block * BLOCK_ENTRIES, min((block + 1) * BLOCK_ENTRIES, len(counts))) for block in chosen]
     rows = np.concatenate([counts.rows(start, end) for start, end in bounds])
     columns = np.concatenate([counts.columns[start:end] for start, end in bounds]).astype(np.int32)

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.embeddings.corpus import CHUNK_TOKENS, Chunk, Corpus
-from seqtool.embeddings.skipgram import CompiledLearner, Prediction, TorchLearner, library, plan_steps
-from seqtool.embeddings.windows import Noise, Windows, keep_probability, make_lots
+from seqtool.embeddings.skipgram import CompiledLearner, NegativeSampling, TorchLearner, plan_steps, skipgram_library
+from seqtool.embeddings.windows import ContextWindows, Noise, keep_probability, make_window_sampler
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.embedding import EmbedConfig
-from seqtool.vectors.subwords import parts_of
-from seqtool.vectors.vectors import Matrix
+from seqtool.vectors.subwords import subword_rows
+from seqtool.vectors.vectors import FloatMatrix
 
 LAST_RATE = 0.004  # of --lr, to which skipgram's and cbow's falls in a straight line
 SPAN_CENTRES = 1 << 14  # learned from between two looks at the clock
@@ -32,7 +32,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass
-class Progress:
+class EmbeddingProgress:
     """How far learning is. `total` is what `position` ends at, 0 until --time is planned; both count what a pass is
     made of: tokens of the text, or of glove the counts.
     """
@@ -56,9 +56,9 @@ class Job(Protocol):
     """What is being learned."""
 
     length: int
-    """Of a pass, in what `Progress.position` counts."""
+    """Of a pass, in what `EmbeddingProgress.position` counts."""
 
-    def advance(self, progress: Progress, lr: float) -> None:
+    def advance(self, progress: EmbeddingProgress, lr: float) -> None:
         """Learn the next part and note it."""
 
     def rate(self, share: float) -> float:
@@ -70,11 +70,11 @@ class Job(Protocol):
     def losses(self) -> tuple[float, float]:
         """The loss now, and that of the weights that learning began with, of the same sample."""
 
-    def vectors(self) -> tuple[Matrix, Matrix]:
+    def vectors(self) -> tuple[FloatMatrix, FloatMatrix]:
         """Vectors of the words (V, D) and of n-grams (B, D)."""
 
 
-class PredictionJob:
+class NegativeSamplingJob:
     """skipgram and cbow."""
 
     def __init__(
@@ -82,42 +82,44 @@ class PredictionJob:
     ) -> None:
         self.length = len(corpus.ids)
         self._corpus, self._config, self._size = corpus, config, len(tokens)
-        self._parts, ngram_rows = None, 0
+        self._subwords, ngram_rows = None, 0
         if config.subword:
-            self._parts, ngram_rows = parts_of(tokens, config.shortest_ngram, config.longest_ngram, config.ngram_rows)
+            self._subwords, ngram_rows = subword_rows(
+                tokens, config.shortest_ngram, config.longest_ngram, config.ngram_rows
+            )
         _check_memory(2 * len(tokens) + ngram_rows, config.dim)
         arrays = _checked(arrays, _first_weights(len(tokens), ngram_rows, config))
-        if self._parts is not None:  # an n-gram that no word has stays zero: it says nothing of an unseen word
+        if self._subwords is not None:  # an n-gram that no word has stays zero: it says nothing of an unseen word
             used = np.zeros(len(arrays["input"]), bool)
-            used[self._parts.rows] = True
+            used[self._subwords.rows] = True
             arrays["input"][~used] = 0
         kept = corpus.counts * keep_probability(corpus.counts, config.subsample)
         frequencies = kept / kept.sum()
-        if self._parts is not None:
-            frequencies = self._parts.shared(frequencies)
+        if self._subwords is not None:
+            frequencies = self._subwords.shared(frequencies)
         cbow = config.method == "cbow"
         block, blocks, most, self._caution = plan_steps(frequencies, cbow, config.window, config.negative, config.lr)
-        prediction = Prediction(
-            *(arrays["input"], arrays["output"], self._parts, cbow, config.negative, config.window),
+        model = NegativeSampling(
+            *(arrays["input"], arrays["output"], self._subwords, cbow, config.negative, config.window),
             *(block, blocks, most),
         )
-        loaded = library() if device == "cpu" else None
-        self._learner = TorchLearner(prediction, device) if loaded is None else CompiledLearner(prediction, loaded)
-        self._lots = make_lots(corpus.counts, config.window, config.subsample, config.noise_power)
-        self._block, self._noise = block, prediction.noise
-        steps = min(SPAN_CENTRES // (block * blocks), SPAN_NOISE // (prediction.noise * blocks))
+        loaded = skipgram_library() if device == "cpu" else None
+        self._learner = TorchLearner(model, device) if loaded is None else CompiledLearner(model, loaded)
+        self._sampler = make_window_sampler(corpus.counts, config.window, config.subsample, config.noise_power)
+        self._block, self._noise = block, model.noise
+        steps = min(SPAN_CENTRES // (block * blocks), SPAN_NOISE // (model.noise * blocks))
         self._span = max(1, steps) * block * blocks
-        self._drawn: tuple[int, Windows] | None = None
+        self._drawn: tuple[int, ContextWindows] | None = None
 
     def rate(self, share: float) -> float:
         """Falls in a straight line."""
         return self._config.lr * self._caution * (1 - (1 - LAST_RATE) * share)
 
-    def advance(self, progress: Progress, lr: float) -> None:
+    def advance(self, progress: EmbeddingProgress, lr: float) -> None:
         """Learn the next span of centres."""
         passes, number = divmod(progress.part, self._corpus.chunks_in_all)
         if self._drawn is None or self._drawn[0] != progress.part:
-            windows = self._lots.windows(self._corpus.chunk(number), (self._config.seed, passes, number))
+            windows = self._sampler.windows(self._corpus.chunk(number), (self._config.seed, passes, number))
             self._drawn = progress.part, windows
         if not (number or progress.within):
             progress.loss = progress.predictions = 0.0
@@ -128,7 +130,7 @@ class PredictionJob:
         last = min(progress.within + self._span, centres)
         if progress.within < last:
             seed = (self._config.seed, passes, number, 1 + progress.within)
-            noise = self._lots.noise(-(-(last - progress.within) // self._block), self._noise, seed)
+            noise = self._sampler.noise(-(-(last - progress.within) // self._block), self._noise, seed)
             loss, predictions = self._learner.learn(windows, noise, progress.within, last, lr)
             progress.loss += float(loss)
             progress.predictions += float(predictions)
@@ -145,9 +147,9 @@ class PredictionJob:
         now = start = 0.0
         chunks = np.linspace(0, self._corpus.chunks_in_all - 1, JUDGED_DRAWS).astype(int).tolist()
         for draw, number in enumerate(chunks):
-            windows = self._lots.windows(self._corpus.chunk(number), (self._config.seed, draw, number, 0, 0))
+            windows = self._sampler.windows(self._corpus.chunk(number), (self._config.seed, draw, number, 0, 0))
             blocks = -(-len(windows.words) // self._block)
-            noise = self._lots.noise(blocks, self._noise, (self._config.seed, draw, number, 0, 1))
+            noise = self._sampler.noise(blocks, self._noise, (self._config.seed, draw, number, 0, 1))
             spans = np.linspace(0, max(0, blocks - JUDGED_BLOCKS), JUDGED_SPANS).astype(int)
             for block in np.unique(spans).tolist():
                 first, last = block * self._block, min((block + JUDGED_BLOCKS) * self._block, len(windows.words))
@@ -156,7 +158,7 @@ class PredictionJob:
                     start += math.log(2) * self._terms(windows, noise, first, last)
         return now, start
 
-    def _terms(self, windows: Windows, noise: Noise, first: int, last: int) -> float:
+    def _terms(self, windows: ContextWindows, noise: Noise, first: int, last: int) -> float:
         """Of the objective, for the centres first .. last - 1."""
         near = windows.left[first:last].astype(np.int64) + windows.right[first:last]
         predictions = np.minimum(near, 1) if self._config.method == "cbow" else near
@@ -168,12 +170,12 @@ class PredictionJob:
         input, output = self._learner.weights()
         return {"input": input, "output": output}
 
-    def vectors(self) -> tuple[Matrix, Matrix]:
+    def vectors(self) -> tuple[FloatMatrix, FloatMatrix]:
         """The rows of words, or the means of their rows, and the rows of n-grams."""
         input, _ = self._learner.weights()
-        if self._parts is None:
+        if self._subwords is None:
             return input, np.empty((0, input.shape[1]), np.float32)
-        starts, rows = self._parts.starts, self._parts.rows
+        starts, rows = self._subwords.starts, self._subwords.rows
         means = np.empty((self._size, input.shape[1]), np.float32)
         for first in range(0, self._size, MEANS_AT_ONCE):
             bounds = starts[first : first + MEANS_AT_ONCE + 1]
@@ -206,16 +208,16 @@ class GloveJob:
         """Constant: AdaGrad lowers it."""
         return self._config.lr
 
-    def advance(self, progress: Progress, lr: float) -> None:
+    def advance(self, progress: EmbeddingProgress, lr: float) -> None:
         """Learn the next part of the counts.
 
         By one thread: two are hardly faster, and far slower where others want the cores as well.
         """
         import torch
 
-        from seqtool.embeddings.glove import learn_part, parts_of
+        from seqtool.embeddings.glove import learn_part, part_count
 
-        if progress.part % parts_of(self._counts) == 0:
+        if progress.part % part_count(self._counts) == 0:
             progress.loss = progress.predictions = 0.0
         seed, x_max = self._config.seed, self._config.x_max
         threads = torch.get_num_threads()
@@ -239,7 +241,7 @@ class GloveJob:
         """Vectors, biases and AdaGrad's sums."""
         return {name: getattr(self._glove, name).cpu().numpy() for name in self._names}
 
-    def vectors(self) -> tuple[Matrix, Matrix]:
+    def vectors(self) -> tuple[FloatMatrix, FloatMatrix]:
         """The sums of both vectors."""
         from seqtool.embeddings.glove import vectors_of
 

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.embeddings.corpus import Corpus
-from seqtool.embeddings.jobs import Arrays, GloveJob, Job, PredictionJob, Progress
+from seqtool.embeddings.jobs import Arrays, EmbeddingProgress, GloveJob, Job, NegativeSamplingJob
 from seqtool.errors import DivergedError, InputError, UsageError
 from seqtool.files.tensors import AS_GIVEN, map_arrays, write_tensors
 from seqtool.files.writing import canonical_sha256, provenance
 from seqtool.settings.embedding import EmbedConfig
 from seqtool.text.vocabulary import Vocabulary
-from seqtool.vectors.tokens import Tokens
-from seqtool.vectors.vectors import Matrix, Vectors
+from seqtool.vectors.tokens import TokenTable
+from seqtool.vectors.vectors import FloatMatrix, Vectors
 
 CHECKPOINT_FORMAT = "seqtool embedding checkpoint 1"
 GLOVE_EPOCHS = 25.0
@@ -58,9 +58,9 @@ def learn_vectors(
     checkpoint: Path,
     *,
     resume: bool = False,
-    report: Callable[[Progress, float], None] = lambda progress, lr: None,
+    report: Callable[[EmbeddingProgress, float], None] = lambda progress, lr: None,
     stopped: Callable[[], bool] = lambda: False,
-) -> tuple[Vectors | None, Progress]:
+) -> tuple[Vectors | None, EmbeddingProgress]:
     """Learn vectors with resolved settings; None in their place when `stopped` said so before the end.
 
     What going on needs is kept in the file `checkpoint`, from which `resume` goes on. InputError when that is of
@@ -79,7 +79,7 @@ def learn_vectors(
     }
     if config.subword:
         metadata["ngrams"] = [config.shortest_ngram, config.longest_ngram]
-    progress = Progress()
+    progress = EmbeddingProgress()
     if config.method in ("svd", "one-hot"):
         began = time.monotonic()
         matrix_VD, ngrams_BD = _at_once(corpus, len(tokens), config), np.empty((0, 0), np.float32)
@@ -102,7 +102,7 @@ def learn_vectors(
             if stopped():
                 return None, progress
         else:
-            job = PredictionJob(corpus, tokens, config, device, arrays)
+            job = NegativeSamplingJob(corpus, tokens, config, device, arrays)
         if not _learn(job, config, progress, checkpoint, belongs, report, stopped):
             return None, progress
         if not progress.predictions:
@@ -114,16 +114,16 @@ def learn_vectors(
         metadata["passes"] = progress.passes
     if not np.isfinite(matrix_VD).all():
         raise DivergedError("the vectors are not finite numbers: lower --lr")
-    return Vectors(Tokens.of(tokens), matrix_VD, metadata, ngrams_BD, vocabulary.model), progress
+    return Vectors(TokenTable.of(tokens), matrix_VD, metadata, ngrams_BD, vocabulary.model), progress
 
 
 def _learn(
     job: Job,
     config: EmbedConfig,
-    progress: Progress,
+    progress: EmbeddingProgress,
     checkpoint: Path,
     belongs: dict[str, str],
-    report: Callable[[Progress, float], None],
+    report: Callable[[EmbeddingProgress, float], None],
     stopped: Callable[[], bool],
 ) -> bool:
     """Advance a job to its end, or until `stopped`; whether it is done."""
@@ -160,7 +160,7 @@ def _refuse_unlearned(job: Job) -> None:
         )
 
 
-def _at_once(corpus: Corpus, size: int, config: EmbedConfig) -> Matrix:
+def _at_once(corpus: Corpus, size: int, config: EmbedConfig) -> FloatMatrix:
     """The methods that have no steps."""
     if config.method == "one-hot":
         if size > MOST_ONE_HOT:
@@ -203,13 +203,13 @@ def refuse_checkpoint(path: Path, force: bool) -> None:
 
 
 def _write_checkpoint(
-    path: Path, belongs: dict[str, str], progress: Progress, arrays: Mapping[str, npt.NDArray[Any]]
+    path: Path, belongs: dict[str, str], progress: EmbeddingProgress, arrays: Mapping[str, npt.NDArray[Any]]
 ) -> None:
     metadata = {"format": CHECKPOINT_FORMAT, "belongs": belongs, "progress": dataclasses.asdict(progress)}
     write_tensors(path, arrays, metadata, AS_GIVEN)
 
 
-def _read_checkpoint(path: Path, belongs: dict[str, str], config: EmbedConfig) -> tuple[Progress, Arrays]:
+def _read_checkpoint(path: Path, belongs: dict[str, str], config: EmbedConfig) -> tuple[EmbeddingProgress, Arrays]:
     """How far learning was, and its arrays, in memory of their own."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: nothing was begun there that --resume could go on with")
@@ -222,12 +222,12 @@ def _read_checkpoint(path: Path, belongs: dict[str, str], config: EmbedConfig) -
     other = [name for name in belongs if not isinstance(begun, dict) or begun.get(name) != belongs[name]]
     if other:
         raise InputError(f"{path} was begun with other {' and '.join(other)}: give the same to --resume")
-    said, fresh = metadata.get("progress"), dataclasses.asdict(Progress())
+    said, fresh = metadata.get("progress"), dataclasses.asdict(EmbeddingProgress())
     if not isinstance(said, dict) or {name: type(value) for name, value in said.items()} != {
         name: type(value) for name, value in fresh.items()
     }:
         raise InputError(f"{path} does not say how far it is: it was edited")
-    progress = Progress(**said)
+    progress = EmbeddingProgress(**said)
     numbers = (progress.part, progress.within, progress.position, progress.total)
     measures = (progress.passes, progress.elapsed_s, progress.loss, progress.predictions)
     if not all(0 <= number < MOST_STEPS for number in numbers) or not all(0 <= one < MOST_STEPS for one in measures):

@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.embeddings.windows import Noise, Windows
+from seqtool.embeddings.windows import ContextWindows, Noise
 from seqtool.native import loading
 from seqtool.native.loading import Count, Pointer
-from seqtool.vectors.subwords import Parts
+from seqtool.vectors.subwords import SubwordRows
+from seqtool.vectors.vectors import FloatMatrix
 
 if TYPE_CHECKING:
     import torch
@@ -36,16 +37,15 @@ MOST_BLOCKS, LOSS_EVERY = 256, 64  # of skipgram.c; it says the same
 BLOCK = 16  # centres that share noise words
 NOISE = {"skipgram": 32, "cbow": 16}  # shared noise words, at least: more make a better estimate, and take longer
 MOST_CHANGE = 3.6  # rate times terms of the objective, for a word in a step: these gradients do not see each other
-Matrix = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Prediction:
+class NegativeSampling:
     """What is learned, input (R, D) and output (V, D), and how: the weights change in place."""
 
-    input: Matrix
-    output: Matrix
-    parts: Parts | None
+    input: FloatMatrix
+    output: FloatMatrix
+    subwords: SubwordRows | None
     cbow: bool
     negative: int
     window: int
@@ -79,7 +79,9 @@ def plan_steps(
     return block, max(1, min(MOST_BLOCKS, int(centres / block))), max(1, int(round(most, 6))), caution
 
 
-def cut_steps(of: Prediction, words: npt.NDArray[np.int32], first: int, last: int) -> Iterator[tuple[int, int]]:
+def cut_steps(
+    model: NegativeSampling, words: npt.NDArray[np.int32], first: int, last: int
+) -> Iterator[tuple[int, int]]:
     """The steps over the centres first .. last - 1, as (begin, end): each ends before the centre that would be the
     (most + 1)th of its word in it. With n-grams a word has been a centre as often as its rows have, on average.
     """
@@ -87,9 +89,13 @@ def cut_steps(of: Prediction, words: npt.NDArray[np.int32], first: int, last: in
     begin = first
     for at in range(first, last):
         word = int(words[at])
-        rows = [word] if of.parts is None else of.parts.rows[of.parts.starts[word] : of.parts.starts[word + 1]].tolist()
-        too_often = sum(counts[row] for row in rows) > (of.most - 1) * len(rows)
-        if too_often or at == (begin // of.block + of.blocks_a_step) * of.block:
+        rows = (
+            [word]
+            if model.subwords is None
+            else model.subwords.rows[model.subwords.starts[word] : model.subwords.starts[word + 1]].tolist()
+        )
+        too_often = sum(counts[row] for row in rows) > (model.most - 1) * len(rows)
+        if too_often or at == (begin // model.block + model.blocks_a_step) * model.block:
             yield begin, at
             begin = at
             counts.clear()
@@ -109,7 +115,7 @@ class _Text(ctypes.Structure):
     _fields_ = [(name, Pointer) for name in ("words", "left", "right", "noise")]
 
 
-def library() -> ctypes.CDLL | None:
+def skipgram_library() -> ctypes.CDLL | None:
     """The compiled skipgram.c, or None."""
     return loading.part("skipgram")
 
@@ -117,21 +123,21 @@ def library() -> ctypes.CDLL | None:
 class CompiledLearner:
     """Learns from windows by skipgram.c, on all cores; the result does not depend on how many."""
 
-    def __init__(self, prediction: Prediction, library: ctypes.CDLL) -> None:
-        self._of, self._library = prediction, library
-        parts = prediction.parts
+    def __init__(self, model: NegativeSampling, library: ctypes.CDLL) -> None:
+        self._model, self._library = model, library
+        parts = model.subwords
         self._weights = _Weights(
-            *(array.ctypes.data for array in (prediction.input, prediction.output)),
+            *(array.ctypes.data for array in (model.input, model.output)),
             None if parts is None else parts.starts.ctypes.data,
             None if parts is None else parts.rows.ctypes.data,
-            *(prediction.input.shape[1], prediction.cbow, prediction.negative, prediction.noise, prediction.block),
-            *(prediction.blocks_a_step, prediction.most),
+            *(model.input.shape[1], model.cbow, model.negative, model.noise, model.block),
+            *(model.blocks_a_step, model.most),
         )
-        self._counts = np.zeros(len(prediction.input), np.int32)
-        floats = library.seqtool_block_floats(ctypes.addressof(self._weights), prediction.window)
-        self._scratch = np.empty(floats * prediction.blocks_a_step, np.float32)
+        self._counts = np.zeros(len(model.input), np.int32)
+        floats = library.seqtool_block_floats(ctypes.addressof(self._weights), model.window)
+        self._scratch = np.empty(floats * model.blocks_a_step, np.float32)
 
-    def learn(self, windows: Windows, noise: Noise, first: int, last: int, lr: float) -> npt.NDArray[np.float64]:
+    def learn(self, windows: ContextWindows, noise: Noise, first: int, last: int, lr: float) -> npt.NDArray[np.float64]:
         """Learn from the centres first .. last - 1 (`first` a multiple of the block) with N noise words for each block;
         of every LOSS_EVERYth block, and at a rate of 0 of every one, the loss in nats and the number of predictions.
         """
@@ -143,44 +149,42 @@ class CompiledLearner:
         steps = self._library.seqtool_steps(*both, first, last, self._counts.ctypes.data, ends.ctypes.data)
         self._library.seqtool_predict(
             *(*both, first, ends.ctypes.data, steps, lr),
-            *(self._scratch.ctypes.data, self._of.window, loss.ctypes.data),
+            *(self._scratch.ctypes.data, self._model.window, loss.ctypes.data),
         )
         return loss
 
-    def weights(self) -> tuple[Matrix, Matrix]:
+    def weights(self) -> tuple[FloatMatrix, FloatMatrix]:
         """Input and output as they are now."""
-        return self._of.input, self._of.output
+        return self._model.input, self._model.output
 
 
 class TorchLearner:
     """The same in torch operations, on any device: the equations written out."""
 
-    def __init__(self, prediction: Prediction, device: str) -> None:
+    def __init__(self, model: NegativeSampling, device: str) -> None:
         import torch
 
-        self._of, self._device = prediction, torch.device(device)
-        self._input, self._output = (
-            torch.from_numpy(array).to(self._device) for array in (prediction.input, prediction.output)
-        )
+        self._model, self._device = model, torch.device(device)
+        self._input, self._output = (torch.from_numpy(array).to(self._device) for array in (model.input, model.output))
 
-    def weights(self) -> tuple[Matrix, Matrix]:
+    def weights(self) -> tuple[FloatMatrix, FloatMatrix]:
         """Input and output as they are now."""
         return self._input.cpu().numpy(), self._output.cpu().numpy()
 
-    def learn(self, windows: Windows, noise: Noise, first: int, last: int, lr: float) -> npt.NDArray[np.float64]:
+    def learn(self, windows: ContextWindows, noise: Noise, first: int, last: int, lr: float) -> npt.NDArray[np.float64]:
         """As in CompiledLearner."""
         loss = np.zeros(2)
-        for begin, end in cut_steps(self._of, windows.words, first, last):
-            of_step = noise[begin // self._of.block - first // self._of.block :]
+        for begin, end in cut_steps(self._model, windows.words, first, last):
+            of_step = noise[begin // self._model.block - first // self._model.block :]
             self._step(windows, of_step, begin, end, lr, loss)
         return loss
 
     def _step(
-        self, windows: Windows, noise_BN: Noise, first: int, last: int, lr: float, loss: npt.NDArray[np.float64]
+        self, windows: ContextWindows, noise_BN: Noise, first: int, last: int, lr: float, loss: npt.NDArray[np.float64]
     ) -> None:
         import torch
 
-        block, reach = self._of.block, self._of.window
+        block, reach = self._model.block, self._model.window
         numbers_B = np.arange(first // block, -(-last // block))
         noise_BN = noise_BN[: len(numbers_B)]
         centres_BM = numbers_B[:, None] * block + np.arange(block)
@@ -199,8 +203,8 @@ class TorchLearner:
         inputs, centres, noise = map(self._tensor, (read_BP, windows.words[centres_BM], noise_BN))
         X_BPD = self._read(inputs)
         O_BMD, Y_BND = self._output[centres], self._output[noise]
-        share = self._of.negative / self._of.noise
-        if self._of.cbow:
+        share = self._model.negative / self._model.noise
+        if self._model.cbow:
             window_BM1 = near.sum(2, keepdim=True)
             some_BM1 = (window_BM1 > 0).float()
             H_BMD = near @ X_BPD / window_BM1.clamp(min=1)
@@ -237,7 +241,7 @@ class TorchLearner:
         """The vectors of words, (B, P, D): rows of the input, or means of rows."""
         from torch.nn.functional import embedding_bag
 
-        if self._of.parts is None:
+        if self._model.subwords is None:
             return self._input[words_BP]
         rows, lengths = self._rows_of(words_BP)
         means = embedding_bag(rows, self._input, lengths.cumsum(0) - lengths, mode="mean")
@@ -245,7 +249,7 @@ class TorchLearner:
 
     def _add_to_input(self, words_BP: torch.Tensor, gradients_BPD: torch.Tensor) -> None:
         """Add to rows of words; a gradient in full to each row of its word."""
-        if self._of.parts is None:
+        if self._model.subwords is None:
             add_rows(self._input, words_BP.flatten(), gradients_BPD.flatten(0, 1))
             return
         rows, lengths = self._rows_of(words_BP)
@@ -253,8 +257,8 @@ class TorchLearner:
 
     def _rows_of(self, words_BP: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The rows of each word, one word after the other, and how many each has."""
-        assert self._of.parts is not None
-        starts, rows = self._of.parts.starts, self._of.parts.rows
+        assert self._model.subwords is not None
+        starts, rows = self._model.subwords.starts, self._model.subwords.rows
         words = words_BP.flatten().cpu().numpy()
         lengths = starts[words + 1] - starts[words]
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)

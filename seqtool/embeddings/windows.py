@@ -19,7 +19,7 @@ Noise = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Windows:
+class ContextWindows:
     """T centres: words (T,) int32, and how many words of its window lie `left` and `right` of each (T,) uint16."""
 
     words: npt.NDArray[np.int32]
@@ -28,7 +28,7 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class Lots:
+class WindowSampler:
     """The probabilities that lots are drawn with: `keep` (V,), and the noise as an alias table (Walker 1977)."""
 
     keep: npt.NDArray[np.float32]
@@ -36,7 +36,7 @@ class Lots:
     alias: npt.NDArray[np.int32]
     window: int
 
-    def windows(self, chunk: Chunk, seed: Sequence[int]) -> Windows:
+    def windows(self, chunk: Chunk, seed: Sequence[int]) -> ContextWindows:
         """Draw for one chunk; the same seed gives the same."""
         rng = np.random.default_rng(list(seed))
         kept = rng.random(len(chunk.words), np.float32) < self.keep[chunk.words]
@@ -48,7 +48,7 @@ class Lots:
         after = np.repeat(lengths, lengths) - 1 - before
         reach = rng.integers(1, self.window + 1, total, np.uint16)
         left, right = (np.minimum(reach, most).astype(np.uint16) for most in (before, after))
-        return Windows(words, left, right)
+        return ContextWindows(words, left, right)
 
     def noise(self, blocks: int, count: int, seed: Sequence[int]) -> Noise:
         """Draw `count` noise words for each of some blocks, (blocks, count)."""
@@ -57,11 +57,11 @@ class Lots:
         return np.where(rng.random(column.shape, np.float32) < self.stay[column], column, self.alias[column])
 
 
-def make_lots(counts: Counts, window: int, subsample: float, noise_power: float) -> Lots:
+def make_window_sampler(counts: Counts, window: int, subsample: float, noise_power: float) -> WindowSampler:
     """Lots for words that occur so often."""
     keep = keep_probability(counts, subsample)
     stay, alias = alias_table(counts.astype(np.float64) ** noise_power)
-    return Lots(keep.astype(np.float32), stay, alias, window)
+    return WindowSampler(keep.astype(np.float32), stay, alias, window)
 
 
 def keep_probability(counts: Counts, subsample: float) -> npt.NDArray[np.float64]:

@@ -18,9 +18,7 @@ import numpy as np
 
 from seqtool.errors import InputError, UsageError
 from seqtool.files.writing import atomic_directory, atomic_writer
-from seqtool.vectors.vectors import Matrix, Vectors
-
-Progress = Callable[[int], None]
+from seqtool.vectors.vectors import FloatMatrix, Vectors
 
 TENSORS, LABELS, PROJECTOR = "tensors.tsv", "metadata.tsv", "projector_config.pbtxt"
 PROJECTOR_CONFIG = f"""embeddings {{
@@ -57,7 +55,9 @@ def check_tokens(vectors: Vectors, count: int, format: str) -> None:
         raise InputError(f"the token {token!r} cannot be written as {format}, where white space ends a token: {mend}")
 
 
-def file_blocks(vectors: Vectors, count: int, format: str, progress: Progress = lambda rows: None) -> Iterator[bytes]:
+def file_blocks(
+    vectors: Vectors, count: int, format: str, progress: Callable[[int], None] = lambda rows: None
+) -> Iterator[bytes]:
     """The first `count` vectors in a format that is one file: word2vec, word2vec-binary or glove."""
     if format != "glove":
         yield f"{count} {vectors.dim}\n".encode()
@@ -84,7 +84,7 @@ def exported_paths(path: Path, format: str) -> list[Path]:
 
 
 def export_vectors(
-    path: Path, vectors: Vectors, count: int, format: str, progress: Progress = lambda rows: None
+    path: Path, vectors: Vectors, count: int, format: str, progress: Callable[[int], None] = lambda rows: None
 ) -> None:
     """Write the first `count` vectors, atomically; `progress` is told how many rows are done."""
     if format == "projector":
@@ -110,7 +110,7 @@ def export_vectors(
                 stream.write(block)
 
 
-def _blocks(vectors: Vectors, count: int) -> Iterator[tuple[int, Matrix]]:
+def _blocks(vectors: Vectors, count: int) -> Iterator[tuple[int, FloatMatrix]]:
     """The first `count` rows, some at a time, each time with the number of the first."""
     rows = max(1, BLOCK_NUMBERS // vectors.dim)
     for start in range(0, count, rows):

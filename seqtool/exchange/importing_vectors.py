@@ -19,16 +19,14 @@ from seqtool.files.spools import spooled_copy
 from seqtool.files.writing import provenance
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 from seqtool.text.documents import BYTE_ORDER_MARK, open_bytes, stream_name
-from seqtool.vectors.tokens import Tokens
-from seqtool.vectors.vectors import MAX_DIM, VECTORS_FORMAT, Matrix, Vectors
+from seqtool.vectors.tokens import TokenTable
+from seqtool.vectors.vectors import MAX_DIM, VECTORS_FORMAT, FloatMatrix, Vectors
 
-Progress = Callable[[int], None]
-
-READ_BYTES = 1 << 20
+HASHED_AT_ONCE = 1 << 20
 MAX_TOKEN_BYTES = 1 << 16
 MAX_NUMBER_BYTES = 64  # of a number as text, with the space before it
 LOOKED_AT = 4096  # bytes after the first line, by which text and binary are told apart
-CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 HEADER = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})[ \t]*\r?\n?")
 SOME_ROWS = 1000
 OTHER_KINDS = (
@@ -67,7 +65,7 @@ class _Foreign:
     size: int
     sha256: str
     lines: int
-    progress: Progress
+    progress: Callable[[int], None]
 
     def decoded(self, token: bytes, where: str) -> str:
         """A token as text."""
@@ -84,7 +82,7 @@ class _Foreign:
 
 
 def import_vectors(
-    path: str, format: str | None = None, errors: str = "strict", progress: Progress = lambda read: None
+    path: str, format: str | None = None, errors: str = "strict", progress: Callable[[int], None] = lambda read: None
 ) -> Imported:
     """Read vectors of another program from a file, or `-`: of word2vec or glove, told apart by what is in it.
 
@@ -100,7 +98,7 @@ def import_vectors(
             raise file.wrong(f"line 1 is not the two numbers that {format} begins with", "is it --format glove?")
         binary = format == "word2vec-binary"
         if format is None and header is not None:
-            binary = CONTROL.search(file.stream.read(LOOKED_AT)) is not None
+            binary = CONTROL_BYTES.search(file.stream.read(LOOKED_AT)) is not None
         if header is None or format == "glove":
             file.stream.seek(len(BYTE_ORDER_MARK.encode()) if _has_mark(file) else 0)
             found = _read_text(file, None)
@@ -118,11 +116,11 @@ def import_vectors(
             "made_by": provenance(),
             "input_sha256": file.sha256,
         }
-    return Imported(Vectors(Tokens.of(list(rows)), matrix_VD[: len(rows)], metadata), kind, left_out)
+    return Imported(Vectors(TokenTable.of(list(rows)), matrix_VD[: len(rows)], metadata), kind, left_out)
 
 
 @contextmanager
-def _opened(path: str, errors: str, progress: Progress) -> Iterator[_Foreign]:
+def _opened(path: str, errors: str, progress: Callable[[int], None]) -> Iterator[_Foreign]:
     """A file that can be read twice: what comes through a pipe is kept in an unnamed temporary file."""
     name = stream_name(path)
     with ExitStack() as opened:
@@ -133,7 +131,7 @@ def _opened(path: str, errors: str, progress: Progress) -> Iterator[_Foreign]:
             _refuse_other_kinds(name, stream.read(KIND_BYTES))
             stream.seek(0)
             digest, lines = hashlib.sha256(), 0
-            while content := stream.read(READ_BYTES):
+            while content := stream.read(HASHED_AT_ONCE):
                 digest.update(content)
                 lines += content.count(b"\n")
         except OSError as error:
@@ -177,7 +175,7 @@ def _check_sizes(file: _Foreign, count: int, dim: int, least: int) -> None:
         )
 
 
-def _read_text(file: _Foreign, header: tuple[int, int, int] | None) -> tuple[dict[str, None], Matrix, int]:
+def _read_text(file: _Foreign, header: tuple[int, int, int] | None) -> tuple[dict[str, None], FloatMatrix, int]:
     """The tokens in order, their vectors (and rows to spare), and how many rows were left out."""
     first = 1 if header is None else 2
     line = file.stream.readline(MAX_TOKEN_BYTES + MAX_NUMBER_BYTES * MAX_DIM)
@@ -261,7 +259,7 @@ def _numbers_at_end(line: bytes) -> int:
     return count
 
 
-def _read_binary(file: _Foreign, header: tuple[int, int, int]) -> tuple[dict[str, None], Matrix, int]:
+def _read_binary(file: _Foreign, header: tuple[int, int, int]) -> tuple[dict[str, None], FloatMatrix, int]:
     """The same from word2vec's binary file, in which a newline may follow a vector or not."""
     count, dim, position = header
     _check_sizes(file, count, dim, position + count * (4 * dim + 1))

@@ -11,7 +11,7 @@ import dataclasses
 from seqtool.errors import InputError
 from seqtool.files.writing import provenance
 from seqtool.runs import Run
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import MAX_DIM, Vectors
 
 INPUT, OUTPUT = "input", "output"
@@ -27,7 +27,7 @@ def vectors_of_run(run: Run, layer: str) -> Vectors:
     rows_SD = (model.head.weight if layer == OUTPUT else model.input_rows()[seen_ids_S]).detach().float().cpu()
     if rows_SD.shape[1] > MAX_DIM:
         raise InputError(f"{run.path}: its {layer} vectors have {rows_SD.shape[1]:,} numbers, more than {MAX_DIM:,}")
-    tokens = Tokens.of([vocabulary.token(index) for index in seen_ids_S.tolist()])
+    tokens = TokenTable.of([vocabulary.token(index) for index in seen_ids_S.tolist()])
     metadata = {
         "method": "run",
         "settings": {"run": str(run.path), "layer": layer, **dataclasses.asdict(run.config.model)},

@@ -30,7 +30,7 @@ EXPECTED = (
 )
 
 
-class Line(NamedTuple):
+class NumberedLine(NamedTuple):
     """A line of a file, and its number, from 1."""
 
     number: int
@@ -211,7 +211,7 @@ def _shares(counts: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _lines(path: str, name: str, errors: str) -> Iterator[Line]:
+def _lines(path: str, name: str, errors: str) -> Iterator[NumberedLine]:
     """The lines of a file, without the white space around them."""
     number, characters, rest = 0, 0, ""
     for block in TextSource([path], errors=errors).blocks():
@@ -222,16 +222,16 @@ def _lines(path: str, name: str, errors: str) -> Iterator[Line]:
             rest += line
             if line.endswith("\n"):
                 number += 1
-                yield Line(number, rest.strip())
+                yield NumberedLine(number, rest.strip())
                 rest = ""
-    yield Line(number + 1, rest.strip())
+    yield NumberedLine(number + 1, rest.strip())
 
 
-def _is_comment(line: Line) -> bool:
+def _is_comment(line: NumberedLine) -> bool:
     return line.text.startswith("#")
 
 
-def _form(line: Line) -> tuple[str, str]:
+def _form(line: NumberedLine) -> tuple[str, str]:
     """What separates a line's fields, and which kind of file it speaks for: none where it may be a header."""
     delimiter = next((mark for mark in "\t;," if mark in line.text), "")
     fields = _fields(line.text, delimiter)
@@ -265,7 +265,7 @@ def _score_column(fields: Sequence[str]) -> int | None:
     return next((column for column in range(2, len(fields)) if _number(fields[column]) is not None), None)
 
 
-def _pairs(lines: Sequence[Line], comments: Sequence[Line], delimiter: str, name: str) -> list[Pair]:
+def _pairs(lines: Sequence[NumberedLine], comments: Sequence[NumberedLine], delimiter: str, name: str) -> list[Pair]:
     """Pairs with their scores, from the columns that a header names: the first line, or a comment before it."""
     rows = [_fields(line.text, delimiter) for line in lines]
     typical = next(row for row in reversed(rows[:2]) if _score_column(row) is not None)
@@ -300,7 +300,7 @@ def _is_header(fields: Sequence[str], typical: Sequence[str]) -> bool:
     return bool(fields[column]) and not NUMERIC.match(fields[column])
 
 
-def _commented_header(comments: Sequence[Line], delimiter: str, typical: Sequence[str]) -> list[str]:
+def _commented_header(comments: Sequence[NumberedLine], delimiter: str, typical: Sequence[str]) -> list[str]:
     """The last comment that names two words and a score, and as many fields as a `typical` line has; empty for none."""
     for comment in reversed(comments):
         fields = _fields(comment.text.lstrip("#"), delimiter)
@@ -345,7 +345,7 @@ def _is_word(fields: Sequence[str], column: int) -> bool:
     return column < len(fields) and len(fields[column].encode()) > 1 and _number(fields[column]) is None
 
 
-def _sections(lines: Sequence[Line], name: str) -> dict[str, list[Question]]:
+def _sections(lines: Sequence[NumberedLine], name: str) -> dict[str, list[Question]]:
     """Google's questions: lines of four words under lines `: section`."""
     sections: dict[str, list[Question]] = {}
     section = name
@@ -365,7 +365,7 @@ def _sections(lines: Sequence[Line], name: str) -> dict[str, list[Question]]:
     return sections
 
 
-def _combined(lines: Sequence[Line], delimiter: str, name: str) -> list[Question]:
+def _combined(lines: Sequence[NumberedLine], delimiter: str, name: str) -> list[Question]:
     """Every two pairs `word<TAB>answer/answer` of one relation make a question, in both orders."""
     pairs = []
     for line in lines:

@@ -31,7 +31,7 @@ PERPLEXITY = 30.0
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenWords:
     """N words that a map shows, the most frequent first: their vectors, of length 1, and which of them were named."""
 
     words: list[str]
@@ -54,7 +54,7 @@ class WordMap:
     cosine_NK: npt.NDArray[np.float32]
 
 
-def choose_words(space: Space, most: int, named: Iterable[str]) -> Chosen:
+def choose_words(space: Space, most: int, named: Iterable[str]) -> ChosenWords:
     """The `most` frequent words, and the words and phrases `named`; InputError when none of these has a vector.
 
     Symbols such as <unk> are left out unless they are named.
@@ -83,7 +83,7 @@ def choose_words(space: Space, most: int, named: Iterable[str]) -> Chosen:
     if len(words) > most_here:
         raise UsageError(f"{len(words):,} words are too many for a map of {space.name}: show at most {most_here:,}")
     unit_ND = np.concatenate([space.units(rows), *(unit_D[None] for unit_D in between.values())])
-    return Chosen(words, unit_ND, np.array([*(shown[row] for row in rows), *(True for _ in between)]), unknown)
+    return ChosenWords(words, unit_ND, np.array([*(shown[row] for row in rows), *(True for _ in between)]), unknown)
 
 
 def _frequent(space: Space, most: int) -> list[int]:
@@ -105,12 +105,12 @@ def unknown_note(unknown: Sequence[str]) -> str:
     return f"{len(unknown):,} of the words named {'has' if len(unknown) == 1 else 'have'} no vector: {_listed(unknown)}"
 
 
-def place(chosen: Chosen, points_N2: Points) -> WordMap:
+def place(chosen: ChosenWords, points_N2: Points) -> WordMap:
     """The map of words that lie at some points, with the nearest of each."""
     low, high = points_N2.min(axis=0), points_N2.max(axis=0)
     half = (high - low).max() / 2
     placed_N2 = (points_N2 - (low + high) / 2) / (half if half > 0 else 1)
-    nearest_NK, cosine_NK = nearest(chosen.unit_ND, min(NEAREST, len(chosen.words) - 1))
+    nearest_NK, cosine_NK = nearest_rows(chosen.unit_ND, min(NEAREST, len(chosen.words) - 1))
     rounded_N2 = placed_N2.round(DECIMALS) + 0.0  # no -0.0
     return WordMap(chosen.words, rounded_N2, chosen.named_N, nearest_NK, cosine_NK)
 
@@ -160,7 +160,7 @@ def check_package(wanted: str, module: str) -> None:
         raise UsageError(f"{wanted} needs more packages: pip install 'seqtool[map]'")
 
 
-def nearest(unit_ND: Points, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+def nearest_rows(unit_ND: Points, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The `count` other rows with the largest cosine to each row, the largest first, and these cosines."""
     rows_ND = unit_ND.astype(np.float32)
     nearest_NK = np.empty((len(rows_ND), count), np.int64)

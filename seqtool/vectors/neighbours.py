@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from seqtool.errors import InputError
 from seqtool.text.normalizing import SPACE, folded
-from seqtool.vectors.vectors import Matrix, Vectors
+from seqtool.vectors.vectors import FloatMatrix, Vectors
 
 if TYPE_CHECKING:
     from seqtool.text.vocabulary import Vocabulary
 
 WITH_SPACES = ("bpe", "unigram", "foreign")  # vocabularies whose words begin with SPACE
 SCORES_AT_ONCE = 4 << 20
-QUESTIONS_AT_ONCE = 128
+QUERIES_AT_ONCE = 128
 BLOCK_ROWS = 1 << 17
 GROUPS = 128  # whose best scores bound the K-th best of a block from below
 SHORTEST, LONGEST = 1e-15, 1e15  # vectors whose squares float32 holds
@@ -100,7 +100,7 @@ class Space:
         Answers come from the first `among` rows, without those that `left_out` names for the point.
         """
         size = self.size if among is None else min(among, self.size)
-        at_once = max(1, min(QUESTIONS_AT_ONCE, SCORES_AT_ONCE // (count + SPARE)))
+        at_once = max(1, min(QUERIES_AT_ONCE, SCORES_AT_ONCE // (count + SPARE)))
         found = []
         for start in range(0, len(points), at_once):
             part = slice(start, start + at_once)
@@ -146,7 +146,7 @@ class Space:
         return folded(text, metadata.get("normalize", "none"), metadata.get("lowercase", False))
 
     @functools.cached_property
-    def _inverse_norms_V(self) -> Matrix:
+    def _inverse_norms_V(self) -> FloatMatrix:
         """1 / the length of each vector; 0 for one of zeros, and for those of `_odd_rows`."""
         norms_V = self._norms_V
         return np.divide(1, norms_V, out=np.zeros_like(norms_V), where=_held(norms_V))
@@ -159,13 +159,13 @@ class Space:
         return np.concatenate([odd[:0], *(part[self.vectors.matrix_VD[part].any(axis=1)] for part in parts)])
 
     @functools.cached_property
-    def _norms_V(self) -> Matrix:
+    def _norms_V(self) -> FloatMatrix:
         blocks = (self.vectors.matrix_VD[start : start + BLOCK_ROWS] for start in range(0, self.size, BLOCK_ROWS))
         with np.errstate(all="ignore"):
             return np.sqrt(np.concatenate([np.einsum("nd,nd->n", block_ND, block_ND) for block_ND in blocks]))
 
     def _candidates(
-        self, units_QD: Matrix, left_out: Sequence[Iterable[int]], count: int, size: int
+        self, units_QD: FloatMatrix, left_out: Sequence[Iterable[int]], count: int, size: int
     ) -> list[npt.NDArray[np.int64]]:
         """The `count` best rows of each question by float32, from blocks of rows."""
         best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in units_QD]
@@ -185,10 +185,10 @@ class Space:
                     lowest_Q[q] = best[q][0][-1]
         return [rows for _, rows in best]
 
-    def _scores(self, units_QD: Matrix, start: int, stop: int) -> Matrix:
+    def _scores(self, units_QD: FloatMatrix, start: int, stop: int) -> FloatMatrix:
         """Cosines of each question with the rows from `start` to `stop`; shape (Q, N)."""
         with np.errstate(all="ignore"):
-            scores_QN: Matrix = units_QD @ self.vectors.matrix_VD[start:stop].T
+            scores_QN: FloatMatrix = units_QD @ self.vectors.matrix_VD[start:stop].T
             scores_QN *= self._inverse_norms_V[start:stop]
         odd = self._odd_rows[slice(*np.searchsorted(self._odd_rows, (start, stop)))]
         scores_QN[:, odd - start] = units_QD @ self.units(odd).T
@@ -222,11 +222,11 @@ def analogous(a_QD: Point, b_QD: Point, c_QD: Point) -> Point:
     return unit(b_QD - a_QD + c_QD)
 
 
-def _held(norms: Matrix) -> npt.NDArray[np.bool_]:
+def _held(norms: FloatMatrix) -> npt.NDArray[np.bool_]:
     return (norms > SHORTEST) & (norms < LONGEST)
 
 
-def _bounds(scores_QN: Matrix, count: int) -> tuple[Matrix, Matrix]:
+def _bounds(scores_QN: FloatMatrix, count: int) -> tuple[FloatMatrix, FloatMatrix]:
     """For each question a score that at least `count` rows reach, and the highest.
 
     Of so many groups of rows the best ones reach it, so that few rows need a look.
@@ -240,8 +240,8 @@ def _bounds(scores_QN: Matrix, count: int) -> tuple[Matrix, Matrix]:
 
 
 def _merged(
-    held: tuple[Matrix, npt.NDArray[np.int64]], found: tuple[Matrix, npt.NDArray[np.int64]], count: int
-) -> tuple[Matrix, npt.NDArray[np.int64]]:
+    held: tuple[FloatMatrix, npt.NDArray[np.int64]], found: tuple[FloatMatrix, npt.NDArray[np.int64]], count: int
+) -> tuple[FloatMatrix, npt.NDArray[np.int64]]:
     """The `count` best of two lists of scores and rows, in order."""
     scores, rows = np.concatenate([held[0], found[0]]), np.concatenate([held[1], found[1]])
     order = np.lexsort((rows, -scores))[:count]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors
 
 MOST_SHOWN = 3
@@ -35,7 +35,7 @@ def mend_of_unseen(vectors: Vectors) -> str:
     return "check the spelling"
 
 
-def near_in_spelling(tokens: Tokens, word: str) -> list[str]:
+def near_in_spelling(tokens: TokenTable, word: str) -> list[str]:
     """At most MOST_SHOWN tokens, the most frequent first: case variants, then one edit away, then alike by difflib."""
     rows: dict[int, None] = {}
     for stage in (_case_variants, _one_edit_away, _alike):
@@ -46,11 +46,11 @@ def near_in_spelling(tokens: Tokens, word: str) -> list[str]:
     return [tokens[row] for row in sorted(list(rows)[:MOST_SHOWN])]
 
 
-def _case_variants(tokens: Tokens, word: str) -> list[int]:
+def _case_variants(tokens: TokenTable, word: str) -> list[int]:
     return _rows(tokens, (word.lower(), word.upper(), word.capitalize(), word.title(), word.casefold()))
 
 
-def _one_edit_away(tokens: Tokens, word: str) -> list[int]:
+def _one_edit_away(tokens: TokenTable, word: str) -> list[int]:
     """Rows of the tokens that deleting, swapping, replacing or inserting one character makes of a word."""
     if len(word) > EDITED_CHARACTERS:
         return []
@@ -69,12 +69,12 @@ def _edits(word: str, alphabet: list[str]) -> Iterator[str]:
         yield from (before + character + after for character in alphabet)
 
 
-def _rows(tokens: Tokens, candidates: Iterable[str]) -> list[int]:
+def _rows(tokens: TokenTable, candidates: Iterable[str]) -> list[int]:
     rows = (tokens.find(candidate) for candidate in dict.fromkeys(candidates) if candidate)
     return sorted(row for row in rows if row is not None)
 
 
-def _alike(tokens: Tokens, word: str) -> list[int]:
+def _alike(tokens: TokenTable, word: str) -> list[int]:
     """Rows of frequent tokens that difflib finds alike, the most alike first.
 
     Only those that share the most bytes are compared: the bytes in common bound the ratio from above.

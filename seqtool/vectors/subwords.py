@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 BEGIN, END = "<", ">"
-MOST_ROWS = 1 << 21
+MOST_NGRAM_ROWS = 1 << 21
 MOST_CHARACTERS = 200  # of a word that are looked at
 
 
 @dataclass(frozen=True)
-class Parts:
+class SubwordRows:
     """The rows of a table whose mean each word is: of word w `rows[starts[w] : starts[w + 1]]`, its own the first."""
 
     starts: npt.NDArray[np.int64]
@@ -60,14 +60,14 @@ class Ngrams:
         ]
 
 
-def parts_of(words: Iterable[str], shortest: int, longest: int, rows: int = 0) -> tuple[Parts, int]:
+def subword_rows(words: Iterable[str], shortest: int, longest: int, rows: int = 0) -> tuple[SubwordRows, int]:
     """For V words the rows that each is the mean of, its own, 0 .. V - 1, and after these its n-grams'; and how many
     rows the n-grams share: `rows`, or as many as there are different n-grams, rounded up to a power of two.
     """
-    ngrams = Ngrams(shortest, longest, rows or MOST_ROWS)
+    ngrams = Ngrams(shortest, longest, rows or MOST_NGRAM_ROWS)
     hashes = [ngrams.hashes(word) for word in words]
-    shared = rows or min(MOST_ROWS, 1 << (len(np.unique(np.concatenate(hashes))) - 1).bit_length())
+    shared = rows or min(MOST_NGRAM_ROWS, 1 << (len(np.unique(np.concatenate(hashes))) - 1).bit_length())
     found = [np.unique(of_word % shared) for of_word in hashes]
     starts = np.concatenate([[0], np.cumsum([1 + len(of_word) for of_word in found])])
     of_words = [np.concatenate([[number], len(found) + of_word]) for number, of_word in enumerate(found)]
-    return Parts(starts.astype(np.int64), np.concatenate(of_words).astype(np.int32)), shared
+    return SubwordRows(starts.astype(np.int64), np.concatenate(of_words).astype(np.int32)), shared

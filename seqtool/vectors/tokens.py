@@ -16,7 +16,7 @@ from seqtool.errors import InputError
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenTable:
     """V distinct tokens: `text` (bytes,) uint8, `ends` (V,) int64, `order` (V,) uint32."""
 
     text: npt.NDArray[np.uint8]
@@ -24,7 +24,7 @@ class Tokens:
     order: npt.NDArray[np.uint32]
 
     @classmethod
-    def of(cls, tokens: Sequence[str]) -> Tokens:
+    def of(cls, tokens: Sequence[str]) -> TokenTable:
         """A table of tokens; InputError when one occurs twice."""
         encoded = [token.encode("utf-8", "surrogatepass") for token in tokens]
         order = np.array(sorted(range(len(encoded)), key=encoded.__getitem__), dtype=np.uint32)

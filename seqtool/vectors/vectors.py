@@ -21,9 +21,9 @@ from seqtool.files.tensors import AS_GIVEN, map_arrays, write_tensors
 from seqtool.settings.embedding import LONGEST_NGRAM
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 from seqtool.vectors.subwords import Ngrams
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 
-Matrix = npt.NDArray[np.float32]
+FloatMatrix = npt.NDArray[np.float32]
 
 VECTORS_FORMAT = "seqtool vectors 1"
 MAX_DIM = 1 << 16
@@ -44,10 +44,10 @@ class Vectors:
     `ngrams_BD` has B = 0 rows where unseen words have no vector, `model` is empty where no vocabulary is known.
     """
 
-    tokens: Tokens
-    matrix_VD: Matrix
+    tokens: TokenTable
+    matrix_VD: FloatMatrix
     metadata: dict[str, Any]
-    ngrams_BD: Matrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    ngrams_BD: FloatMatrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
     model: bytes = b""
 
     @property
@@ -61,7 +61,7 @@ class Vectors:
         shortest, longest = self.metadata["ngrams"]
         return Ngrams(shortest, longest, len(self.ngrams_BD))
 
-    def of(self, token: str) -> Matrix | None:
+    def of(self, token: str) -> FloatMatrix | None:
         """The vector (D,) of a token; of an unseen one the mean of its n-grams' vectors, where these are known."""
         row = self.tokens.find(token)
         if row is not None:
@@ -72,7 +72,7 @@ class Vectors:
         learned = rows_ND.any(axis=1)  # an n-gram that no word of the text has is zero
         if not learned.any():
             return None
-        mean_D: Matrix = rows_ND[learned].mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean_D: FloatMatrix = rows_ND[learned].mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean_D
 
 
@@ -110,7 +110,7 @@ def read_vectors(path: Path) -> Vectors:
     if path.is_dir():
         raise InputError(f"{path} is a directory: name a file of vectors (of a run: seqtool embed from RUN)")
     arrays, metadata = map_arrays(path, ARRAYS, VECTORS_FORMAT, FOREIGN)
-    tokens = Tokens(arrays["tokens"], arrays["ends"], arrays["order"])
+    tokens = TokenTable(arrays["tokens"], arrays["ends"], arrays["order"])
     matrix_VD, ngrams_BD = arrays["vectors"], arrays["ngrams"]
     if not (
         0 < len(matrix_VD) == len(tokens) <= MAX_VOCABULARY

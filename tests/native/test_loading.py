@@ -105,7 +105,19 @@ def test_a_part_that_was_built_from_other_code_is_none(name: str, monkeypatch: p
 def build_recurrence(folder: Path, *flags: str) -> None:
     """recurrence.c with the headers that are in the folder, as the part that is looked for there."""
     compiler = shutil.which("cc") or pytest.skip("there is no C compiler")
-    command = [compiler, "-O0", "-w", "-fPIC", "-shared", *flags, "recurrence.c", "-o", "_recurrence.so", "-lm"]
+    command = [
+        compiler,
+        "-O0",
+        "-w",
+        "-Wno-psabi",
+        "-fPIC",
+        "-shared",
+        *flags,
+        "recurrence.c",
+        "-o",
+        "_recurrence.so",
+        "-lm",
+    ]
     subprocess.run(command, cwd=folder, check=True)
 
 

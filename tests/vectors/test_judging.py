@@ -8,7 +8,7 @@ import pytest
 from seqtool.errors import InputError
 from seqtool.vectors.judging import Analogies, Pair, Question, Similarities, read_judgements, spearman
 from seqtool.vectors.neighbours import Space
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors
 
 SIMLEX = (
@@ -130,7 +130,7 @@ def space() -> Space:
     things, step = random.normal(size=(20, 30)), random.normal(size=30) / 2
     matrix = np.stack([things, things + step], axis=1).reshape(40, 30)
     names = [name for i in range(20) for name in (f"k{i}", f"c{i}")]
-    return Space(Vectors(Tokens.of(names), matrix.astype(np.float32), {}))
+    return Space(Vectors(TokenTable.of(names), matrix.astype(np.float32), {}))
 
 
 def test_accuracy_is_what_question_by_question_gives(space: Space):

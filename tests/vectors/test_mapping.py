@@ -18,9 +18,9 @@ from seqtool.errors import InputError, UsageError
 from seqtool.reports import drawing
 from seqtool.reports.drawing import About
 from seqtool.vectors import mapping
-from seqtool.vectors.mapping import Chosen, WordMap
+from seqtool.vectors.mapping import ChosenWords, WordMap
 from seqtool.vectors.neighbours import Space
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors
 from tests.conftest import ODD_STRINGS
 
@@ -50,7 +50,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def space(tokens: list[str], matrix: np.ndarray, **metadata: object) -> Space:
-    return Space(Vectors(Tokens.of(tokens), np.asarray(matrix, np.float32), metadata), "some.vectors")
+    return Space(Vectors(TokenTable.of(tokens), np.asarray(matrix, np.float32), metadata), "some.vectors")
 
 
 def random_map(words: list[str], named: int = 0) -> WordMap:
@@ -58,7 +58,7 @@ def random_map(words: list[str], named: int = 0) -> WordMap:
     unit = rng.standard_normal((len(words), 8))
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     points, _ = mapping.principal_components(unit)
-    return mapping.place(Chosen(words, unit, np.arange(len(words)) < named, []), points)
+    return mapping.place(ChosenWords(words, unit, np.arange(len(words)) < named, []), points)
 
 
 @pytest.mark.parametrize(("rows", "dim"), [(50, 7), (7, 50), (20, 20), (3, 2), (2, 9)])
@@ -91,7 +91,7 @@ def test_words_that_span_no_plane_have_places(matrix: list[list[float]]):
 def test_nearest_are_those_of_all_cosines():
     rows = np.random.default_rng(1).standard_normal((40, 6))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    found, cosines = mapping.nearest(rows, 5)
+    found, cosines = mapping.nearest_rows(rows, 5)
     for row in range(40):
         expected = sorted((other for other in range(40) if other != row), key=lambda other: -(rows[row] @ rows[other]))
         assert found[row].tolist() == expected[:5]
@@ -131,7 +131,7 @@ def test_too_many_words_are_refused_before_memory_is_taken(monkeypatch: pytest.M
 
 
 def test_places_keep_their_shape_inside_the_square():
-    chosen = Chosen(["a", "b", "c"], np.eye(3), np.zeros(3, bool), [])
+    chosen = ChosenWords(["a", "b", "c"], np.eye(3), np.zeros(3, bool), [])
     placed = mapping.place(chosen, np.array([[10.0, 1], [14, 1], [12, 2]]))
     np.testing.assert_allclose(placed.points_N2, [[-1, -0.25], [1, -0.25], [0, 0.25]])
 

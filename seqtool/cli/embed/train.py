@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seqtool.embeddings.corpus import Corpus
-    from seqtool.embeddings.jobs import Progress
+    from seqtool.embeddings.jobs import EmbeddingProgress
     from seqtool.text.vocabulary import Vocabulary
     from seqtool.vectors.vectors import Vectors
 
@@ -180,7 +180,7 @@ def _check_unused(vocab: Path | None, first: str, of_vocabulary: bool, errors: s
         raise UsageError(f"--errors: {whole} holds no text to decode; leave it out")
 
 
-def _report(vectors: Vectors, progress: Progress, method: str, output: Path, json: bool, quiet: bool) -> None:
+def _report(vectors: Vectors, progress: EmbeddingProgress, method: str, output: Path, json: bool, quiet: bool) -> None:
     """Report what was learned, and say what to do with it."""
     write_report(
         {
@@ -202,7 +202,7 @@ def _report(vectors: Vectors, progress: Progress, method: str, output: Path, jso
 
 def _learned(
     read: Callable[..., tuple[Vocabulary, Corpus, str]], config: EmbedConfig, output: Path, resume: bool, quiet: bool
-) -> tuple[Vectors, Progress]:
+) -> tuple[Vectors, EmbeddingProgress]:
     """Learn vectors from what `read` gives, showing how it goes, and how far it came; StoppedError when a signal ended
     it.
     """
@@ -249,10 +249,14 @@ def _learned(
 
 def _device(config: EmbedConfig) -> str:
     """Where to compute. torch is asked, and takes a second to load, only where there may be more than a CPU."""
-    from seqtool.embeddings.skipgram import library
+    from seqtool.embeddings.skipgram import skipgram_library
 
     counts = config.method in ("svd", "one-hot")
-    if config.device == "cpu" or counts or (config.device == "auto" and library() and not _may_have_accelerator()):
+    if (
+        config.device == "cpu"
+        or counts
+        or (config.device == "auto" and skipgram_library() and not _may_have_accelerator())
+    ):
         return "cpu"
     from seqtool.models.device import choose_device
 

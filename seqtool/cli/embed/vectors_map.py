@@ -15,7 +15,7 @@ from seqtool.errors import InputError, UsageError
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 if TYPE_CHECKING:
-    from seqtool.vectors.mapping import Chosen, Points, WordMap
+    from seqtool.vectors.mapping import ChosenWords, Points, WordMap
 
 EXAMPLES = ("seqtool embed map novel.vectors -o novel.html --most 2000",)
 METHODS = ("pca", "tsne")
@@ -116,7 +116,7 @@ def _check_packages(kind: str, method: str) -> None:
         mapping.check_package("--method tsne", "sklearn")
 
 
-def _on_a_plane(shown: Chosen, method: str, seed: int, quiet: bool) -> tuple[Points, str]:
+def _on_a_plane(shown: ChosenWords, method: str, seed: int, quiet: bool) -> tuple[Points, str]:
     """A point for each word, of shape (N, 2), and how they were found, in words."""
     from seqtool.vectors import mapping
 

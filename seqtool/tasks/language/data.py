@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from seqtool.embeddings.into_model import Beginning
+from seqtool.embeddings.pretrained import PretrainedRows
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VocabularyConfig
@@ -47,7 +47,7 @@ class TrainingData:
     """Tokens of the longest training document."""
     sample: Callable[[int], IdSequence] | None = None
     """The training ids of a pass, split into subwords anew; None where they are not."""
-    beginning: Beginning | None = None
+    beginning: PretrainedRows | None = None
     """The vectors that a new model's embedding begins with; None where it is random."""
     about_unknown: str = ""
     """What is to be said of `<unk>` in the vocabulary that was learned."""

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqtool.embeddings.into_model import read_beginning
+from seqtool.embeddings.pretrained import match_pretrained
 from seqtool.errors import UsageError
 from seqtool.files.writing import refuse_directory
 from seqtool.runs import CHECKPOINT, RunConfig, is_run, new_config, read_config
@@ -86,7 +86,7 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
     vocabulary = prepared.vocabulary
     if vectors is not None:
         assert request.embeddings is not None
-        beginning = read_beginning(request.embeddings, vectors, vocabulary, prepared.seen_counts)
+        beginning = match_pretrained(request.embeddings, vectors, vocabulary, prepared.seen_counts)
         record = {**prepared.record, "embeddings": beginning.record}
         prepared = dataclasses.replace(prepared, beginning=beginning, record=record)
     facts = Facts(

@@ -19,24 +19,29 @@ from seqtool.errors import InputError
 from seqtool.files.writing import file_sha256
 from seqtool.text.normalizing import SPACE
 from seqtool.text.vocabulary import Vocabulary
-from seqtool.vectors.vectors import Matrix, Vectors
+from seqtool.vectors.vectors import FloatMatrix, Vectors
 
-WORDS = ("word", "")  # the vectors' vocabularies whose tokens are words without a sign for the space before them
+WORD_VOCABULARIES = (
+    "word",
+    "",
+)  # the vectors' vocabularies whose tokens are words without a sign for the space before them
 
 
 @dataclass(frozen=True)
-class Beginning:
+class PretrainedRows:
     """What an embedding begins with: `rows_MD` for the symbols `ids_M`, and a record of where they come from.
 
     The record counts, of the symbols that the training text has and of its tokens, those that have a vector.
     """
 
     ids_M: npt.NDArray[np.int64]
-    rows_MD: Matrix
+    rows_MD: FloatMatrix
     record: dict[str, Any]
 
 
-def read_beginning(path: Path, vectors: Vectors, vocabulary: Vocabulary, seen_counts: Mapping[int, int]) -> Beginning:
+def match_pretrained(
+    path: Path, vectors: Vectors, vocabulary: Vocabulary, seen_counts: Mapping[int, int]
+) -> PretrainedRows:
     """Match the vectors that were read from `path` with the pieces of a vocabulary.
 
     InputError when none does, or one that does is not finite or so large that the sum of squares is not.
@@ -62,7 +67,7 @@ def read_beginning(path: Path, vectors: Vectors, vocabulary: Vocabulary, seen_co
         "tokens": sum(seen_counts.values()),
         "matched_tokens": sum(count for index, count in seen_counts.items() if index in rows),
     }
-    return Beginning(np.array(list(rows)), rows_MD, record)
+    return PretrainedRows(np.array(list(rows)), rows_MD, record)
 
 
 def matched_rows(vectors: Vectors, vocabulary: Vocabulary) -> dict[int, int]:
@@ -70,7 +75,7 @@ def matched_rows(vectors: Vectors, vocabulary: Vocabulary) -> dict[int, int]:
 
     A piece that begins with the sign for a space matches the word without it as well, where the vectors are of words.
     """
-    of_words = vectors.metadata.get("vocabulary_type", "") in WORDS
+    of_words = vectors.metadata.get("vocabulary_type", "") in WORD_VOCABULARIES
     rows = {}
     for index in range(vocabulary.size):
         token = vocabulary.token(index)
@@ -83,7 +88,7 @@ def matched_rows(vectors: Vectors, vocabulary: Vocabulary) -> dict[int, int]:
 
 
 @torch.no_grad()
-def begin_embedding(embedding: nn.Embedding, beginning: Beginning) -> None:
+def initialise_embedding(embedding: nn.Embedding, beginning: PretrainedRows) -> None:
     """Put the vectors in; the other rows stay random, with the root mean square of those."""
     known_MD, weight_VD = torch.from_numpy(beginning.rows_MD), embedding.weight
     others = torch.ones(len(weight_VD), dtype=torch.bool)

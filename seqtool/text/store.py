@@ -12,7 +12,6 @@ that, the store is the old one, and shards that no `store.json` names are nothin
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from seqtool.errors import InputError
+from seqtool.files.tensors import DTYPES, Entry, spelled_header
 from seqtool.files.writing import (
     atomic_directory,
     canonical_sha256,
@@ -192,19 +192,15 @@ class _ShardWriter:
 
 def _shard_header(vocabulary: Vocabulary, tokens: int, sha256: str) -> bytes:
     """The header of a shard of HEADER_BYTES: safetensors', its metadata ours. It follows from what the shard holds."""
-    dtype = {2: "U16", 4: "U32"}[vocabulary.dtype.itemsize]
-    header = {
-        "__metadata__": {
-            "format": SHARD_FORMAT,
-            "version": SHARD_VERSION,
-            "vocabulary_sha256": vocabulary.sha256,
-            "tokens": str(tokens),
-            "sha256": sha256,
-        },
-        "ids": {"dtype": dtype, "shape": [tokens], "data_offsets": [0, tokens * vocabulary.dtype.itemsize]},
+    metadata = {
+        "format": SHARD_FORMAT,
+        "version": SHARD_VERSION,
+        "vocabulary_sha256": vocabulary.sha256,
+        "tokens": str(tokens),
+        "sha256": sha256,
     }
-    length = HEADER_BYTES - 8
-    return length.to_bytes(8, "little") + json.dumps(header).encode().ljust(length)
+    ids = Entry("ids", DTYPES[vocabulary.dtype.name], (tokens,), 0, tokens * vocabulary.dtype.itemsize)
+    return spelled_header([ids], metadata, HEADER_BYTES)
 
 
 def is_store(path: Path) -> bool:

@@ -171,6 +171,13 @@ class _BytesRead:
             yield chunk
 
 
+def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[TextBlock]:
+    """The blocks of a source, which are counted on their way."""
+    for block in source.blocks():
+        counts.add(block)
+        yield block
+
+
 def stream_name(path: str) -> str:
     """How messages call a file, or standard input."""
     return "standard input" if path == "-" else path

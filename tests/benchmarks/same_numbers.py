@@ -1,13 +1,14 @@
 """Show that a redesign changed no number: record what two programs compute, and compare the records bit by bit.
 
-    python tests/benchmarks/same_numbers.py record DIR --seqtool COMMAND [--jobs 2] [--warm]
-    python tests/benchmarks/same_numbers.py compare DIR_A DIR_B
-    python tests/benchmarks/same_numbers.py load OLD_DIR --seqtool COMMAND [--jobs 2] [--warm]
+    python tests/benchmarks/same_numbers.py record DIR --seqtool COMMAND [--jobs 2] [--warm] [--only REGEX]
+    python tests/benchmarks/same_numbers.py compare DIR_A DIR_B [--only REGEX]
+    python tests/benchmarks/same_numbers.py load OLD_DIR --seqtool COMMAND [--jobs 2] [--warm] [--only REGEX]
 
 COMMAND starts a seqtool, e.g. `env PYTHONPATH=/where/it/was python -m seqtool`. `record` runs some hundred real commands
 (same_numbers_cases.py), each in a process of its own with one thread, in DIR/kept, where all they made stays, and writes
 DIR/record.json: case -> what -> value. With --warm, processes are forked from one that has imported torch and computed
-nothing, which is several times as fast; COMMAND then ends in `-m seqtool`. Recorded are losses, rates, gradient norms and validation losses, the bytes of
+nothing, which is several times as fast; COMMAND then ends in `-m seqtool`. With --only,
+only the cases whose name matches are recorded, compared or loaded. Recorded are losses, rates, gradient norms and validation losses, the bytes of
 each tensor whatever its name, scores, texts, ids, answers and refusals, but no times, no names of files and no versions.
 
 `compare` prints each value of A that B has otherwise, then how many are the same; it exits with 1 where one differs.
@@ -37,7 +38,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from same_numbers_cases import EQUAL, QUESTIONS, Step, steps, texts
+from same_numbers_cases import EQUAL, QUESTIONS, RUNS, Step, steps, texts
 
 RECORD, KEPT = "record.json", "kept"
 LONGEST_VALUE = 20_000  # characters of JSON; of what is longer the hash is kept, and the beginning
@@ -79,16 +80,18 @@ def main() -> int:
     both = commands.add_parser("compare")
     both.add_argument("folder", metavar="DIR_A", type=Path)
     both.add_argument("other", metavar="DIR_B", type=Path)
+    for one in commands.choices.values():
+        one.add_argument("--only", metavar="REGEX", default="")
     commands.add_parser("serve", help="(what --warm starts)")
     given = parser.parse_args()
     if given.command == "serve":
         return serve()
     if given.command == "compare":
-        return compare(read(given.folder), read(given.other))
+        return compare(read(given.folder, given.only), read(given.other))
     with contextlib.ExitStack() as stack:
         seqtool = shlex.split(given.seqtool)
         call = warm(seqtool, given.jobs, stack) if given.warm else functools.partial(cold, seqtool)
-        return (load if given.command == "load" else record)(given.folder, call, given.jobs)
+        return (load if given.command == "load" else record)(given.folder, call, given.jobs, given.only)
 
 
 def cold(seqtool: list[str], words: list[str], cwd: Path, stdin: bytes) -> Result:
@@ -158,21 +161,22 @@ def serve() -> int:
     return 0
 
 
-def record(folder: Path, call: Call, jobs: int) -> int:
+def record(folder: Path, call: Call, jobs: int, only: str) -> int:
     """Run every step in DIR/kept and write DIR/record.json; 1 where two ways to the same weights differ."""
     kept = folder / KEPT
     kept.mkdir(parents=True)
     for name, text in texts().items():
         (kept / name).write_bytes(text.encode())
     began = time.perf_counter()
-    made = run_all(steps(), kept, call, jobs)
+    asked = [step for step in steps() if step.stage < RUNS or re.search(only, step.case)]
+    made = run_all(asked, kept, call, jobs)
     (folder / RECORD).write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n")
     for case, values in made.items():
         for what, value in values.items():
             if what.endswith(": error"):
                 print(f"{case}, {what}: {value}")
     values = sum(map(len, made.values()))
-    print(f"{values} values of {len(steps())} commands in {time.perf_counter() - began:.0f} s")
+    print(f"{values} values of {len(asked)} commands in {time.perf_counter() - began:.0f} s")
     return unequal(made)
 
 
@@ -181,31 +185,31 @@ def unequal(made: Record) -> int:
     failed = 0
     for case, what, other_case, other in EQUAL:
         name = "model.safetensors"
-        if made[case].get(f"{what}: {name}") != made[other_case].get(f"{other}: {name}"):
+        if made.get(case, {}).get(f"{what}: {name}") != made.get(other_case, {}).get(f"{other}: {name}"):
             print(f"DIFFERENT WEIGHTS: {case}, {what}, and {other_case}, {other}")
             failed = 1
     return failed
 
 
-def load(folder: Path, call: Call, jobs: int) -> int:
+def load(folder: Path, call: Call, jobs: int, only: str) -> int:
     """Ask a copy of what an old record kept, and compare with what the old seqtool answered."""
-    asked = [step for step in steps() if step.stage == QUESTIONS]
+    asked = [step for step in steps() if step.stage == QUESTIONS and re.search(only, step.case)]
     with tempfile.TemporaryDirectory() as scratch:
         kept = Path(scratch) / KEPT
         shutil.copytree(folder / KEPT, kept)
         made = run_all(asked, kept, call, jobs)
     labels = {(step.case, step.what) for step in asked}
     old = {
-        case: {what: value for what, value in values.items() if (case, what.split(":")[0]) in labels}
-        for case, values in read(folder).items()
+        case: {what: value for what, value in values.items() if (case, step_of(what)) in labels}
+        for case, values in read(folder, only).items()
     }
     return compare({case: values for case, values in old.items() if values}, made)
 
 
-def read(folder: Path) -> Record:
-    """The record of a folder."""
+def read(folder: Path, only: str = "") -> Record:
+    """The record of a folder, or the cases of it whose name matches."""
     made: Record = json.loads((folder / RECORD).read_text())
-    return made
+    return {case: values for case, values in made.items() if re.search(only, case)}
 
 
 def run_all(asked: list[Step], kept: Path, call: Call, jobs: int) -> Record:
@@ -364,15 +368,24 @@ def compare(old: Record, new: Record) -> int:
     for case, values in old.items():
         others = new.get(case, {})
         further += len(others.keys() - values.keys())
-        for what, value in values.items():
-            total += 1
-            if what in others and others[what] == value:
-                same += 1
-            else:
-                print(f"{case}, {what}:\n  {difference(value, others.get(what, 'not there'))}")
+        total += len(values)
+        differing = [what for what in values if what not in others or others[what] != values[what]]
+        same += len(values) - len(differing)
+        ended = {step_of(what) for what in differing if what.endswith(": exit code")}
+        for what in differing:
+            if what.endswith(": exit code"):
+                error = others.get(f"{step_of(what)}: error", "")
+                print(f"{case}, {what}:\n  {values[what]} -> {others.get(what, 'not there')} {error}")
+            elif step_of(what) not in ended:
+                print(f"{case}, {what}:\n  {difference(values[what], others.get(what, 'not there'))}")
     further += sum(len(values) for case, values in new.items() if case not in old)
     print(f"{same} of {total} the same" + (f"; {further} values are only in the second" if further else ""))
     return int(same < total)
+
+
+def step_of(what: str) -> str:
+    """The step that a value is of."""
+    return what.split(": ")[0]
 
 
 def difference(old: Any, new: Any) -> str:

@@ -192,10 +192,10 @@ def _vectors() -> Iterator[Step]:
     yield Step("vectors skipgram", "info", f"info {file} --json")
     for form in ("word2vec", "word2vec-binary", "glove"):
         yield Step("vectors skipgram", form, f"embed export {file} -o exported.{form} --format {form} -q", RUNS)
-        yield Step("vectors skipgram", f"import {form}", f"embed import exported.{form} -o {form}.vectors --format {form} --force -q")  # fmt: skip
+        yield Step("vectors skipgram", f"import {form}", f"embed import exported.{form} -o imported-{form}.vectors --format {form} --force -q")  # fmt: skip
     yield Step("vectors skipgram", "npy", f"embed export {file} -o exported.npy --force -q")
     for layer in ("input", "output"):
-        yield Step(FULL_ROUND[0], f"vectors of its {layer}", f"embed from '{FULL_ROUND[0]}.run' -o {layer}.vectors --layer {layer} --force -q")  # fmt: skip
+        yield Step(FULL_ROUND[0], f"vectors of its {layer}", f"embed from '{FULL_ROUND[0]}.run' -o its-{layer}.vectors --layer {layer} --force -q")  # fmt: skip
 
 
 def _architectures() -> Iterator[Step]:

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 
 from seqtool.models.loss import output_nats
+from seqtool.models.size import parameter_count
 from seqtool.runs import load_run
 from tests.conftest import Command
-from tests.zoo import zoo_model
+from tests.zoo import ZOO, V, zoo_model
 
 CPU = torch.device("cpu")
 
@@ -66,3 +67,32 @@ def test_softmax_all_and_no_bias_are_flags_of_the_command(seqtool: Command, pros
     assert b"--softmax seen (was all)" in refused.stderr
     settings = json.loads((run / "config.json").read_text())
     assert (settings["model"]["output_bias"], settings["training"]["softmax"]) == (False, "all")
+
+
+EVERY = pytest.mark.parametrize("name", ZOO)
+
+
+@EVERY
+def test_unseen_symbols_share_one_count(name: str):
+    """17 of 30 symbols occur in a text of 1,000 tokens: the other 13 get 1/1001 of the probability, in equal parts."""
+    model = zoo_model(name, seen=17, vocab_size=30)
+    probabilities = model(torch.randint(30, (2, 5)))[0].softmax(-1)
+    torch.testing.assert_close(probabilities.sum(-1), torch.ones(2, 5))
+    torch.testing.assert_close(probabilities[..., 17:].sum(-1), torch.full((2, 5), 1 / 1001))
+    torch.testing.assert_close(probabilities[..., 17:], torch.full((2, 5, 13), 1 / 1001 / 13))
+
+
+def test_the_first_guess_is_the_frequency_of_symbols():
+    model = zoo_model("lstm")
+    model.head.output.weight.data.zero_()
+    counts = torch.arange(1, V + 1) + 0.1
+    torch.testing.assert_close(model(torch.zeros(1, 1, dtype=torch.long))[0].softmax(-1)[0, 0], counts / counts.sum())
+
+
+def test_tied_weights_are_one():
+    tied, untied = zoo_model("lstm tied"), zoo_model("lstm tied", tied=False)
+    assert tied.head.weight is tied.inputs.embedding.weight
+    assert "output.weight" not in tied.state_dict()
+    assert (
+        parameter_count(untied.config, untied.symbols) - parameter_count(tied.config, tied.symbols) == V * 16 - 12 * 16
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -13,8 +14,10 @@ from seqtool.settings.checking import checked
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.tasks.language.objective import Objective
+from tests.zoo import zoo_model
 
 V, H, L, HEADS, T = 17, 24, 2, 3, 11
+
 PLAIN = {
     "model": "transformer", "hidden": H, "layers": L, "heads": HEADS, "context": 16, "stem": 1, "norm": "rms", "feedforward": "swiglu",
     "position": "rope", "output_bias": False,
@@ -75,3 +78,10 @@ def test_a_plain_transformer_is_llama_shaped_and_trained_exactly():
     sums.objective.backward()
     for name, weight in model.weights():
         torch.testing.assert_close(weight.grad, weights[name].grad, rtol=1e-3, atol=1e-4)
+
+
+def test_a_transformer_refuses_more_than_its_context():
+    model = zoo_model("transformer rope swiglu rms")
+    _, state = model(torch.zeros(1, 20, dtype=torch.long))
+    with pytest.raises(ValueError, match="context of 24"):
+        model(torch.zeros(1, 5, dtype=torch.long), state)

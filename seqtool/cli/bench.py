@@ -19,6 +19,8 @@ from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 
 if TYPE_CHECKING:
+    import torch
+
     from seqtool.bench.generation import GenerationSpeed
     from seqtool.bench.measuring import Measured
     from seqtool.bench.setup import Setup
@@ -79,22 +81,13 @@ def command(
         raise UsageError(f"--seconds {seconds:g}: more than 0, at most {MOST_SECONDS:g}")
     _check_early(settings)
 
-    from seqtool.bench.machine import native_precisions
     from seqtool.bench.measuring import measure, measurement_count
     from seqtool.bench.training import fastest
-    from seqtool.files.writing import provenance
     from seqtool.models.device import choose_device
 
     device = choose_device(settings.get("device", TrainConfig.device))
     setups = [_setup({**settings, "model": name}, names, vocab_size, device.type != "cpu") for name in names]
-    asked = settings.get("precision", "auto")
-    precisions = native_precisions(device)
-    if asked != "auto" and asked not in precisions:
-        raise UsageError(
-            f"--precision {asked}: {device} has no instructions for it; choose from {', '.join(precisions)}"
-        )
-    if asked != "auto":
-        precisions = [asked]
+    precisions = _precisions(settings.get("precision", "auto"), device)
     count = measurement_count(setups, precisions)
     note(f"{count} measurements of about {seconds:g} s each on {device}", quiet)
     meter = Meter("measurements", count, quiet)
@@ -102,15 +95,7 @@ def command(
     meter.close()
     best = fastest(measured.training)
     if json:
-        report = {
-            **dataclasses.asdict(measured),
-            "fastest": {name: dataclasses.asdict(speed) for name, speed in best.items()},
-            "vocab_size": vocab_size,
-            "seconds": seconds,
-            "settings": {setup.model.model: _settings(setup) for setup in setups},
-            "made_by": provenance(),
-        }
-        write_report(report, as_json=True)
+        write_report(_report(measured, best, setups, vocab_size, seconds), as_json=True)
         return
     write(_of_machine(measured) + "\n")
     write(_of_training(measured, best, vocab_size) + "\n")
@@ -133,6 +118,36 @@ def _setup(asked: dict[str, Any], names: list[str], vocab_size: int, accelerator
         if len(names) == 1:
             raise
         raise UsageError(f"{error} (of {asked['model']}: name the models that you mean with --model)") from error
+
+
+def _precisions(asked: str, device: torch.device) -> list[str]:
+    """The precisions to measure; UsageError for one that the device does not compute in."""
+    from seqtool.bench.machine import native_precisions
+
+    precisions = native_precisions(device)
+    if asked == "auto":
+        return precisions
+    if asked not in precisions:
+        raise UsageError(
+            f"--precision {asked}: {device} has no instructions for it; choose from {', '.join(precisions)}"
+        )
+    return [asked]
+
+
+def _report(
+    measured: Measured, best: dict[str, TrainingSpeed], setups: Sequence[Setup], vocab_size: int, seconds: float
+) -> dict[str, Any]:
+    """All that was measured, the fastest of each model, and the settings."""
+    from seqtool.files.writing import provenance
+
+    return {
+        **dataclasses.asdict(measured),
+        "fastest": {name: dataclasses.asdict(speed) for name, speed in best.items()},
+        "vocab_size": vocab_size,
+        "seconds": seconds,
+        "settings": {setup.model.model: _settings(setup) for setup in setups},
+        "made_by": provenance(),
+    }
 
 
 def _settings(setup: Setup) -> dict[str, Any]:

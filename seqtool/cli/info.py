@@ -68,29 +68,46 @@ def describe_artifact(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"{path} does not exist: check the name")
     if (path / "config.json").is_file():
-        from seqtool.runs import WEIGHTS, read_config
-
-        config = read_config(path)
-        return {
-            "kind": "run",
-            "path": str(path),
-            **dataclasses.asdict(config.model),
-            "vocab_size": config.symbols.size,
-            "parameters": config.parameters,
-            "weights": (path / WEIGHTS).is_file(),
-            "vocabulary_sha256": config.vocabulary_sha256,
-            "training": dataclasses.asdict(config.training),
-            "data": config.data,
-            "made_by": config.made_by,
-        }
+        return _run_report(path)
     if (path / "store.json").is_file():
         from seqtool.text.store import open_store
 
         return {"kind": "token store", "path": str(path), **open_store(path).description}
-    if path.is_dir() and (whole := whole_of(path)):
+    if path.is_file() and (report := _file_report(path)):
+        return report
+    if whole := whole_of(path):
         raise InputError(f"{path} is a part of {whole}: name that")
     if path.is_dir():
         raise InputError(f"{path} is neither a run nor a token store: it has no config.json and no store.json")
+    if not _head(path):
+        raise InputError(f"{path} is empty: there is nothing to describe")
+    raise InputError(
+        f"{path} is neither a vocabulary, vectors, a store nor a run of seqtool; bring vectors of another program in "
+        f"with seqtool embed import {shlex.quote(str(path))} -o VECTORS"
+    )
+
+
+def _run_report(path: Path) -> dict[str, Any]:
+    from seqtool.runs import WEIGHTS, read_config
+
+    config = read_config(path)
+    return {
+        "kind": "run",
+        "path": str(path),
+        **dataclasses.asdict(config.model),
+        "vocab_size": config.symbols.size,
+        "parameters": config.parameters,
+        "weights": (path / WEIGHTS).is_file(),
+        "vocabulary_sha256": config.vocabulary_sha256,
+        "training": dataclasses.asdict(config.training),
+        "data": config.data,
+        "made_by": config.made_by,
+    }
+
+
+def _file_report(path: Path) -> dict[str, Any]:
+    """What a file of vectors, a vocabulary or an embedding checkpoint is; empty for any other file."""
+    from seqtool.embeddings.learning import CHECKPOINT_FORMAT
     from seqtool.vectors.vectors import is_vectors, read_vectors
 
     if is_vectors(path):
@@ -102,19 +119,9 @@ def describe_artifact(path: Path) -> dict[str, Any]:
         from seqtool.text.vocabulary import load_vocabulary
 
         return {"path": str(path), **load_vocabulary(path).describe()}
-    if head[8:].startswith(HEADER_BEGINS):
-        from seqtool.embeddings.learning import CHECKPOINT_FORMAT
-
-        if CHECKPOINT_FORMAT.encode() in head:
-            return {"kind": "embedding checkpoint", "path": str(path), "bytes": path.stat().st_size}
-    if whole := whole_of(path):
-        raise InputError(f"{path} is a part of {whole}: name that")
-    if not head:
-        raise InputError(f"{path} is empty: there is nothing to describe")
-    raise InputError(
-        f"{path} is neither a vocabulary, vectors, a store nor a run of seqtool; bring vectors of another program in "
-        f"with seqtool embed import {shlex.quote(str(path))} -o VECTORS"
-    )
+    if head[8:].startswith(HEADER_BEGINS) and CHECKPOINT_FORMAT.encode() in head:
+        return {"kind": "embedding checkpoint", "path": str(path), "bytes": path.stat().st_size}
+    return {}
 
 
 def kind_of(path: Path) -> str:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from seqtool.runs import RunConfig
     from seqtool.tasks.language.planning import Plan
+    from seqtool.tasks.language.request import Request
     from seqtool.training.progress import Progress
     from seqtool.training.session import Outcome
     from seqtool.training.tracking import Tracking
@@ -185,43 +186,24 @@ def command(
     sizes, trains, keeps the best weights, and says what to run next. SIGTERM, Ctrl-C, SIGUSR1 and SIGUSR2 end it after
     the step under way with a checkpoint to --resume from; a second one ends it at once.
     """
-    vocabulary = _vocabulary_settings(settings, vocab_type, vocab_size)
-    settings = {name: value for name, value in settings.items() if name not in VOCABULARY_SETTINGS}
-    flags = frozenset(settings)
-    settings, of_data, learned = _with_file(config, settings, vocab, vocabulary)
-    document = document or of_data["document"]
-    _check_early(settings, vocabulary, errors, document or "file")
     if resume_or_begin and output is None:
         raise UsageError("--resume-or-begin needs -o RUN: the name by which the run is found again")
+    vocabulary = _vocabulary_settings(settings, vocab_type, vocab_size)
+    settings = {name: value for name, value in settings.items() if name not in VOCABULARY_SETTINGS}
+    request = _request(
+        data, output, settings, vocabulary, config, vocab, valid, document, embeddings, errors=errors, force=force
+    )
+    _check_packages(tensorboard, trackio)
 
     from seqtool.runs import CHECKPOINT, is_run, read_config
-    from seqtool.tasks.language.data import parse_weights
     from seqtool.tasks.language.planning import plan_run
-    from seqtool.tasks.language.request import Request, reserved_run
+    from seqtool.tasks.language.request import reserved_run
     from seqtool.training.tracking import Tracking
     from seqtool.training.world import joined_world, own_device
 
-    _check_packages(tensorboard, trackio)
-    paths, weights = parse_weights(data)
-    _check_weights(config, of_data["weights"], weights)
-    _check_unused(paths[0], vocab, vocabulary, document, errors)
-    request = Request(
-        data=paths,
-        weights=weights,
-        output=output,
-        settings=settings,
-        vocab=vocab or of_data["vocab"],
-        vocabulary=learned,
-        valid=valid or of_data["valid"],
-        document=document,
-        embeddings=embeddings or of_data["embeddings"],
-        errors=errors,
-        force=force,
-        flags=flags,
-    )
     if resume_or_begin and output is not None:
         resume = is_run(output) and (output / CHECKPOINT).is_file()
-    device = _device(settings, output if resume else None)
+    device = _device(request.settings, output if resume else None)
     with joined_world(own_device(device)) as world, reserved_run(request, resume, dry_run, world) as path:
         quiet = quiet or not world.main
         before = read_config(path).training if resume else None
@@ -242,6 +224,47 @@ def command(
         write_report(_results(path, outcome.progress, plan.config.training), json)
     _say_how_it_ended(outcome, plan.config.training, again, quiet)
     _say_next(path, valid, quiet)
+
+
+def _request(
+    data: list[str],
+    output: Path | None,
+    settings: dict[str, Any],
+    vocabulary: dict[str, Any],
+    config: str | None,
+    vocab: Path | None,
+    valid: str | None,
+    document: str | None,
+    embeddings: Path | None,
+    *,
+    errors: str,
+    force: bool,
+) -> Request:
+    """What flags and --config ask for; UsageError for what no text could make right."""
+    resolved, of_data, learned = _with_file(config, settings, vocab, vocabulary)
+    document = document or of_data["document"]
+    _check_early(resolved, vocabulary, errors, document or "file")
+
+    from seqtool.tasks.language.data import parse_weights
+    from seqtool.tasks.language.request import Request
+
+    paths, weights = parse_weights(data)
+    _check_weights(config, of_data["weights"], weights)
+    _check_unused(paths[0], vocab, vocabulary, document, errors)
+    return Request(
+        data=paths,
+        weights=weights,
+        output=output,
+        settings=resolved,
+        vocab=vocab or of_data["vocab"],
+        vocabulary=learned,
+        valid=valid or of_data["valid"],
+        document=document,
+        embeddings=embeddings or of_data["embeddings"],
+        errors=errors,
+        force=force,
+        flags=frozenset(settings),
+    )
 
 
 VOCABULARY_SETTINGS = {

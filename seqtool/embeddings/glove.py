@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -75,20 +76,27 @@ def learn_part(
     part, each term from just before it was learned from, and the number of entries.
     """
     passes, position = divmod(part, part_count(counts))
+    rows_N, columns_N, values_N = _part_entries(counts, passes, position, seed)
+    # A stable sort by a random batch leaves the entries of a batch in the order of their rows.
+    drawn_N = np.random.default_rng([seed, passes, position]).permutation(len(rows_N)) % BATCHES
+    order_N = np.argsort(drawn_N.astype(np.uint8), kind="stable")
+    loss = 0.0
+    for batch in np.array_split(order_N, BATCHES):
+        if len(batch):
+            loss += _learn_batch(glove, rows_N[batch], columns_N[batch], values_N[batch], lr, x_max)
+    return loss, len(rows_N)
+
+
+def _part_entries(
+    counts: Cooccurrences, passes: int, position: int, seed: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Rows, columns and values (N,) of the blocks of entries that are in one part of a pass, in order."""
     blocks = np.random.default_rng([seed, passes]).permutation(-(-len(counts) // BLOCK_ENTRIES))
     chosen = np.sort(np.array_split(blocks, part_count(counts))[position]).tolist()
     bounds = [(block * BLOCK_ENTRIES, min((block + 1) * BLOCK_ENTRIES, len(counts))) for block in chosen]
-    rows = np.concatenate([counts.rows(start, end) for start, end in bounds])
-    columns = np.concatenate([counts.columns[start:end] for start, end in bounds]).astype(np.int32)
-    values = np.concatenate([counts.values[start:end] for start, end in bounds])
-    # A stable sort by a random batch leaves the entries of a batch in the order of their rows.
-    drawn = np.random.default_rng([seed, passes, position]).permutation(len(rows)) % BATCHES
-    order = np.argsort(drawn.astype(np.uint8), kind="stable")
-    loss = 0.0
-    for batch in np.array_split(order, BATCHES):
-        if len(batch):
-            loss += _learn_batch(glove, rows[batch], columns[batch], values[batch], lr, x_max)
-    return loss, len(rows)
+    rows_N = np.concatenate([counts.rows(start, end) for start, end in bounds])
+    columns_N = np.concatenate([counts.columns[start:end] for start, end in bounds]).astype(np.int32)
+    return rows_N, columns_N, np.concatenate([counts.values[start:end] for start, end in bounds])
 
 
 def sampled_loss(glove: Glove, counts: Cooccurrences, x_max: float) -> float:
@@ -101,6 +109,23 @@ def sampled_loss(glove: Glove, counts: Cooccurrences, x_max: float) -> float:
     return float(((x_N / x_max).pow(POWER).clamp(max=1) * error_N.double() ** 2).sum()) / 2
 
 
+class _Batch(NamedTuple):
+    """N entries of X in the order of their rows, compressed by row and by column, on the device of the vectors.
+
+    `words_U` are the different rows, and entries `row_starts[u]` to `row_starts[u + 1]` lie in the row words_U[u];
+    `contexts_U` and `column_starts` are the same of the columns, for the entries in the order `by_column_N`.
+    """
+
+    words_U: Tensor
+    row_starts: Tensor
+    columns_N: Tensor
+    contexts_U: Tensor
+    column_starts: Tensor
+    by_column_N: Tensor
+    rows_by_column_N: Tensor
+    x_N: Tensor
+
+
 def _learn_batch(
     glove: Glove,
     rows_N: npt.NDArray[np.int32],
@@ -109,41 +134,68 @@ def _learn_batch(
     lr: float,
     x_max: float,
 ) -> float:
-    """One step of AdaGrad from entries in the order of their rows; their loss before it."""
-    # The place lies in the low bits of what is sorted: much faster than sorting an index.
-    by_column = np.sort((columns_N.astype(np.int64) << 32) + np.arange(len(columns_N))) & 0xFFFFFFFF
-    sorted_N = columns_N[by_column]
-    row_starts, column_starts = _starts(rows_N), _starts(sorted_N)
-    device = glove.words.device
-    words_U = torch.from_numpy(rows_N[row_starts]).to(device)
-    contexts_U = torch.from_numpy(sorted_N[column_starts]).to(device)
-    columns = torch.from_numpy(columns_N).to(device)
-    bounds = torch.from_numpy(np.append(row_starts, len(rows_N)).astype(np.int32)).to(device)
-    values = torch.from_numpy(values_N).to(device)
-    # [w, b, 1] . [c, 1, d] - log X of the entries alone, and below sums over them: no (N, D) is ever in memory, and
-    # each number is summed in one order whatever the number of threads.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        logs = torch.sparse_csr_tensor(
-            bounds, columns, values.log(), (len(words_U), len(glove.contexts)), check_invariants=False
-        )
-    words_UD = glove.words.index_select(0, words_U)
-    error_N = torch.sparse.sampled_addmm(logs, words_UD, glove.contexts.T, beta=-1.0).values()
-    slope_N = (values / x_max).pow_(POWER).clamp_(max=1).mul_(error_N)
+    """Take one step of AdaGrad from entries in the order of their rows; return their loss before it."""
+    batch = _compressed(rows_N, columns_N, values_N, glove.words.device)
+    error_N = _errors(glove, batch)
+    slope_N = (batch.x_N / x_max).pow_(POWER).clamp_(max=1).mul_(error_N)
     loss = float((slope_N * error_N).cpu().numpy().sum(dtype=np.float64)) / 2
-    word_gradient_UD = embedding_bag(columns, glove.contexts, bounds[:-1], mode="sum", per_sample_weights=slope_N)
+    word_gradient_UD = embedding_bag(
+        batch.columns_N, glove.contexts, batch.row_starts[:-1], mode="sum", per_sample_weights=slope_N
+    )
     context_gradient_UD = embedding_bag(
-        torch.from_numpy(rows_N[by_column]).to(device),
+        batch.rows_by_column_N,
         glove.words,
-        torch.from_numpy(column_starts.astype(np.int32)).to(device),
+        batch.column_starts,
         mode="sum",
-        per_sample_weights=slope_N[torch.from_numpy(by_column).to(device)],
+        per_sample_weights=slope_N[batch.by_column_N],
     )
     word_gradient_UD[:, -1] = 0
     context_gradient_UD[:, -2] = 0
-    _adagrad(glove.words, glove.word_squares, words_U.long(), word_gradient_UD, lr)
-    _adagrad(glove.contexts, glove.context_squares, contexts_U.long(), context_gradient_UD, lr)
+    _adagrad(glove.words, glove.word_squares, batch.words_U.long(), word_gradient_UD, lr)
+    _adagrad(glove.contexts, glove.context_squares, batch.contexts_U.long(), context_gradient_UD, lr)
     return loss
+
+
+def _compressed(
+    rows_N: npt.NDArray[np.int32],
+    columns_N: npt.NDArray[np.int32],
+    values_N: npt.NDArray[np.float32],
+    device: torch.device,
+) -> _Batch:
+    """Find where each row and each column of a batch lies."""
+    # The place lies in the low bits of what is sorted: much faster than sorting an index.
+    by_column_N = np.sort((columns_N.astype(np.int64) << 32) + np.arange(len(columns_N))) & 0xFFFFFFFF
+    sorted_N = columns_N[by_column_N]
+    row_starts, column_starts = _starts(rows_N), _starts(sorted_N)
+    arrays = (
+        rows_N[row_starts],
+        np.append(row_starts, len(rows_N)).astype(np.int32),
+        columns_N,
+        sorted_N[column_starts],
+        column_starts.astype(np.int32),
+        by_column_N,
+        rows_N[by_column_N],
+        values_N,
+    )
+    return _Batch(*(torch.from_numpy(array).to(device) for array in arrays))
+
+
+def _errors(glove: Glove, batch: _Batch) -> Tensor:
+    """w_i . c_j + b_i + d_j - log X_ij of each entry (N,).
+
+    [w, b, 1] . [c, 1, d] - log X is computed of the entries alone, so no (N, D) is ever in memory.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        logs = torch.sparse_csr_tensor(
+            batch.row_starts,
+            batch.columns_N,
+            batch.x_N.log(),
+            (len(batch.words_U), len(glove.contexts)),
+            check_invariants=False,
+        )
+    words_UD = glove.words.index_select(0, batch.words_U)
+    return torch.sparse.sampled_addmm(logs, words_UD, glove.contexts.T, beta=-1.0).values()
 
 
 def _starts(ascending_N: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:

@@ -18,7 +18,7 @@ from seqtool.embeddings.jobs import Arrays, EmbeddingProgress, GloveJob, Job, Ne
 from seqtool.errors import DivergedError, InputError, UsageError
 from seqtool.files.arrays import map_arrays, write_arrays
 from seqtool.files.writing import canonical_sha256, provenance
-from seqtool.settings.embedding import EmbedConfig
+from seqtool.settings.embedding import METHODS_WITHOUT_STEPS, EmbedConfig
 from seqtool.text.vocabulary import Vocabulary
 from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import FloatMatrix, Vectors
@@ -67,6 +67,33 @@ def learn_vectors(
     another text, vocabulary or settings, or when the text has nothing to learn from.
     """
     tokens = [vocabulary.token(index) for index in corpus.word_ids.tolist()]
+    progress = EmbeddingProgress()
+    if config.method in METHODS_WITHOUT_STEPS:
+        began = time.monotonic()
+        matrix_VD, ngrams_BD = _at_once(corpus, len(tokens), config), np.empty((0, 0), np.float32)
+        progress.elapsed_s = time.monotonic() - began
+    else:
+        belongs = _belongs(corpus, vocabulary, input_sha256, config)
+        progress, arrays = _read_checkpoint(checkpoint, belongs, config) if resume else (progress, None)
+        job = _make_job(corpus, tokens, config, device, arrays, stopped)
+        if job is None or not _learn(job, config, progress, checkpoint, belongs, report, stopped):
+            return None, progress
+        if not progress.predictions:
+            raise InputError(
+                "no word of the text has another near it: raise --subsample or --window, or give more text"
+            )
+        _refuse_unlearned(job)
+        matrix_VD, ngrams_BD = job.vectors()
+    if not np.isfinite(matrix_VD).all():
+        raise DivergedError("the vectors are not finite numbers: lower --lr")
+    metadata = _metadata(corpus, vocabulary, input_sha256, config, progress)
+    return Vectors(TokenTable.of(tokens), matrix_VD, metadata, ngrams_BD, vocabulary.model), progress
+
+
+def _metadata(
+    corpus: Corpus, vocabulary: Vocabulary, input_sha256: str, config: EmbedConfig, progress: EmbeddingProgress
+) -> dict[str, Any]:
+    """How the vectors were made, for their file."""
     metadata = {
         "method": config.method,
         "settings": dataclasses.asdict(config),
@@ -79,42 +106,41 @@ def learn_vectors(
     }
     if config.subword:
         metadata["ngrams"] = [config.shortest_ngram, config.longest_ngram]
-    progress = EmbeddingProgress()
-    if config.method in ("svd", "one-hot"):
-        began = time.monotonic()
-        matrix_VD, ngrams_BD = _at_once(corpus, len(tokens), config), np.empty((0, 0), np.float32)
-        progress.elapsed_s = time.monotonic() - began
-    else:
-        belongs = {
-            "settings": canonical_sha256(_lasting(config)),
-            "text": canonical_sha256([input_sha256, len(corpus.ids)]),
-            "vocabulary": canonical_sha256([vocabulary.sha256, len(tokens)]),
-        }
-        progress, arrays = _read_checkpoint(checkpoint, belongs, config) if resume else (progress, None)
-        job: Job
-        if config.method == "glove":
-            chunks = itertools.takewhile(lambda chunk: not stopped(), corpus.chunks())
-            try:
-                job = GloveJob(chunks, len(tokens), config, device, arrays)
-            except InputError:
-                if not stopped():  # in which case it has not seen all
-                    raise
-            if stopped():
-                return None, progress
-        else:
-            job = NegativeSamplingJob(corpus, tokens, config, device, arrays)
-        if not _learn(job, config, progress, checkpoint, belongs, report, stopped):
-            return None, progress
-        if not progress.predictions:
-            raise InputError(
-                "no word of the text has another near it: raise --subsample or --window, or give more text"
-            )
-        _refuse_unlearned(job)
-        matrix_VD, ngrams_BD = job.vectors()
+    if config.method not in METHODS_WITHOUT_STEPS:
         metadata["passes"] = progress.passes
-    if not np.isfinite(matrix_VD).all():
-        raise DivergedError("the vectors are not finite numbers: lower --lr")
-    return Vectors(TokenTable.of(tokens), matrix_VD, metadata, ngrams_BD, vocabulary.model), progress
+    return metadata
+
+
+def _belongs(corpus: Corpus, vocabulary: Vocabulary, input_sha256: str, config: EmbedConfig) -> dict[str, str]:
+    """Hashes of what a checkpoint belongs to: its settings, text and vocabulary."""
+    free = ("device", "checkpoint_every")
+    lasting = {name: value for name, value in dataclasses.asdict(config).items() if name not in free}
+    return {
+        "settings": canonical_sha256(lasting),
+        "text": canonical_sha256([input_sha256, len(corpus.ids)]),
+        "vocabulary": canonical_sha256([vocabulary.sha256, len(corpus.word_ids)]),
+    }
+
+
+def _make_job(
+    corpus: Corpus,
+    tokens: list[str],
+    config: EmbedConfig,
+    device: str,
+    arrays: Arrays | None,
+    stopped: Callable[[], bool],
+) -> Job | None:
+    """The job of a method, from a checkpoint's `arrays` where there are any; None when `stopped` came first."""
+    if config.method != "glove":
+        return NegativeSamplingJob(corpus, tokens, config, device, arrays)
+    chunks = itertools.takewhile(lambda chunk: not stopped(), corpus.chunks())
+    try:
+        job = GloveJob(chunks, len(tokens), config, device, arrays)
+    except InputError:
+        if stopped():  # so not all of the text was counted
+            return None
+        raise
+    return None if stopped() else job
 
 
 def _learn(
@@ -176,12 +202,6 @@ def _at_once(corpus: Corpus, size: int, config: EmbedConfig) -> FloatMatrix:
     return learn_svd(counts, config.dim, config.noise_power, config.seed)
 
 
-def _lasting(config: EmbedConfig) -> dict[str, Any]:
-    """The settings that a checkpoint must have been learned with."""
-    free = ("device", "checkpoint_every")
-    return {name: value for name, value in dataclasses.asdict(config).items() if name not in free}
-
-
 def checkpoint_of(path: Path) -> Path:
     """Where learning for the vectors `path` keeps what going on needs."""
     return path.with_name(path.name + ".checkpoint")
@@ -223,14 +243,17 @@ def _read_checkpoint(path: Path, belongs: dict[str, str], config: EmbedConfig) -
     other = [name for name in belongs if not isinstance(begun, dict) or begun.get(name) != belongs[name]]
     if other:
         raise InputError(f"{path} was begun with other {' and '.join(other)}: give the same to --resume")
-    said, fresh = metadata.get("progress"), dataclasses.asdict(EmbeddingProgress())
+    progress = _checked_progress(path, metadata.get("progress"))
+    return progress, {name: np.array(array) for name, array in arrays.items()}
+
+
+def _checked_progress(path: Path, said: Any) -> EmbeddingProgress:
+    """How far a checkpoint says that it is; InputError when that cannot be."""
+    fresh = dataclasses.asdict(EmbeddingProgress())
     if not isinstance(said, dict) or {name: type(value) for name, value in said.items()} != {
         name: type(value) for name, value in fresh.items()
     }:
         raise InputError(f"{path} does not say how far it is: it was edited")
-    progress = EmbeddingProgress(**said)
-    numbers = (progress.part, progress.within, progress.position, progress.total)
-    measures = (progress.passes, progress.elapsed_s, progress.loss, progress.predictions)
-    if not all(0 <= number < MOST_STEPS for number in numbers) or not all(0 <= one < MOST_STEPS for one in measures):
+    if not all(0 <= value < MOST_STEPS for value in said.values()):
         raise InputError(f"{path} says an impossible place to go on from: it was edited")
-    return progress, {name: np.array(array) for name, array in arrays.items()}
+    return EmbeddingProgress(**said)

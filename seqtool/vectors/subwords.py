@@ -20,17 +20,25 @@ MOST_CHARACTERS = 200  # of a word that are looked at
 
 @dataclass(frozen=True)
 class SubwordRows:
-    """The rows of a table whose mean each word is: of word w `rows[starts[w] : starts[w + 1]]`, its own the first."""
+    """The rows of a table of which each word's vector is the mean: of word w rows[starts[w] : starts[w + 1]], its own
+    row first; `starts` (V + 1,) int64, `rows` int32.
+    """
 
     starts: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int32]
 
-    def shared(self, frequencies: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """How often each word is moved, by itself or, as far as they share rows, by others, for words so frequent."""
+    def rows_of(self, word: int) -> npt.NDArray[np.int32]:
+        """The rows of one word."""
+        return self.rows[self.starts[word] : self.starts[word + 1]]
+
+    def update_frequencies(self, frequencies: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """How often each word's vector is updated, (V,), where words have these frequencies (V,): by itself, and by
+        each other word to the extent that they share rows.
+        """
         lengths = np.diff(self.starts)
         of_rows = np.bincount(self.rows, np.repeat(frequencies, lengths))
-        moved: npt.NDArray[np.float64] = np.add.reduceat(of_rows[self.rows], self.starts[:-1]) / lengths
-        return moved
+        updated: npt.NDArray[np.float64] = np.add.reduceat(of_rows[self.rows], self.starts[:-1]) / lengths
+        return updated
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
-"""GloVe: vectors whose products are the logarithms of counts.
+"""GloVe: vectors whose inner products approximate the logarithms of co-occurrence counts.
 
 Pennington, Socher & Manning 2014, "GloVe: Global Vectors for Word Representation", equation 8, here halved as in their
-program, so that the learning rate means the same:
+program, so that learning rates compare:
 
     J = 1/2 sum_ij f(X_ij) (w_i . c_j + b_i + d_j - log X_ij)^2,    f(x) = min((x / x_max)^(3/4), 1)    (equation 9)
 
-by AdaGrad (Duchi, Hazan & Singer 2011) in batches: the gradient of a row is summed over the batch before it is squared.
-Shapes: V tokens, D numbers in a vector, N entries of a batch, U different rows in it.
+minimised by AdaGrad (Duchi, Hazan & Singer 2011) in batches: the gradient of a row is summed over the batch before it
+is squared. All sums go in one order, whatever the number of threads.
+Shapes: V tokens, D numbers in a vector, N entries of a batch, U different rows or columns in it.
 """
 
 from __future__ import annotations
@@ -23,21 +24,20 @@ from torch.nn.functional import embedding_bag
 
 from seqtool.embeddings.cooccurrence import Cooccurrences
 
-X_MAX = 100.0
 POWER = 0.75
-FIRST_SQUARE = 1.0  # what AdaGrad's sums of squares begin with
+FIRST_SQUARE = 1.0  # the initial value of AdaGrad's sums of squares
 PART_ENTRIES = 1 << 20
-BATCHES = 32  # of a part: so a small text has small batches, and as many steps
-BLOCK_ENTRIES = 1 << 13  # that are read together
+BATCHES = 32  # in a part: a small text has small batches, and as many steps
+BLOCK_ENTRIES = 1 << 13  # read together
 SAMPLED_ENTRIES = 1 << 14
 
 
 @dataclass
 class Glove:
-    """What is learned, and AdaGrad's sums of squares; all that going on needs.
+    """The vectors, biases and AdaGrad's sums of squares: all that a checkpoint needs.
 
-    With w and c the vectors and b and d the biases, a row of `words` (V, D + 2) is [w_i, b_i, 1] and one of `contexts`
-    (V, D + 2) [c_j, 1, d_j], so that one product is all of equation 8's.
+    A row of `words` (V, D + 2) is [w_i, b_i, 1] and a row of `contexts` (V, D + 2) is [c_j, 1, d_j], so that their
+    inner product is w_i . c_j + b_i + d_j.
     """
 
     words: Tensor
@@ -47,7 +47,7 @@ class Glove:
 
 
 def new_glove(vocab_size: int, dim: int, seed: int, device: str | torch.device = "cpu") -> Glove:
-    """Vectors and biases uniform in (-1/2, 1/2) / D, from a seed, the same on every device."""
+    """Draw vectors and biases uniformly from (-1/2, 1/2) / D by a seed, the same on every device."""
     generator = torch.Generator().manual_seed(seed)
     words, contexts = ((torch.rand(vocab_size, dim + 2, generator=generator) - 0.5) / dim for _ in range(2))
     words[:, dim + 1] = 1
@@ -57,23 +57,23 @@ def new_glove(vocab_size: int, dim: int, seed: int, device: str | torch.device =
 
 
 def vectors_of(glove: Glove) -> npt.NDArray[np.float32]:
-    """The sum of a token's two vectors (section 4.2), (V, D)."""
+    """The sum of each token's two vectors (section 4.2), (V, D)."""
     return (glove.words + glove.contexts)[:, :-2].cpu().numpy()
 
 
 def part_count(counts: Cooccurrences) -> int:
-    """How many parts a pass over the counts has."""
+    """The number of parts in a pass over the counts."""
     return -(-len(counts) // PART_ENTRIES)
 
 
 def learn_part(
-    glove: Glove, counts: Cooccurrences, part: int, *, lr: float, seed: int, x_max: float = X_MAX
+    glove: Glove, counts: Cooccurrences, part: int, *, lr: float, seed: int, x_max: float
 ) -> tuple[float, int]:
-    """Learn from the part with this number: 0 .. part_count(counts) - 1 in the first pass, and so on in those after it.
+    """Learn from one part: 0 .. part_count(counts) - 1 make up the first pass, and so on.
 
-    A pass takes each entry once. Which blocks of entries are in a part, and which of their entries in a batch, depends
-    on the seed and the number alone, so that one can stop and go on between parts. Returns equation 8's sum over the
-    part, each term from just before it was learned from, and the number of entries.
+    A pass takes each entry once. The part and the batch of an entry depend on the seed and the part's number alone, so
+    that learning can stop and resume between parts. Return the loss J summed over the part, each batch's before its
+    step, and the number of entries.
     """
     passes, position = divmod(part, part_count(counts))
     rows_N, columns_N, values_N = _part_entries(counts, passes, position, seed)
@@ -90,7 +90,7 @@ def learn_part(
 def _part_entries(
     counts: Cooccurrences, passes: int, position: int, seed: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Rows, columns and values (N,) of the blocks of entries that are in one part of a pass, in order."""
+    """Rows, columns and values (N,) of one part of a pass, in the order of rows."""
     blocks = np.random.default_rng([seed, passes]).permutation(-(-len(counts) // BLOCK_ENTRIES))
     chosen = np.sort(np.array_split(blocks, part_count(counts))[position]).tolist()
     bounds = [(block * BLOCK_ENTRIES, min((block + 1) * BLOCK_ENTRIES, len(counts))) for block in chosen]
@@ -100,7 +100,7 @@ def _part_entries(
 
 
 def sampled_loss(glove: Glove, counts: Cooccurrences, x_max: float) -> float:
-    """Equation 8's sum over entries that lie evenly all over the counts."""
+    """The loss J summed over SAMPLED_ENTRIES entries at equal distances."""
     entries = np.unique(np.linspace(0, len(counts) - 1, SAMPLED_ENTRIES).astype(np.int64))
     rows = torch.from_numpy(np.searchsorted(counts.starts, entries, side="right") - 1).to(glove.words.device)
     columns = torch.from_numpy(counts.columns[entries].astype(np.int64)).to(glove.words.device)
@@ -112,8 +112,8 @@ def sampled_loss(glove: Glove, counts: Cooccurrences, x_max: float) -> float:
 class _Batch(NamedTuple):
     """N entries of X in the order of their rows, compressed by row and by column, on the device of the vectors.
 
-    `words_U` are the different rows, and entries `row_starts[u]` to `row_starts[u + 1]` lie in the row words_U[u];
-    `contexts_U` and `column_starts` are the same of the columns, for the entries in the order `by_column_N`.
+    `words_U` are the different rows; entries row_starts[u] to row_starts[u + 1] are of row words_U[u]. `contexts_U` and
+    `column_starts` are the same for the columns, of the entries in the order `by_column_N`.
     """
 
     words_U: Tensor
@@ -134,7 +134,7 @@ def _learn_batch(
     lr: float,
     x_max: float,
 ) -> float:
-    """Take one step of AdaGrad from entries in the order of their rows; return their loss before it."""
+    """Take one step of AdaGrad on entries in the order of their rows; return their loss before it."""
     batch = _compressed(rows_N, columns_N, values_N, glove.words.device)
     error_N = _errors(glove, batch)
     slope_N = (batch.x_N / x_max).pow_(POWER).clamp_(max=1).mul_(error_N)
@@ -162,8 +162,8 @@ def _compressed(
     values_N: npt.NDArray[np.float32],
     device: torch.device,
 ) -> _Batch:
-    """Find where each row and each column of a batch lies."""
-    # The place lies in the low bits of what is sorted: much faster than sorting an index.
+    """Group the entries of a batch by row and by column."""
+    # Each entry's index is packed into the low bits of its key: sorting keys is much faster than sorting an index.
     by_column_N = np.sort((columns_N.astype(np.int64) << 32) + np.arange(len(columns_N))) & 0xFFFFFFFF
     sorted_N = columns_N[by_column_N]
     row_starts, column_starts = _starts(rows_N), _starts(sorted_N)
@@ -181,10 +181,7 @@ def _compressed(
 
 
 def _errors(glove: Glove, batch: _Batch) -> Tensor:
-    """w_i . c_j + b_i + d_j - log X_ij of each entry (N,).
-
-    [w, b, 1] . [c, 1, d] - log X is computed of the entries alone, so no (N, D) is ever in memory.
-    """
+    """w_i . c_j + b_i + d_j - log X_ij of each entry (N,), by a sampled product, so that no (N, D) is in memory."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         logs = torch.sparse_csr_tensor(
@@ -199,12 +196,12 @@ def _errors(glove: Glove, batch: _Batch) -> Tensor:
 
 
 def _starts(ascending_N: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """Where each different number begins."""
+    """Where each run of equal numbers starts."""
     return np.flatnonzero(np.diff(ascending_N, prepend=-1))
 
 
 def _adagrad(weights: Tensor, squares: Tensor, used_U: Tensor, gradient_UD: Tensor, lr: float) -> None:
-    """A step of AdaGrad (Duchi, Hazan & Singer 2011, equation 1 with a diagonal matrix) on the rows `used`."""
+    """A step of diagonal AdaGrad (Duchi, Hazan & Singer 2011, equation 1) on the rows `used_U`."""
     sums_UD = squares.index_select(0, used_U).addcmul_(gradient_UD, gradient_UD)
     squares.index_copy_(0, used_U, sums_UD)
     weights.index_add_(0, used_U, gradient_UD.div_(sums_UD.sqrt_()), alpha=-lr)

@@ -134,7 +134,7 @@ class NegativeSamplingJob:
             progress.loss = progress.predictions = 0.0
         centres = len(windows.words)
         if progress.within % self._span or progress.within > centres:
-            raise InputError("the checkpoint says an impossible place to go on from: it was edited")
+            raise InputError("the checkpoint records an impossible progress: it was edited")
         last = min(progress.within + self._span, centres)
         if progress.within < last:
             seed = (self._config.seed, passes, number, 1 + progress.within)

@@ -50,7 +50,8 @@ def command(
     Words are looked up as they are, and in lower case where only that is known. What is not covered does not count:
     accuracy and correlation are over the covered part, whose share is given beside them.
     """
-    from seqtool.vectors.judging import Analogies, read_judgements
+    from seqtool.vectors.judging import Analogies
+    from seqtool.vectors.reading_judgements import read_judgements
 
     chosen(errors, ERROR_HANDLERS, "--errors")
     space = open_space(vectors)

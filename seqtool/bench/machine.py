@@ -7,7 +7,6 @@ weights.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,9 @@ import torch
 from seqtool.bench.memory import fits, require
 from seqtool.bench.timing import median_s
 from seqtool.models.device import multiplies_bf16
+from seqtool.native.loading import PartReport
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+MATRIX_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MATRIX_SIZE, MATRIX_SIZE_CUDA = 2048, 8192
 BUFFER_BYTES, LEAST_BUFFER_BYTES = 1 << 29, 1 << 26  # much larger than a cache: half a gigabyte where there is room
 CPUINFO = Path("/proc/cpuinfo")
@@ -41,6 +41,8 @@ class Machine:
     """Of a sum over a buffer."""
     copy_gb_per_s: float
     """Of a copy of a buffer: the bytes read and those written."""
+    parts: dict[str, PartReport]
+    """What is written in C."""
 
 
 def native_precisions(device: torch.device) -> list[str]:
@@ -64,7 +66,7 @@ def matrix_size(device: torch.device) -> int:
 
 def matrix_gflops_per_s(size: int, precision: str, device: torch.device, seconds: float) -> float:
     """GFLOP/s of the product of two square matrices, 2 size^3 operations."""
-    dtype = DTYPES[precision]
+    dtype = MATRIX_DTYPES[precision]
     require(3 * size**2 * dtype.itemsize, device, "the product of two matrices", "end other programs")
     draws = torch.Generator().manual_seed(0)
     A, B = (torch.randn(size, size, generator=draws).to(device, dtype) for _ in range(2))
@@ -92,12 +94,3 @@ def copy_gb_per_s(size_bytes: int, device: torch.device, seconds: float) -> floa
     source = torch.ones(size_bytes // 4, device=device)
     target = torch.zeros_like(source)
     return 2 * size_bytes / median_s(lambda: target.copy_(source), seconds, device) / 1e9
-
-
-def describe(
-    device: torch.device, size: int, rates: dict[str, float], buffer: int, bandwidths: Sequence[float]
-) -> Machine:
-    """The machine with what was measured of it; `bandwidths` are those of reading and of copying, in GB/s."""
-    read, copy = bandwidths
-    threads = torch.get_num_threads()
-    return Machine(str(device), device_name(device), threads, str(torch.__version__), size, rates, buffer, read, copy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from seqtool.bench import machine
 from seqtool.bench.generation import STREAMS, GenerationSpeed, generation_speed
 from seqtool.bench.machine import Machine
 from seqtool.bench.memory import fits
-from seqtool.bench.others import Others
+from seqtool.bench.others import OtherPrograms
 from seqtool.bench.setup import Setup
 from seqtool.bench.training import (
     BATCH_FACTORS,
@@ -21,9 +22,10 @@ from seqtool.bench.training import (
     training_speed,
     with_batch,
 )
-from seqtool.models.device import out_of_memory
+from seqtool.errors import out_of_memory
+from seqtool.native import loading
 
-Told = Callable[[int, str], None]
+Announce = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
@@ -34,56 +36,81 @@ class Measured:
     training: list[TrainingSpeed]
     generation: list[GenerationSpeed]
     others_cpu_share: float | None
-    """The part of the processors' time that other programs had meanwhile; None where that is not known."""
+    """The share of the processors' time that other programs took meanwhile; None where it is not known."""
 
 
 def measurement_count(setups: Sequence[Setup], precisions: Sequence[str]) -> int:
-    """How many there are."""
+    """How many measurements `measure` makes."""
     rates, bandwidths = len(precisions), 2
     return rates + bandwidths + len(setups) * (len(precisions) * len(BATCH_FACTORS) + len(STREAMS))
 
 
 def measure(
-    setups: Sequence[Setup], precisions: Sequence[str], device: torch.device, seconds: float, told: Told
+    setups: Sequence[Setup], precisions: Sequence[str], device: torch.device, seconds: float, announce: Announce
 ) -> Measured:
-    """Measure each for about so many seconds; `told` hears how many are done, and what comes next.
+    """Measure the machine and each setup on it, each figure for about `seconds`.
 
-    A batch for which there is no memory is left out, if a smaller one was measured; SeqtoolError otherwise.
+    `announce` is told before each measurement how many are done and what comes next. A larger batch for which there
+    is no memory is left out; SeqtoolError when there is none for the smallest.
     """
     for setup in setups:
         require_for_training(setup, device)
-    others, done = Others(), 0
+    others, done = OtherPrograms(), itertools.count()
 
     def next_is(what: str) -> None:
-        nonlocal done
-        told(done, what)
-        done += 1
+        announce(next(done), what)
 
+    limits = _measure_machine(precisions, device, seconds, next_is)
+    training: list[TrainingSpeed] = []
+    generation: list[GenerationSpeed] = []
+    for setup in setups:
+        training += _measure_training(setup, limits, device, seconds, next_is)
+        for streams in STREAMS:
+            next_is(f"generating with {setup.model.model}, streams: {streams}")
+            generation.append(generation_speed(setup, streams, device, seconds, limits.read_gb_per_s))
+    return Measured(limits, training, generation, others.share())
+
+
+def _measure_machine(
+    precisions: Sequence[str], device: torch.device, seconds: float, next_is: Callable[[str], None]
+) -> Machine:
     size, rates = machine.matrix_size(device), {}
     for precision in precisions:
         next_is(f"matrices in {precision}")
         rates[precision] = machine.matrix_gflops_per_s(size, precision, device, seconds)
-    buffer = machine.buffer_bytes(device)
+    buffer_bytes = machine.buffer_bytes(device)
     next_is("reading memory")
-    read = machine.read_gb_per_s(buffer, device, seconds)
+    read_gb_per_s = machine.read_gb_per_s(buffer_bytes, device, seconds)
     next_is("copying memory")
-    copy = machine.copy_gb_per_s(buffer, device, seconds)
-    training, generation = [], []
-    for setup in setups:
-        name = setup.model.model
-        for precision in precisions:
-            for factor in BATCH_FACTORS:
-                next_is(f"training {name} in {precision}, batches of {factor * setup.training.batch_size}")
-                variant = with_batch(setup, precision, factor)
-                if factor > 1 and not fits(training_bytes(variant), device):
-                    continue
-                try:
-                    training.append(training_speed(variant, device, seconds, rates[precision]))
-                except (MemoryError, RuntimeError) as error:
-                    if factor == 1 or not out_of_memory(error):
-                        raise
-        for streams in STREAMS:
-            next_is(f"generating with {name}, streams: {streams}")
-            generation.append(generation_speed(setup, streams, device, seconds, read))
-    limits = machine.describe(device, size, rates, buffer, (read, copy))
-    return Measured(limits, training, generation, others.share())
+    copy_gb_per_s = machine.copy_gb_per_s(buffer_bytes, device, seconds)
+    return Machine(
+        device=str(device),
+        name=machine.device_name(device),
+        threads=torch.get_num_threads(),
+        torch=str(torch.__version__),
+        matrix_size=size,
+        matrix_gflops_per_s=rates,
+        buffer_bytes=buffer_bytes,
+        read_gb_per_s=read_gb_per_s,
+        copy_gb_per_s=copy_gb_per_s,
+        parts=loading.describe(),
+    )
+
+
+def _measure_training(
+    setup: Setup, limits: Machine, device: torch.device, seconds: float, next_is: Callable[[str], None]
+) -> list[TrainingSpeed]:
+    """One model with each precision and batch size for which there is memory."""
+    speeds = []
+    for precision, matrix_gflops_per_s in limits.matrix_gflops_per_s.items():
+        for factor in BATCH_FACTORS:
+            variant = with_batch(setup, precision, factor)
+            next_is(f"training {setup.model.model} in {precision}, batches of {variant.training.batch_size}")
+            if factor > 1 and not fits(training_bytes(variant), device):
+                continue
+            try:
+                speeds.append(training_speed(variant, device, seconds, matrix_gflops_per_s))
+            except (MemoryError, RuntimeError) as error:
+                if factor == 1 or not out_of_memory(error):
+                    raise
+    return speeds

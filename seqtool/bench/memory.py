@@ -18,11 +18,11 @@ def available_bytes(device: torch.device) -> int | None:
     """Memory that can still be had on the device; on a CPU, in this machine or container. None: not known."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    known = [left for left in (_of_machine(), _of_container()) if left is not None]
+    known = [left for left in (_machine_bytes(), _container_bytes()) if left is not None]
     return min(known, default=None)
 
 
-def _of_machine() -> int | None:
+def _machine_bytes() -> int | None:
     try:
         found = re.search(r"^MemAvailable:\s+(\d+) kB", MEMINFO.read_text(), re.MULTILINE)
         return int(found[1]) * 1024 if found else None
@@ -34,7 +34,7 @@ def _of_machine() -> int | None:
         return None
 
 
-def _of_container() -> int | None:
+def _container_bytes() -> int | None:
     """What a cgroup (version 2) lets its processes have beyond what they hold."""
     try:
         limit, held = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 STAT = Path("/proc/stat")
-BUSY = (0, 1, 2, 5, 6, 7)  # user, nice, system, interrupts (hard, soft), and what other guests of the host took
+BUSY_FIELDS = (0, 1, 2, 5, 6, 7)  # user, nice, system, interrupts (hard, soft), and what other guests of the host took
 
 
-class Others:
+class OtherPrograms:
     """How busy others keep the processors, from when this is made on."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ def _busy_s() -> float | None:
     """Seconds that processors have worked for others than this process."""
     try:
         fields = STAT.read_text().splitlines()[0].split()[1:]
-        all_s = sum(int(fields[place]) for place in BUSY) / os.sysconf("SC_CLK_TCK")
+        all_s = sum(int(fields[place]) for place in BUSY_FIELDS) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
         return None
     own = os.times()

@@ -36,7 +36,7 @@ from seqtool.training.world import alone
 
 WARM_UP_STEPS = 3  # in which kernels are chosen and buffers made
 BATCH_FACTORS = (1, 2, 4)
-FOR_EVER = 1 << 40  # steps: so many that no validation comes while some are timed, and the rate stays near zero
+ENDLESS_STEPS = 1 << 40  # steps: so many that no validation comes while some are timed, and the rate stays near zero
 
 
 @dataclass(frozen=True)
@@ -140,13 +140,13 @@ def step_times_s(setup: Setup, device: torch.device, seconds: float) -> list[flo
 
     optimizers = make_optimizers(model.weights(), training)
     learner = Learner(model, Objective(model, training), optimizers, None, training, alone(device))
-    batches = _batches(training, setup.symbols.size)
+    batches = _random_batches(training, setup.symbols.size)
     # Whether it is enough is asked once in each step.
-    train(learner, batches, _Unvalidated(), _Nowhere(), Progress(steps=FOR_EVER), stopped=enough)
+    train(learner, batches, _Unvalidated(), _Nowhere(), Progress(steps=ENDLESS_STEPS), stopped=enough)
     return [after - before for before, after in itertools.pairwise(ends[WARM_UP_STEPS:])]
 
 
-def _batches(training: TrainConfig, vocab_size: int) -> Batches:
+def _random_batches(training: TrainConfig, vocab_size: int) -> Batches:
     """Of a text whose tokens are drawn by lot."""
     length = max(TOKENS, training.batch_size, training.bptt + 1)
     ids = np.random.default_rng(training.seed).integers(BEGIN_ID + 1, vocab_size, length, dtype=np.uint32)

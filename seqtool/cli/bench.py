@@ -144,11 +144,13 @@ def _settings(setup: Setup) -> dict[str, Any]:
 def _of_machine(measured: Measured) -> str:
     machine, busy = measured.machine, measured.others_cpu_share or 0.0
     rates = ", ".join(f"{rate:,.0f} in {precision}" for precision, rate in machine.matrix_gflops_per_s.items())
+    parts = "\n          ".join(f"{name:<10}  {report}" for name, report in machine.parts.items())
     others = f"others    had {busy:.0%} of the processors meanwhile: all numbers are too low\n" if busy > BUSY else ""
     return (
         f"machine   {machine.name}, {machine.device}, {machine.threads} threads, torch {machine.torch}\n"
         f"products  GFLOP/s: {rates} (matrices {machine.matrix_size} x {machine.matrix_size})\n"
-        f"memory    GB/s: {machine.read_gb_per_s:,.1f} read, {machine.copy_gb_per_s:,.1f} copied\n{others}"
+        f"memory    GB/s: {machine.read_gb_per_s:,.1f} read, {machine.copy_gb_per_s:,.1f} copied\n"
+        f"in C      {parts}\n{others}"
     )
 
 

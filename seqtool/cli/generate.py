@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from seqtool.generation.steering import Steering
     from seqtool.models.predictor import Stepper
     from seqtool.runs import Run
-    from seqtool.text.vocabulary import Seam, Vocabulary
+    from seqtool.text.decoding import Seam
+    from seqtool.text.vocabulary import Vocabulary
 
 EXAMPLES = ("seqtool generate novel.run --prompt 'It was' --temperature 0.7 -n 3",)
 FIRST = ("--prompt", "--samples", "--max-tokens", "--temperature", "--stop")
@@ -264,14 +265,14 @@ def _token_rows(vocabulary: Vocabulary, allow_unk: bool) -> list[bytes]:
 
 
 def _steering(vocabulary: Vocabulary, config: GenerateConfig, pattern: str | None, words: _Words) -> Steering:
-    from seqtool.generation.constraint import Constraint, Tokens
+    from seqtool.generation.constraint import Constraint, TokenBytes
     from seqtool.generation.favour import Favour
     from seqtool.generation.steering import Steering
 
     constraint, favours = None, []
     if pattern is not None or words.bans or words.favours:
         spacing = "lines" if vocabulary.type == "word" else "kept" if vocabulary.keeps_spaces else "first"
-        tokens = Tokens(_token_rows(vocabulary, config.allow_unk), spacing)
+        tokens = TokenBytes(_token_rows(vocabulary, config.allow_unk), spacing)
         if pattern is not None or words.bans:
             constraint = Constraint(pattern, tokens, words.bans)
         favours = [Favour(text, nats, tokens) for text, nats in words.favours]

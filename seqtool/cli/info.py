@@ -1,4 +1,4 @@
-"""`seqtool info`: what an artifact is and what made it."""
+"""`seqtool info`: what an artifact is and what made it; what there is to compute with on this machine."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import dataclasses
 import shlex
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 import typer
 
 from seqtool.cli.console import write_report
 from seqtool.cli.options import Json
-from seqtool.errors import InputError
+from seqtool.errors import InputError, UsageError
 
 PARTS_OF_RUN = ("config.json", "vocab.model", "model.safetensors", "metrics.jsonl", "checkpoint")
 PARTS_OF_STORE = ("store.json", "vocab.model", "ids-*.safetensors")
@@ -26,15 +26,42 @@ EXAMPLES = ("seqtool info runs/novel-lstm",)
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A run, a token store, a vocabulary or vectors.")],
+    path: Annotated[
+        Optional[Path], typer.Argument(metavar="PATH", help="A run, a token store, a vocabulary or vectors.")
+    ] = None,
     *,
+    machine: Annotated[
+        bool, typer.Option("--machine", help="What this machine computes with, instead: torch and the parts in C.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Describe a run, a token store, a vocabulary or vectors."""
-    write_report(describe(path), json)
+    if path is None and not machine:
+        raise UsageError("missing argument 'PATH': name what to describe, or give --machine")
+    if path is None:
+        write_machine(json)
+    elif machine:
+        raise UsageError(f"--machine describes this machine, not {path}: give one of them")
+    else:
+        write_report(describe_artifact(path), json)
 
 
-def describe(path: Path) -> dict[str, Any]:
+def write_machine(as_json: bool) -> None:
+    """Write what there is to compute with: the processor, torch, and what became of each part in C."""
+    import torch
+
+    from seqtool.bench.machine import device_name
+    from seqtool.native import loading
+
+    parts, threads = loading.describe(), torch.get_num_threads()
+    report = {"kind": "machine", "name": device_name(torch.device("cpu")), "torch": str(torch.__version__)}
+    in_c: dict[str, Any] = {f"{name}.c": str(part) for name, part in parts.items()}
+    if as_json:
+        in_c = {"parts": {name: dataclasses.asdict(part) for name, part in parts.items()}}
+    write_report({**report, "threads": threads, **in_c}, as_json)
+
+
+def describe_artifact(path: Path) -> dict[str, Any]:
     """What `path` is, as a flat report; InputError when it is none of ours."""
     if str(path) == "-":
         raise InputError("info describes what lies on disk, not standard input: name its file or directory")

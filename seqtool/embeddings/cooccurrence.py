@@ -6,7 +6,6 @@ outgrow memory are kept in unnamed temporary files; the result is then memory-ma
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.embeddings.corpus import Chunk
-from seqtool.errors import InputError, SeqtoolError
+from seqtool.errors import InputError
+from seqtool.files.spools import Spool
 
 Weighting = Callable[[npt.NDArray[np.float64], int], npt.NDArray[np.float64]]
 SortedRun = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]  # ascending keys i * V + j, and each pair's sum
@@ -84,7 +84,7 @@ def count_pairs(chunks: Iterable[Chunk], vocab_size: int, window: int, weighting
     if spilled:
         if held:
             spilled += _spilled(held, vocab_size)
-        return _compressed(_merged(spilled), vocab_size, _Spool(), _Spool())
+        return _compressed(_merged(spilled), vocab_size, Spool("counts", 0), Spool("counts", 0))
     run = _joined(held)
     held.clear()
     return _compressed(_merged([run, _mirrored(run, vocab_size)]), vocab_size, [], [])
@@ -163,14 +163,14 @@ def _spilled(held: list[SortedRun], vocab_size: int) -> list[SortedRun]:
 
 
 def _on_disk(run: SortedRun) -> SortedRun:
-    keys, values = _Spool(), _Spool()
+    keys, values = Spool("counts", 0), Spool("counts", 0)
     keys.append(run[0])
     values.append(run[1])
     return keys.mapped(np.dtype(np.int64)), values.mapped(np.dtype(np.float64))
 
 
 def _compressed(
-    pieces: Iterable[SortedRun], vocab_size: int, columns: list[Any] | _Spool, values: list[Any] | _Spool
+    pieces: Iterable[SortedRun], vocab_size: int, columns: list[Any] | Spool, values: list[Any] | Spool
 ) -> Cooccurrences:
     """The matrix of a run that holds both directions, in pieces; `columns` and `values` are where its entries go."""
     lengths_V = np.zeros(vocab_size, np.int64)
@@ -183,26 +183,5 @@ def _compressed(
     return Cooccurrences(starts, _whole(columns, np.dtype(np.uint32)), _whole(values, np.dtype(np.float32)))
 
 
-def _whole(parts: list[Any] | _Spool, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    return parts.mapped(dtype) if isinstance(parts, _Spool) else np.concatenate(parts)
-
-
-class _Spool:
-    """Arrays one after the other in an unnamed temporary file."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="seqtool-")
-
-    def append(self, array: npt.NDArray[Any]) -> None:
-        """Add an array; SeqtoolError when there is no room for it."""
-        try:
-            self._file.write(array.data)
-            self._file.flush()
-        except OSError as error:
-            raise SeqtoolError(
-                f"cannot keep counts in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR"
-            ) from error
-
-    def mapped(self, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        """All of them as one, read from the file when it is looked at."""
-        return np.memmap(self._file, dtype=dtype, mode="r")
+def _whole(parts: list[Any] | Spool, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    return parts.mapped(dtype) if isinstance(parts, Spool) else np.concatenate(parts)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from seqtool.embeddings.corpus import Corpus
 from seqtool.embeddings.jobs import Arrays, EmbeddingProgress, GloveJob, Job, NegativeSamplingJob
 from seqtool.errors import DivergedError, InputError, UsageError
-from seqtool.files.arrays import map_arrays, write_arrays
+from seqtool.files.tensors import AS_GIVEN, map_arrays, write_tensors
 from seqtool.files.writing import canonical_sha256, provenance
 from seqtool.settings.embedding import METHODS_WITHOUT_STEPS, EmbedConfig
 from seqtool.text.vocabulary import Vocabulary
@@ -228,9 +228,8 @@ def refuse_checkpoint(path: Path, force: bool) -> None:
 def _write_checkpoint(
     path: Path, belongs: dict[str, str], progress: EmbeddingProgress, arrays: Mapping[str, npt.NDArray[Any]]
 ) -> None:
-    write_arrays(
-        path, arrays, {"format": CHECKPOINT_FORMAT, "belongs": belongs, "progress": dataclasses.asdict(progress)}
-    )
+    metadata = {"format": CHECKPOINT_FORMAT, "belongs": belongs, "progress": dataclasses.asdict(progress)}
+    write_tensors(path, arrays, metadata, AS_GIVEN)
 
 
 def _read_checkpoint(path: Path, belongs: dict[str, str], config: EmbedConfig) -> tuple[EmbeddingProgress, Arrays]:

@@ -5,7 +5,6 @@ Shapes: V vocabulary, M symbols with a pretrained vector, D numbers in a vector.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from torch import nn
 
 from seqtool.errors import InputError
+from seqtool.files.writing import file_sha256
 from seqtool.text.normalizing import SPACE
 from seqtool.text.vocabulary import Vocabulary
 from seqtool.vectors.vectors import FloatMatrix, Vectors
@@ -95,12 +95,3 @@ def initialise_embedding(embedding: nn.Embedding, beginning: PretrainedRows) -> 
         random_rms = weight_VD[others].square().mean().sqrt()
         weight_VD[others] *= known_MD.square().mean().sqrt() / random_rms
     weight_VD[torch.from_numpy(beginning.ids_M)] = known_MD
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes; InputError when it cannot be read."""
-    try:
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error

@@ -18,7 +18,6 @@ V words, R rows of the input, which are words and n-grams.
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,18 +27,18 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.embeddings.windows import ContextWindows, Noise
-from seqtool.native.loading import compiled
+from seqtool.native import loading
+from seqtool.native.loading import Count, Pointer
 from seqtool.vectors.subwords import SubwordRows
 from seqtool.vectors.vectors import FloatMatrix
 
 if TYPE_CHECKING:
     import torch
 
-LAYOUT, MOST_BLOCKS, LOSS_EVERY = 4, 256, 64  # skipgram.c says the same
+MOST_BLOCKS, LOSS_EVERY = 256, 64  # skipgram.c says the same
 BLOCK = 16  # centres that share noise words
 NOISE = {"skipgram": 32, "cbow": 16}  # shared noise words, at least: more estimate better, and take longer
 MOST_CHANGE = 3.6  # learning rate times terms of the objective that may change one word in one step
-Pointer, Count = ctypes.c_void_p, ctypes.c_int64
 
 
 @dataclass(frozen=True)
@@ -121,20 +120,9 @@ class _Text(ctypes.Structure):
     _fields_ = [(name, Pointer) for name in ("words", "left", "right", "noise")]
 
 
-@functools.cache
 def skipgram_library() -> ctypes.CDLL | None:
     """The compiled skipgram.c, or None."""
-    loaded = compiled("_skipgram", LAYOUT)
-    if loaded is not None:
-        loaded.seqtool_block_floats.argtypes = [Pointer, Count]
-        loaded.seqtool_block_floats.restype = Count
-        loaded.seqtool_predict.argtypes = [
-            *(Pointer, Pointer, Count, Pointer, Count, ctypes.c_float, Pointer, Count, Pointer)
-        ]
-        loaded.seqtool_predict.restype = None
-        loaded.seqtool_steps.argtypes = [Pointer, Pointer, Count, Count, Pointer, Pointer]
-        loaded.seqtool_steps.restype = Count
-    return loaded
+    return loading.part("skipgram")
 
 
 class CompiledLearner:

@@ -6,11 +6,9 @@ import hashlib
 import mmap
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -18,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError, SeqtoolError
+from seqtool.files.spools import spooled_copy
 from seqtool.files.writing import provenance
 from seqtool.settings.vocabulary import MAX_VOCABULARY
-from seqtool.text.documents import BYTE_ORDER_MARK, open_bytes
+from seqtool.text.documents import BYTE_ORDER_MARK, open_bytes, stream_name
 from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import MAX_DIM, VECTORS_FORMAT, FloatMatrix, Vectors
 
@@ -136,14 +135,12 @@ def _kind(file: _Foreign, header: Header | None, format: str | None) -> str:
 @contextmanager
 def _opened(path: str, errors: str, progress: Callable[[int], None]) -> Iterator[_Foreign]:
     """Open a file that can be read twice: a pipe is copied to an unnamed temporary file."""
-    name = "standard input" if path == "-" else path
-    with open_bytes(path) as source, tempfile.TemporaryFile(prefix="seqtool-") as copy:
+    name = stream_name(path)
+    with ExitStack() as opened:
+        stream = opened.enter_context(open_bytes(path))
         try:
-            stream: Any = source
-            if path == "-" or not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-                stream = copy
-                shutil.copyfileobj(source, copy, HASHED_AT_ONCE)
-                copy.seek(0)
+            if path == "-" or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                stream = opened.enter_context(spooled_copy(stream, name))
             _refuse_other_kinds(name, stream.read(KIND_BYTES))
             stream.seek(0)
             digest, lines = hashlib.sha256(), 0

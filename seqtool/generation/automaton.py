@@ -23,7 +23,7 @@ import re
 import warnings
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ CODE_POINTS = 0x110000
 SURROGATES = 0xD800, 0xE000  # no characters: UTF-8 does not spell them
 UNBOUNDED = (1 << 32) - 1  # the most that * and + repeat, as Python's parser writes it
 MAX_PATTERN_CHARACTERS = 100_000
-MAX_STEPS = 1_000_000  # of building: about a second, and about a hundred megabytes
+MAX_BUILD_STEPS = 1_000_000  # of building: about a second, and about a hundred megabytes
 MAX_STATES = 32_000  # of the byte automaton: a table of 33 MB, and distances that fit in 16 bits
 DEAD = 0  # the state from which no text is finished
 START = 1
@@ -78,16 +78,7 @@ def avoiding(texts: Sequence[str]) -> tuple[Ints, list[int]]:
     spelled = [text.encode() for text in texts]
     if sum(map(len, spelled)) > MAX_STATES - 2:
         raise UsageError(f"--ban: texts of {sum(map(len, spelled)):,} bytes in all; at most {MAX_STATES - 2:,}")
-    children: list[dict[int, int]] = [{}, {}]
-    ends: set[int] = set()
-    for text in spelled:
-        state = START
-        for byte in text:
-            if byte not in children[state]:
-                children[state][byte] = len(children)
-                children.append({})
-            state = children[state][byte]
-        ends.add(state)
+    children, ends = _trie(spelled)
     table = np.zeros((len(children), 256), dtype=np.int32)
     table[START] = START
     shorter = {START: START}  # the longest end of each state's text that is a beginning too
@@ -105,6 +96,24 @@ def avoiding(texts: Sequence[str]) -> tuple[Ints, list[int]]:
             else:
                 waiting.append(child)
     return table, alive
+
+
+def _trie(texts: Sequence[bytes]) -> tuple[list[dict[int, int]], set[int]]:
+    """The tree of all beginnings of some texts: per state its children, {byte: state}; and the states of whole texts.
+
+    Its root is START; DEAD has no children.
+    """
+    children: list[dict[int, int]] = [{}, {}]
+    ends: set[int] = set()
+    for text in texts:
+        state = START
+        for byte in text:
+            if byte not in children[state]:
+                children[state][byte] = len(children)
+                children.append({})
+            state = children[state][byte]
+        ends.add(state)
+    return children, ends
 
 
 def both(one: tuple[Ints, list[int]], other: tuple[Ints, list[int]]) -> tuple[Ints, list[int]]:
@@ -155,7 +164,7 @@ class _Allowance:
     """The steps that building an automaton may take: memory and time are refused before they are used."""
 
     def __init__(self, pattern: str) -> None:
-        self.pattern, self.left = pattern, MAX_STEPS
+        self.pattern, self.left = pattern, MAX_BUILD_STEPS
 
     def spend(self, steps: int) -> None:
         self.left -= steps
@@ -164,12 +173,12 @@ class _Allowance:
     def require(self, fits: bool) -> None:
         if not fits:
             raise UsageError(
-                f"--constrain {shown(self.pattern)} is too large an automaton: use smaller counted repeats {{m,n}}, "
-                r"* or + for large ones, and [A-Za-z0-9_] or (?a) for Unicode's \w and \d"
+                f"--constrain {shortened(self.pattern)} is too large an automaton: use smaller counted repeats "
+                r"{m,n}, * or + for large ones, and [A-Za-z0-9_] or (?a) for Unicode's \w and \d"
             )
 
 
-def shown(pattern: str) -> str:
+def shortened(pattern: str) -> str:
     return repr(pattern if len(pattern) <= 60 else pattern[:57] + "...")
 
 
@@ -184,7 +193,7 @@ def _parse(pattern: str) -> tuple[list[tuple[Any, Any]], int]:
             warnings.simplefilter("ignore")  # of syntax that may change its meaning one day
             parsed = parser.parse(pattern)
     except (re.error, OverflowError, ValueError) as error:
-        raise UsageError(f"--constrain {shown(pattern)} is not a regular expression: {error}") from error
+        raise UsageError(f"--constrain {shortened(pattern)} is not a regular expression: {error}") from error
     return list(parsed), parsed.state.flags
 
 
@@ -203,7 +212,7 @@ def _characters_automaton(pattern: str, allowance: _Allowance) -> tuple[list[dic
             del tree[-1]
         final = automaton.add(tree, automaton.new_state(), flags)
     except RecursionError as error:
-        raise UsageError(f"--constrain {shown(pattern)} nests its groups too deeply: use fewer") from error
+        raise UsageError(f"--constrain {shortened(pattern)} nests its groups too deeply: use fewer") from error
     classes_of_set, class_of = _classes([ranges for _, ranges in automaton.sets.values()], allowance)
     return *_determinize(automaton, final, classes_of_set, allowance), class_of
 
@@ -412,18 +421,11 @@ def _determinize(
 def _in_bytes(moves: list[dict[int, int]], class_of: Ints, allowance: _Allowance) -> Ints:
     """Spell each move in UTF-8; (S, 256). State s of the automaton over characters is s + 1, and 0 is dead.
 
-    UTF-8 counts in base 64: the first byte says how many digits follow. So the classes of all code points are a tree
-    of blocks of 64, of which only the distinct ones are worth keeping, and from the last digit up to the first each
-    block becomes a state: the same one wherever the same states follow.
+    UTF-8 writes a number in base 64: its first byte says how many further bytes follow, each of them a digit. So from
+    the last digit up to the first, each block of `_utf8_blocks` becomes a state: the same one wherever the same states
+    follow.
     """
-    digits_1, one = _distinct(np.concatenate([class_of, np.zeros(5 * 64**3 - CODE_POINTS, np.int32)]).reshape(-1, 64))
-    first_of_2 = one[2:32].copy()
-    one[:32] = 0  # what fewer bytes spell
-    digits_2, two = _distinct(one.reshape(-1, 64))
-    first_of_3 = two[:16].copy()
-    two[:16] = 0
-    digits_3, first_of_4 = _distinct(two.reshape(-1, 64))
-
+    blocks = _utf8_blocks(class_of)
     inner: dict[bytes, int] = {}
 
     def number(rows: Ints) -> Ints:
@@ -437,20 +439,47 @@ def _in_bytes(moves: list[dict[int, int]], class_of: Ints, allowance: _Allowance
     roots = np.zeros((len(moves) + 1, 256), dtype=np.int32)
     target_of_class = np.zeros(int(class_of.max()) + 1, dtype=np.int32)
     for state, move in enumerate(moves, start=1):
-        allowance.spend(len(digits_1) + len(digits_2) + len(digits_3))
+        allowance.spend(len(blocks.last) + len(blocks.second_last) + len(blocks.third_last))
         target_of_class[:] = DEAD
         target_of_class[list(move)] = [target + 1 for target in move.values()]
-        state_1 = number(target_of_class[digits_1])
-        state_2 = number(state_1[digits_2])
-        state_3 = number(state_2[digits_3])
+        state_1 = number(target_of_class[blocks.last])
+        state_2 = number(state_1[blocks.second_last])
+        state_3 = number(state_2[blocks.third_last])
         roots[state, :0x80] = target_of_class[class_of[:0x80]]
-        roots[state, 0xC2:0xE0] = state_1[first_of_2]
-        roots[state, 0xE0:0xF0] = state_2[first_of_3]
-        roots[state, 0xF0:0xF5] = state_3[first_of_4]
+        roots[state, 0xC2:0xE0] = state_1[blocks.behind_first_of_2]
+        roots[state, 0xE0:0xF0] = state_2[blocks.behind_first_of_3]
+        roots[state, 0xF0:0xF5] = state_3[blocks.behind_first_of_4]
     table = np.zeros((len(roots) + len(inner), 256), dtype=np.int32)
     table[: len(roots)] = roots
     table[len(roots) :, 0x80:0xC0] = np.frombuffer(b"".join(inner), dtype=np.int32).reshape(-1, 64)
     return table
+
+
+class _Utf8Blocks(NamedTuple):
+    """The classes of all code points as a tree in base 64, in which equal blocks of 64 are kept once.
+
+    A row of `last` holds the class for each value of a character's last byte, a row of `second_last` and `third_last`
+    the number of a block of the digit after it; row 0 is all zeros. `behind_first_of_N` holds the number of the block
+    that follows each first byte of a character of N bytes.
+    """
+
+    last: Ints
+    second_last: Ints
+    third_last: Ints
+    behind_first_of_2: Ints
+    behind_first_of_3: Ints
+    behind_first_of_4: Ints
+
+
+def _utf8_blocks(class_of: Ints) -> _Utf8Blocks:
+    last, one = _distinct(np.concatenate([class_of, np.zeros(5 * 64**3 - CODE_POINTS, np.int32)]).reshape(-1, 64))
+    behind_first_of_2 = one[2:32].copy()
+    one[:32] = 0  # what fewer bytes spell
+    second_last, two = _distinct(one.reshape(-1, 64))
+    behind_first_of_3 = two[:16].copy()
+    two[:16] = 0
+    third_last, behind_first_of_4 = _distinct(two.reshape(-1, 64))
+    return _Utf8Blocks(last, second_last, third_last, behind_first_of_2, behind_first_of_3, behind_first_of_4)
 
 
 def _distinct(rows: Ints) -> tuple[Ints, Ints]:

@@ -1,31 +1,73 @@
-"""Beam search: the likeliest text, as far as keeping the K likeliest beginnings at each length finds it.
+"""Beam search: the likeliest text, as far as keeping the K likeliest beginnings of each length finds it.
 
 Shapes: K beams, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from seqtool.generation.generating import Alternatives, Sample
-from seqtool.generation.steering import Progress, Repetition, Steering, most_tokens
+from seqtool.generation.steering import Repetition, Steering, Written, most_tokens
 from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
 
 
 @dataclass
-class _Beginning:
-    """A text in the making; `score` is its log p and what the rules add to it."""
+class _Beam:
+    """The beginning of a text; `score` is its log p plus what steering adds to it, `parent` the row of the shorter
+    beam that it continues.
+    """
 
-    tokens: list[int] = field(default_factory=list)
-    token_nats: list[float] = field(default_factory=list)
-    alternatives: list[Alternatives] = field(default_factory=list)
+    tokens: list[int]
+    token_nats: list[float]
+    alternatives: list[Alternatives]
+    written: Written = field(default_factory=Written)
     score: float = 0.0
-    text: Progress = field(default_factory=Progress)
+    parent: int = 0
+
+
+class _Candidate(NamedTuple):
+    """One more token for the beam of row `parent`, and the score of that beam with it."""
+
+    parent: int
+    token: int
+    log_p: float
+    score: float
+
+
+class _Ended:
+    """The texts that have ended, each once: of several spellings of a text the one with the highest score.
+
+    They are compared by score / tokens^length_penalty.
+    """
+
+    def __init__(self, prompt: Sample, length_penalty: float, text_of: Callable[[list[int]], Hashable]) -> None:
+        self._prompt, self._length_penalty, self._text_of = prompt, length_penalty, text_of
+        self._scored: dict[Hashable, tuple[float, Sample]] = {}
+
+    def __len__(self) -> int:
+        return len(self._scored)
+
+    def add(self, beam: _Beam, why: str) -> None:
+        """Add a text; `why` becomes the sample's `finished`."""
+        score = beam.score / max(1, len(beam.tokens)) ** self._length_penalty
+        text = self._text_of(beam.tokens)
+        if text not in self._scored or self._scored[text][0] < score:
+            prompt = self._prompt
+            sample = Sample(prompt.prompt, 0, prompt.prompt_text, prompt.seam, beam.tokens, beam.token_nats)
+            sample.alternatives, sample.finished = beam.alternatives, why
+            self._scored[text] = (score, sample)
+
+    def best(self, count: int) -> list[Sample]:
+        """The `count` texts with the highest scores, the best first."""
+        ranked = sorted(self._scored.values(), key=lambda scored: -scored[0])
+        return [sample for _, sample in ranked[:count]]
 
 
 @torch.inference_mode()
@@ -38,82 +80,95 @@ def beam_search(
     stopped: Callable[[list[int]], bool] = lambda tokens: False,
     text_of: Callable[[list[int]], Hashable] = tuple,
 ) -> list[Sample]:
-    """The best `wanted` continuations of a prompt and the tokens that it has, the best first: by score /
-    tokens^length_penalty, where the score is log p and what steering adds (Wu et al. 2016, section 7, with the power of
-    the length itself).
+    """The best `wanted` continuations of a prompt and its tokens, the best first: by score / tokens^length_penalty,
+    where the score is log p plus what steering adds (Wu et al. 2016, section 7, with the power of the length itself).
 
-    `stopped` says whether tokens end with a stop string; texts that `text_of` says are the same count once, the
-    likeliest spelling. The search ends when as many texts have ended as there are beams, or at the most tokens.
+    `stopped` says whether tokens end with a stop string; texts for which `text_of` gives the same value count once,
+    the likeliest spelling. The search ends when as many texts have ended as there are beams, or at the most tokens.
     """
     steering = steering or Steering(config, stepper.begin_id)
     steering.check(prompt.seam)
     width = max(config.beam, wanted)
     begun = prompt.prompt + prompt.tokens
     log_p_KV = stepper.begin([begun])
-    first = _Beginning(list(prompt.tokens), list(prompt.token_nats), list(prompt.alternatives))
-    first.text = steering.begin(prompt.prompt, prompt.seam, prompt.tokens)
-    beams = [first]
+    written = steering.begin(prompt.prompt, prompt.seam, prompt.tokens)
+    beams = [_Beam(list(prompt.tokens), list(prompt.token_nats), list(prompt.alternatives), written)]
     repetition = None
     if config.repetition_penalty != 1:
         repetition = Repetition([begun], config.repetition_penalty, log_p_KV)
-    ended: dict[Hashable, tuple[float, Sample]] = {}
+    ended = _Ended(prompt, config.length_penalty, text_of)
 
-    def end(one: _Beginning, why: str) -> None:
-        score = one.score / max(1, len(one.tokens)) ** config.length_penalty
-        text = text_of(one.tokens)
-        if text not in ended or ended[text][0] < score:
-            made = Sample(prompt.prompt, 0, prompt.prompt_text, prompt.seam, one.tokens, one.token_nats)
-            made.alternatives, made.finished = one.alternatives, why
-            ended[text] = (score, made)
-
-    for left in range(most_tokens(config) - len(first.tokens), 0, -1):
-        scores_KV = steering.scores(log_p_KV, [one.text for one in beams]).double()
-        if repetition is not None:
-            scores_KV = repetition.scores(scores_KV)
-        totals_KV = scores_KV + torch.tensor([[one.score] for one in beams], device=log_p_KV.device)
-        totals, places = totals_KV.flatten().topk(min(2 * width, totals_KV.numel()))
-        log_p = log_p_KV.flatten()[places].tolist()
+    for left in range(most_tokens(config) - len(prompt.tokens), 0, -1):
+        candidates = _candidates(beams, log_p_KV, 2 * width, steering, repetition)
         alternatives = _alternatives(log_p_KV, config.alternatives)
-        grown: list[_Beginning] = []
-        parents: list[int] = []
-        for total, place, token_log_p in zip(totals.tolist(), places.tolist(), log_p, strict=True):
-            parent, token = divmod(place, log_p_KV.shape[1])
-            if total == -torch.inf or len(grown) == width or len(ended) >= width:
+        grown: list[_Beam] = []
+        for candidate in candidates:
+            if len(grown) == width or len(ended) >= width:
                 break
-            old = beams[parent]
-            if token == stepper.begin_id:
-                end(_Beginning(old.tokens, old.token_nats, old.alternatives, total), "end")
+            parent = beams[candidate.parent]
+            if candidate.token == stepper.begin_id:
+                ended.add(_Beam(parent.tokens, parent.token_nats, parent.alternatives, score=candidate.score), "end")
                 continue
-            new = _Beginning([*old.tokens, token], [*old.token_nats, -token_log_p], score=total)
-            new.alternatives = old.alternatives + alternatives[parent : parent + 1]
-            new.text = steering.after(old.text, token)
-            if steering.ended(new.text):
-                end(new, "match")
-                continue
-            if stopped(new.tokens):
-                end(new, "stop")
-                continue
-            grown.append(new)
-            parents.append(parent)
+            beam = _grown(parent, candidate, alternatives, steering)
+            if steering.ended(beam.written):
+                ended.add(beam, "match")
+            elif stopped(beam.tokens):
+                ended.add(beam, "stop")
+            else:
+                grown.append(beam)
         beams = grown
         if not beams or len(ended) >= width or left == 1:
             break
-        kept = torch.tensor(parents, device=log_p_KV.device)
-        stepper.keep(kept)
-        chosen_K = torch.tensor([one.tokens[-1] for one in beams], device=log_p_KV.device)
-        if repetition is not None:
-            repetition.keep(kept)
-            repetition.add(chosen_K.unsqueeze(1))
-        log_p_KV = advance(stepper, [prompt.prompt + one.tokens for one in beams], chosen_K, log_p_KV[kept])
+        log_p_KV = _advance(stepper, prompt.prompt, beams, repetition, log_p_KV)
+
     if len(ended) < width:
-        for one in beams:
-            end(one, "length")
-    best = sorted(ended.values(), key=lambda scored: -scored[0])[:wanted]
-    return [one for _, one in best]
+        for beam in beams:
+            ended.add(beam, "length")
+    return ended.best(wanted)
+
+
+def _candidates(
+    beams: Sequence[_Beam], log_p_KV: Tensor, count: int, steering: Steering, repetition: Repetition | None
+) -> list[_Candidate]:
+    """The `count` next tokens of all beams with the highest scores, the best first, without impossible ones."""
+    scores_KV = steering.scores(log_p_KV, [beam.written for beam in beams]).double()
+    if repetition is not None:
+        scores_KV = repetition.scores(scores_KV)
+    totals_KV = scores_KV + torch.tensor([[beam.score] for beam in beams], device=log_p_KV.device)
+    totals, places = totals_KV.flatten().topk(min(count, totals_KV.numel()))
+    parents, tokens = (places // log_p_KV.shape[1]).tolist(), (places % log_p_KV.shape[1]).tolist()
+    log_p = log_p_KV.flatten()[places].tolist()
+    candidates = map(_Candidate, parents, tokens, log_p, totals.tolist())
+    return [candidate for candidate in candidates if candidate.score > -torch.inf]
+
+
+def _grown(parent: _Beam, candidate: _Candidate, alternatives: list[Alternatives], steering: Steering) -> _Beam:
+    """A beam with one more token; `alternatives` are those of all beams, or empty."""
+    return _Beam(
+        [*parent.tokens, candidate.token],
+        [*parent.token_nats, -candidate.log_p],
+        parent.alternatives + alternatives[candidate.parent : candidate.parent + 1],
+        steering.after(parent.written, candidate.token),
+        candidate.score,
+        candidate.parent,
+    )
+
+
+def _advance(
+    stepper: Stepper, prompt: list[int], beams: Sequence[_Beam], repetition: Repetition | None, log_p_KV: Tensor
+) -> Tensor:
+    """log p (K, V) after the last token of each beam; `log_p_KV` is that of their parents' rows."""
+    kept = torch.tensor([beam.parent for beam in beams], device=log_p_KV.device)
+    stepper.keep(kept)
+    chosen_K = torch.tensor([beam.tokens[-1] for beam in beams], device=log_p_KV.device)
+    if repetition is not None:
+        repetition.keep(kept)
+        repetition.add(chosen_K.unsqueeze(1))
+    return advance(stepper, [prompt + beam.tokens for beam in beams], chosen_K, log_p_KV[kept])
 
 
 def _alternatives(log_p_KV: Tensor, count: int) -> list[Alternatives]:
-    """The likeliest tokens of each beam; empty where none are asked for."""
+    """The `count` likeliest tokens of each beam; empty where none are asked for."""
     if not count:
         return []
     log_p, ids = log_p_KV.topk(min(count, log_p_KV.shape[1]))

@@ -27,10 +27,10 @@ from seqtool.generation.automaton import (
     avoiding,
     both,
     byte_automaton,
-    shown,
+    shortened,
     with_marks,
 )
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
 MAX_CACHE_BYTES = 64 << 20
 NEVER = 32_766  # tokens; more than any state needs, and one more still fits in 16 bits
@@ -38,7 +38,7 @@ MAX_MOVES = 1 << 27  # of states by tokens, where the tokens judge: some seconds
 SPACINGS = ("kept", "first", "lines")
 
 
-class Tokens:
+class TokenBytes:
     """The bytes that each id adds to a text; b"" is a control symbol.
 
     `spacing` says what becomes of the space that a word brings: `kept`; or left out where the word begins the text
@@ -89,7 +89,7 @@ class Constraint:
     by all tokens.
     """
 
-    def __init__(self, pattern: str | None, tokens: Tokens, banned: Sequence[str] = ()) -> None:
+    def __init__(self, pattern: str | None, tokens: TokenBytes, banned: Sequence[str] = ()) -> None:
         self.must_match, self._tokens = pattern is not None, tokens
         automata = [byte_automaton(pattern)] if pattern is not None else []
         automata += [avoiding(banned)] if banned else []
@@ -102,7 +102,9 @@ class Constraint:
         self._distance = self._tokens_to(ends)
         if self._distance[self.start] == self._distance[self._first] == NEVER:
             but = " without --ban's" if banned else ""
-            raise UsageError(f"--constrain {shown(pattern or '')} matches no text that this vocabulary can spell{but}")
+            raise UsageError(
+                f"--constrain {shortened(pattern or '')} matches no text that this vocabulary can spell{but}"
+            )
         rows = max(1, MAX_CACHE_BYTES // (2 * len(tokens.rows)))
         self._tokens_after = functools.lru_cache(maxsize=rows)(self._compute_tokens_after)
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.generation.automaton import MARK, START, Ints, at_first
-from seqtool.generation.constraint import MAX_CACHE_BYTES, Tokens
-from seqtool.text.vocabulary import Seam
+from seqtool.generation.constraint import MAX_CACHE_BYTES, TokenBytes
+from seqtool.text.decoding import Seam
 
 
 class Favour:
@@ -26,7 +26,7 @@ class Favour:
     A state is a number: how much of the text has been read.
     """
 
-    def __init__(self, text: str, nats: float, tokens: Tokens) -> None:
+    def __init__(self, text: str, nats: float, tokens: TokenBytes) -> None:
         table, bytes_earned = _progress(text.encode())
         self._table, self._tokens = tokens.read_by(table), tokens
         self._first = START if tokens.spacing == "kept" else at_first(START, len(table))

@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 
 from seqtool.generation.healing import Healing
-from seqtool.generation.sampling import next_token_probabilities, sample
-from seqtool.generation.steering import FOR_EVER, Progress, Repetition, Steering, most_tokens
+from seqtool.generation.sampling import choose
+from seqtool.generation.steering import Repetition, Steering, Written, most_tokens
 from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
 BLOCK_S = 0.03  # a block takes about so long: as often as a reader sees new text
 MAX_BLOCK = 64
@@ -101,18 +101,12 @@ def _generate_batch(
     choice = _Choice(rows, generators, config, steering, log_p_BV)
     if all(one.finished for one in rows):  # by what healing wrote, or since nothing may be written
         yield batch
-    block = 1
+    size = 1
     while not all(one.finished for one in rows):
         began = time.monotonic()
-        left = most_tokens(config) - min(len(one.tokens) for one in rows if not one.finished)
-        count = min(block, left, FOR_EVER if stepper.room is None else stepper.room + 1)
-        drawn_BT = choice.draw(count)
-        made = _Made([], [], [], [])
-        for step in range(count):
-            chosen_B = choice.next(log_p_BV, drawn_BT[:, step], made)
-            if step + 1 < count:
-                log_p_BV = stepper.step(chosen_B)
-        _take(rows, made, stepper.begin_id, most_tokens(config))
+        count = min(size, _most_steps(stepper, rows, config))
+        block, chosen_B, log_p_BV = _write_block(stepper, choice, count, log_p_BV)
+        _take(rows, block, stepper.begin_id, most_tokens(config))
         choice.follow(rows)
         yield batch
         going = [row for row, one in enumerate(rows) if not one.finished]
@@ -125,11 +119,21 @@ def _generate_batch(
             rows, chosen_B, log_p_BV = [rows[row] for row in going], chosen_B[kept], log_p_BV[kept]
         texts = [one.prompt + one.tokens for one in rows] if stepper.full else []
         log_p_BV = advance(stepper, texts, chosen_B, log_p_BV)
-        elapsed = time.monotonic() - began
-        block = 1 if steering.by_token else max(1, min(MAX_BLOCK, 2 * block, int(count * BLOCK_S / max(elapsed, 1e-6))))
+        size = 1 if steering.by_token else _next_size(size, count, time.monotonic() - began)
 
 
-class _Made(NamedTuple):
+def _most_steps(stepper: Stepper, rows: list[Sample], config: GenerateConfig) -> int:
+    """How many tokens a block can have: no unfinished sample needs more, and no row of the stepper is full before."""
+    needed = most_tokens(config) - min(len(one.tokens) for one in rows if not one.finished)
+    return needed if stepper.room is None else min(needed, stepper.room + 1)
+
+
+def _next_size(size: int, count: int, elapsed_s: float) -> int:
+    """The size of the next block, after one of `size` of which `count` steps took `elapsed_s`."""
+    return max(1, min(MAX_BLOCK, 2 * size, int(count * BLOCK_S / max(elapsed_s, 1e-6))))
+
+
+class _Block(NamedTuple):
     """The tokens of a block, still on the device: for each step, the tokens and the model's log p of them, (B, 1), and
     where they are asked for the K likeliest tokens and theirs, (B, K).
     """
@@ -140,9 +144,20 @@ class _Made(NamedTuple):
     log_p_of_likeliest: list[Tensor]
 
 
-def _take(rows: list[Sample], made: _Made, begin_id: int, most: int) -> None:
+def _write_block(stepper: Stepper, choice: _Choice, count: int, log_p_BV: Tensor) -> tuple[_Block, Tensor, Tensor]:
+    """`count` further tokens of each row; with the last of them (B,), and the log p (B, V) it was chosen by."""
+    drawn_BT = choice.draw(count)
+    block = _Block([], [], [], [])
+    chosen_B = choice.next(log_p_BV, drawn_BT[:, 0], block)
+    for step in range(1, count):
+        log_p_BV = stepper.step(chosen_B)
+        chosen_B = choice.next(log_p_BV, drawn_BT[:, step], block)
+    return block, chosen_B, log_p_BV
+
+
+def _take(rows: list[Sample], block: _Block, begin_id: int, most: int) -> None:
     """Give each unfinished sample its tokens of a block, up to the end of its text or to the `most` it may have."""
-    tokens_BT, nats_BT = torch.cat(made.tokens, dim=1), -torch.cat(made.log_p, dim=1)
+    tokens_BT, nats_BT = torch.cat(block.tokens, dim=1), -torch.cat(block.log_p, dim=1)
     for one, tokens, nats in zip(rows, tokens_BT.tolist(), nats_BT.tolist(), strict=True):
         if one.finished:
             continue
@@ -152,8 +167,8 @@ def _take(rows: list[Sample], made: _Made, begin_id: int, most: int) -> None:
             tokens = tokens[: tokens.index(begin_id)]
         one.tokens += tokens
         one.token_nats += nats[: len(tokens)]
-    if made.likeliest:
-        ids_BTK, log_p_BTK = torch.stack(made.likeliest, dim=1), torch.stack(made.log_p_of_likeliest, dim=1)
+    if block.likeliest:
+        ids_BTK, log_p_BTK = torch.stack(block.likeliest, dim=1), torch.stack(block.log_p_of_likeliest, dim=1)
         for one, ids_TK, log_p_TK in zip(rows, ids_BTK.tolist(), log_p_BTK.tolist(), strict=True):
             missing = len(one.tokens) - len(one.alternatives)
             one.alternatives += map(_paired, ids_TK[:missing], log_p_TK)
@@ -177,7 +192,7 @@ class _Choice:
         self._config, self._steering, self._generators = config, steering, generators
         # Apple's GPU has no float64, in which probabilities are summed.
         self._device = torch.device("cpu") if log_p_BV.device.type == "mps" else log_p_BV.device
-        self._texts: list[Progress] = []
+        self._texts: list[Written] = []
         if steering.by_token:
             self._texts = [steering.begin(one.prompt, one.seam, one.tokens) for one in rows]
         self._end(rows)
@@ -193,34 +208,23 @@ class _Choice:
             generator.random(out=numbers[row])
         return torch.from_numpy(numbers).to(self._device)
 
-    def next(self, log_p_BV: Tensor, drawn_B: Tensor, made: _Made) -> Tensor:
-        """The tokens (B,), which are noted in `made`."""
+    def next(self, log_p_BV: Tensor, drawn_B: Tensor, block: _Block) -> Tensor:
+        """The tokens (B,), which are added to `block`."""
         config, home = self._config, log_p_BV.device
         log_p_BV = log_p_BV.to(self._device)
         scores_BV = self._steering.scores(log_p_BV, self._texts)
         if self._repetition is not None:
             scores_BV = self._repetition.scores(scores_BV)
-        if config.greedy:
-            chosen_B = scores_BV.argmax(dim=-1)
-        else:
-            p_BV = next_token_probabilities(
-                scores_BV,
-                temperature=config.temperature,
-                top_k=config.top_k,
-                top_p=config.top_p,
-                min_p=config.min_p,
-                typical=config.typical,
-            )
-            chosen_B = sample(p_BV, drawn_B)
+        chosen_B = choose(scores_BV, config, None if config.greedy else drawn_B)
         chosen_B1 = chosen_B.unsqueeze(1)
         if self._repetition is not None:
             self._repetition.add(chosen_B1)
-        made.tokens.append(chosen_B1)
-        made.log_p.append(log_p_BV.gather(1, chosen_B1))
+        block.tokens.append(chosen_B1)
+        block.log_p.append(log_p_BV.gather(1, chosen_B1))
         if config.alternatives:
             log_p_BK, ids_BK = log_p_BV.topk(min(config.alternatives, log_p_BV.shape[1]))
-            made.likeliest.append(ids_BK)
-            made.log_p_of_likeliest.append(log_p_BK)
+            block.likeliest.append(ids_BK)
+            block.log_p_of_likeliest.append(log_p_BK)
         return chosen_B.to(home)
 
     def follow(self, rows: list[Sample]) -> None:

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtool.generation.sampling import next_token_probabilities, sample
+from seqtool.generation.sampling import choose
 from seqtool.generation.steering import Steering
 from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
 if TYPE_CHECKING:
     from seqtool.generation.generating import Alternatives, Sample
@@ -140,18 +140,8 @@ class Healing:
 def _chosen(prompt: _Prompt, generator: np.random.Generator | None, config: GenerateConfig) -> Ending | None:
     """The ending of a prompt; None for the prompt as it stands."""
     scores_1E = torch.tensor([[*prompt.scores, prompt.log_p]], dtype=torch.float64)
-    if generator is None:
-        choice = scores_1E.argmax(dim=-1)
-    else:
-        p_1E = next_token_probabilities(
-            scores_1E,
-            temperature=config.temperature,
-            top_k=config.top_k,
-            top_p=config.top_p,
-            min_p=config.min_p,
-            typical=config.typical,
-        )
-        choice = sample(p_1E, torch.tensor([generator.random()], dtype=torch.float64))
+    uniform_1 = None if generator is None else torch.tensor([generator.random()], dtype=torch.float64)
+    choice = choose(scores_1E, config, uniform_1)
     return [*prompt.endings, None][int(choice)]
 
 

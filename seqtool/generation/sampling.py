@@ -8,8 +8,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqtool.settings.generation import GenerateConfig
+
 COLDEST = 1e-200  # a lower temperature would divide beyond float64's range
 BELOW_ONE = 1 - 2**-32  # and so below the sum of the probabilities, which is 1 but for rounding errors
+
+
+def choose(scores_BV: Tensor, config: GenerateConfig, uniform_B: Tensor | None) -> Tensor:
+    """The next tokens, (B,): the likeliest without `uniform_B`, or else those that it draws under the settings."""
+    if uniform_B is None:
+        return scores_BV.argmax(dim=-1)
+    p_BV = next_token_probabilities(
+        scores_BV,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+        min_p=config.min_p,
+        typical=config.typical,
+    )
+    return sample(p_BV, uniform_B)
 
 
 def next_token_probabilities(

@@ -18,16 +18,16 @@ from seqtool.errors import UsageError
 from seqtool.generation.constraint import NEVER, Constraint
 from seqtool.generation.favour import Favour
 from seqtool.settings.generation import GenerateConfig
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
-FOR_EVER = 1 << 62
+UNLIMITED = 1 << 62
 MOST_OF_A_BEAM = 4096  # tokens: a beam shows nothing until it is done
 
 
 def most_tokens(config: GenerateConfig) -> int:
     """How many tokens a text may have."""
     if config.until_end:
-        return MOST_OF_A_BEAM if config.beam else FOR_EVER
+        return MOST_OF_A_BEAM if config.beam else UNLIMITED
     return config.max_tokens
 
 
@@ -56,10 +56,11 @@ class Repetition:
 NOTHING: Mapping[tuple[int, ...], tuple[int, ...]] = {}
 
 
-class Progress(NamedTuple):
-    """How far a text has come."""
+class Written(NamedTuple):
+    """What the rules must know of a text that has been written so far."""
 
-    written: int = 0
+    length: int = 0
+    """Tokens."""
     state: int = 0
     """Of the constraint."""
     favoured: tuple[int, ...] = ()
@@ -111,20 +112,20 @@ class Steering:
                 f"--max-tokens {self._most}: the shortest text that matches --constrain takes up to {needed} tokens"
             )
 
-    def begin(self, prompt: Sequence[int], seam: Seam, tokens: Sequence[int] = ()) -> Progress:
+    def begin(self, prompt: Sequence[int], seam: Seam, tokens: Sequence[int] = ()) -> Written:
         """Behind a prompt and the tokens written already."""
         recent, followers = self._followers(prompt) if self._ngram else ((), NOTHING)
-        one = Progress(
+        one = Written(
             state=self.constraint.behind(seam) if self.constraint else 0,
             favoured=tuple(favour.behind(seam) for favour in self._favours),
             recent=recent,
             followers=followers,
         )
         for token in tokens:
-            one = self.after(one, token, 0 if one.written else seam.skip)
+            one = self.after(one, token, 0 if one.length else seam.skip)
         return one
 
-    def after(self, one: Progress, token: int, skip: int = 0) -> Progress:
+    def after(self, one: Written, token: int, skip: int = 0) -> Written:
         """After one more token, of which the first `skip` bytes belong to the prompt."""
         one = self._counted(one, token)
         favoured = one.favoured
@@ -132,9 +133,9 @@ class Steering:
             states = zip(self._favours, favoured, strict=True)
             favoured = tuple(favour.after(state, token, skip)[0] for favour, state in states)
         state = self.constraint.after(one.state, token, skip) if self.constraint else 0
-        return Progress(one.written + 1, state, favoured, one.recent, one.followers)
+        return Written(one.length + 1, state, favoured, one.recent, one.followers)
 
-    def first_score(self, one: Progress, token: int, skip: int) -> float:
+    def first_score(self, one: Written, token: int, skip: int) -> float:
         """What the rules add to log p of a first token of which `skip` bytes belong to the prompt."""
         if token in one.followers.get(one.recent, ()):
             return -math.inf
@@ -145,12 +146,12 @@ class Steering:
         states = zip(self._favours, one.favoured, strict=True)
         return sum(favour.after(state, token, skip)[1] for favour, state in states)
 
-    def ended(self, one: Progress) -> bool:
+    def ended(self, one: Written) -> bool:
         """Whether nothing may follow a complete match."""
         constraint = self.constraint
-        return constraint is not None and constraint.must_match and not constraint.allowed(one.state, FOR_EVER).any()
+        return constraint is not None and constraint.must_match and not constraint.allowed(one.state, UNLIMITED).any()
 
-    def scores(self, log_p_BV: Tensor, texts: Sequence[Progress]) -> Tensor:
+    def scores(self, log_p_BV: Tensor, texts: Sequence[Written]) -> Tensor:
         """log p (B, V) and what the rules add to it: -inf for what may not come next."""
         if not self.by_token:
             return log_p_BV
@@ -165,17 +166,17 @@ class Steering:
             scores_BV[:, self._begin_id].masked_fill_(nothing_B, 0.0)
         return scores_BV
 
-    def _gains(self, one: Progress) -> npt.NDArray[np.float64]:
+    def _gains(self, one: Written) -> npt.NDArray[np.float64]:
         gains = [favour.gains(state) for favour, state in zip(self._favours, one.favoured, strict=True)]
         return np.sum(gains, axis=0)
 
-    def _barred(self, one: Progress, vocab_size: int) -> npt.NDArray[np.bool_]:
+    def _barred(self, one: Written, vocab_size: int) -> npt.NDArray[np.bool_]:
         if self.constraint is not None:
-            barred_V = ~self.constraint.allowed(one.state, self._most - one.written)
+            barred_V = ~self.constraint.allowed(one.state, self._most - one.length)
             barred_V[self._begin_id] = not self.constraint.accepts(one.state)
         else:
             barred_V = np.zeros(vocab_size, dtype=np.bool_)
-        if one.written < self._least:
+        if one.length < self._least:
             barred_V[self._begin_id] = True
         if followers := one.followers.get(one.recent):
             barred_V[list(followers)] = True
@@ -190,7 +191,7 @@ class Steering:
         recent = tuple(tokens[max(0, len(tokens) - before) :]) if before else ()
         return recent, {key: tuple(after) for key, after in found.items()}
 
-    def _counted(self, one: Progress, token: int) -> Progress:
+    def _counted(self, one: Written, token: int) -> Written:
         """With the token among those that have followed the last N - 1."""
         if not self._ngram:
             return one
@@ -198,4 +199,4 @@ class Steering:
         if len(one.recent) == self._ngram - 1:
             followers = {**followers, one.recent: (*followers.get(one.recent, ()), token)}
         recent = (*one.recent, token)[max(0, len(one.recent) + 2 - self._ngram) :]
-        return Progress(one.written, one.state, one.favoured, recent, followers)
+        return Written(one.length, one.state, one.favoured, recent, followers)

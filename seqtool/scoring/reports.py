@@ -15,10 +15,12 @@ from seqtool.runs import Run
 from seqtool.scoring.rows import check_oov, check_store, counted_tokens, given_ids
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, check_window, perplexity
 from seqtool.settings.scoring import EvalConfig
+from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextCounts, TextSource
-from seqtool.text.losses import Losses, losses_of_ids
+from seqtool.text.encoding import Ids
+from seqtool.text.lost import LostText, lost_of_ids
 from seqtool.text.store import IdSequence, TokenStore, counted_blocks, spooled
-from seqtool.text.vocabulary import Ids, Vocabulary, encode_blocks
+from seqtool.text.vocabulary import Vocabulary
 
 SUMMED = ("nats", "tokens", "words", "characters", "bytes", "documents", "unknowns", "left_out", "seconds")
 
@@ -57,7 +59,7 @@ def text_reports(
     about = _about(run, config, given)
     done = tokens = 0
     ready: list[dict[str, Any]] = []  # and held back while there has been no token to score
-    for parts in _together(_parts(run.vocabulary, sources)):
+    for parts in _together(_text_parts(run.vocabulary, sources)):
         _score(run.vocabulary, config, scorer, parts)
         for text in (part.text for part in parts if part.ends):
             tokens += text.tokens
@@ -80,19 +82,26 @@ def total_report(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 @dataclass
-class _Text:
+class _ScoredText:
     """A text that has been encoded, `<s>` before each document, and what its tokens cost as far as they are scored."""
 
     name: str
     ids: IdSequence
     counts: TextCounts
     sha256: str
-    losses: Losses | None
+    losses: LostText | None
     nats: float = 0.0
     tokens: int = 0
     unknowns: int = 0
     line_ends: int = 0
     seconds: float = 0.0
+
+    def add(self, vocabulary: Vocabulary, ids: Ids, nats: Nats) -> None:
+        """Add the next ids, and the nats of those of them that count."""
+        self.nats += float(nats.sum(dtype=np.float64))
+        self.tokens += len(nats)
+        self.unknowns += int(np.count_nonzero(ids == vocabulary.unknown_id))
+        self.line_ends += int(np.count_nonzero(ids == vocabulary.newline_ids[-1]))
 
     def report(self, vocabulary: Vocabulary, config: EvalConfig) -> dict[str, Any]:
         """What is to be said of the text alone."""
@@ -109,30 +118,30 @@ class _Text:
             "left_out": self.unknowns if left_out else 0,
             "seconds": self.seconds,
         }
-        lost = self.losses.kinds(self.unknowns) if self.losses else losses_of_ids(vocabulary, self.unknowns)
+        lost = self.losses.kinds(self.unknowns) if self.losses else lost_of_ids(vocabulary, self.unknowns)
         return {"text": self.name, **_figures(sums), "text_lost": lost, "text_sha256": self.sha256}
 
 
-class _Part(NamedTuple):
+class _TextPart(NamedTuple):
     """The next ids of a text, the last of which `ends` it."""
 
-    text: _Text
+    text: _ScoredText
     ids: Ids
     ends: bool
 
 
-def _parts(vocabulary: Vocabulary, sources: Sequence[TextSource | TokenStore]) -> Iterator[_Part]:
+def _text_parts(vocabulary: Vocabulary, sources: Sequence[TextSource | TokenStore]) -> Iterator[_TextPart]:
     """The ids of some sources, TOKENS_AT_ONCE of them at most at once."""
     for source in sources:
-        text = _encoded(vocabulary, source)
+        text = _encode_source(vocabulary, source)
         for start in range(0, max(1, len(text.ids)), TOKENS_AT_ONCE):
             stop = start + TOKENS_AT_ONCE
-            yield _Part(text, text.ids[start:stop], stop >= len(text.ids))
+            yield _TextPart(text, text.ids[start:stop], stop >= len(text.ids))
 
 
-def _together(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
+def _together(parts: Iterable[_TextPart]) -> Iterator[list[_TextPart]]:
     """Parts to be scored together: TOKENS_AT_ONCE ids and a part more at most."""
-    held: list[_Part] = []
+    held: list[_TextPart] = []
     ids = 0
     for part in parts:
         held.append(part)
@@ -144,23 +153,23 @@ def _together(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
         yield held
 
 
-def _encoded(vocabulary: Vocabulary, source: TextSource | TokenStore) -> _Text:
+def _encode_source(vocabulary: Vocabulary, source: TextSource | TokenStore) -> _ScoredText:
     """A text's ids; a text not in a store in flat memory, and nothing is left behind."""
     if isinstance(source, TokenStore):
         check_store(vocabulary, source)
         said = source.description
         counts = TextCounts(said["documents"], said["words"], said["characters"], said["bytes"])
-        return _Text(_name(source), source.ids, counts, said["input_sha256"], None)
-    counts, losses = TextCounts(), Losses(vocabulary)
+        return _ScoredText(_name(source), source.ids, counts, said["input_sha256"], None)
+    counts, losses = TextCounts(), LostText(vocabulary)
     ids = spooled(encode_blocks(vocabulary, losses.watch(counted_blocks(source, counts))), vocabulary)
-    return _Text(_name(source), ids, counts, source.sha256, losses)
+    return _ScoredText(_name(source), ids, counts, source.sha256, losses)
 
 
 def _name(source: TextSource | TokenStore) -> str:
     return str(source.path) if isinstance(source, TokenStore) else source.name
 
 
-def _score(vocabulary: Vocabulary, config: EvalConfig, scorer: Scorer, parts: list[_Part]) -> None:
+def _score(vocabulary: Vocabulary, config: EvalConfig, scorer: Scorer, parts: list[_TextPart]) -> None:
     """Score some parts together, and add what each costs to its text."""
     began = time.perf_counter()
     joined = np.concatenate([part.ids for part in parts])
@@ -173,17 +182,9 @@ def _score(vocabulary: Vocabulary, config: EvalConfig, scorer: Scorer, parts: li
     start = 0
     for part in parts:
         own = slice(start, start + int(np.count_nonzero(part.ids != vocabulary.begin_id)))
-        _add(part.text, vocabulary, ids[own], nats[own][counts[own]])
+        part.text.add(vocabulary, ids[own], nats[own][counts[own]])
         part.text.seconds += seconds_per_id * len(part.ids)
         start = own.stop
-
-
-def _add(text: _Text, vocabulary: Vocabulary, ids: Ids, nats: Nats) -> None:
-    """Add further ids, and the nats of those of them that count."""
-    text.nats += float(nats.sum(dtype=np.float64))
-    text.tokens += len(nats)
-    text.unknowns += int(np.count_nonzero(ids == vocabulary.unknown_id))
-    text.line_ends += int(np.count_nonzero(ids == vocabulary.newline_ids[-1]))
 
 
 def _about(run: Run, config: EvalConfig, given: str) -> dict[str, Any]:

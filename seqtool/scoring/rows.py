@@ -7,27 +7,30 @@ thousands of small ones are one batch as well.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator
+import codecs
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.errors import InputError, UsageError
+from seqtool.files.spools import Spool
 from seqtool.models.predictor import Predictor
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, perplexity
 from seqtool.scoring.words import is_white_space, units_of
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.vocabulary import DOCUMENT_AT
-from seqtool.text.documents import READ_BYTES, Block, TextSource, lines_of, split_documents
+from seqtool.text.blocks import encodable
+from seqtool.text.documents import READ_BYTES, TextBlock, TextSource, lines_of, split_documents
+from seqtool.text.encoding import Ids
 from seqtool.text.store import IdSequence, TokenStore
-from seqtool.text.vocabulary import Ids, Vocabulary, encodable
+from seqtool.text.vocabulary import Vocabulary
 
 SHOWN_CHARACTERS = 200  # of a document, at most, in its row
 HELD_BYTES = 1 << 20  # of a line whose end has not come; the rest of it waits in a temporary file
-PART_CHARACTERS = 1 << 16
+PART_BYTES = 1 << 16
 TOKEN_ROWS = 1 << 13  # rows of tokens that are given at once
 
 
@@ -44,7 +47,7 @@ class Row(NamedTuple):
         return perplexity(self.nats, self.tokens)
 
 
-class Line(NamedTuple):
+class TextLine(NamedTuple):
     """A line, or part of a long one: its tokens end at `stop`. Whether it begins a document and ends a line."""
 
     text: str
@@ -71,12 +74,9 @@ def score_rows(
     in a store that is settled. A document's row gives the beginning of its first line. The text `given` stands before
     whatever is scored by itself.
     """
-    stored = isinstance(source, TokenStore)
-    if per == "line" and (carry or stored) and not vocabulary.has_newline:
-        raise UsageError("this run's vocabulary has no newline to end a line: give a text, without --carry")
-    check_oov(vocabulary, config)
+    _check_unit(vocabulary, source, config, per, carry)
     if isinstance(source, TextSource) and document.startswith(DOCUMENT_AT):
-        source.document = document  # which is found before lines are
+        source.document = document  # these documents are found before lines are
     scorer = Scorer(
         model,
         batch_size=config.batch_size,
@@ -85,31 +85,45 @@ def score_rows(
         given=given_ids(vocabulary, given),
     )
     each_line = per == "line" and not carry
-    row = OpenRow(per == "line", per == "line" or (document == "line" and not stored))
+    line_documents = document == "line" and not isinstance(source, TokenStore)
+    row = OpenRow(whole_text=per == "line", each_line=per == "line" or line_documents)
     word = OpenWord(vocabulary)
-    for ids, lines in _encoded(vocabulary, source, each_line, document):
-        starts = [
-            before for line, before in zip(lines, [0, *(line.stop for line in lines)], strict=False) if line.begins
-        ]
+    for ids, lines in _encoded_lines(vocabulary, source, each_line, document):
+        starts = _document_starts(lines)
         nats = scorer.score(ids, starts)
         counted = counted_tokens(vocabulary, config, ids)
         if per == "token":
-            yield from _token_rows(vocabulary, ids, nats, counted)
+            yield from _rows_of_tokens(vocabulary, ids, nats, counted)
         elif rows := word.take(ids, nats, counted, starts) if per == "word" else row.take(lines, nats, counted):
             yield rows
     if last := [*row.closed(), *word.closed()]:
         yield last
 
 
-def _encoded(
+def _check_unit(
+    vocabulary: Vocabulary, source: TextSource | TokenStore, config: EvalConfig, per: str, carry: bool
+) -> None:
+    """UsageError when the vocabulary cannot give such rows."""
+    if per == "line" and (carry or isinstance(source, TokenStore)) and not vocabulary.has_newline:
+        raise UsageError("this run's vocabulary has no newline to end a line: give a text, without --carry")
+    check_oov(vocabulary, config)
+
+
+def _encoded_lines(
     vocabulary: Vocabulary, source: TextSource | TokenStore, each_line: bool, document: str
-) -> Iterator[tuple[Ids, list[Line]]]:
+) -> Iterator[tuple[Ids, list[TextLine]]]:
     """The ids that are scored together, and the lines in them."""
     if isinstance(source, TokenStore):
         yield from stored_lines(vocabulary, source, each_line)
         return
     for blocks in arrivals(source, vocabulary, "line" if each_line else document):
         yield encode_lines(vocabulary, blocks)
+
+
+def _document_starts(lines: Sequence[TextLine]) -> list[int]:
+    """Where among the ids of some lines documents begin."""
+    begins = [0, *(line.stop for line in lines)]
+    return [begin for begin, line in zip(begins, lines, strict=False) if line.begins]
 
 
 def given_ids(vocabulary: Vocabulary, given: str) -> list[int]:
@@ -140,13 +154,13 @@ def counted_tokens(vocabulary: Vocabulary, config: EvalConfig, ids: Ids) -> npt.
     return ids != vocabulary.unknown_id if config.oov == "exclude" else np.ones(len(ids), dtype=bool)
 
 
-def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Iterator[list[Block]]:
+def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Iterator[list[TextBlock]]:
     """The blocks that each read of `source`, which only divides files, brings, divided into documents; where reading
     does not wait, those of several reads. What stands before an error is given first.
     """
     blocks = encodable(vocabulary, source.blocks())
     most = 1 if source.waits else READ_BYTES
-    divided: list[Block] = []
+    divided: list[TextBlock] = []
     ahead, left = next(blocks, None), 0
 
     def texts_of_file() -> Iterator[str]:
@@ -183,12 +197,12 @@ def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Itera
         yield divided
 
 
-def encode_lines(vocabulary: Vocabulary, blocks: list[Block]) -> tuple[Ids, list[Line]]:
+def encode_lines(vocabulary: Vocabulary, blocks: list[TextBlock]) -> tuple[Ids, list[TextLine]]:
     """The ids of some blocks, and the lines in them: of an empty document one line without text."""
     texts = [(line, block.starts_document and not place) for block in blocks
              for place, line in enumerate(lines_of(block.text) or [""])]  # fmt: skip
     found: list[Ids] = []
-    lines: list[Line] = []
+    lines: list[TextLine] = []
     start = stop = 0
     for place, (text, _) in enumerate(texts):
         last = place == len(texts) - 1
@@ -202,13 +216,13 @@ def encode_lines(vocabulary: Vocabulary, blocks: list[Block]) -> tuple[Ids, list
     return np.concatenate(found), lines
 
 
-def stored_lines(vocabulary: Vocabulary, store: TokenStore, each_line: bool) -> Iterator[tuple[Ids, list[Line]]]:
+def stored_lines(vocabulary: Vocabulary, store: TokenStore, each_line: bool) -> Iterator[tuple[Ids, list[TextLine]]]:
     """The ids of a store, without `<s>`, and the lines in them; with `each_line` every one begins a document."""
     check_store(vocabulary, store)
     decoder, ended = vocabulary.decoder(), False
     for part in _whole_characters(vocabulary, store.ids):
         marks = np.flatnonzero(part == vocabulary.begin_id).tolist()
-        lines: list[Line] = []
+        lines: list[TextLine] = []
         stop = 0
         for begin, end in pairwise([-1, *marks, len(part)]):
             ids = part[begin + 1 : end]
@@ -242,7 +256,7 @@ def _whole_characters(vocabulary: Vocabulary, ids: IdSequence) -> Iterator[Ids]:
         start += len(part)
 
 
-def _lines_in(vocabulary: Vocabulary, ids: Ids, texts: list[tuple[str, bool]], before: int) -> list[Line]:
+def _lines_in(vocabulary: Vocabulary, ids: Ids, texts: list[tuple[str, bool]], before: int) -> list[TextLine]:
     """Lines, given whether each begins a document, with where their ids stop, `before` ids standing before them."""
     ends = iter((np.flatnonzero(ids == vocabulary.newline_ids[-1]) + (before + 1)).tolist())
     stop = before
@@ -251,7 +265,7 @@ def _lines_in(vocabulary: Vocabulary, ids: Ids, texts: list[tuple[str, bool]], b
         ended = text.endswith("\n")
         if text:
             stop = next(ends, before + len(ids)) if ended and vocabulary.has_newline else before + len(ids)
-        lines.append(Line(text, stop, begins, ended))
+        lines.append(TextLine(text, stop, begins, ended))
     return lines
 
 
@@ -263,7 +277,7 @@ class OpenRow:
         self._open = False
         self._nats, self._tokens, self._text = 0.0, 0, LongText()
 
-    def take(self, lines: list[Line], nats: Nats, counted: npt.NDArray[np.bool_]) -> list[Row]:
+    def take(self, lines: list[TextLine], nats: Nats, counted: npt.NDArray[np.bool_]) -> list[Row]:
         """The rows that these further lines, whose tokens have these nats, complete."""
         sums = [0.0, *np.cumsum(np.where(counted, nats, 0.0), dtype=np.float64).tolist()]
         counts = [0, *np.cumsum(counted).tolist()]
@@ -341,25 +355,19 @@ class LongText:
     """A text that grows, in memory that does not: what is more than HELD_BYTES is in a temporary file."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(HELD_BYTES, "w+", encoding="utf-8", newline="", prefix="seqtool-")
+        self._spool = Spool("a line", HELD_BYTES)
 
     def add(self, text: str) -> None:
         """Put a part at the end; SeqtoolError when there is no room for it."""
-        try:
-            self._file.write(text)
-            self._file.flush()
-        except OSError as error:
-            raise SeqtoolError(
-                f"cannot keep a line in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR"
-            ) from error
+        self._spool.append(text.encode())
 
     def __iter__(self) -> Iterator[str]:
-        self._file.seek(0)
-        while part := self._file.read(PART_CHARACTERS):
-            yield part
+        return codecs.iterdecode(self._spool.blocks(PART_BYTES), "utf-8")
 
 
-def _token_rows(vocabulary: Vocabulary, ids: Ids, nats: Nats, counted: npt.NDArray[np.bool_]) -> Iterator[list[Row]]:
+def _rows_of_tokens(
+    vocabulary: Vocabulary, ids: Ids, nats: Nats, counted: npt.NDArray[np.bool_]
+) -> Iterator[list[Row]]:
     texts = {token: (vocabulary.token_in_line(token),) for token in np.unique(ids).tolist()}
     costs = np.where(counted, nats, 0.0)
     for start in range(0, len(ids), TOKEN_ROWS):

@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from seqtool.errors import UsageError
 from seqtool.models.predictor import Predictor
@@ -221,12 +222,8 @@ class Scorer:
         `before` (or `<s>`) stands before each. The state of the row that stops at `kept`, after its last token.
         """
         lengths = [row.stop - row.start for row in rows]
-        ids_BT = np.zeros((len(rows), lengths[0] + 1), dtype=np.int64)
-        ids_BT[:, 0] = self._model.begin_id if before is None else before
-        for place, row in enumerate(rows):
-            ids_BT[place, 1 : 1 + lengths[place]] = text[row.start : row.stop]
-        given = torch.from_numpy(ids_BT).to(self._model.device)
-        found = torch.empty((len(rows), lengths[0]), dtype=torch.float32, device=self._model.device)
+        ids_BT = self._side_by_side(text, rows, before)
+        nats_BT = torch.empty((len(rows), lengths[0]), dtype=torch.float32, device=self._model.device)
         keep = next((place for place, row in enumerate(rows) if row.stop == kept), None)
         kept_state = None
         position, going = 0, len(rows)
@@ -234,18 +231,25 @@ class Scorer:
             until = min(lengths[0], position + max(1, self._call_tokens() // going))
             if keep is not None and position < lengths[keep]:
                 until = min(until, lengths[keep])
-            ids, targets = given[:going, position:until], given[:going, position + 1 : until + 1]
-            found[:going, position:until], state = self._model.next_nats(ids, targets, state)
+            ids, targets = ids_BT[:going, position:until], ids_BT[:going, position + 1 : until + 1]
+            nats_BT[:going, position:until], state = self._model.next_nats(ids, targets, state)
             if keep is not None and until == lengths[keep]:
                 kept_state = rows_of(state, slice(keep, keep + 1))
             position = until
             while going and lengths[going - 1] <= position:
                 going -= 1
             state = rows_of(state, slice(going))
-        nats_BT = found.cpu().numpy()
-        for place, row in enumerate(rows):
-            nats[row.score_from : row.stop] = nats_BT[place, row.score_from - row.start : lengths[place]]
+        for row, length, nats_T in zip(rows, lengths, nats_BT.cpu().numpy(), strict=True):
+            nats[row.score_from : row.stop] = nats_T[row.score_from - row.start : length]
         return kept_state
+
+    def _side_by_side(self, text: npt.NDArray[np.int64], rows: list[Window], before: int | None) -> Tensor:
+        """The ids of rows behind `before` (or `<s>`), padded to the length of the first, (B, 1 + T)."""
+        ids_BT = np.zeros((len(rows), 1 + rows[0].stop - rows[0].start), dtype=np.int64)
+        ids_BT[:, 0] = self._model.begin_id if before is None else before
+        for ids_T, row in zip(ids_BT, rows, strict=True):
+            ids_T[1 : 1 + row.stop - row.start] = text[row.start : row.stop]
+        return torch.from_numpy(ids_BT).to(self._model.device)
 
 
 def score_documents(
@@ -262,12 +266,12 @@ def score_documents(
     when `context` or `stride` do not fit the model.
     """
     scorer = Scorer(model, batch_size=batch_size, context=context, stride=stride)
-    held: list[_Part] = []
+    held: list[_DocumentPart] = []
     tokens = 0
     for document in documents:
         for start in range(0, max(1, len(document)), TOKENS_AT_ONCE):
             ids = document[start : start + TOKENS_AT_ONCE]
-            held.append(_Part(ids, start == 0, start + TOKENS_AT_ONCE >= len(document)))
+            held.append(_DocumentPart(ids, start == 0, start + TOKENS_AT_ONCE >= len(document)))
             tokens += len(ids)
             if tokens >= TOKENS_AT_ONCE or len(held) >= TOKENS_AT_ONCE:
                 yield from _scored(scorer, held)
@@ -275,13 +279,13 @@ def score_documents(
     yield from _scored(scorer, held)
 
 
-class _Part(NamedTuple):
+class _DocumentPart(NamedTuple):
     ids: npt.NDArray[np.unsignedinteger]
     begins: bool
     ends: bool
 
 
-def _scored(scorer: Scorer, parts: list[_Part]) -> Iterator[Scored]:
+def _scored(scorer: Scorer, parts: list[_DocumentPart]) -> Iterator[Scored]:
     if not parts:
         return
     stops = list(accumulate(len(part.ids) for part in parts))

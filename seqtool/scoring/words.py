@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.text.documents import WHITE_SPACE_END
+from seqtool.text.encoding import Ids
 from seqtool.text.tables import ByteTable
-from seqtool.text.vocabulary import Ids
 
 NEWLINE = ord("\n")
-SPACE = np.array([byte < 0x80 and chr(byte).isspace() and byte != NEWLINE for byte in range(256)])
+SPACE_IN_LINE = np.array([byte < 0x80 and chr(byte).isspace() and byte != NEWLINE for byte in range(256)])
 WIDE_SPACE = re.compile(
     b"|".join(chr(point).encode() for point in range(0x80, WHITE_SPACE_END + 1) if chr(point).isspace())
 )
@@ -55,7 +55,7 @@ def units_of(table: ByteTable, ids: Ids, starts: Sequence[int]) -> Units:
     stops = np.cumsum(lengths)
     begins = stops - lengths
     codes = np.frombuffer(data, np.uint8)
-    space = SPACE[codes]
+    space = SPACE_IN_LINE[codes]
     for match in () if data.isascii() else WIDE_SPACE.finditer(data):
         space[match.start() : match.end()] = True
     newline = codes == NEWLINE

@@ -10,7 +10,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, NamedTuple
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError
+from seqtool.files.spools import spooled_copy
 from seqtool.settings.vocabulary import DOCUMENT_AT
 from seqtool.text.marks import refuse_marked
 
@@ -26,9 +26,10 @@ READ_BYTES = 1 << 18
 SEGMENT_CHARACTERS = 8192  # a longer line is cut here, counted from its beginning, so that no line fills the memory
 WHITE_SPACE_END = 0x3001  # no character from here on separates words
 BYTE_ORDER_MARK = "\ufeff"
+CODE_POINTS = 0x110000  # in Unicode
 
 
-class Block(NamedTuple):
+class TextBlock(NamedTuple):
     """Some whole lines of a document, or part of a line that is longer than SEGMENT_CHARACTERS; of an empty
     file nothing.
     """
@@ -47,7 +48,7 @@ class TextCounts:
     bytes: int = 0
     _inside_word: bool = False
 
-    def add(self, block: Block) -> None:
+    def add(self, block: TextBlock) -> None:
         """Count a block; a word that a long line's cut splits counts once."""
         text = block.text
         if block.starts_document:
@@ -95,12 +96,12 @@ class TextSource:
         if rereadable:
             for path in self.paths:
                 if not _is_regular(path):
-                    self._copies[path] = _copy(path)
+                    self._copies[path] = spooled_copy(open_bytes(path), stream_name(path))
 
     @property
     def name(self) -> str:
         """How messages call this source."""
-        return ", ".join("standard input" if path == "-" else path for path in self.paths)
+        return ", ".join(map(stream_name, self.paths))
 
     @property
     def waits(self) -> bool:
@@ -119,45 +120,60 @@ class TextSource:
                 stream.close()
         return size
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[TextBlock]:
         """Yield the text in order; InputError for what cannot be read, is not UTF-8, or holds no text at all."""
-        digest, read = hashlib.sha256(), 0
-
-        def noted(chunks: Iterable[bytes]) -> Iterator[bytes]:
-            nonlocal read
-            for chunk in chunks:
-                digest.update(chunk)
-                read += len(chunk)
-                if self.progress:
-                    self.progress(read)
-                yield chunk
-
+        read = _BytesRead(self.progress)
         empty = not self.empty_files
         self.file_documents = []
         for path in self.paths:
             self.file_documents.append(0)
-            without_text = self.empty_files
-            name = "standard input" if path == "-" else path
-            copy = self._copies.get(path)
-            stream = copy if copy is not None else open_bytes(path)
-            try:
-                if copy is not None:
-                    copy.seek(0)
-                data = noted(refuse_marked(chunks_of(stream, name), name, path))
-                chunks = decode_utf8(data, name, self.errors)
-                for block in _divided(chunks, self.document):
-                    empty = without_text = False
-                    self.file_documents[-1] += block.starts_document
-                    yield block
-                if without_text:
-                    self.file_documents[-1] = 1
-                    yield Block("", True)
-            finally:
-                if copy is None and path != "-":
-                    stream.close()
-        self.sha256 = digest.hexdigest()
+            for block in self._file_blocks(path, read):
+                empty = False
+                self.file_documents[-1] += block.starts_document
+                yield block
+        self.sha256 = read.digest.hexdigest()
         if empty:
             raise InputError(f"{self.name} is empty: there is no text to read")
+
+    def _file_blocks(self, path: str, read: _BytesRead) -> Iterator[TextBlock]:
+        """The text of one file; where empty files are documents, an empty block for one without text."""
+        name, copy = stream_name(path), self._copies.get(path)
+        stream = copy if copy is not None else open_bytes(path)
+        without_text = self.empty_files
+        try:
+            if copy is not None:
+                copy.seek(0)
+            data = read.watch(refuse_marked(chunks_of(stream, name), name, path))
+            for block in _divided(decode_utf8(data, name, self.errors), self.document):
+                without_text = False
+                yield block
+            if without_text:
+                yield TextBlock("", True)
+        finally:
+            if copy is None and path != "-":
+                stream.close()
+
+
+class _BytesRead:
+    """Counts and hashes the bytes of a source as they are read."""
+
+    def __init__(self, progress: Callable[[int], None] | None) -> None:
+        self.digest = hashlib.sha256()
+        self._count, self._progress = 0, progress
+
+    def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same chunks."""
+        for chunk in chunks:
+            self.digest.update(chunk)
+            self._count += len(chunk)
+            if self._progress:
+                self._progress(self._count)
+            yield chunk
+
+
+def stream_name(path: str) -> str:
+    """How messages call a file, or standard input."""
+    return "standard input" if path == "-" else path
 
 
 def open_bytes(path: str) -> IO[bytes]:
@@ -217,34 +233,44 @@ def decode_utf8(chunks: Iterable[bytes], name: str, errors: str = "strict") -> I
             yield text
 
 
-def split_documents(blocks: Iterable[str], document: str) -> Iterator[Block]:
+def split_documents(blocks: Iterable[str], document: str) -> Iterator[TextBlock]:
     """Mark where documents start. Nothing is lost: a separating newline or blank line ends the document before it."""
-    if document == "file" or document.startswith(DOCUMENT_AT):  # which was found before
-        for number, text in enumerate(blocks):
-            yield Block(text, number == 0)
-        return
+    if document == "line":
+        return _split_at_lines(blocks)
+    if document == "blank-line":
+        return _split_at_blank_lines(blocks)
+    # Of a file that at:TEXT divides, `split_at` has found the documents before.
+    return (TextBlock(text, number == 0) for number, text in enumerate(blocks))
+
+
+def _split_at_lines(blocks: Iterable[str]) -> Iterator[TextBlock]:
+    starts = True
+    for text in blocks:
+        for line in lines_of(text):
+            yield TextBlock(line, starts)
+            starts = line.endswith("\n")
+
+
+def _split_at_blank_lines(blocks: Iterable[str]) -> Iterator[TextBlock]:
     starts, blank, after_blank, inside_line = True, False, False, False
     for text in blocks:
         pending: list[str] = []
         for line in lines_of(text):
-            if document == "line":
-                yield Block(line, starts)
-                starts = line.endswith("\n")
-                continue
             if not inside_line:
-                after_blank, blank = blank, not line[:SEGMENT_CHARACTERS].strip()  # of a long line no more is here yet
+                # Only the beginning of a long line decides: more of it may not have arrived.
+                after_blank, blank = blank, not line[:SEGMENT_CHARACTERS].strip()
             if after_blank and not (blank or starts or inside_line):
                 if pending:
-                    yield Block("".join(pending), False)
+                    yield TextBlock("".join(pending), False)
                 pending, starts = [], True
             if starts:
-                yield Block(line, True)
+                yield TextBlock(line, True)
                 starts = False
             else:
                 pending.append(line)
             inside_line = not line.endswith("\n")
         if pending:
-            yield Block("".join(pending), False)
+            yield TextBlock("".join(pending), False)
 
 
 def split_at(chunks: Iterable[str], delimiter: str) -> Iterator[Iterator[str]]:
@@ -308,7 +334,7 @@ def segments_of(line: str) -> list[str]:
     return [line[start : start + SEGMENT_CHARACTERS] for start in range(0, len(line), SEGMENT_CHARACTERS)]
 
 
-def _divided(chunks: Iterable[str], document: str) -> Iterator[Block]:
+def _divided(chunks: Iterable[str], document: str) -> Iterator[TextBlock]:
     """The text of a file in blocks, divided into documents."""
     if not document.startswith(DOCUMENT_AT):
         yield from split_documents(_whole_lines(chunks), document)
@@ -338,12 +364,3 @@ def _with_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 def _is_regular(path: str) -> bool:
     return path != "-" and (not os.path.exists(path) or stat.S_ISREG(os.stat(path).st_mode) or os.path.isdir(path))
-
-
-def _copy(path: str) -> IO[bytes]:
-    copy = tempfile.TemporaryFile(prefix="seqtool-")
-    stream = open_bytes(path)
-    while chunk := stream.read(READ_BYTES):
-        copy.write(chunk)
-    copy.flush()
-    return copy

@@ -6,7 +6,6 @@ import io
 import itertools
 import math
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,11 +14,15 @@ import numpy as np
 import sentencepiece
 
 from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.files.spools import room_for, temporary_folder
 from seqtool.files.writing import provenance
 from seqtool.settings.vocabulary import MAX_VOCABULARY, VocabularyConfig
-from seqtool.text.documents import TextSource, code_points, lines_of, segments_of
+from seqtool.text.blocks import whole_symbols, whole_words
+from seqtool.text.documents import CODE_POINTS, TextSource, code_points, lines_of, segments_of
 from seqtool.text.normalizing import SPACE, folded
-from seqtool.text.vocabulary import END_OF_LINE, Vocabulary, symbol_pattern, whole_symbols, whole_words, with_metadata
+from seqtool.text.sentencepiece_model import with_metadata
+from seqtool.text.symbols import symbol_pattern
+from seqtool.text.vocabulary import END_OF_LINE, Vocabulary
 
 # Merges and pieces hardly change beyond this, and SentencePiece holds its sample in memory: of unigram 23 times over.
 SAMPLE_BYTES = {"bpe": 32 << 20, "unigram": 14 << 20}
@@ -76,7 +79,7 @@ def learn_vocabulary(
 
 
 def _learn_characters(source: TextSource, config: VocabularyConfig) -> tuple[bytes, int]:
-    totals = np.zeros(0x110000, dtype=np.int64)
+    totals = np.zeros(CODE_POINTS, dtype=np.int64)
     symbol = symbol_pattern(config.symbol_list)
     for block in whole_symbols(source.blocks(), config.symbol_list):
         text = symbol.sub("", block.text) if symbol else block.text
@@ -102,17 +105,7 @@ def _one_each(symbols: list[str]) -> Iterator[str]:
 
 
 def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) -> tuple[bytes, int, int]:
-    counts: Counter[str] = Counter()
-    symbol = symbol_pattern(config.symbol_list)
-    for block in whole_words(source.blocks()):
-        words = _normalized(symbol.sub(" ", block.text) if symbol else block.text, config).split()
-        if max(map(len, words), default=0) > MAX_WORD_CHARACTERS:
-            words = [word[: MAX_WORD_CHARACTERS + 1] for word in words]
-        counts.update(words)
-        if len(counts) > MAX_COUNTED_WORDS:
-            rare = np.median(np.fromiter(counts.values(), dtype=np.int64))
-            counts = Counter({word: count for word, count in counts.items() if count > rare})
-    symbols = config.symbol_list
+    counts, symbols = _word_counts(source, config), config.symbol_list
     if symbols != [_normalized(one, config) for one in symbols]:
         raise UsageError("--symbols: words are folded before they are looked up; fold the symbols as well")
     fixed = WORD_SYMBOLS + len(symbols)
@@ -134,6 +127,21 @@ def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) 
         eos_piece=END_OF_LINE,
     )
     return model, config.size, least
+
+
+def _word_counts(source: TextSource, config: VocabularyConfig) -> Counter[str]:
+    """How often each word occurs; of a text with very many, the rarest may be missing."""
+    counts: Counter[str] = Counter()
+    symbol = symbol_pattern(config.symbol_list)
+    for block in whole_words(source.blocks()):
+        words = _normalized(symbol.sub(" ", block.text) if symbol else block.text, config).split()
+        if max(map(len, words), default=0) > MAX_WORD_CHARACTERS:
+            words = [word[: MAX_WORD_CHARACTERS + 1] for word in words]
+        counts.update(words)
+        if len(counts) > MAX_COUNTED_WORDS:
+            rare = np.median(np.fromiter(counts.values(), dtype=np.int64))
+            counts = Counter({word: count for word, count in counts.items() if count > rare})
+    return counts
 
 
 def _least_count(counts: Counter[str], room: int, is_asked: bool) -> int:
@@ -287,7 +295,7 @@ def _run_sentencepiece(sentences: Iterable[str | bytes], config: VocabularyConfi
         "num_threads": 4,  # fixed, so that the result does not depend on the machine
         "minloglevel": 4,
     } | options
-    with tempfile.TemporaryDirectory(prefix="seqtool-") as folder:
+    with temporary_folder("rules") as folder:
         arguments |= _normalization(config, folder)
         try:
             sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(sentences), model_writer=model, **arguments)
@@ -299,8 +307,8 @@ def _run_sentencepiece(sentences: Iterable[str | bytes], config: VocabularyConfi
 def _normalization(config: VocabularyConfig, folder: str) -> dict[str, str]:
     if config.lowercase and config.normalize == "none":
         rules = f"{folder}/lowercase.tsv"
-        with open(rules, "w", encoding="ascii") as stream:
-            for point in range(0x110000):
+        with room_for("rules"), open(rules, "w", encoding="ascii") as stream:
+            for point in range(CODE_POINTS):
                 lower = chr(point).lower()
                 if lower != chr(point):
                     stream.write(f"{point:X}\t{' '.join(f'{ord(letter):X}' for letter in lower)}\n")

@@ -15,7 +15,6 @@ import bisect
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,18 +25,22 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.errors import InputError, SeqtoolError
+from seqtool.errors import InputError
+from seqtool.files.spools import Spool
 from seqtool.files.writing import (
     atomic_directory,
     canonical_sha256,
+    file_sha256,
     locked,
     provenance,
     read_json,
     remove_strays,
     write_json,
 )
-from seqtool.text.documents import Block, TextCounts, TextSource
-from seqtool.text.vocabulary import Ids, Vocabulary, encode_blocks, load_vocabulary
+from seqtool.text.blocks import encode_blocks
+from seqtool.text.documents import TextBlock, TextCounts, TextSource
+from seqtool.text.encoding import Ids
+from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 STORE_FORMAT = "seqtool token store 2"
 SHARD_FORMAT, SHARD_VERSION = "seqtool token shard", "2"
@@ -45,7 +48,6 @@ DESCRIPTION, VOCABULARY = "store.json", "vocab.model"
 SHARD, SHARDS = "ids-{:05d}.safetensors", "ids-*.safetensors"
 COUNTS = ("tokens", "documents", "words", "characters", "bytes")
 SHARD_TOKENS = 32 << 20
-HELD_BYTES = 1 << 16  # ids that are not worth a temporary file
 SCANNED_TOKENS = 1 << 20
 HEADER_BYTES = 512
 MAX_LISTED_FILES = 10_000  # of an input, whose documents are counted file by file
@@ -132,23 +134,10 @@ def encode_text(vocabulary: Vocabulary, source: TextSource) -> EncodedText:
 
 def spooled(arrays: Iterable[Ids], vocabulary: Vocabulary) -> IdSequence:
     """Arrays of ids as one, many of them in an unnamed temporary file; SeqtoolError when there is no room for it."""
-    held = bytearray()
-    arrays = iter(arrays)
+    spool = Spool("ids")
     for ids in arrays:
-        held += ids.tobytes()
-        if len(held) > HELD_BYTES:
-            break
-    else:
-        return np.frombuffer(held, dtype=vocabulary.dtype)
-    spool = tempfile.TemporaryFile(prefix="seqtool-")
-    try:
-        spool.write(held)
-        for ids in arrays:
-            spool.write(ids.tobytes())
-        spool.flush()
-    except OSError as error:
-        raise SeqtoolError(f"cannot keep ids in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR") from error
-    return np.memmap(spool, dtype=vocabulary.dtype, mode="r")
+        spool.append(np.ascontiguousarray(ids))
+    return spool.mapped(vocabulary.dtype)
 
 
 def document_spans(ids: IdSequence, begin_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -369,7 +358,7 @@ def _open_shard(path: Path, number: int, shard: dict[str, Any], vocabulary: Voca
             if (
                 header != _shard_header(vocabulary, tokens, sha256)
                 or os.fstat(stream.fileno()).st_size != size
-                or (verify and hashlib.file_digest(stream, "sha256").hexdigest() != sha256)
+                or (verify and file_sha256(file, HEADER_BYTES) != sha256)
             ):
                 raise InputError(f"{file} was cut short or changed since it was written: encode the text again")
         if not tokens:
@@ -382,7 +371,7 @@ def _open_shard(path: Path, number: int, shard: dict[str, Any], vocabulary: Voca
     return ids
 
 
-def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[Block]:
+def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[TextBlock]:
     """The blocks of a source, which are counted on their way."""
     for block in source.blocks():
         counts.add(block)

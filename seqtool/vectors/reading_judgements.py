@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from seqtool.errors import InputError
-from seqtool.text.documents import TextSource, lines_of
+from seqtool.text.documents import TextSource, lines_of, stream_name
 from seqtool.vectors.judging import Analogies, Pair, Question, Similarities
 
 MAX_FILE_CHARACTERS = 64 << 20
@@ -47,7 +47,7 @@ class Columns(NamedTuple):
 
 def read_judgements(path: str, errors: str = "strict") -> Similarities | Analogies:
     """Read a file of judgements in any of the formats; InputError names the line that is in none of them."""
-    name = "standard input" if path == "-" else path
+    name = stream_name(path)
     filled = [line for line in _lines(path, name, errors) if line.text]
     lines = [line for line in filled if not _is_comment(line)]
     if not lines:

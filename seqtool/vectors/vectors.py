@@ -1,8 +1,9 @@
 """Vectors and their file, with the vocabulary inside.
 
-The file (see arrays.py) holds `vectors` (V, D) float32, a row a token, the most frequent first where that is known; the
-tokens (see tokens.py); where unseen words get vectors from their character n-grams, `ngrams` (B, D) float32; and where
-there is one, the SentencePiece model that splits text into the tokens, `vocabulary`. The metadata say how it was made.
+The file (see files/tensors.py) holds `vectors` (V, D) float32, a row a token, the most frequent first where that is
+known; the tokens (see tokens.py); where unseen words get vectors from their character n-grams, `ngrams` (B, D) float32;
+and where there is one, the SentencePiece model that splits text into the tokens, `vocabulary`. The metadata say how it
+was made.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError, UsageError
-from seqtool.files.arrays import map_arrays, write_arrays
+from seqtool.files.tensors import AS_GIVEN, map_arrays, write_tensors
 from seqtool.settings.embedding import LONGEST_NGRAM
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 from seqtool.vectors.subwords import Ngrams
@@ -85,7 +86,7 @@ def write_vectors(path: Path, vectors: Vectors) -> None:
         "tokens": vectors.tokens.text,
         "vocabulary": np.frombuffer(vectors.model, dtype=np.uint8),
     }
-    write_arrays(path, arrays, {"format": VECTORS_FORMAT, **vectors.metadata})
+    write_tensors(path, arrays, {"format": VECTORS_FORMAT, **vectors.metadata}, AS_GIVEN)
 
 
 def is_vectors(path: Path) -> bool:

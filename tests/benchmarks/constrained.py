@@ -18,7 +18,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from seqtool.generation.constraint import Constraint, Tokens
+from seqtool.generation.constraint import Constraint, TokenBytes
 from seqtool.generation.generating import Sample, generate
 from seqtool.generation.steering import Steering
 from seqtool.models.decoding.stepper import ModelStepper
@@ -44,7 +44,7 @@ def main() -> None:
     tokens = [run.vocabulary.token_bytes(index) for index in range(run.vocabulary.size)]
     tokens[run.vocabulary.unknown_id] = b""
     began = time.perf_counter()
-    constraint = Constraint(given.pattern, Tokens(tokens))
+    constraint = Constraint(given.pattern, TokenBytes(tokens))
     print(f"the expression as an automaton: {time.perf_counter() - began:.3f} s")
     stepper = ModelStepper(run.model)
     print(f"{'':<14}{'streams':>8}{'tokens/s':>10}{'matching':>14}")

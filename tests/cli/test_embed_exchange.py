@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from seqtool.embeddings.learning import CHECKPOINT_FORMAT
-from seqtool.files.arrays import write_arrays
+from seqtool.files.tensors import AS_GIVEN, write_tensors
 from seqtool.runs import load_run
 from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors, read_vectors, write_vectors
@@ -148,7 +148,7 @@ def test_info_tells_what_is_not_ours(seqtool: Command, vectors: Path, text: Path
 
 def test_info_of_a_checkpoint(seqtool: Command, tmp_path: Path):
     path = tmp_path / "v.checkpoint"
-    write_arrays(path, {"input": np.zeros((2, 3), np.float32)}, {"format": CHECKPOINT_FORMAT})
+    write_tensors(path, {"input": np.zeros((2, 3), np.float32)}, {"format": CHECKPOINT_FORMAT}, AS_GIVEN)
     told = json.loads(seqtool("info", path, "--json").stdout)
     assert told == {"kind": "embedding checkpoint", "path": str(path), "bytes": path.stat().st_size}
 

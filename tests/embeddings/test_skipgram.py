@@ -245,9 +245,3 @@ def test_compiled_steps_end_where_those_in_torch_do(cbow, subword):
         found.append([*learner.weights(), loss])
     for compiled, torchs in zip(*found, strict=True):
         np.testing.assert_allclose(compiled, torchs, rtol=2e-3, atol=2e-4)
-
-
-def test_a_library_of_other_code_is_not_used(monkeypatch):
-    if skipgram_library() is not None:
-        monkeypatch.setattr(room, "LAYOUT", room.LAYOUT + 1)
-        assert skipgram_library.__wrapped__() is None

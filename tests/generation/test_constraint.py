@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from seqtool.errors import UsageError
-from seqtool.generation.constraint import Constraint, Tokens
+from seqtool.generation.constraint import Constraint, TokenBytes
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
@@ -85,7 +85,7 @@ def write(constraint: Constraint, tokens: list[bytes], budget: int, rng: random.
 
 @pytest.mark.parametrize("pattern, alphabet", EXPRESSIONS)
 def test_it_accepts_what_re_matches_whole(pattern: str, alphabet: str):
-    constraint, rng = Constraint(pattern, Tokens(BYTES)), random.Random(0)
+    constraint, rng = Constraint(pattern, TokenBytes(BYTES)), random.Random(0)
     texts = [
         write(constraint, BYTES, constraint.tokens_needed(constraint.start) + rng.randrange(30), rng) for _ in range(60)
     ]
@@ -102,7 +102,7 @@ def test_it_accepts_what_re_matches_whole(pattern: str, alphabet: str):
 @pytest.mark.parametrize("pattern, alphabet", EXPRESSIONS)
 @pytest.mark.parametrize("tokens", [BYTES, PIECES], ids=["bytes", "pieces"])
 def test_every_sample_matches_within_its_budget(pattern: str, alphabet: str, tokens: list[bytes]):
-    constraint, rng = Constraint(pattern, Tokens(tokens)), random.Random(1)
+    constraint, rng = Constraint(pattern, TokenBytes(tokens)), random.Random(1)
     needed = constraint.tokens_needed(constraint.start)
     for budget in [needed, needed + 1, *(needed + rng.randrange(60) for _ in range(30))]:
         text = write(constraint, tokens, budget, rng)
@@ -124,7 +124,7 @@ def test_random_expressions():
 
     for _ in range(150):
         pattern = expression(4)
-        constraint = Constraint(pattern, Tokens(PIECES))
+        constraint = Constraint(pattern, TokenBytes(PIECES))
         for _ in range(30):
             text = "".join(rng.choices("abé日A\n", k=rng.randrange(7)))
             assert constraint.accepts(walk(constraint, text)) == (re.fullmatch(pattern, text) is not None), (
@@ -141,7 +141,7 @@ def test_random_expressions():
     "pattern", [r"\w", r"\W", r"\d", r"\D", r"\s", r"\S", ".", r"(?a)\W", r"(?i)[k-ſ]", r"(?i)[^sß]", "(?i)σ"]
 )
 def test_every_character_is_judged_as_re_judges_it(pattern: str):
-    constraint, compiled = Constraint(pattern, Tokens(BYTES)), re.compile(pattern)
+    constraint, compiled = Constraint(pattern, TokenBytes(BYTES)), re.compile(pattern)
     states: dict[bytes, int] = {b"": constraint.start}
     for point in [
         *range(0x3000),
@@ -157,7 +157,7 @@ def test_every_character_is_judged_as_re_judges_it(pattern: str):
 
 
 def test_bytes_that_are_not_utf8_lead_nowhere():
-    constraint = Constraint("(?s).*", Tokens(BYTES))
+    constraint = Constraint("(?s).*", TokenBytes(BYTES))
     for spelled in [
         b"\x80",
         b"\xc0\x80",
@@ -178,7 +178,7 @@ def test_bytes_that_are_not_utf8_lead_nowhere():
 
 def test_a_token_is_allowed_exactly_when_the_rest_fits_in_the_budget():
     tokens = [*BYTES, b"ab", b"abc", b"abcd", b"abx"]
-    constraint = Constraint("abcde|abcdefg", Tokens(tokens))
+    constraint = Constraint("abcde|abcdefg", TokenBytes(tokens))
 
     def allowed(state: int, budget: int) -> list[bytes]:
         return [tokens[index] for index in np.flatnonzero(constraint.allowed(state, budget))]
@@ -195,18 +195,18 @@ def test_a_token_is_allowed_exactly_when_the_rest_fits_in_the_budget():
 
 def test_a_vocabulary_without_all_bytes_promises_only_what_it_can_spell():
     tokens = [b"a", b"b", b"bc", b""]
-    constraint, rng = Constraint("(ab|ac|abc)+", Tokens(tokens)), random.Random(3)
+    constraint, rng = Constraint("(ab|ac|abc)+", TokenBytes(tokens)), random.Random(3)
     for budget in range(2, 30):
         assert re.fullmatch("(ab|ac|abc)+", write(constraint, tokens, budget, rng))
     with pytest.raises(UsageError, match=r"'a\*c' matches no text that this vocabulary can spell"):
-        Constraint("a*c", Tokens(tokens))
+        Constraint("a*c", TokenBytes(tokens))
 
 
 def test_a_learned_vocabulary(prose_file):
     vocabulary = learn_vocabulary(TextSource([str(prose_file)]), VocabularyConfig(type="bpe"))
     tokens = [vocabulary.token_bytes(index) for index in range(vocabulary.size)]
     pattern, rng = r"[A-Z]\w*( \w+){2,8}[.!?]\n", random.Random(4)
-    constraint = Constraint(pattern, Tokens(tokens))
+    constraint = Constraint(pattern, TokenBytes(tokens))
     for budget in range(constraint.tokens_needed(constraint.start), 60):
         assert re.fullmatch(pattern, write(constraint, tokens, budget, rng))
 
@@ -238,7 +238,7 @@ def test_a_learned_vocabulary(prose_file):
 )
 def test_what_cannot_be_used_is_named(pattern: str, message: str):
     with pytest.raises(UsageError, match=message) as error:
-        Constraint(pattern, Tokens(BYTES))
+        Constraint(pattern, TokenBytes(BYTES))
     assert str(error.value).startswith("--constrain ")
     assert "\n" not in str(error.value)
 
@@ -263,17 +263,17 @@ def test_what_cannot_be_used_is_named(pattern: str, message: str):
 )
 def test_an_expression_that_is_too_large_is_refused_at_once(pattern: str):
     with pytest.raises(UsageError, match="too large an automaton: use smaller counted repeats"):
-        Constraint(pattern, Tokens(BYTES))
+        Constraint(pattern, TokenBytes(BYTES))
 
 
 @pytest.mark.parametrize("pattern", ["(" * 5000 + "a" + ")" * 5000, "(?:" * 5000 + "a" + ")*" * 5000])
 def test_groups_nested_too_deeply_are_refused(pattern: str):
     with pytest.raises(UsageError, match="nests its groups too deeply"):
-        Constraint(pattern, Tokens(BYTES))
+        Constraint(pattern, TokenBytes(BYTES))
 
 
 def test_large_expressions_within_the_limits_work():
     for pattern in [r"[\s\S]{0,2000}", r"\w{1,90}", "|".join(f"word{index * 7919 % 100_003}" for index in range(5000))]:
-        constraint = Constraint(pattern, Tokens(PIECES))
+        constraint = Constraint(pattern, TokenBytes(PIECES))
         text = write(constraint, PIECES, 3000, random.Random(5))
         assert re.fullmatch(pattern, text)

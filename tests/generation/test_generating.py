@@ -8,7 +8,7 @@ import torch
 from seqtool.errors import UsageError
 from seqtool.generation import generating as generation
 from seqtool.generation.beam import beam_search
-from seqtool.generation.constraint import Constraint, Tokens
+from seqtool.generation.constraint import Constraint, TokenBytes
 from seqtool.generation.generating import Sample, generate
 from seqtool.generation.steering import Steering
 from seqtool.generation.writing import Writer, stop_finder
@@ -16,7 +16,7 @@ from seqtool.models.decoding.stepper import ModelStepper
 from seqtool.scoring.scorer import score_documents
 from seqtool.settings.checking import check
 from seqtool.settings.generation import GenerateConfig
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 EVERY = pytest.mark.parametrize("name", ZOO)
@@ -32,7 +32,7 @@ def written(model, prompts, pattern=None, **settings) -> list[Sample]:
 
 
 def steering(config: GenerateConfig, pattern: str | None, *banned: str) -> Steering:
-    constraint = Constraint(pattern, Tokens(TOKENS), banned) if pattern is not None or banned else None
+    constraint = Constraint(pattern, TokenBytes(TOKENS), banned) if pattern is not None or banned else None
     return Steering(config, BEGIN, constraint=constraint)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seqtool.generation.beam import beam_search
-from seqtool.generation.constraint import Constraint, Tokens
+from seqtool.generation.constraint import Constraint, TokenBytes
 from seqtool.generation.generating import Sample, generate
 from seqtool.generation.healing import Healing
 from seqtool.generation.steering import Steering
@@ -55,7 +55,7 @@ def log_p(model, tokens: list[int]) -> torch.Tensor:
 
 def healed(name: str, prompt: list[int], count: int = 1, way=None, pattern=None, **settings) -> list[Sample]:
     config = GenerateConfig(**{"temperature": 1.0, "max_tokens": 6, "seed": 5} | settings | (way or {}))
-    constraint = Constraint(pattern, Tokens(ROWS)) if pattern else None
+    constraint = Constraint(pattern, TokenBytes(ROWS)) if pattern else None
     steering, stepper = Steering(config, BEGIN, constraint), ModelStepper(zoo_model(name, seed=2), barred=0)
     if config.beam:
         one = Sample(prompt)

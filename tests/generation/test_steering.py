@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from seqtool.generation.beam import beam_search
-from seqtool.generation.constraint import Constraint, Tokens
+from seqtool.generation.constraint import Constraint, TokenBytes
 from seqtool.generation.favour import Favour
 from seqtool.generation.generating import Sample, generate
-from seqtool.generation.steering import Progress, Steering
+from seqtool.generation.steering import Steering, Written
 from seqtool.models.decoding.stepper import ModelStepper
 from seqtool.settings.generation import GenerateConfig
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 EVERY = pytest.mark.parametrize("name", ZOO)
@@ -32,7 +32,7 @@ def written(name: str, way: dict, prompts, banned=(), favours=(), model_bias=Non
     for token, bias in (model_bias or {}).items():
         model.head.bias.data[token] = bias
     config = GenerateConfig(**way, seed=2, **{"max_tokens": 25, **settings})
-    tokens = Tokens(TOKENS)
+    tokens = TokenBytes(TOKENS)
     steering = Steering(
         config,
         BEGIN,
@@ -110,7 +110,7 @@ def tokenisations(text: bytes) -> list[list[int]]:
 
 @pytest.mark.parametrize("favoured", ["ab", "abc", "aa", "bcabc", "h"])
 def test_a_favoured_text_gains_as_often_as_it_appears_however_it_is_spelled(favoured: str):
-    favour = Favour(favoured, 6.0, Tokens(TOKENS))
+    favour = Favour(favoured, 6.0, TokenBytes(TOKENS))
     for text in ["", "abc", "ababc", "aaaa", "bcabcabca", "hxbcab", "aab"]:
         count = sum(text.startswith(favoured, at) for at in range(len(text)))
         begun = max(size for size in range(len(favoured)) if text.endswith(favoured[:size]))
@@ -145,7 +145,7 @@ def test_a_steered_sample_is_the_same_alone_and_among_others():
 
 @pytest.mark.parametrize("begins_line", [True, False])
 def test_words_bring_their_spaces_but_the_first_of_a_line(begins_line: bool):
-    tokens, seam = Tokens(WORDS, "lines"), Seam(drop_space=begins_line)
+    tokens, seam = TokenBytes(WORDS, "lines"), Seam(drop_space=begins_line)
     constraint = Constraint(r"( ?[a-z]+)( [a-z]+\n[a-z]+)+", tokens)
     state, favour = constraint.behind(seam), Favour(" bb", 1.0, tokens)
     place, gained = favour.behind(seam), 0.0
@@ -162,7 +162,7 @@ def test_words_bring_their_spaces_but_the_first_of_a_line(begins_line: bool):
 
 
 def test_a_constraint_on_words_keeps_its_budget_and_can_be_banned_from():
-    tokens = Tokens(WORDS, "lines")
+    tokens = TokenBytes(WORDS, "lines")
     pattern = r"(a|bb|ff)( (a|c|dd|ff)){2,}\n"
     for banned in ([], ["a", "ff f"]):
         constraint, rng = Constraint(pattern, tokens, banned), np.random.default_rng(0)
@@ -183,12 +183,12 @@ def test_the_rules_leave_log_p_as_it_is_without_any():
     log_p = torch.randn(2, V)
     assert Steering(GenerateConfig(), BEGIN).scores(log_p, []) is log_p
     steering = Steering(GenerateConfig(min_tokens=2), BEGIN)
-    assert steering.scores(log_p, [Progress(), Progress(written=2)]).isinf().sum() == 1
+    assert steering.scores(log_p, [Written(), Written(length=2)]).isinf().sum() == 1
 
 
 def test_texts_without_the_banned_ones_are_accepted_and_no_others():
     rng = np.random.default_rng(0)
-    tokens = Tokens([bytes([byte]) for byte in range(256)])
+    tokens = TokenBytes([bytes([byte]) for byte in range(256)])
     for banned in (["ab"], ["caab", "aa"], ["abcab", "b"], ["aaa", "aba", "cc"], ["é", "aéb"], ["a"]):
         constraint = Constraint(None, tokens, banned)
         for _ in range(300):

@@ -140,7 +140,7 @@ def test_a_line_longer_than_anything_held(
     vocabularies: dict[str, Vocabulary], monkeypatch: pytest.MonkeyPatch, kind: str, type: str
 ):
     monkeypatch.setattr(rows, "HELD_BYTES", 1000)
-    monkeypatch.setattr(rows, "PART_CHARACTERS", 777)
+    monkeypatch.setattr(rows, "PART_BYTES", 777)
     vocabulary = vocabularies[type]
     model = model_for(vocabulary, kind)
     long = "longer x " * 3000 + "é\n"

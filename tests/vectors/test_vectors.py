@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from seqtool.errors import InputError
-from seqtool.files.arrays import HASHED_BYTES
+from seqtool.files.tensors import HASHED_BYTES
 from seqtool.vectors.subwords import Ngrams, SubwordRows, subword_rows
 from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors, is_vectors, read_vectors, write_vectors

@@ -50,6 +50,7 @@ def command(
     Words are looked up as they are, and in lower case where only that is known. What is not covered does not count:
     accuracy and correlation are over the covered part, whose share is given beside them.
     """
+    from seqtool.text.documents import stream_name
     from seqtool.vectors.judging import Analogies
     from seqtool.vectors.reading_judgements import read_judgements
 
@@ -62,7 +63,7 @@ def command(
         shares = judged.judge(space, top) if isinstance(judged, Analogies) else judged.judge(space)
         report = {"file": file, **shares}
         if not report["covered"]:
-            note(_uncovered("standard input" if file == "-" else file, judged, space, top))
+            note(_uncovered(stream_name(file), judged, space, top))
         if json:
             write(json_module.dumps(report, ensure_ascii=False) + "\n", flush=True)
             continue

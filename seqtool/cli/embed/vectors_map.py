@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -132,10 +131,10 @@ def _on_a_plane(shown: ChosenWords, method: str, seed: int, quiet: bool) -> tupl
 
 def _drawn(words: WordMap, kind: str, vectors: Path, caption: str, settings: dict[str, Any]) -> bytes:
     """The drawing, which says what made it."""
-    from seqtool.files.writing import provenance
+    from seqtool.files.writing import file_sha256, provenance
     from seqtool.reports.drawing import DRAWERS, About
 
-    made = {**provenance(), "vectors_sha256": _sha256(vectors), "settings": settings}
+    made = {**provenance(), "vectors_sha256": file_sha256(vectors), "settings": settings}
     return DRAWERS[kind](words, About(vectors.name, caption, made))
 
 
@@ -161,8 +160,3 @@ def _lines(path: str, errors: str) -> list[str]:
     if not words:
         raise InputError(f"--words {path} names no word: give one a line")
     return words
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ from seqtool.errors import InputError, UsageError
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextCounts, TextSource
+from seqtool.text.encoding import Ids
 from seqtool.text.learning import about_unknown, learn_vocabulary
-from seqtool.text.sampling import SubwordSampler
 from seqtool.text.store import (
     EncodedText,
     IdSequence,
@@ -30,7 +30,8 @@ from seqtool.text.store import (
     open_store,
     spooled,
 )
-from seqtool.text.vocabulary import Ids, Vocabulary, load_vocabulary
+from seqtool.text.subword_sampling import SubwordSampler
+from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 from seqtool.training.world import World, alone
 
 VALID_SHARE = 0.1
@@ -84,25 +85,12 @@ def prepare_data(
     counts as seen. InputError for data that cannot be read, are empty, or do not go with the vocabulary. Of several
     processes the first one checks a token store whole; the others read what they train on.
     """
-    world, told = world or alone(torch.device("cpu")), ""
+    world = world or alone(torch.device("cpu"))
     if world.size > 1 and "-" in data:
         raise UsageError("several processes cannot read one standard input: give a file, or a token store")
-    if any(is_store(Path(path)) for path in data):
-        if len(data) > 1:
-            raise UsageError("give one token store, or text: encode several texts into one store")
-        store = open_store(Path(data[0]), verify=world.main)
-        if vocabulary is not None and vocabulary.sha256 != store.vocabulary.sha256:
-            raise InputError(f"{data[0]} was encoded with another vocabulary than {vocabulary.name}: leave --vocab out")
-        vocabulary = store.vocabulary
-        counts = TextCounts(**{name: store.description[name] for name in ("documents", "words", "characters", "bytes")})
-        encoded = EncodedText(store.ids, counts, store.description["input_sha256"], store.file_documents)
-    else:
-        source = TextSource(data, errors=errors, document=document, rereadable=True)
-        if vocabulary is None:
-            vocabulary = learn_vocabulary(source, vocabulary_config, seed)
-            told = about_unknown(vocabulary, vocabulary_config)
-        encoded = encode_text(vocabulary, source)
-    record = {
+    reading = _Reading(errors, document)
+    vocabulary, encoded, told = _encoded(data, vocabulary, vocabulary_config, seed, reading, world)
+    record: dict[str, Any] = {
         "name": ", ".join(data),
         "sha256": encoded.sha256,
         "tokens": len(encoded.ids),
@@ -112,26 +100,13 @@ def prepare_data(
         "document": document,
         "valid": valid,
     }
-    if all(weight == 1 for weight in weights):
-        weights = ()
-    else:
+    if any(weight != 1 for weight in weights):
         record["weights"] = list(weights)
-    files = file_spans(encoded, vocabulary.begin_id)
-    share = held_share(valid)
-    if share is None:
-        assert valid is not None
-        held_out = encode_text(vocabulary, TextSource([valid], errors=errors, document=document, rereadable=True))
-        valid_ids: IdSequence = held_out.ids
-        record |= {"valid_sha256": held_out.sha256, "valid_path": str(Path(valid).absolute())}
-        kept: Sequence[range | None] = files
-    else:
-        kept, held = hold_back(encoded.ids, files, share, vocabulary.begin_id, exact=valid is not None)
-        valid_ids = _joined(encoded.ids, held, vocabulary)
-        record["held_back"] = _held_record(files, kept, held, share)
-    train_ids = _joined(encoded.ids, _weighted(kept, weights), vocabulary)
+    kept, valid_ids, held_record = _split(encoded, vocabulary, valid, reading)
+    train_ids = _joined(encoded.ids, _weighted(kept, record.get("weights", ())), vocabulary)
     if len(train_ids) < MIN_TRAIN_TOKENS:
         raise InputError(f"{record['name']} is too short to learn from: {len(train_ids)} tokens; give more text")
-    record |= {"train_tokens": len(train_ids), "valid_tokens": len(valid_ids)}
+    record |= held_record | {"train_tokens": len(train_ids), "valid_tokens": len(valid_ids)}
     scanned = world.from_main(_scan(train_ids, vocabulary) if world.main else None)
     record["train_documents"], longest, seen_counts = scanned
     sample = None
@@ -143,6 +118,55 @@ def prepare_data(
     if subword_sampling or softmax == "all":
         seen = {index: seen.get(index, 0) for index in range(vocabulary.size)}
     return TrainingData(vocabulary, train_ids, valid_ids, seen, record, longest, sample, about_unknown=told)
+
+
+class _Reading(NamedTuple):
+    """How text files are read: what is done with bytes that are not UTF-8, and what separates documents."""
+
+    errors: str
+    document: str
+
+    def source(self, files: Sequence[str]) -> TextSource:
+        return TextSource(files, errors=self.errors, document=self.document, rereadable=True)
+
+
+def _encoded(
+    data: Sequence[str],
+    vocabulary: Vocabulary | None,
+    vocabulary_config: VocabularyConfig,
+    seed: int,
+    reading: _Reading,
+    world: World,
+) -> tuple[Vocabulary, EncodedText, str]:
+    """The ids of DATA, the vocabulary that they are of, and what is to be said of its unknowns."""
+    if any(is_store(Path(path)) for path in data):
+        if len(data) > 1:
+            raise UsageError("give one token store, or text: encode several texts into one store")
+        store = open_store(Path(data[0]), verify=world.main)
+        if vocabulary is not None and vocabulary.sha256 != store.vocabulary.sha256:
+            raise InputError(f"{data[0]} was encoded with another vocabulary than {vocabulary.name}: leave --vocab out")
+        counts = TextCounts(**{name: store.description[name] for name in ("documents", "words", "characters", "bytes")})
+        encoded = EncodedText(store.ids, counts, store.description["input_sha256"], store.file_documents)
+        return store.vocabulary, encoded, ""
+    source, told = reading.source(data), ""
+    if vocabulary is None:
+        vocabulary = learn_vocabulary(source, vocabulary_config, seed)
+        told = about_unknown(vocabulary, vocabulary_config)
+    return vocabulary, encode_text(vocabulary, source), told
+
+
+def _split(
+    encoded: EncodedText, vocabulary: Vocabulary, valid: str | None, reading: _Reading
+) -> tuple[Sequence[range | None], IdSequence, dict[str, Any]]:
+    """What of each file is trained on, the ids to validate on, and a record of how these were chosen."""
+    files, share = file_spans(encoded, vocabulary.begin_id), held_share(valid)
+    if share is None:
+        assert valid is not None
+        held_out = encode_text(vocabulary, reading.source([valid]))
+        record = {"valid_sha256": held_out.sha256, "valid_path": str(Path(valid).absolute())}
+        return files, held_out.ids, record
+    kept, held = hold_back(encoded.ids, files, share, vocabulary.begin_id, exact=valid is not None)
+    return kept, _joined(encoded.ids, held, vocabulary), {"held_back": _held_record(files, kept, held, share)}
 
 
 def _scan(ids: IdSequence, vocabulary: Vocabulary) -> tuple[int, int, list[tuple[int, int]]]:

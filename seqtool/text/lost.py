@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from seqtool.text.documents import Block
+from seqtool.text.blocks import encodable
+from seqtool.text.documents import TextBlock
 from seqtool.text.normalizing import folded
-from seqtool.text.vocabulary import Vocabulary, encodable, symbol_pattern
+from seqtool.text.symbols import symbol_pattern
+from seqtool.text.vocabulary import Vocabulary
 
 UNKNOWN_WORDS, WHITE_SPACE, CHARACTERS = "unknown words", "white space", "characters"
 FOLDED = {
@@ -25,7 +27,7 @@ OTHER_LAYOUT = re.compile(r"[^\S\n ]|[\n ] | \n")
 UNKNOWN_WORD = re.compile(r"(?<!\S)<unk>(?!\S)")  # which the unknown id spells
 
 
-class Losses:
+class LostText:
     """Watches a text on its way to be encoded."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -37,7 +39,7 @@ class Losses:
         self._spelled_unknowns = 0
         self._before = "\n"
 
-    def watch(self, blocks: Iterable[Block]) -> Iterator[Block]:
+    def watch(self, blocks: Iterable[TextBlock]) -> Iterator[TextBlock]:
         """The same text."""
         for block in encodable(self._vocabulary, blocks):
             self._look(block)
@@ -54,7 +56,7 @@ class Losses:
         }
         return [kind for kind, lost in found.items() if lost]
 
-    def _look(self, block: Block) -> None:
+    def _look(self, block: TextBlock) -> None:
         text = block.text
         if block.starts_document:
             self._end_document()
@@ -80,7 +82,7 @@ class Losses:
         self._before = "\n"
 
 
-def losses_of_ids(vocabulary: Vocabulary, unknowns: int) -> list[str]:
+def lost_of_ids(vocabulary: Vocabulary, unknowns: int) -> list[str]:
     """What a vocabulary lost, or may have lost, of a text of which only the ids are known."""
     found = {
         UNKNOWN_WORDS: vocabulary.type == "word" and unknowns > 0,

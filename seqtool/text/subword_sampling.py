@@ -12,8 +12,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from seqtool.text.encoding import Ids
 from seqtool.text.normalizing import SPACE
-from seqtool.text.vocabulary import Ids, Vocabulary
+from seqtool.text.vocabulary import Vocabulary
 
 VARIANTS = 8
 MAX_UNITS = 1 << 17  # words whose splits are held at once
@@ -39,7 +40,7 @@ class SubwordSampler:
     def encode(self, text: str) -> Ids:
         """Ids of a text; shape (tokens,)."""
         symbols = self._vocabulary.symbols
-        parts = self._vocabulary.around_symbols(text)
+        parts = self._vocabulary.split_at_symbols(text)
         units = [unit for part in parts for unit in ([part] if part in symbols else UNIT.findall(part))]
         choices = self._random.integers(VARIANTS, size=len(units)).tolist()
         ids: list[int] = []

@@ -1,0 +1,69 @@
+"""Decoding ids into text as they arrive, at the beginning of a text or after a prompt."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from seqtool.text.tables import ByteTable, LineJoiner
+
+if TYPE_CHECKING:
+    from seqtool.text.vocabulary import Vocabulary
+
+
+class Seam(NamedTuple):
+    """How the text of further tokens joins the prompt, where tokens bring their own spaces."""
+
+    first: bytes = b""
+    """What the prompt's tokens hold beyond its text: the space after its last word."""
+    drop_space: bool = False
+    """The first word goes without its space: the prompt ends with white space, or is empty."""
+    skip: int = 0
+    """How many bytes of the first token belong to the prompt."""
+
+
+class TextDecoder:
+    """Turns a stream of ids into text as it comes: a character appears once all of its bytes are there."""
+
+    def __init__(self, vocabulary: Vocabulary, seam: Seam) -> None:
+        self._vocabulary = vocabulary
+        self._table: ByteTable | LineJoiner = vocabulary.token_table
+        if vocabulary.begins_with_space or seam.drop_space:
+            every_line = vocabulary.begins_with_space and vocabulary.has_newline
+            newline = vocabulary.newline_ids[0] if every_line else -1
+            self._table = LineJoiner(vocabulary.token_table, newline, inside_line=not seam.drop_space)
+        self._space = seam.first  # after the last word so far; a line's last word has none
+        self._skip = seam.skip
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, ids: Iterable[int]) -> str:
+        """The text that these further ids complete."""
+        return self._utf8.decode(self.feed_bytes(ids))
+
+    def feed_bytes(self, ids: Iterable[int]) -> bytes:
+        """The bytes of these further ids, complete characters or not."""
+        array = np.asarray(ids if isinstance(ids, (np.ndarray, list)) else list(ids), dtype=np.int64)
+        self._vocabulary.check(array)
+        data = self._space + self._table.join(array)
+        self._space = b""
+        if self._vocabulary.ends_with_space:
+            data = data.replace(b" \n", b"\n")
+            self._space = b" " if data.endswith(b" ") else b""
+            data = data.removesuffix(b" ")
+        skipped = min(self._skip, len(data))
+        self._skip -= skipped
+        return data[skipped:]
+
+    def unfinished(self, ids: Sequence[int]) -> int:
+        """How many of the last of these ids, which were fed, hold only bytes of a character that is not complete."""
+        count, left = 0, len(self._utf8.getstate()[0])
+        while left and count < len(ids) and (size := self._vocabulary.token_table.lengths[ids[-1 - count]]) <= left:
+            count, left = count + 1, left - size
+        return count
+
+    def finish(self) -> str:
+        """What is left: an incomplete character, as U+FFFD."""
+        return self._utf8.decode(b"", True)

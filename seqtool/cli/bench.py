@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.cli.console import Meter, note, write, write_report
+from seqtool.cli.console import Meter, in_columns, note, table, write, write_report
 from seqtool.cli.options import Json, Quiet, chosen, option_of, with_settings
 from seqtool.errors import UsageError
 from seqtool.settings.architectures import ARCHITECTURES
@@ -159,13 +159,13 @@ def _settings(setup: Setup) -> dict[str, Any]:
 def _of_machine(measured: Measured) -> str:
     machine, busy = measured.machine, measured.others_cpu_share or 0.0
     rates = ", ".join(f"{rate:,.0f} in {precision}" for precision, rate in machine.matrix_gflops_per_s.items())
-    parts = "\n          ".join(f"{name:<10}  {report}" for name, report in machine.parts.items())
+    parts = "          ".join(in_columns([name, str(report)], ("<10", "")) for name, report in machine.parts.items())
     others = f"others    had {busy:.0%} of the processors meanwhile: all numbers are too low\n" if busy > BUSY else ""
     return (
         f"machine   {machine.name}, {machine.device}, {machine.threads} threads, torch {machine.torch}\n"
         f"products  GFLOP/s: {rates} (matrices {machine.matrix_size} x {machine.matrix_size})\n"
         f"memory    GB/s: {machine.read_gb_per_s:,.1f} read, {machine.copy_gb_per_s:,.1f} copied\n"
-        f"in C      {parts}\n{others}"
+        f"in C      {parts}{others}"
     )
 
 
@@ -193,7 +193,7 @@ def _of_training(measured: Measured, best: dict[str, TrainingSpeed], vocab_size:
         for name, speed in best.items()
     )
     return (
-        f"{_table(rows)}\n{advice}\n"
+        f"{table(rows)}\n{advice}\n"
         f"{vocab_size:,} symbols. Operations are those of matrix products, forward and backward; of attention the\n"
         "causal half. Speed is not quality: a larger batch takes fewer steps over the same text, and may need\n"
         "more of it to learn as much.\n"
@@ -215,7 +215,7 @@ def _of_generation(speeds: Sequence[GenerationSpeed]) -> str:
             ]
         )
     return (
-        f"{_table(rows)}\n"
+        f"{table(rows)}\n"
         "In fp32. One stream reads all weights for each token: from the cache, where they fit into it, which is\n"
         "faster than memory.\n"
     )
@@ -223,12 +223,3 @@ def _of_generation(speeds: Sequence[GenerationSpeed]) -> str:
 
 def _named(speed: TrainingSpeed | GenerationSpeed) -> str:
     return f"{speed.model} {speed.layers} x {speed.hidden}"
-
-
-def _table(rows: list[list[str]]) -> str:
-    """Rows in columns, numbers to the right; the first row names them."""
-    columns = []
-    for column in zip(*rows, strict=True):
-        width, number = max(map(len, column)), column[1][:1].isdigit()
-        columns.append([cell.rjust(width) if number else cell.ljust(width) for cell in column])
-    return "".join("  ".join(row).rstrip() + "\n" for row in zip(*columns, strict=True))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.cli.console import Meter, in_row, note, write, write_report
+from seqtool.cli.console import Meter, cell, in_columns, in_row, note, to_left, write, write_report
 from seqtool.cli.options import (
     Device,
     DocumentBreak,
@@ -156,7 +156,7 @@ def command(
         _write_rows(runs[0], sources, config, given, (per, carry, document), bits, json)
     elif len(names) > 1:
         sources = [one for name in names for one in _sources([name], errors, empty_files=True, document=document)]
-        _tabulate(runs[0], sources, config, given, max(map(len, names)), json, quiet)
+        _tabulate(runs[0], sources, config, given, names, json, quiet)
     else:
         (report,) = _reports(runs[0], _sources(names, errors, document=document), config, given, quiet)
         write_report(report if json else {**report, "text_lost": ", ".join(report["text_lost"]) or "nothing"}, json)
@@ -187,6 +187,7 @@ def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, docume
     """Refuse what is not a run where one is expected, what is not text, and flags that only text needs."""
     from seqtool.cli.info import kind_of
     from seqtool.runs import is_run
+    from seqtool.text.encoded import documents_are_settled
     from seqtool.text.store import is_store
 
     for path in runs:
@@ -199,7 +200,7 @@ def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, docume
             raise InputError(f"{name} is {kind}, not text: name text or a token store")
     if all(is_store(Path(name)) for name in names):
         if document is not None:
-            raise UsageError(f"--document: the documents of {names[0]} are those it was encoded with; leave it out")
+            raise documents_are_settled(names[0])
         if errors != "strict":
             raise UsageError(f"--errors {errors}: {names[0]} is a token store, which holds no text; leave it out")
 
@@ -242,20 +243,20 @@ def _reports(
 
 
 def _tabulate(
-    run: Run, sources: Sequence[Source], config: EvalConfig, given: str, longest_name: int, json: bool, quiet: bool
+    run: Run, sources: Sequence[Source], config: EvalConfig, given: str, names: Sequence[str], json: bool, quiet: bool
 ) -> None:
     """A row for each text, in order, and one for all."""
     from seqtool.scoring.reports import total_report
 
-    width = max(len("total"), longest_name)
+    forms = _forms(["total", *names], FILE_COLUMNS)
     reports: list[dict[str, Any]] = []
     for report in _reports(run, sources, config, given, quiet):
         if not (json or reports):
-            write(_cells("text", FILE_COLUMNS.values(), width) + "\n")
+            write(in_columns(["text", *FILE_COLUMNS.values()], forms))
         reports.append(report)
-        _write_entry(report, "text", FILE_COLUMNS, width, json, _lost(report))
+        _write_entry(report, "text", FILE_COLUMNS, forms, json, _lost(report))
     total = total_report(reports)
-    _write_entry(total, "text", FILE_COLUMNS, width, json, _lost(total))
+    _write_entry(total, "text", FILE_COLUMNS, forms, json, _lost(total))
 
 
 def _compare(
@@ -271,7 +272,7 @@ def _compare(
     from seqtool.scoring.reports import total_report
     from seqtool.text.documents import TextSource
 
-    width = max(len("run"), *(len(str(run.path)) for run in runs))
+    forms = _forms(["run", *(str(run.path) for run in runs)], RUN_COLUMNS)
     reports = []
     for run, document in zip(runs, breaks, strict=True):
         for source in sources:
@@ -285,14 +286,14 @@ def _compare(
         parts = list(_reports(run, sources, config, given, quiet))
         reports.append({**(total_report(parts) if len(parts) > 1 else parts[0]), **about})
         if json:
-            _write_entry(reports[-1], "run", RUN_COLUMNS, width, json)
+            _write_entry(reports[-1], "run", RUN_COLUMNS, forms, json)
     if json:
         return
-    write(_cells("run", RUN_COLUMNS.values(), width) + "\n")
+    write(in_columns(["run", *RUN_COLUMNS.values()], forms))
     compared = [report["bits_per_byte"] for report in reports if _compares(report)]
     for report in reports:
         best = _compares(report) and report["bits_per_byte"] == min(compared)
-        _write_entry(report, "run", RUN_COLUMNS, width, json, "  best" if best else _lost(report))
+        _write_entry(report, "run", RUN_COLUMNS, forms, json, "best" if best else _lost(report))
     if not compared and len({report["vocabulary_sha256"] for report in reports}) == 1:
         note("these runs share a vocabulary: their perplexities per token compare", quiet)
 
@@ -304,27 +305,23 @@ def _compares(report: dict[str, Any]) -> bool:
 
 def _lost(report: dict[str, Any]) -> str:
     """What to say behind a row whose bits per byte do not compare."""
-    return f"  loses {', '.join(report['text_lost'])}" if report["text_lost"] else ""
+    return f"loses {', '.join(report['text_lost'])}" if report["text_lost"] else ""
 
 
 def _write_entry(
-    report: dict[str, Any], name: str, columns: dict[str, str], width: int, json: bool, mark: str = ""
+    report: dict[str, Any], name: str, columns: dict[str, str], forms: Sequence[str], json: bool, mark: str = ""
 ) -> None:
-    """A report as a JSON line or as a row of a table."""
+    """A report as a JSON line or as a row of a table, with a `mark` behind it."""
     if json:
         write(json_module.dumps(report, ensure_ascii=False) + "\n", flush=True)
         return
-    write(_cells(report[name], (_cell(report[column]) for column in columns), width) + mark + "\n", flush=True)
+    cells = [report[name], *(cell(report[column]) for column in columns), *([mark] if mark else [])]
+    write(in_columns(cells, forms), flush=True)
 
 
-def _cells(name: str, cells: Iterable[str], width: int) -> str:
-    return f"{name:<{width}}" + "".join(f"  {cell:>16}" for cell in cells)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
+def _forms(names: Iterable[str], columns: dict[str, str]) -> list[str]:
+    """The forms of a table's columns: names, figures, of which the first come before the last is known, and a mark."""
+    return [to_left(names), *(">16" for _ in columns), ""]
 
 
 def _write_rows(

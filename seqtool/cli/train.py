@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from seqtool.cli.completion import configurations
-from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
+from seqtool.cli.console import TrainingProgress, duration, in_columns, note, to_left, write, write_report
 from seqtool.cli.options import (
     DocumentBreak,
     Errors,
@@ -58,9 +58,9 @@ def _list_recipes(wanted: bool) -> None:
     if wanted:
         from seqtool.settings.defaults import recipes
 
-        width = max(map(len, recipes()))
-        for name, what in recipes().items():
-            write(f"{name:<{width}}  {what}\n")
+        forms = (to_left(recipes()), "")
+        for recipe in recipes().items():
+            write(in_columns(recipe, forms))
         raise typer.Exit()
 
 

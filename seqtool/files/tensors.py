@@ -125,17 +125,24 @@ class Layout:
     digest: Callable[[Sequence[Part], Mapping[str, Any]], str]
 
     def header(self, entries: Sequence[Entry], metadata: Mapping[str, Any]) -> bytes:
-        """The header, with its length before it and spaces after it up to the alignment."""
-        content: dict[str, Any] = {
-            "__metadata__": {METADATA: json.dumps(metadata, sort_keys=self.sort_metadata)},
-            **{
-                entry.name: {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": (entry.start, entry.end)}
-                for entry in entries
-            },
-        }
-        spelled = json.dumps(content, separators=self.separators).encode()
-        length = -(-(8 + len(spelled)) // self.alignment) * self.alignment - 8
-        return length.to_bytes(8, "little") + spelled.ljust(length)
+        """The header of a file of this layout."""
+        said = {METADATA: json.dumps(metadata, sort_keys=self.sort_metadata)}
+        return spelled_header(entries, said, self.alignment, self.separators)
+
+
+def spelled_header(
+    entries: Sequence[Entry],
+    metadata: Mapping[str, str],
+    alignment: int,
+    separators: tuple[str, str] = (", ", ": "),
+) -> bytes:
+    """A header of safetensors, with its length before it and spaces after it up to the alignment."""
+    content: dict[str, Any] = {"__metadata__": metadata}
+    for name, dtype, shape, start, end in entries:
+        content[name] = {"dtype": dtype, "shape": shape, "data_offsets": (start, end)}
+    spelled = json.dumps(content, separators=separators).encode()
+    length = -(-(8 + len(spelled)) // alignment) * alignment - 8
+    return length.to_bytes(8, "little") + spelled.ljust(length)
 
 
 def _by_width(entry: Entry) -> tuple[int, str]:

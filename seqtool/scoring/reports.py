@@ -16,10 +16,11 @@ from seqtool.scoring.rows import check_oov, check_store, counted_tokens, given_i
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, check_window, perplexity
 from seqtool.settings.scoring import EvalConfig
 from seqtool.text.blocks import encode_blocks
-from seqtool.text.documents import TextCounts, TextSource
+from seqtool.text.documents import TextCounts, TextSource, counted_blocks
 from seqtool.text.encoding import Ids
 from seqtool.text.lost import LostText, lost_of_ids
-from seqtool.text.store import IdSequence, TokenStore, counted_blocks, spooled
+from seqtool.text.sequences import IdSequence, spooled, without_begins
+from seqtool.text.store import TokenStore
 from seqtool.text.vocabulary import Vocabulary
 
 SUMMED = ("nats", "tokens", "words", "characters", "bytes", "documents", "unknowns", "left_out", "seconds")
@@ -157,11 +158,9 @@ def _encode_source(vocabulary: Vocabulary, source: TextSource | TokenStore) -> _
     """A text's ids; a text not in a store in flat memory, and nothing is left behind."""
     if isinstance(source, TokenStore):
         check_store(vocabulary, source)
-        said = source.description
-        counts = TextCounts(said["documents"], said["words"], said["characters"], said["bytes"])
-        return _ScoredText(_name(source), source.ids, counts, said["input_sha256"], None)
+        return _ScoredText(_name(source), source.ids, source.counts, source.sha256, None)
     counts, losses = TextCounts(), LostText(vocabulary)
-    ids = spooled(encode_blocks(vocabulary, losses.watch(counted_blocks(source, counts))), vocabulary)
+    ids = spooled(encode_blocks(vocabulary, losses.watch(counted_blocks(source, counts))), vocabulary.dtype)
     return _ScoredText(_name(source), ids, counts, source.sha256, losses)
 
 
@@ -173,10 +172,8 @@ def _score(vocabulary: Vocabulary, config: EvalConfig, scorer: Scorer, parts: li
     """Score some parts together, and add what each costs to its text."""
     began = time.perf_counter()
     joined = np.concatenate([part.ids for part in parts])
-    begins = joined == vocabulary.begin_id
-    marks = np.flatnonzero(begins)
-    ids = joined[~begins]
-    nats = scorer.score(ids, (marks - np.arange(len(marks))).tolist())
+    ids, begins = without_begins(joined, vocabulary.begin_id)
+    nats = scorer.score(ids, begins)
     counts = counted_tokens(vocabulary, config, ids)
     seconds_per_id = (time.perf_counter() - began) / max(1, len(joined))
     start = 0

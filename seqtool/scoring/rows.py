@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +24,8 @@ from seqtool.settings.vocabulary import DOCUMENT_AT
 from seqtool.text.blocks import encodable
 from seqtool.text.documents import READ_BYTES, TextBlock, TextSource, lines_of, split_documents
 from seqtool.text.encoding import Ids
-from seqtool.text.store import IdSequence, TokenStore
+from seqtool.text.sequences import IdSequence, document_spans, without_begins
+from seqtool.text.store import TokenStore
 from seqtool.text.vocabulary import Vocabulary
 
 SHOWN_CHARACTERS = 200  # of a document, at most, in its row
@@ -136,11 +136,7 @@ def given_ids(vocabulary: Vocabulary, given: str) -> list[int]:
 
 def check_store(vocabulary: Vocabulary, store: TokenStore) -> None:
     """InputError when a store was encoded with another vocabulary than a run's."""
-    if store.vocabulary.sha256 != vocabulary.sha256:
-        raise InputError(
-            f"{store.path} was encoded with another vocabulary than {vocabulary.name}: "
-            f"encode its text with --vocab {vocabulary.name}, or score the text itself"
-        )
+    store.check_vocabulary(vocabulary, f"encode its text with --vocab {vocabulary.name}, or score the text itself")
 
 
 def check_oov(vocabulary: Vocabulary, config: EvalConfig) -> None:
@@ -221,21 +217,20 @@ def stored_lines(vocabulary: Vocabulary, store: TokenStore, each_line: bool) -> 
     check_store(vocabulary, store)
     decoder, ended = vocabulary.decoder(), False
     for part in _whole_characters(vocabulary, store.ids):
-        marks = np.flatnonzero(part == vocabulary.begin_id).tolist()
         lines: list[TextLine] = []
         stop = 0
-        for begin, end in pairwise([-1, *marks, len(part)]):
-            ids = part[begin + 1 : end]
-            begins = begin >= 0
+        starts, ends = document_spans(part, vocabulary.begin_id)
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            ids, begins = part[start:end], start > 0
             if begins:
                 decoder, ended = vocabulary.decoder(), False
             texts = lines_of(decoder.feed(ids)) or ([""] if begins and not each_line else [])
-            starts = [begins or (each_line and ended), *(each_line for _ in texts)]
-            group = list(zip(texts, starts, strict=False))
+            begun = [begins or (each_line and ended), *(each_line for _ in texts)]
+            group = list(zip(texts, begun, strict=False))
             lines += _lines_in(vocabulary, ids, group, stop)
             stop += len(ids)
             ended = texts[-1].endswith("\n") if texts else ended
-        yield part[part != vocabulary.begin_id], lines
+        yield without_begins(part, vocabulary.begin_id)[0], lines
 
 
 def _whole_characters(vocabulary: Vocabulary, ids: IdSequence) -> Iterator[Ids]:

@@ -169,6 +169,13 @@ class _BytesRead:
             yield chunk
 
 
+def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[TextBlock]:
+    """The blocks of a source, which are counted on their way."""
+    for block in source.blocks():
+        counts.add(block)
+        yield block
+
+
 def stream_name(path: str) -> str:
     """The name of a file or of standard input in messages."""
     return "standard input" if path == "-" else path

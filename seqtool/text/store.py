@@ -11,22 +11,18 @@ that, the store is the old one, and shards that no `store.json` names are nothin
 
 from __future__ import annotations
 
-import bisect
 import hashlib
-import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from seqtool.errors import InputError
-from seqtool.files.spools import Spool
+from seqtool.files.tensors import DTYPES, Entry, spelled_header
 from seqtool.files.writing import (
     atomic_directory,
     canonical_sha256,
@@ -38,8 +34,9 @@ from seqtool.files.writing import (
     write_json,
 )
 from seqtool.text.blocks import encode_blocks
-from seqtool.text.documents import TextBlock, TextCounts, TextSource
+from seqtool.text.documents import TextCounts, TextSource, counted_blocks
 from seqtool.text.encoding import Ids
+from seqtool.text.sequences import IdSequence, Joined
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 STORE_FORMAT = "seqtool token store 2"
@@ -48,62 +45,8 @@ DESCRIPTION, VOCABULARY = "store.json", "vocab.model"
 SHARD, SHARDS = "ids-{:05d}.safetensors", "ids-*.safetensors"
 COUNTS = ("tokens", "documents", "words", "characters", "bytes")
 SHARD_TOKENS = 32 << 20
-SCANNED_TOKENS = 1 << 20
 HEADER_BYTES = 512
 MAX_LISTED_FILES = 10_000  # of an input, whose documents are counted file by file
-
-
-class IdSequence(Protocol):
-    """A long sequence of ids of which parts are taken: `len(ids)`, `ids[start:stop]`."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, span: slice) -> Ids: ...
-
-
-class Slice:
-    """A part `start:stop` of a sequence, without reading it."""
-
-    def __init__(self, ids: IdSequence, start: int, stop: int) -> None:
-        self._ids, self._start, self._stop = ids, start, stop
-
-    def __len__(self) -> int:
-        return self._stop - self._start
-
-    def __getitem__(self, span: slice) -> Ids:
-        start, stop, _ = span.indices(len(self))
-        return self._ids[self._start + start : self._start + max(start, stop)]
-
-
-class Joined:
-    """Several sequences as one."""
-
-    def __init__(self, parts: Sequence[IdSequence]) -> None:
-        self._parts = parts
-        self._ends = list(accumulate(len(part) for part in parts))
-
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    def __getitem__(self, span: slice) -> Ids:
-        start, stop, _ = span.indices(len(self))
-        taken: list[Ids] = []
-        index = bisect.bisect_right(self._ends, start)
-        while start < stop:
-            begin = self._ends[index] - len(self._parts[index])
-            taken.append(self._parts[index][start - begin : stop - begin])
-            start, index = self._ends[index], index + 1
-        return taken[0] if len(taken) == 1 else np.concatenate([self._parts[0][:0], *taken])
-
-
-@dataclass(frozen=True)
-class EncodedText:
-    """The ids of a text, `<s>` before each document, with the counts and the hash of the text they came from."""
-
-    ids: IdSequence
-    counts: TextCounts
-    sha256: str
-    file_documents: list[int]
-    """How many documents each file has."""
 
 
 @dataclass(frozen=True)
@@ -124,48 +67,20 @@ class TokenStore:
             for count in (one["files"] if _are_parts(one) else [one["documents"]])
         ]
 
+    @property
+    def counts(self) -> TextCounts:
+        """How much text was encoded."""
+        return TextCounts(**{name: self.description[name] for name in COUNTS if name != "tokens"})
 
-def encode_text(vocabulary: Vocabulary, source: TextSource) -> EncodedText:
-    """Encode a whole source into an unnamed temporary file and map it: memory stays flat, nothing is left behind."""
-    counts = TextCounts()
-    ids = spooled(encode_blocks(vocabulary, counted_blocks(source, counts)), vocabulary)
-    return EncodedText(ids, counts, source.sha256, source.file_documents)
+    @property
+    def sha256(self) -> str:
+        """The hash of the text that was encoded."""
+        return str(self.description["input_sha256"])
 
-
-def spooled(arrays: Iterable[Ids], vocabulary: Vocabulary) -> IdSequence:
-    """Arrays of ids as one, many of them in an unnamed temporary file; SeqtoolError when there is no room for it."""
-    spool = Spool("ids")
-    for ids in arrays:
-        spool.append(np.ascontiguousarray(ids))
-    return spool.mapped(vocabulary.dtype)
-
-
-def document_spans(ids: IdSequence, begin_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Where the documents in a stream of ids begin, after the `<s>` of each, and where they end.
-
-    What stands before the first `<s>` is a document too.
-    """
-    found = [
-        scanned + 1 + np.flatnonzero(ids[scanned : scanned + SCANNED_TOKENS] == begin_id)
-        for scanned in range(0, len(ids), SCANNED_TOKENS)
-    ]
-    starts = np.concatenate([np.empty(0, np.int64), *found]).astype(np.int64)
-    if not len(starts) or starts[0] != 1:
-        starts = np.concatenate([[0], starts])
-    return starts, np.append(starts[1:] - 1, len(ids))
-
-
-def document_ids(ids: IdSequence, begin_id: int) -> Iterator[IdSequence]:
-    """The documents in a stream of ids, each without the `<s>` before it."""
-    start = None
-    for scanned in range(0, len(ids), SCANNED_TOKENS):
-        part = ids[scanned : scanned + SCANNED_TOKENS]
-        for begin in np.flatnonzero(part == begin_id).tolist():
-            if start is not None:
-                yield Slice(ids, start, scanned + begin)
-            start = scanned + begin + 1
-    if start is not None:
-        yield Slice(ids, start, len(ids))
+    def check_vocabulary(self, vocabulary: Vocabulary, mend: str) -> None:
+        """InputError, with the mend, unless the store was encoded with this vocabulary."""
+        if self.vocabulary.sha256 != vocabulary.sha256:
+            raise InputError(f"{self.path} was encoded with another vocabulary than {vocabulary.name}: {mend}")
 
 
 def write_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> dict[str, Any]:
@@ -186,8 +101,7 @@ def append_to_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> d
     with locked(path):
         remove_strays(path)
         store = open_store(path, verify=False)
-        if store.vocabulary.sha256 != vocabulary.sha256:
-            raise InputError(f"{path} was encoded with another vocabulary than {vocabulary.name}: give --vocab its own")
+        store.check_vocabulary(vocabulary, "give --vocab its own")
         try:
             return _add(path, vocabulary, source, store.description["shards"], store.description["inputs"])
         finally:
@@ -280,19 +194,15 @@ class _ShardWriter:
 
 def _shard_header(vocabulary: Vocabulary, tokens: int, sha256: str) -> bytes:
     """The header of a shard of HEADER_BYTES: safetensors', its metadata ours. It follows from what the shard holds."""
-    dtype = {2: "U16", 4: "U32"}[vocabulary.dtype.itemsize]
-    header = {
-        "__metadata__": {
-            "format": SHARD_FORMAT,
-            "version": SHARD_VERSION,
-            "vocabulary_sha256": vocabulary.sha256,
-            "tokens": str(tokens),
-            "sha256": sha256,
-        },
-        "ids": {"dtype": dtype, "shape": [tokens], "data_offsets": [0, tokens * vocabulary.dtype.itemsize]},
+    metadata = {
+        "format": SHARD_FORMAT,
+        "version": SHARD_VERSION,
+        "vocabulary_sha256": vocabulary.sha256,
+        "tokens": str(tokens),
+        "sha256": sha256,
     }
-    length = HEADER_BYTES - 8
-    return length.to_bytes(8, "little") + json.dumps(header).encode().ljust(length)
+    ids = Entry("ids", DTYPES[vocabulary.dtype.name], (tokens,), 0, tokens * vocabulary.dtype.itemsize)
+    return spelled_header([ids], metadata, HEADER_BYTES)
 
 
 def is_store(path: Path) -> bool:
@@ -369,10 +279,3 @@ def _open_shard(path: Path, number: int, shard: dict[str, Any], vocabulary: Voca
     if verify and int(ids.max()) >= vocabulary.size:
         raise InputError(f"{file} holds ids that its vocabulary lacks: encode the text again")
     return ids
-
-
-def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[TextBlock]:
-    """The blocks of a source, which are counted on their way."""
-    for block in source.blocks():
-        counts.add(block)
-        yield block

@@ -169,8 +169,9 @@ def _checked_settings(settings: dict[str, Any], vocab_size: int | None) -> Embed
 
 def _check_unused(vocab: Path | None, first: str, of_vocabulary: bool, errors: str) -> None:
     """UsageError for flags that a whole vocabulary, that of a file or of the `first` data, makes idle."""
-    stored = (Path(first) / "store.json").is_file()
-    whole = "--vocab" if vocab is not None else first if stored else ""
+    from seqtool.text.store import is_store
+
+    whole = "--vocab" if vocab is not None else first if is_store(Path(first)) else ""
     if whole and of_vocabulary:
         raise UsageError(
             f"{whole} has a whole vocabulary: leave --vocab-type, --vocab-size, --lowercase and --normalize out"

@@ -1,0 +1,63 @@
+"""What the user names as data, text or a token store, as ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqtool.errors import UsageError
+from seqtool.text.blocks import encode_blocks
+from seqtool.text.documents import TextCounts, TextSource, counted_blocks
+from seqtool.text.sequences import IdSequence, spooled
+from seqtool.text.store import is_store, open_store
+from seqtool.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """The ids of a text, `<s>` before each document, with the counts and the hash of the text they came from."""
+
+    vocabulary: Vocabulary
+    ids: IdSequence
+    counts: TextCounts
+    sha256: str
+    file_documents: list[int]
+    """How many documents each file has."""
+
+
+def read_encoded(
+    data: Sequence[str],
+    vocabulary: Vocabulary | None,
+    source: Callable[[], TextSource],
+    learn: Callable[[TextSource], Vocabulary],
+    *,
+    verify: bool = True,
+) -> EncodedText:
+    """The ids of `data`: of one token store, or of the text that `source` opens.
+
+    Text is encoded with `vocabulary`, or where there is none with the one that `learn` makes of it. UsageError for a
+    store among others, InputError for one that cannot be read or was encoded with another vocabulary; without `verify`
+    its shards are not read to check them.
+    """
+    if not any(is_store(Path(path)) for path in data):
+        text = source()
+        return encode_text(vocabulary or learn(text), text)
+    if len(data) > 1:
+        raise UsageError("give one token store, or text: encode several texts into one store")
+    store = open_store(Path(data[0]), verify)
+    if vocabulary is not None:
+        store.check_vocabulary(vocabulary, "leave --vocab out")
+    return EncodedText(store.vocabulary, store.ids, store.counts, store.sha256, store.file_documents)
+
+
+def encode_text(vocabulary: Vocabulary, source: TextSource) -> EncodedText:
+    """Encode a whole source into an unnamed temporary file and map it: memory stays flat, nothing is left behind."""
+    counts = TextCounts()
+    ids = spooled(encode_blocks(vocabulary, counted_blocks(source, counts)), vocabulary.dtype)
+    return EncodedText(vocabulary, ids, counts, source.sha256, source.file_documents)
+
+
+def documents_are_settled(store: str) -> UsageError:
+    """Why --document cannot be given with a token store."""
+    return UsageError(f"--document: the documents of {store} are those it was encoded with; leave it out")

@@ -1,6 +1,6 @@
-"""Vectors as the beginning of a model's embedding.
+"""Pretrained vectors as the initial embedding of a model.
 
-Shapes: V vocabulary, M symbols that have a vector, D numbers in a vector.
+Shapes: V vocabulary, M symbols with a pretrained vector, D numbers in a vector.
 """
 
 from __future__ import annotations
@@ -21,17 +21,15 @@ from seqtool.text.normalizing import SPACE
 from seqtool.text.vocabulary import Vocabulary
 from seqtool.vectors.vectors import FloatMatrix, Vectors
 
-WORD_VOCABULARIES = (
-    "word",
-    "",
-)  # the vectors' vocabularies whose tokens are words without a sign for the space before them
+WORD_VOCABULARIES = ("word", "")
+"""Types of the vectors' vocabulary in which a word has no sign for the space before it."""
 
 
 @dataclass(frozen=True)
 class PretrainedRows:
-    """What an embedding begins with: `rows_MD` for the symbols `ids_M`, and a record of where they come from.
+    """Pretrained vectors `rows_MD` of the symbols `ids_M`, and a `record` of where they come from.
 
-    The record counts, of the symbols that the training text has and of its tokens, those that have a vector.
+    The record counts the symbols and tokens of the training text, and those that have a vector.
     """
 
     ids_M: npt.NDArray[np.int64]
@@ -44,7 +42,7 @@ def match_pretrained(
 ) -> PretrainedRows:
     """Match the vectors that were read from `path` with the pieces of a vocabulary.
 
-    InputError when none does, or one that does is not finite or so large that the sum of squares is not.
+    InputError when none matches, or a vector that matches is not finite, or so large that its square is not.
     """
     rows = matched_rows(vectors, vocabulary)
     if not rows:
@@ -71,9 +69,9 @@ def match_pretrained(
 
 
 def matched_rows(vectors: Vectors, vocabulary: Vocabulary) -> dict[int, int]:
-    """The row of the vector of each symbol that has one.
+    """The row of each symbol's vector, by the symbol's id, for those that have one.
 
-    A piece that begins with the sign for a space matches the word without it as well, where the vectors are of words.
+    Where the vectors are of words, a piece that begins with the sign for a space also matches the word without it.
     """
     of_words = vectors.metadata.get("vocabulary_type", "") in WORD_VOCABULARIES
     rows = {}
@@ -89,7 +87,7 @@ def matched_rows(vectors: Vectors, vocabulary: Vocabulary) -> dict[int, int]:
 
 @torch.no_grad()
 def initialise_embedding(embedding: nn.Embedding, beginning: PretrainedRows) -> None:
-    """Put the vectors in; the other rows stay random, with the root mean square of those."""
+    """Set the rows that have a vector; scale the others, which stay random, to the same root mean square."""
     known_MD, weight_VD = torch.from_numpy(beginning.rows_MD), embedding.weight
     others = torch.ones(len(weight_VD), dtype=torch.bool)
     others[torch.from_numpy(beginning.ids_M)] = False

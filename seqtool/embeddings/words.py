@@ -1,4 +1,4 @@
-"""From what the user names as text to a vocabulary and a corpus of words."""
+"""From the text or token store that the user names to a vocabulary and a corpus of words."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from seqtool.text.store import is_store
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 MOST_WORDS = 1_000_000
-DOCUMENT = "line"  # what windows end at unless something else is asked for, as in word2vec and fastText
-RARE = ((50_000, 1), (1_000_000, 2))  # bytes of text under which a word that occurs so often gets a vector
-RARE_IN_LONG_TEXT = 5
+DOCUMENT = "line"  # the default document that windows end at, as in word2vec and fastText
+MIN_COUNTS = ((50_000, 1), (1_000_000, 2))  # below this many bytes of text, this --min-count
+MIN_COUNT_OF_LONG_TEXT = 5
 
 
 def read_corpus(
@@ -30,9 +30,9 @@ def read_corpus(
     seed: int,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Vocabulary, Corpus, str]:
-    """Read text, or one token store, learning a vocabulary unless there is one: it, the corpus, and the input's hash.
+    """Read text, or one token store: its vocabulary (learned unless `vocab` names one), the corpus, and its SHA-256.
 
-    InputError for what cannot be read, or has too few words.
+    InputError for what cannot be read or has too few words, UsageError for what does not go with a store.
     """
     name = ", ".join(data)
     if document is not None and len(data) == 1 and is_store(Path(data[0])):
@@ -52,4 +52,4 @@ def read_corpus(
 
 def default_min_count(text_bytes: int) -> int:
     """How often a word must occur to get a vector: a long text can do without the rare ones, a short one cannot."""
-    return next((least for most_bytes, least in RARE if text_bytes < most_bytes), RARE_IN_LONG_TEXT)
+    return next((least for below, least in MIN_COUNTS if text_bytes < below), MIN_COUNT_OF_LONG_TEXT)

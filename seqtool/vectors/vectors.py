@@ -1,9 +1,9 @@
 """Vectors and their file, with the vocabulary inside.
 
 The file (see files/tensors.py) holds `vectors` (V, D) float32, a row a token, the most frequent first where that is
-known; the tokens (see tokens.py); where an unseen word is made of its character n-grams, `ngrams` (B, D) float32; and
-where there is one, the SentencePiece model that splits text into the tokens, `vocabulary`. The metadata say how all
-that was made.
+known; the tokens (see tokens.py); where unseen words get vectors from their character n-grams, `ngrams` (B, D) float32;
+and where there is one, the SentencePiece model that splits text into the tokens, `vocabulary`. The metadata say how it
+was made.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FOREIGN = (
 class Vectors:
     """V tokens and a vector of D numbers for each, with `metadata` on how they were made.
 
-    `ngrams_BD` has B = 0 rows where unseen words have no vector, `model` is empty where no vocabulary is known.
+    `ngrams_BD` has B = 0 rows where unseen words have no vector; `model` is empty where there is no vocabulary.
     """
 
     tokens: TokenTable
@@ -57,19 +57,19 @@ class Vectors:
 
     @property
     def ngrams(self) -> Ngrams:
-        """Which n-grams the rows of `ngrams_BD` stand for."""
+        """The n-grams that the rows of `ngrams_BD` are for."""
         shortest, longest = self.metadata["ngrams"]
         return Ngrams(shortest, longest, len(self.ngrams_BD))
 
     def of(self, token: str) -> FloatMatrix | None:
-        """The vector (D,) of a token; of an unseen one the mean of its n-grams' vectors, where these are known."""
+        """The vector (D,) of a token, or the mean of an unseen word's learned n-grams; None where there is neither."""
         row = self.tokens.find(token)
         if row is not None:
             return self.matrix_VD[row]
         if not len(self.ngrams_BD):
             return None
         rows_ND = self.ngrams_BD[self.ngrams.of(token)]
-        learned = rows_ND.any(axis=1)  # an n-gram that no word of the text has is zero
+        learned = rows_ND.any(axis=1)  # the row of an n-gram that no word of the text has is zero
         if not learned.any():
             return None
         mean_D: FloatMatrix = rows_ND[learned].mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -90,7 +90,7 @@ def write_vectors(path: Path, vectors: Vectors) -> None:
 
 
 def is_vectors(path: Path) -> bool:
-    """Whether a file looks like vectors of ours."""
+    """Whether a file looks like seqtool's vectors."""
     try:
         with open(path, "rb") as stream:
             return VECTORS_FORMAT.encode() in stream.read(1 << 16)
@@ -99,7 +99,7 @@ def is_vectors(path: Path) -> bool:
 
 
 def read_vectors(path: Path) -> Vectors:
-    """Map a file of vectors, once all its bytes are found to be those that were written.
+    """Check the hash of a file of vectors, and map it into memory.
 
     InputError, with the mend, when it is missing, of another kind, cut short, damaged or edited.
     """
@@ -124,7 +124,7 @@ def read_vectors(path: Path) -> Vectors:
 
 
 def _has_ngrams(metadata: Mapping[str, Any], rows: int) -> bool:
-    """Whether the metadata say which n-grams there are, the shortest and the longest, if there are any."""
+    """Whether the metadata give the shortest and longest n-gram, as they must when there are n-gram rows."""
     said = metadata.get("ngrams")
     return not rows or (
         isinstance(said, list)

@@ -32,8 +32,8 @@ from seqtool.embeddings.windows import make_window_sampler
 from seqtool.embeddings.words import read_corpus
 from seqtool.settings.embedding import EmbedConfig
 from seqtool.settings.vocabulary import VocabularyConfig
-from seqtool.vectors.judging import read_judgements
 from seqtool.vectors.neighbours import Space
+from seqtool.vectors.reading_judgements import read_judgements
 from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors, read_vectors, write_vectors
 

@@ -32,7 +32,13 @@ needs_compiler = pytest.mark.skipif(skipgram_library() is None, reason="skipgram
 
 
 def problem(
-    cbow: bool, subword: bool, window: int = 3, blocks: int = 2, negative: int = 5, block: int = BLOCK, most: int = 99
+    cbow: bool,
+    subword: bool,
+    window: int = 3,
+    blocks: int = 2,
+    negative: int = 5,
+    block: int = BLOCK,
+    repeats: int = 99,
 ) -> NegativeSampling:
     rng = np.random.default_rng(5)
     parts, rows = None, WORDS
@@ -43,7 +49,7 @@ def problem(
         numbers[starts[:-1]] = np.arange(WORDS)
         parts, rows = SubwordRows(starts.astype(np.int64), numbers), WORDS + 9
     input, output = (rng.normal(size=(count, DIM)).astype(np.float32) for count in (rows, WORDS))
-    return NegativeSampling(input, output, parts, cbow, negative, window, block, blocks, most)
+    return NegativeSampling(input, output, parts, cbow, negative, window, block, blocks, repeats)
 
 
 def windows(total: int, model: NegativeSampling) -> tuple[ContextWindows, Noise]:
@@ -182,7 +188,7 @@ def test_rows_that_occur_several_times_are_summed():
 
 
 def test_few_symbols_wide_windows_and_high_rates_make_steps_short_and_then_slow():
-    def plan(symbols: int, window: int = 5, lr: float = 0.025, cbow: bool = False) -> tuple[int, int, int, float]:
+    def plan(symbols: int, window: int = 5, lr: float = 0.025, cbow: bool = False) -> room.StepPlan:
         return room.plan_steps(np.full(symbols, 1 / symbols), cbow, window, 5, lr)
 
     assert plan(10**6) == (BLOCK, room.MOST_BLOCKS, 4, 1.0)
@@ -190,9 +196,9 @@ def test_few_symbols_wide_windows_and_high_rates_make_steps_short_and_then_slow(
     assert plan(1010, lr=0.05) == (BLOCK, 126, 2, 1.0)
     assert plan(4)[:2] == (16, 1)
     assert plan(2)[:2] == (8, 1)
-    block, blocks, most, caution = plan(4, window=1000)
-    assert (block, blocks, most) == (1, 1, 1)
-    assert caution == pytest.approx(3.6 / (0.025 * 1001 * 6))
+    block, blocks, repeats, lr_scale = plan(4, window=1000)
+    assert (block, blocks, repeats) == (1, 1, 1)
+    assert lr_scale == pytest.approx(3.6 / (0.025 * 1001 * 6))
     assert plan(4, lr=1e-310) == (BLOCK, room.MOST_BLOCKS, BLOCK * room.MOST_BLOCKS, 1.0)
     assert plan(4, lr=10.0)[2:] == (1, pytest.approx(0.01))
     assert plan(505, lr=0.05, cbow=True) == (BLOCK, 189, 6, 1.0)
@@ -200,23 +206,23 @@ def test_few_symbols_wide_windows_and_high_rates_make_steps_short_and_then_slow(
 
 
 def test_a_step_ends_before_a_word_would_be_its_centre_too_often():
-    model = problem(cbow=False, subword=False, blocks=2, block=4, most=2)
+    model = problem(cbow=False, subword=False, blocks=2, block=4, repeats=2)
     words = np.array([0, 1, 2, 0, 1, 0, 7, 7, 7, 7, 7, 1, 2, 3, 4, 5, 6, 8, 9, 10], np.int32)
     assert list(cut_steps(model, words, 0, 20)) == [(0, 5), (5, 8), (8, 10), (10, 16), (16, 20)]  # two blocks end at 16
     assert list(cut_steps(model, words, 4, 10)) == [(4, 8), (8, 10)]
-    assert list(cut_steps(replace(model, most=1), words[:3], 0, 3)) == [(0, 3)]
+    assert list(cut_steps(replace(model, repeats=1), words[:3], 0, 3)) == [(0, 3)]
 
 
 def test_words_that_share_ngrams_are_counted_together():
     parts = SubwordRows(np.array([0, 2, 4, 6]), np.array([0, 3, 1, 3, 2, 4], np.int32))  # the first two share row 3
-    model = replace(problem(cbow=False, subword=True, blocks=1), subwords=parts, most=2)
+    model = replace(problem(cbow=False, subword=True, blocks=1), subwords=parts, repeats=2)
     assert list(cut_steps(model, np.array([0, 1, 0, 1, 2], np.int32), 0, 5)) == [(0, 2), (2, 5)]
     assert list(cut_steps(model, np.array([0, 2, 0, 2, 0], np.int32), 0, 5)) == [(0, 4), (4, 5)]
 
 
 def stretches(cbow: bool, subword: bool, block: int) -> tuple[NegativeSampling, ContextWindows, Noise]:
     """A word again and again, two in turn, and a mixture, to be learned from in steps planned for the mixture."""
-    model = problem(cbow, subword, window=5, blocks=20, block=block, most=4)
+    model = problem(cbow, subword, window=5, blocks=20, block=block, repeats=4)
     model = replace(model, input=model.input * np.float32(0.02), output=model.output * 0)
     rng = np.random.default_rng(3)
     words = np.concatenate([np.full(2000, 1), np.tile([2, 3], 1000), rng.integers(0, WORDS, 2000)]).astype(np.int32)

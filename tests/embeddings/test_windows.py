@@ -83,5 +83,5 @@ def test_a_corpus_holds_the_frequent_words_first_and_leaves_out_unknown_ones():
 def test_a_long_text_comes_in_chunks():
     ids = np.tile(np.array([1, 2, 3], np.uint16), CHUNK_TOKENS // 2)
     corpus = make_corpus(ids, _Vocabulary("word"), "text", 1)
-    assert corpus.chunks_in_all == 2
+    assert corpus.chunk_count == 2
     assert sum(len(chunk.words) for chunk in corpus.chunks()) == len(ids) * 2 // 3

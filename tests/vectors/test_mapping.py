@@ -171,7 +171,7 @@ def test_any_token_is_text_in_the_page():
     assert kind["type"] == "application/json"
     assert script == plain.scripts[1][1]
     assert not re.search(r"[<>&]|[^\x20-\x7e\n]", data)
-    assert json.loads(data)["words"] == [drawing.spelled(word) for word in HOSTILE]
+    assert json.loads(data)["words"] == [drawing.visible(word) for word in HOSTILE]
 
 
 def test_only_the_script_and_style_of_the_page_are_allowed():
@@ -186,13 +186,13 @@ def test_only_the_script_and_style_of_the_page_are_allowed():
 
 
 def test_tokens_are_spelled_so_that_they_are_seen():
-    assert drawing.spelled("naïve 漢字 👨‍👩‍👧") == "naïve 漢字 👨‍👩‍👧"
-    assert drawing.spelled("\x00\n\x1b") == "\\x00\\n\\x1b"
-    assert drawing.spelled("\u202eab\u2028") == "\\u202eab\\u2028"
-    assert drawing.spelled(" a b") == "␣a␣b"
-    assert drawing.spelled("x" * 20_000) == "x" * 59 + "…"
+    assert drawing.visible("naïve 漢字 👨‍👩‍👧") == "naïve 漢字 👨‍👩‍👧"
+    assert drawing.visible("\x00\n\x1b") == "\\x00\\n\\x1b"
+    assert drawing.visible("\u202eab\u2028") == "\\u202eab\\u2028"
+    assert drawing.visible(" a b") == "␣a␣b"
+    assert drawing.visible("x" * 20_000) == "x" * 59 + "…"
     for token in HOSTILE:
-        assert not {unicodedata.category(letter) for letter in drawing.spelled(token)} & {"Cc", "Cs", "Cn", "Zl", "Zp"}
+        assert not {unicodedata.category(letter) for letter in drawing.visible(token)} & {"Cc", "Cs", "Cn", "Zl", "Zp"}
 
 
 def test_svg_is_xml_with_a_dot_for_each_word_and_labels_that_do_not_overlap():
@@ -200,14 +200,14 @@ def test_svg_is_xml_with_a_dot_for_each_word_and_labels_that_do_not_overlap():
     root = ElementTree.fromstring(drawing.svg(random_map(words, named=3), ABOUT))
     assert len(root.findall(f"{SVG}circle")) == len(words)
     texts = [text.text for text in root.iter(f"{SVG}text")]
-    assert texts[:3] == [drawing.spelled(word) for word in HOSTILE[:3]]
+    assert texts[:3] == [drawing.visible(word) for word in HOSTILE[:3]]
     assert texts[-2:] == [ABOUT.title, ABOUT.caption]
     assert json.loads(root.find(f"{SVG}desc").text) == ABOUT.made
     assert {element.tag.removeprefix(SVG) for element in root.iter()} == {
         "svg", "title", "desc", "rect", "circle", "g", "text"
     }  # fmt: skip
     boxes = []
-    for label in drawing.arranged(random_map(words, named=3)).labels:
+    for label in drawing.arrange(random_map(words, named=3)).labels:
         width = 0.5 * label.size * len([letter for letter in label.text if not unicodedata.combining(letter)])
         boxes.append((label.x, label.y - 0.7 * label.size, label.x + width, label.y))
     assert 50 < len(boxes) < len(words)
@@ -224,7 +224,7 @@ def test_the_frequent_keep_their_labels_where_words_crowd():
         np.zeros((3, 0), int),
         np.zeros((3, 0)),
     )
-    labels = [label.text for label in drawing.arranged(crowd).labels]
+    labels = [label.text for label in drawing.arrange(crowd).labels]
     assert labels[:2] == ["named", "first"]
 
 

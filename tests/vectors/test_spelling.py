@@ -5,7 +5,7 @@ import difflib
 import numpy as np
 import pytest
 
-from seqtool.vectors.spelling import LIKE_ENOUGH, mend, mend_of_unseen, near_in_spelling
+from seqtool.vectors.spelling import LEAST_RATIO, mend, mend_of_unseen, near_in_spelling
 from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors
 
@@ -39,7 +39,7 @@ def test_likeness_is_difflibs():
         best = max(difflib.SequenceMatcher(None, other, word, False).ratio() for other in words)
         found = near_in_spelling(tokens, word)
         assert found
-        assert max(difflib.SequenceMatcher(None, other, word, False).ratio() for other in found) == best >= LIKE_ENOUGH
+        assert max(difflib.SequenceMatcher(None, other, word, False).ratio() for other in found) == best >= LEAST_RATIO
 
 
 def test_what_would_help():

@@ -147,9 +147,9 @@ def test_parts_of_a_word_are_itself_and_its_ngrams():
 
 def test_words_move_each_other_as_far_as_they_share_rows():
     alone = SubwordRows(np.array([0, 1, 2]), np.array([0, 1], np.int32))
-    np.testing.assert_allclose(alone.shared(np.array([0.7, 0.3])), [0.7, 0.3])
+    np.testing.assert_allclose(alone.update_frequencies(np.array([0.7, 0.3])), [0.7, 0.3])
     half = SubwordRows(np.array([0, 2, 4]), np.array([0, 2, 1, 2], np.int32))
-    np.testing.assert_allclose(half.shared(np.array([0.7, 0.3])), [0.85, 0.65])
+    np.testing.assert_allclose(half.update_frequencies(np.array([0.7, 0.3])), [0.85, 0.65])
 
 
 def test_an_unseen_word_is_the_mean_of_its_learned_ngrams(tmp_path: Path):

@@ -51,7 +51,8 @@ def command(
     accuracy and correlation are over the covered part, whose share is given beside them.
     """
     from seqtool.text.documents import stream_name
-    from seqtool.vectors.judging import Analogies, read_judgements
+    from seqtool.vectors.judging import Analogies
+    from seqtool.vectors.reading_judgements import read_judgements
 
     chosen(errors, ERROR_HANDLERS, "--errors")
     space = open_space(vectors)

@@ -16,7 +16,7 @@ from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, document_bre
 from seqtool.cli.signals import stop_flag
 from seqtool.errors import StoppedError, UsageError
 from seqtool.settings.checking import check_embedding_uses, checked
-from seqtool.settings.embedding import EmbedConfig
+from seqtool.settings.embedding import METHODS_WITHOUT_STEPS, EmbedConfig
 from seqtool.settings.fields import Panel
 from seqtool.settings.vocabulary import (
     ERROR_HANDLERS,
@@ -27,7 +27,6 @@ from seqtool.settings.vocabulary import (
 )
 
 FIRST = ("--output", "--method", "--dim", "--window", "--time")
-WITHOUT_STEPS = ("svd", "one-hot")  # methods that learn at once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +136,7 @@ def command(
     if str(output) == "-":
         raise UsageError("-o -: vectors are read by memory map and cannot go to standard output; name a file")
     inputs = [*data, *([str(vocab)] if vocab else [])]
-    if resume and config.method in WITHOUT_STEPS:
+    if resume and config.method in METHODS_WITHOUT_STEPS:
         raise UsageError(f"--method {config.method} is learned at once and leaves nothing to --resume: leave it out")
     refuse_file(output, force, inputs)
     with reserved(output):
@@ -209,7 +208,7 @@ def _learned(
     from seqtool.embeddings.learning import checkpoint_of, learn_vectors, resolved
 
     device, checkpoint = _device(config), checkpoint_of(output)
-    has_steps = config.method not in WITHOUT_STEPS
+    has_steps = config.method not in METHODS_WITHOUT_STEPS
     meter = Meter("bytes", 0, quiet)
     vocabulary, corpus, input_sha256 = read(progress=meter)
     meter.close()
@@ -251,12 +250,9 @@ def _device(config: EmbedConfig) -> str:
     """Where to compute. torch is asked, and takes a second to load, only where there may be more than a CPU."""
     from seqtool.embeddings.skipgram import skipgram_library
 
-    counts = config.method in ("svd", "one-hot")
-    if (
-        config.device == "cpu"
-        or counts
-        or (config.device == "auto" and skipgram_library() and not _may_have_accelerator())
-    ):
+    if config.device == "cpu" or config.method in METHODS_WITHOUT_STEPS:
+        return "cpu"
+    if config.device == "auto" and skipgram_library() and not _may_have_accelerator():
         return "cpu"
     from seqtool.models.device import choose_device
 

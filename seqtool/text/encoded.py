@@ -1,4 +1,4 @@
-"""What the user names as data, text or a token store, as ids."""
+"""Reading data that the user names, text or a token store, as ids."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def read_encoded(
 ) -> EncodedText:
     """The ids of `data`: of one token store, or of the text that `source` opens.
 
-    Text is encoded with `vocabulary`, or where there is none with the one that `learn` makes of it. UsageError for a
-    store among others, InputError for one that cannot be read or was encoded with another vocabulary; without `verify`
-    its shards are not read to check them.
+    Text is encoded with `vocabulary`, or if that is None with the one that `learn` learns from it. UsageError for a
+    store beside other data; InputError for one that cannot be read or was encoded with another vocabulary. `verify`
+    says whether the checksums of a store's shards are checked, for which they are read once.
     """
     if not any(is_store(Path(path)) for path in data):
         text = source()
@@ -52,12 +52,12 @@ def read_encoded(
 
 
 def encode_text(vocabulary: Vocabulary, source: TextSource) -> EncodedText:
-    """Encode a whole source into an unnamed temporary file and map it: memory stays flat, nothing is left behind."""
+    """Encode a whole source in bounded memory: the ids of a long text are in an unnamed temporary file."""
     counts = TextCounts()
     ids = spooled(encode_blocks(vocabulary, counted_blocks(source, counts)), vocabulary.dtype)
     return EncodedText(vocabulary, ids, counts, source.sha256, source.file_documents)
 
 
 def documents_are_settled(store: str) -> UsageError:
-    """Why --document cannot be given with a token store."""
+    """The error for --document with a token store."""
     return UsageError(f"--document: the documents of {store} are those it was encoded with; leave it out")

@@ -1,4 +1,4 @@
-"""Long sequences of ids, of which parts are taken, and the documents in them: each has `<s>` before it."""
+"""Long sequences of ids, which are read in parts, and finding the documents in them: each begins with `<s>`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SCANNED_TOKENS = 1 << 20
 
 
 class IdSequence(Protocol):
-    """A long sequence of ids of which parts are taken: `len(ids)`, `ids[start:stop]`."""
+    """A long sequence of ids that is read in parts: `len(ids)`, `ids[start:stop]`."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, span: slice) -> Ids: ...
 
 
-class Slice:
-    """A part `start:stop` of a sequence, without reading it."""
+class IdSlice:
+    """A view of `ids[start:stop]` that reads nothing until it is sliced."""
 
     def __init__(self, ids: IdSequence, start: int, stop: int) -> None:
         self._ids, self._start, self._stop = ids, start, stop
@@ -37,8 +37,8 @@ class Slice:
         return self._ids[self._start + start : self._start + max(start, stop)]
 
 
-class Joined:
-    """Several sequences as one."""
+class JoinedIds:
+    """A view of several sequences, one after the other."""
 
     def __init__(self, parts: Sequence[IdSequence]) -> None:
         self._parts = parts
@@ -59,7 +59,7 @@ class Joined:
 
 
 def spooled(arrays: Iterable[Ids], dtype: npt.DTypeLike) -> IdSequence:
-    """Arrays of ids as one, many of them in an unnamed temporary file; SeqtoolError when there is no room for it."""
+    """Arrays of ids as one sequence, a long one in an unnamed temporary file; SeqtoolError if there is no space."""
     spool = Spool("ids")
     for ids in arrays:
         spool.append(np.ascontiguousarray(ids, dtype))
@@ -67,9 +67,9 @@ def spooled(arrays: Iterable[Ids], dtype: npt.DTypeLike) -> IdSequence:
 
 
 def document_spans(ids: IdSequence, begin_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Where the documents in some ids begin, after the `<s>` of each, and where they end.
+    """Where the documents in some ids begin, after the `<s>` of each, and where they end; two arrays (documents,).
 
-    What stands before the first `<s>` is a document too, or the rest of one.
+    Ids before the first `<s>` are a document too, or the rest of one.
     """
     found = [
         scanned + 1 + np.flatnonzero(ids[scanned : scanned + SCANNED_TOKENS] == begin_id)
@@ -81,19 +81,19 @@ def document_spans(ids: IdSequence, begin_id: int) -> tuple[npt.NDArray[np.int64
     return starts, np.append(starts[1:] - 1, len(ids))
 
 
-def documents_of(ids: IdSequence, begin_id: int) -> Iterator[Slice]:
+def documents_of(ids: IdSequence, begin_id: int) -> Iterator[IdSlice]:
     """The documents in some ids, each without the `<s>` before it."""
     for start, end in zip(*document_spans(ids, begin_id), strict=True):
-        yield Slice(ids, int(start), int(end))
+        yield IdSlice(ids, int(start), int(end))
 
 
 def document_numbers(ids: Ids, begin_id: int) -> npt.NDArray[np.int64]:
-    """Which document each id is of, its `<s>` among them: 0 for what stands before the first `<s>`."""
+    """The number of the document of each id, `<s>` included; 0 before the first `<s>`. Shape (tokens,)."""
     return np.cumsum(ids == begin_id)
 
 
 def without_begins(ids: Ids, begin_id: int) -> tuple[Ids, list[int]]:
-    """The ids without any `<s>`, and where documents begin in these."""
+    """The ids without `<s>`, and where in them documents begin."""
     begins = ids == begin_id
     places = np.flatnonzero(begins)
     return ids[~begins], (places - np.arange(len(places))).tolist()

@@ -1,12 +1,13 @@
-"""Sequences of ids on disk: memory-mapped, so that training reads 1 GB of text with the memory of one batch.
+"""Token stores: the ids of a text on disk, memory-mapped, so that training on 1 GB takes the memory of one batch.
 
-A token store is a directory: `vocab.model`, shards `ids-00000.safetensors`, and `store.json`: what it holds, each
-shard's tokens and checksum, what made it of which input, and the checksum of all that. A shard is a safetensors file
-with one tensor `ids` of uint16 or uint32. Its header of HEADER_BYTES holds our mark and version, the vocabulary's hash,
-the count and the SHA-256 of the ids, and follows from `store.json` byte by byte, so that damage to any byte is found.
+A token store is a directory of `vocab.model`, shards `ids-00000.safetensors`, and `store.json`, which has the counts,
+each shard's number of tokens and checksum, how each input was encoded, and a checksum of all that. A shard is a
+safetensors file with one tensor `ids` of uint16 or uint32. Its header, padded to HEADER_BYTES, holds the format and
+version, the vocabulary's hash, and the number and SHA-256 of the ids. It is computed from `store.json` and compared
+byte by byte, so that damage to any byte is found.
 
-To append is to write further shards beside the old ones and then to replace `store.json`: whatever happens before
-that, the store is the old one, and shards that no `store.json` names are nothing.
+Appending writes further shards beside the old ones and then replaces `store.json`. Until that moment the store is the
+old one, and shards that `store.json` does not name are ignored.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from seqtool.files.writing import (
 from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextCounts, TextSource, counted_blocks
 from seqtool.text.encoding import Ids
-from seqtool.text.sequences import IdSequence, Joined
+from seqtool.text.sequences import IdSequence, JoinedIds
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 STORE_FORMAT = "seqtool token store 2"
@@ -46,7 +47,7 @@ SHARD, SHARDS = "ids-{:05d}.safetensors", "ids-*.safetensors"
 COUNTS = ("tokens", "documents", "words", "characters", "bytes")
 SHARD_TOKENS = 32 << 20
 HEADER_BYTES = 512
-MAX_LISTED_FILES = 10_000  # of an input, whose documents are counted file by file
+MAX_LISTED_FILES = 10_000  # of one input; beyond that its documents are not counted by file
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class TokenStore:
 
     @property
     def file_documents(self) -> list[int]:
-        """How many documents each file has that was encoded; what was encoded at once is one, where that is unknown."""
+        """The number of documents in each encoded file; an input without counts by file is taken as one file."""
         return [
             count
             for one in self.description["inputs"]
@@ -78,7 +79,7 @@ class TokenStore:
         return str(self.description["input_sha256"])
 
     def check_vocabulary(self, vocabulary: Vocabulary, mend: str) -> None:
-        """InputError, with the mend, unless the store was encoded with this vocabulary."""
+        """InputError, ending with `mend`, unless the store was encoded with this vocabulary."""
         if self.vocabulary.sha256 != vocabulary.sha256:
             raise InputError(f"{self.path} was encoded with another vocabulary than {vocabulary.name}: {mend}")
 
@@ -91,10 +92,9 @@ def write_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> dict[
 
 
 def append_to_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> dict[str, Any]:
-    """Encode a source into further shards of the store at `path`, and return its description.
+    """Encode a source into further shards of the store at `path`, atomically, and return its description.
 
-    The store is the old one until `store.json` is replaced, which names the new shards. InputError when it was made
-    with another vocabulary, SeqtoolError when another process appends.
+    InputError if the store has another vocabulary, SeqtoolError while another process appends to it.
     """
     if not is_store(path):
         raise InputError(f"{path} is not a token store to append to: leave --append out to make one")
@@ -106,7 +106,7 @@ def append_to_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> d
             return _add(path, vocabulary, source, store.description["shards"], store.description["inputs"])
         finally:
             count = len(read_json(path / DESCRIPTION)["shards"])
-            named = {SHARD.format(number) for number in range(count)}  # never a path from the data
+            named = {SHARD.format(number) for number in range(count)}  # never a path from store.json
             for file in path.glob(SHARDS):
                 if file.name not in named:
                     file.unlink()
@@ -115,7 +115,7 @@ def append_to_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> d
 def _add(
     path: Path, vocabulary: Vocabulary, source: TextSource, shards: list[dict[str, Any]], inputs: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Write the shards of one more input and then the description that names them."""
+    """Write the shards of one more input, and then the description that names them."""
     counts = TextCounts()
     added = _write_shards(path, len(shards), vocabulary, encode_blocks(vocabulary, counted_blocks(source, counts)))
     if not counts.characters:
@@ -142,7 +142,7 @@ def _add(
 
 
 def _write_shards(path: Path, first: int, vocabulary: Vocabulary, arrays: Iterable[Ids]) -> list[dict[str, Any]]:
-    """Write ids as they come into shards from number `first` on, flush each to disk, and describe them."""
+    """Write ids, as they come, to shards from number `first` on, flushed to disk, and describe these."""
     shards: list[dict[str, Any]] = []
     shard = _ShardWriter(path, first, vocabulary)
     for array in arrays:
@@ -157,9 +157,9 @@ def _write_shards(path: Path, first: int, vocabulary: Vocabulary, arrays: Iterab
 
 
 class _ShardWriter:
-    """One shard: ids as they come, and at the end the header, without which it is none.
+    """Writes one shard: ids as they come, and the header last, so that an incomplete shard is not valid.
 
-    A thread hashes and writes what has come while the next is encoded.
+    A thread hashes and writes ids while the next are encoded.
     """
 
     def __init__(self, path: Path, number: int, vocabulary: Vocabulary) -> None:
@@ -193,7 +193,7 @@ class _ShardWriter:
 
 
 def _shard_header(vocabulary: Vocabulary, tokens: int, sha256: str) -> bytes:
-    """The header of a shard of HEADER_BYTES: safetensors', its metadata ours. It follows from what the shard holds."""
+    """The safetensors header of a shard, of HEADER_BYTES, with our metadata."""
     metadata = {
         "format": SHARD_FORMAT,
         "version": SHARD_VERSION,
@@ -211,9 +211,9 @@ def is_store(path: Path) -> bool:
 
 
 def open_store(path: Path, verify: bool = True) -> TokenStore:
-    """Map a token store; InputError when a part is missing, cut short, edited or foreign.
+    """Map a token store; InputError if a part is missing, cut short, edited, or of another store.
 
-    With `verify` every shard is read once to check it; without, for one who trusts another's check, none is.
+    With `verify` every shard is read once to check its checksum; without, another process has done that.
     """
     description = read_json(path / DESCRIPTION)
     if description.get("format") != STORE_FORMAT:
@@ -235,7 +235,7 @@ def open_store(path: Path, verify: bool = True) -> TokenStore:
     parts = [_open_shard(path, number, shard, vocabulary, verify) for number, shard in enumerate(shards)]
     if sum(map(len, parts)) != description["tokens"]:
         raise InputError(f"{path / DESCRIPTION} counts other tokens than the shards hold: it was edited")
-    return TokenStore(path, Joined(parts), vocabulary, description)
+    return TokenStore(path, JoinedIds(parts), vocabulary, description)
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
@@ -248,14 +248,14 @@ def _are_counts(entry: dict[str, Any]) -> bool:
 
 
 def _are_parts(entry: dict[str, Any]) -> bool:
-    """Whether an input says how its documents lie in files."""
+    """Whether an input has consistent counts of documents by file."""
     files = entry.get("files")
     whole = isinstance(files, list) and all(type(count) is int and count >= 0 for count in files)
     return whole and sum(files) == entry["documents"]  # type: ignore[arg-type]
 
 
 def _open_shard(path: Path, number: int, shard: dict[str, Any], vocabulary: Vocabulary, verify: bool) -> Ids:
-    file = path / SHARD.format(number)  # never a path from the data
+    file = path / SHARD.format(number)  # never a path from store.json
     tokens, sha256 = shard.get("tokens"), shard.get("sha256")
     if type(tokens) is not int or tokens < 0 or type(sha256) is not str or shard.get("file") != file.name:
         raise InputError(f"{path / DESCRIPTION} does not describe {file.name}: it was edited")

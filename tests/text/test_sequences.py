@@ -8,8 +8,8 @@ import pytest
 from seqtool.files.spools import HELD_BYTES
 from seqtool.text import sequences
 from seqtool.text.sequences import (
-    Joined,
-    Slice,
+    IdSlice,
+    JoinedIds,
     document_numbers,
     document_spans,
     documents_of,
@@ -29,11 +29,11 @@ TEXTS = {
 
 
 def test_parts_and_joins():
-    joined = Joined([np.arange(3, dtype=np.uint16), np.arange(3, 10, dtype=np.uint16)])
+    joined = JoinedIds([np.arange(3, dtype=np.uint16), np.arange(3, 10, dtype=np.uint16)])
     assert len(joined) == 10
     assert joined[2:5].tolist() == [2, 3, 4]
-    assert Slice(joined, 2, 8)[1:100].tolist() == [3, 4, 5, 6, 7]
-    assert len(Slice(joined, 2, 8)) == 6
+    assert IdSlice(joined, 2, 8)[1:100].tolist() == [3, 4, 5, 6, 7]
+    assert len(IdSlice(joined, 2, 8)) == 6
 
 
 def test_spooled_arrays_are_one():
@@ -76,5 +76,5 @@ def test_numbers_and_beginnings_of_documents_are_those_of_the_spans(ids: list[in
 
 
 def test_documents_of_a_long_sequence_are_taken_from_it_a_part_at_a_time():
-    joined = Joined([np.array([1, 5], np.uint16), np.array([6, 1, 7], np.uint16)])
+    joined = JoinedIds([np.array([1, 5], np.uint16), np.array([6, 1, 7], np.uint16)])
     assert [document[0 : len(document)].tolist() for document in documents_of(joined, BEGIN)] == [[5, 6], [7]]

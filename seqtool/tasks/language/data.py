@@ -19,7 +19,7 @@ from seqtool.text.documents import TextSource
 from seqtool.text.encoded import EncodedText, encode_text, read_encoded
 from seqtool.text.encoding import Ids
 from seqtool.text.learning import about_unknown, learn_vocabulary
-from seqtool.text.sequences import IdSequence, Joined, Slice, document_spans, documents_of, spooled
+from seqtool.text.sequences import IdSequence, IdSlice, JoinedIds, document_spans, documents_of, spooled
 from seqtool.text.subword_sampling import SubwordSampler
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 from seqtool.training.world import World, alone
@@ -256,8 +256,8 @@ def _joined(ids: IdSequence, spans: Sequence[range | None], vocabulary: Vocabula
     for span in merged:
         if parts and int(ids[span.start : span.start + 1][0]) != vocabulary.begin_id:
             parts.append(np.array([vocabulary.begin_id], vocabulary.dtype))
-        parts.append(Slice(ids, span.start, span.stop))
-    return parts[0] if len(parts) == 1 else Joined(parts or [np.empty(0, vocabulary.dtype)])
+        parts.append(IdSlice(ids, span.start, span.stop))
+    return parts[0] if len(parts) == 1 else JoinedIds(parts or [np.empty(0, vocabulary.dtype)])
 
 
 def _weighted(files: Sequence[range | None], weights: Sequence[float]) -> list[range | None]:

@@ -4,16 +4,20 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := build/demo
+PYTHONS := 3.11 3.12 3.13
+WHEEL := build/wheel
+SANITIZE := build/sanitize
+LEFTOVERS := build/lib* build/temp* build/bdist*
 
-.PHONY: help install demo test test-slow test-crash check format bench clean
+.PHONY: help install demo test test-slow test-crash test-sanitize test-pythons check format wheel bench clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## Make .venv with seqtool and what its developers need
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml setup.py constraints.txt $(wildcard seqtool/native/*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
@@ -43,6 +47,29 @@ test-slow: $(INSTALLED)  ## Run the tests that take minutes: every model with ev
 test-crash: $(INSTALLED)  ## Of these, the ones that kill, fill disks and spoil numbers
 	$(RUN)/python -m pytest -q -s -m slow tests/training/test_crash.py tests/training/test_processes.py
 
+# The sanitizers' runtime must be there first, and the C++ library before torch, or it misses the exceptions.
+test-sanitize: $(INSTALLED)  ## Run the tests of what is in C under the address and undefined-behaviour sanitizers
+	rm -rf $(SANITIZE)
+	mkdir -p $(SANITIZE)
+	cp -r seqtool tests pyproject.toml $(SANITIZE)
+	rm -f $(SANITIZE)/seqtool/native/*.so
+	CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' \
+		LDFLAGS='-fsanitize=address,undefined' \
+		$(RUN)/python setup.py -q build_ext --build-lib $(SANITIZE) --build-temp $(SANITIZE)/temp
+	test $$(ls $(SANITIZE)/seqtool/native/*.so | wc -l) = 4
+	cd $(SANITIZE) && \
+		LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so)" \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		$(abspath $(RUN))/python -m pytest -q --capture=sys \
+		--deselect tests/native/test_loading.py::test_memory_that_is_freed_serves_again tests/native \
+		tests/models/test_recurrence.py tests/models/test_loss.py tests/models/decoding tests/embeddings/test_skipgram.py
+
+# python3.11, python3.12 and python3.13 must be there; an environment each, in build/.
+test-pythons:  ## Run the tests on every version of Python that is supported, one after the other
+	for version in $(PYTHONS); do \
+		$(MAKE) test PYTHON=python$$version VENV=build/python$$version || exit 1; \
+	done
+
 check: $(INSTALLED)  ## Format, lint, types and tests
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
@@ -52,6 +79,15 @@ check: $(INSTALLED)  ## Format, lint, types and tests
 format: $(INSTALLED)  ## Format the code
 	$(RUN)/ruff format .
 	$(RUN)/ruff check --fix .
+
+wheel:  ## Build a wheel and try it in an environment of its own
+	rm -rf $(WHEEL) $(LEFTOVERS)
+	$(PYTHON) -m venv $(WHEEL)/env
+	$(WHEEL)/env/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps -c constraints.txt -w $(WHEEL) .
+	$(WHEEL)/env/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(WHEEL)/*.whl
+	cd $(WHEEL) && env/bin/python -I $(CURDIR)/tests/installed.py
+	@rm -rf $(LEFTOVERS) $(WHEEL)/env
+	@ls $(WHEEL)/*.whl
 
 bench: $(INSTALLED)  ## Measure speed and quality on this machine, in about five minutes
 	@mkdir -p $(DEMO)

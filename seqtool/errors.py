@@ -35,3 +35,12 @@ class StoppedError(SeqtoolError):
     def __init__(self, signal_number: int, message: str = "") -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+"""What torch's errors say, of the GPU's memory and of the machine's."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the machine or its GPU has no more memory."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)

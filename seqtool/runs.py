@@ -10,20 +10,16 @@ metrics.jsonl        a line per logged step and per validation
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from seqtool.errors import InputError, UsageError
+from seqtool.files.tensors import open_tensors, write_tensors
 from seqtool.files.writing import atomic_writer, canonical_sha256, provenance, read_json, write_json
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.size import parameter_count
@@ -35,7 +31,6 @@ from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 RUN_FORMAT = "seqtool run 1"
 CONFIG, VOCABULARY, WEIGHTS, METRICS = "config.json", "vocab.model", "model.safetensors", "metrics.jsonl"
-METADATA = "seqtool"  # safetensors writes several entries of metadata in any order, so ours are in one
 MAX_TOKENS = 10**15
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
 
@@ -260,14 +255,6 @@ def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
     return tensors
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, atomically, with a hash of all it says. The same content gives the same bytes."""
-    signed = {**metadata, "sha256": content_sha256(tensors, metadata)}
-    content = safetensors.torch.save(dict(tensors), {METADATA: json.dumps(signed)})
-    with atomic_writer(path, len(content)) as stream:
-        stream.write(content)
-
-
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
     """Put tensors read from `file` into a model; InputError when names, shapes or types differ."""
     try:
@@ -279,42 +266,12 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], file: Path) ->
         raise InputError(f"{file} does not fit {CONFIG}: it belongs to another run or was edited") from error
 
 
-def read_tensors(file: Path, least: int, most: int) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and metadata of a safetensors file that holds between `least` and `most` numbers in all."""
-    try:
-        with safetensors.safe_open(str(file), framework="pt") as content:
-            names = content.keys()
-            found = sum(math.prod(content.get_slice(name).get_shape()) for name in names)
-            if not least <= found <= most:
-                raise InputError(
-                    f"{file} holds {found:,} numbers, where {CONFIG} says {least:,}: "
-                    "it belongs to another run or one of them was edited"
-                )
-            metadata = json.loads((content.metadata() or {}).get(METADATA, "{}"))
-            if not isinstance(metadata, dict):
-                raise InputError(f"{file} was not written by seqtool")
-            tensors = {name: content.get_tensor(name) for name in names}
-        digest = metadata.pop("sha256", None)
-        if digest != content_sha256(tensors, metadata):
-            raise InputError(f"{file} holds other numbers than were written: it was damaged or edited")
-        return tensors, metadata
-    except FileNotFoundError as error:
-        raise InputError(f"{file} does not exist") from error
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file} was not written by seqtool") from error
-    except safetensors.SafetensorError as error:
-        raise InputError(
-            f"{file} is not a whole safetensors file: it was cut short or damaged; put a whole one back or train again"
-        ) from error
-
-
-def content_sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> str:
-    """A hash of names, types, shapes and values, and of the metadata."""
-    digest = hashlib.sha256(canonical_sha256(metadata).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+def read_tensors(file: Path, least: int, most: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and metadata of a file that holds between `least` and `most` numbers in all."""
+    with open_tensors(file) as content:
+        if not least <= content.numbers <= most:
+            raise InputError(
+                f"{file} holds {content.numbers:,} numbers, where {CONFIG} says {least:,}: "
+                "it belongs to another run or one of them was edited"
+            )
+        return content.tensors(), content.metadata

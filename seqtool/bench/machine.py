@@ -15,6 +15,7 @@ import torch
 from seqtool.bench.memory import fits, require
 from seqtool.bench.timing import median_s
 from seqtool.models.device import multiplies_bf16
+from seqtool.native.loading import PartReport
 
 MATRIX_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MATRIX_SIZE, MATRIX_SIZE_CUDA = 2048, 8192
@@ -40,6 +41,8 @@ class Machine:
     """While a buffer is summed."""
     copy_gb_per_s: float
     """While a buffer is copied: bytes read plus bytes written."""
+    parts: dict[str, PartReport]
+    """What is written in C."""
 
 
 def native_precisions(device: torch.device) -> list[str]:

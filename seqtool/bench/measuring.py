@@ -22,7 +22,8 @@ from seqtool.bench.training import (
     training_speed,
     with_batch,
 )
-from seqtool.models.device import out_of_memory
+from seqtool.errors import out_of_memory
+from seqtool.native import loading
 
 Announce = Callable[[int, str], None]
 """Takes how many measurements are done, and what the next one is."""
@@ -93,6 +94,7 @@ def _measure_machine(
         buffer_bytes=buffer_bytes,
         read_gb_per_s=read_gb_per_s,
         copy_gb_per_s=copy_gb_per_s,
+        parts=loading.describe(),
     )
 
 

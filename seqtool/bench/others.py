@@ -7,14 +7,7 @@ import time
 from pathlib import Path
 
 STAT = Path("/proc/stat")
-BUSY_FIELDS = (
-    0,
-    1,
-    2,
-    5,
-    6,
-    7,
-)  # user, nice, system, hard and soft interrupts, and time stolen by other guests of the host
+BUSY_FIELDS = (0, 1, 2, 5, 6, 7)  # user, nice, system, hard and soft interrupts, stolen by other guests of the host
 
 
 class OtherPrograms:

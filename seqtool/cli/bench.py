@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.cli.console import Meter, note, write, write_report
+from seqtool.cli.console import Meter, in_columns, note, table, write, write_report
 from seqtool.cli.options import Json, Quiet, chosen, option_of, with_settings
 from seqtool.errors import UsageError
 from seqtool.settings.architectures import ARCHITECTURES
@@ -19,6 +19,8 @@ from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 
 if TYPE_CHECKING:
+    import torch
+
     from seqtool.bench.generation import GenerationSpeed
     from seqtool.bench.measuring import Measured
     from seqtool.bench.setup import Setup
@@ -79,22 +81,13 @@ def command(
         raise UsageError(f"--seconds {seconds:g}: more than 0, at most {MOST_SECONDS:g}")
     _check_early(settings)
 
-    from seqtool.bench.machine import native_precisions
     from seqtool.bench.measuring import measure, measurement_count
     from seqtool.bench.training import fastest
-    from seqtool.files.writing import provenance
     from seqtool.models.device import choose_device
 
     device = choose_device(settings.get("device", TrainConfig.device))
     setups = [_setup({**settings, "model": name}, names, vocab_size, device.type != "cpu") for name in names]
-    asked = settings.get("precision", "auto")
-    precisions = native_precisions(device)
-    if asked != "auto" and asked not in precisions:
-        raise UsageError(
-            f"--precision {asked}: {device} has no instructions for it; choose from {', '.join(precisions)}"
-        )
-    if asked != "auto":
-        precisions = [asked]
+    precisions = _precisions(settings.get("precision", "auto"), device)
     count = measurement_count(setups, precisions)
     note(f"{count} measurements of about {seconds:g} s each on {device}", quiet)
     meter = Meter("measurements", count, quiet)
@@ -102,15 +95,7 @@ def command(
     meter.close()
     best = fastest(measured.training)
     if json:
-        report = {
-            **dataclasses.asdict(measured),
-            "fastest": {name: dataclasses.asdict(speed) for name, speed in best.items()},
-            "vocab_size": vocab_size,
-            "seconds": seconds,
-            "settings": {setup.model.model: _settings(setup) for setup in setups},
-            "made_by": provenance(),
-        }
-        write_report(report, as_json=True)
+        write_report(_report(measured, best, setups, vocab_size, seconds), as_json=True)
         return
     write(_of_machine(measured) + "\n")
     write(_of_training(measured, best, vocab_size) + "\n")
@@ -135,6 +120,36 @@ def _setup(asked: dict[str, Any], names: list[str], vocab_size: int, accelerator
         raise UsageError(f"{error} (of {asked['model']}: name the models that you mean with --model)") from error
 
 
+def _precisions(asked: str, device: torch.device) -> list[str]:
+    """The precisions to measure; UsageError for one that the device does not compute in."""
+    from seqtool.bench.machine import native_precisions
+
+    precisions = native_precisions(device)
+    if asked == "auto":
+        return precisions
+    if asked not in precisions:
+        raise UsageError(
+            f"--precision {asked}: {device} has no instructions for it; choose from {', '.join(precisions)}"
+        )
+    return [asked]
+
+
+def _report(
+    measured: Measured, best: dict[str, TrainingSpeed], setups: Sequence[Setup], vocab_size: int, seconds: float
+) -> dict[str, Any]:
+    """All that was measured, the fastest of each model, and the settings."""
+    from seqtool.files.writing import provenance
+
+    return {
+        **dataclasses.asdict(measured),
+        "fastest": {name: dataclasses.asdict(speed) for name, speed in best.items()},
+        "vocab_size": vocab_size,
+        "seconds": seconds,
+        "settings": {setup.model.model: _settings(setup) for setup in setups},
+        "made_by": provenance(),
+    }
+
+
 def _settings(setup: Setup) -> dict[str, Any]:
     """Those of the model and those of training that a step depends on."""
     training = {name: value for name, value in dataclasses.asdict(setup.training).items() if name in OF_A_STEP}
@@ -144,11 +159,13 @@ def _settings(setup: Setup) -> dict[str, Any]:
 def _of_machine(measured: Measured) -> str:
     machine, busy = measured.machine, measured.others_cpu_share or 0.0
     rates = ", ".join(f"{rate:,.0f} in {precision}" for precision, rate in machine.matrix_gflops_per_s.items())
+    parts = "          ".join(in_columns([name, str(report)], ("<10", "")) for name, report in machine.parts.items())
     others = f"others    had {busy:.0%} of the processors meanwhile: all numbers are too low\n" if busy > BUSY else ""
     return (
         f"machine   {machine.name}, {machine.device}, {machine.threads} threads, torch {machine.torch}\n"
         f"products  GFLOP/s: {rates} (matrices {machine.matrix_size} x {machine.matrix_size})\n"
-        f"memory    GB/s: {machine.read_gb_per_s:,.1f} read, {machine.copy_gb_per_s:,.1f} copied\n{others}"
+        f"memory    GB/s: {machine.read_gb_per_s:,.1f} read, {machine.copy_gb_per_s:,.1f} copied\n"
+        f"in C      {parts}{others}"
     )
 
 
@@ -176,7 +193,7 @@ def _of_training(measured: Measured, best: dict[str, TrainingSpeed], vocab_size:
         for name, speed in best.items()
     )
     return (
-        f"{_table(rows)}\n{advice}\n"
+        f"{table(rows)}\n{advice}\n"
         f"{vocab_size:,} symbols. Operations are those of matrix products, forward and backward; of attention the\n"
         "causal half. Speed is not quality: a larger batch takes fewer steps over the same text, and may need\n"
         "more of it to learn as much.\n"
@@ -198,7 +215,7 @@ def _of_generation(speeds: Sequence[GenerationSpeed]) -> str:
             ]
         )
     return (
-        f"{_table(rows)}\n"
+        f"{table(rows)}\n"
         "In fp32. One stream reads all weights for each token: from the cache, where they fit into it, which is\n"
         "faster than memory.\n"
     )
@@ -206,12 +223,3 @@ def _of_generation(speeds: Sequence[GenerationSpeed]) -> str:
 
 def _named(speed: TrainingSpeed | GenerationSpeed) -> str:
     return f"{speed.model} {speed.layers} x {speed.hidden}"
-
-
-def _table(rows: list[list[str]]) -> str:
-    """Rows in columns, numbers to the right; the first row names them."""
-    columns = []
-    for column in zip(*rows, strict=True):
-        width, number = max(map(len, column)), column[1][:1].isdigit()
-        columns.append([cell.rjust(width) if number else cell.ljust(width) for cell in column])
-    return "".join("  ".join(row).rstrip() + "\n" for row in zip(*columns, strict=True))

@@ -19,7 +19,7 @@ NOT_GIVEN = dict.fromkeys(("help", "install_completion", "show_completion"), Fal
 GROUP_SETTINGS = {**CONTEXT_SETTINGS, "default_map": NOT_GIVEN}
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command: its name, its module in seqtool.cli, its line and its panel in the list. A group has commands of its
     own instead of a module.
     """
@@ -28,41 +28,43 @@ class Entry(NamedTuple):
     module: str
     help: str
     panel: str = "Commands"
-    commands: tuple[Entry, ...] = ()
+    commands: tuple[CommandEntry, ...] = ()
 
 
 TEXT, MODELS, VECTORS, OTHERS = "Text and ids", "Models", "Word vectors", "Artifacts and machine"
 
 EMBED = (
-    Entry("train", "embed.train", "Learn a vector for each word of a text."),
-    Entry("nearest", "embed.nearest", "List what lies near a word."),
-    Entry("analogy", "embed.analogy", "Answer: A is to B as C is to what?"),
-    Entry("similarity", "embed.similarity", "Say how near two words are."),
-    Entry("evaluate", "embed.evaluate", "Judge vectors by people's similarities and by analogies."),
-    Entry("from", "embed.from_run", "Take the vectors of a trained model's symbols."),
-    Entry("export", "embed.export", "Write vectors for other programs."),
-    Entry("import", "embed.import_file", "Bring in vectors of word2vec, GloVe or fastText."),
-    Entry("map", "embed.vectors_map", "Draw vectors on a plane."),
+    CommandEntry("train", "embed.train", "Learn a vector for each word of a text."),
+    CommandEntry("nearest", "embed.nearest", "List what lies near a word."),
+    CommandEntry("analogy", "embed.analogy", "Answer: A is to B as C is to what?"),
+    CommandEntry("similarity", "embed.similarity", "Say how near two words are."),
+    CommandEntry("evaluate", "embed.evaluate", "Judge vectors by people's similarities and by analogies."),
+    CommandEntry("from", "embed.from_run", "Take the vectors of a trained model's symbols."),
+    CommandEntry("export", "embed.export", "Write vectors for other programs."),
+    CommandEntry("import", "embed.import_file", "Bring in vectors of word2vec, GloVe or fastText."),
+    CommandEntry("map", "embed.vectors_map", "Draw vectors on a plane."),
 )
 COMMANDS = (
-    Entry("vocab", "vocab", "Learn a vocabulary from text: a standard SentencePiece model.", TEXT),
-    Entry("encode", "encode", "Turn text into ids, or into a token store to train from.", TEXT),
-    Entry("decode", "decode", "Turn ids back into the exact text.", TEXT),
-    Entry("train", "train", "Train a language model on text.", MODELS),
-    Entry("eval", "evaluate", "Score text: nats, perplexity, bits per character and byte.", MODELS),
-    Entry("generate", "generate", "Write text with a trained model.", MODELS),
-    Entry("embed", "", "Word vectors: learn them, ask them, judge them, draw them, exchange them.", VECTORS, EMBED),
-    Entry("info", "info", "Describe a run, a token store, a vocabulary or vectors.", OTHERS),
-    Entry("bench", "bench", "Measure what this machine can do and what share of it each model reaches.", OTHERS),
+    CommandEntry("vocab", "vocab", "Learn a vocabulary from text: a standard SentencePiece model.", TEXT),
+    CommandEntry("encode", "encode", "Turn text into ids, or into a token store to train from.", TEXT),
+    CommandEntry("decode", "decode", "Turn ids back into the exact text.", TEXT),
+    CommandEntry("train", "train", "Train a language model on text.", MODELS),
+    CommandEntry("eval", "evaluate", "Score text: nats, perplexity, bits per character and byte.", MODELS),
+    CommandEntry("generate", "generate", "Write text with a trained model.", MODELS),
+    CommandEntry(
+        "embed", "", "Word vectors: learn them, ask them, judge them, draw them, exchange them.", VECTORS, EMBED
+    ),
+    CommandEntry("info", "info", "Describe a run, a token store, a vocabulary or vectors.", OTHERS),
+    CommandEntry("bench", "bench", "Measure what this machine can do and what share of it each model reaches.", OTHERS),
 )
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """The commands of a table; the module of one is imported when it is to run, and no other."""
 
-    entries: dict[str, Entry] = {}
+    entries: dict[str, CommandEntry] = {}
 
-    def fill(self, entries: Sequence[Entry]) -> Group:
+    def fill(self, entries: Sequence[CommandEntry]) -> CommandGroup:
         """The group itself with these commands, known by their names and lines only."""
         self.entries = {entry.name: entry for entry in entries}
         self.commands = {entry.name: TyperCommand(entry.name, short_help=entry.help) for entry in entries}
@@ -93,10 +95,10 @@ class Group(TyperGroup):
         write_panels(formatter, {OPTIONS: [(named(one, formatter.width), explained(one)) for one in options]})
 
 
-def load(entry: Entry) -> Command | Group:
+def load(entry: CommandEntry) -> Command | CommandGroup:
     """Import the module of a command and build it; of a group only the names of its commands."""
     if entry.commands:
-        group = Group(name=entry.name, help=entry.help, context_settings=GROUP_SETTINGS, rich_markup_mode=None)
+        group = CommandGroup(name=entry.name, help=entry.help, context_settings=GROUP_SETTINGS, rich_markup_mode=None)
         return group.fill(entry.commands)
     module = importlib.import_module(f"seqtool.cli.{entry.module}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)

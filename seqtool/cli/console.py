@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -47,9 +47,41 @@ def write_report(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
         write(json.dumps(report, ensure_ascii=False) + "\n")
         return
-    width = max(len(name) for name in report)
+    forms = (to_left(report), "")
     for name, value in report.items():
-        write(f"{name.replace('_', ' '):<{width}}  {_readable(value)}\n")
+        write(in_columns([name.replace("_", " "), _readable(value)], forms))
+
+
+def in_columns(cells: Sequence[str], forms: Sequence[str]) -> str:
+    """A line of a table: cells two spaces apart, each padded by its form, such as `<9` or `>16`; by an empty one not.
+
+    There may be fewer cells than forms.
+    """
+    return "  ".join(map(format, cells, forms)) + "\n"
+
+
+def to_left(cells: Iterable[str]) -> str:
+    """The form of a column of these cells, to the left."""
+    return f"<{max(map(len, cells))}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in columns as wide as they must be, numbers to the right; the first row names them.
+
+    A column is of numbers when the second row has a digit there.
+    """
+    forms = []
+    for column in zip(*rows, strict=True):
+        form = to_left(column)
+        forms.append(form.replace("<", ">") if column[1][:1].isdigit() else form)
+    return "".join(in_columns(row, forms).rstrip() + "\n" for row in rows)
+
+
+def cell(value: Any) -> str:
+    """A value as the cell of a table."""
+    if isinstance(value, str):
+        return value
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
 
 
 def note(text: str, quiet: bool = False) -> None:

@@ -19,12 +19,12 @@ def command(
     vocab: Annotated[Path, typer.Option("--vocab", metavar="FILE", help="The vocabulary they were encoded with.")],
 ) -> None:
     """Turn ids back into the exact text. The layout of the ids does not matter."""
-    from seqtool.text.documents import open_bytes
+    from seqtool.text.documents import open_bytes, stream_name
     from seqtool.text.tables import read_ids
     from seqtool.text.vocabulary import load_vocabulary
 
     decoder = load_vocabulary(vocab).decoder()
-    for numbers in read_ids(open_bytes(ids), "standard input" if ids == "-" else ids):
+    for numbers in read_ids(open_bytes(ids), stream_name(ids)):
         if sys.stdout.isatty():
             write(decoder.feed(numbers), flush=True)
         else:

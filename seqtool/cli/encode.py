@@ -76,9 +76,9 @@ def command(
 
 def printed(vocabulary: Vocabulary, source: TextSource, pieces: bool) -> Iterator[bytes]:
     """The ids of a text in decimal, or its pieces, in the text's lines; a long line comes in parts."""
+    from seqtool.text.blocks import encodable
     from seqtool.text.documents import lines_of
     from seqtool.text.tables import ByteTable, LineJoiner
-    from seqtool.text.vocabulary import encodable
 
     rows = [
         b" " + (vocabulary.piece(index) if pieces else str(index)).encode("utf-8", "replace")

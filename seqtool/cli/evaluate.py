@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import typer
 
-from seqtool.cli.console import Meter, in_row, note, write, write_report
+from seqtool.cli.console import Meter, cell, in_columns, in_row, note, to_left, write, write_report
 from seqtool.cli.options import (
     Device,
     DocumentBreak,
@@ -115,11 +115,9 @@ def command(
     """
     config = checked(EvalConfig(**settings))
     _check_flags(per, carry, bits, given, errors, document)
-    given = given or ""
 
     from seqtool.models.device import choose_device
     from seqtool.runs import load_run
-    from seqtool.scoring.scorer import check_window
     from seqtool.text.store import is_store
 
     paths = [run, *map(Path, texts or [])] if text else [run]
@@ -128,38 +126,40 @@ def command(
     if per is not None and len(paths) > 1:
         raise UsageError("--per is for one run: leave out --per, or name one run")
     runs = [load_run(path, choose_device(device)) for path in paths]
-    for loaded in runs:
-        if "oov" in settings and loaded.vocabulary.type != "word":
-            raise UsageError(
-                f"--oov is for a vocabulary of type word: that of {loaded.path} is of type {loaded.vocabulary.type}"
-            )
-    for loaded in runs:
-        context, stride = check_window(loaded.model, config.context, config.stride)
-        if config.context or config.stride:
-            note(
-                f"{loaded.path}: context {context}, stride {stride}: a token is read {context / stride:.4g} times",
-                quiet,
-            )
-
-    def breaks(loaded: Run) -> str:
-        return document or str(loaded.config.data.get("document", "file"))
-
-    document = breaks(runs[0])
-    if carry and document == "line" and not all(is_store(Path(name)) for name in names):
+    _check_runs(runs, config, "oov" in settings, quiet)
+    breaks = [document or str(loaded.config.data.get("document", "file")) for loaded in runs]
+    if carry and breaks[0] == "line" and not all(is_store(Path(name)) for name in names):
         raise UsageError("--carry: lines are documents here, scored by themselves; leave it out or add --document file")
+    job = _Job(names, errors, given or "", config, json, quiet)
     if len(runs) > 1:
-        sources = _sources(names, errors, empty_files=len(names) > 1, rereadable=True)
-        _compare(runs, sources, [breaks(loaded) for loaded in runs], config, given, json, quiet)
+        _compare(runs, breaks, job)
     elif per is not None:
-        # Only a row of a document can say that there is nothing in a file.
-        sources = _sources(names, errors, empty_files=per == "document")
-        _write_rows(runs[0], sources, config, given, (per, carry, document), bits, json)
+        _write_rows(runs[0], job, _Rows(per, carry, breaks[0], bits))
     elif len(names) > 1:
-        sources = [one for name in names for one in _sources([name], errors, empty_files=True, document=document)]
-        _tabulate(runs[0], sources, config, given, max(map(len, names)), json, quiet)
+        _tabulate(runs[0], breaks[0], job)
     else:
-        (report,) = _reports(runs[0], _sources(names, errors, document=document), config, given, quiet)
+        (report,) = _reports(runs[0], _sources(names, errors, document=breaks[0]), job)
         write_report(report if json else {**report, "text_lost": ", ".join(report["text_lost"]) or "nothing"}, json)
+
+
+class _Job(NamedTuple):
+    """What is scored, how, and how it is reported."""
+
+    names: Sequence[str]
+    errors: str
+    given: str
+    config: EvalConfig
+    json: bool
+    quiet: bool
+
+
+class _Rows(NamedTuple):
+    """What a row of --per is for, whether lines are one text, what separates documents, and the unit of cost."""
+
+    per: str
+    carry: bool
+    document: str
+    bits: bool
 
 
 def _check_flags(
@@ -187,6 +187,7 @@ def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, docume
     """Refuse what is not a run where one is expected, what is not text, and flags that only text needs."""
     from seqtool.cli.info import kind_of
     from seqtool.runs import is_run
+    from seqtool.text.encoded import documents_are_settled
     from seqtool.text.store import is_store
 
     for path in runs:
@@ -199,9 +200,24 @@ def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, docume
             raise InputError(f"{name} is {kind}, not text: name text or a token store")
     if all(is_store(Path(name)) for name in names):
         if document is not None:
-            raise UsageError(f"--document: the documents of {names[0]} are those it was encoded with; leave it out")
+            raise documents_are_settled(names[0])
         if errors != "strict":
             raise UsageError(f"--errors {errors}: {names[0]} is a token store, which holds no text; leave it out")
+
+
+def _check_runs(runs: Sequence[Run], config: EvalConfig, oov: bool, quiet: bool) -> None:
+    """UsageError for settings that do not fit a run, `oov` among them if it was given; say how windows overlap."""
+    from seqtool.scoring.scorer import check_window
+
+    for run in runs:
+        if oov and run.vocabulary.type != "word":
+            raise UsageError(
+                f"--oov is for a vocabulary of type word: that of {run.path} is of type {run.vocabulary.type}"
+            )
+    for run in runs:
+        context, stride = check_window(run.model, config.context, config.stride)
+        if config.context or config.stride:
+            note(f"{run.path}: context {context}, stride {stride}: a token is read {context / stride:.4g} times", quiet)
 
 
 def _sources(
@@ -223,78 +239,75 @@ def _sources(
     return sources
 
 
-def _reports(
-    run: Run, sources: Sequence[Source], config: EvalConfig, given: str, quiet: bool
-) -> Iterator[dict[str, Any]]:
-    """The reports of some sources, while it is shown how far scoring is."""
+def _reports(run: Run, sources: Sequence[Source], job: _Job) -> Iterator[dict[str, Any]]:
+    """The reports of some sources, showing the progress of scoring."""
     from seqtool.scoring.reports import text_reports
 
     meter: Meter | None = None
 
     def progress(done: int, tokens: int) -> None:
         nonlocal meter
-        meter = meter or Meter("tokens", tokens, quiet)
+        meter = meter or Meter("tokens", tokens, job.quiet)
         meter(done)
 
-    yield from text_reports(run, sources, config, given=given, progress=progress)
+    yield from text_reports(run, sources, job.config, given=job.given, progress=progress)
     if meter is not None:
         meter.close()
 
 
-def _tabulate(
-    run: Run, sources: Sequence[Source], config: EvalConfig, given: str, longest_name: int, json: bool, quiet: bool
-) -> None:
-    """A row for each text, in order, and one for all."""
+def _tabulate(run: Run, document: str, job: _Job) -> None:
+    """Write a row for each text, in order, and one for all."""
     from seqtool.scoring.reports import total_report
 
-    width = max(len("total"), longest_name)
+    sources = [one for name in job.names for one in _sources([name], job.errors, empty_files=True, document=document)]
+    forms = _forms(["total", *job.names], FILE_COLUMNS)
     reports: list[dict[str, Any]] = []
-    for report in _reports(run, sources, config, given, quiet):
-        if not (json or reports):
-            write(_cells("text", FILE_COLUMNS.values(), width) + "\n")
+    for report in _reports(run, sources, job):
+        if not (job.json or reports):
+            write(in_columns(["text", *FILE_COLUMNS.values()], forms))
         reports.append(report)
-        _write_entry(report, "text", FILE_COLUMNS, width, json, _lost(report))
+        _write_entry(report, "text", FILE_COLUMNS, forms, job.json, _lost(report))
     total = total_report(reports)
-    _write_entry(total, "text", FILE_COLUMNS, width, json, _lost(total))
+    _write_entry(total, "text", FILE_COLUMNS, forms, job.json, _lost(total))
 
 
-def _compare(
-    runs: Sequence[Run],
-    sources: Sequence[Source],
-    breaks: Sequence[str],
-    config: EvalConfig,
-    given: str,
-    json: bool,
-    quiet: bool,
-) -> None:
-    """A row for each run on the same text, the one with the fewest bits per byte of those that lose nothing marked."""
-    from seqtool.scoring.reports import total_report
-    from seqtool.text.documents import TextSource
-
-    width = max(len("run"), *(len(str(run.path)) for run in runs))
+def _compare(runs: Sequence[Run], breaks: Sequence[str], job: _Job) -> None:
+    """Write a row for each run on the same text, and mark the one with the fewest bits per byte among those that lose
+    nothing. `breaks` says what separates documents for each run.
+    """
+    forms = _forms(["run", *(str(run.path) for run in runs)], RUN_COLUMNS)
+    sources = _sources(job.names, job.errors, empty_files=len(job.names) > 1, rereadable=True)
     reports = []
     for run, document in zip(runs, breaks, strict=True):
-        for source in sources:
-            if isinstance(source, TextSource):
-                source.document = document
-        about = {
-            "model": run.config.model.model,
-            "vocabulary": f"{run.vocabulary.type} {run.vocabulary.size:,}",
-            "parameters": run.config.parameters,
-        }
-        parts = list(_reports(run, sources, config, given, quiet))
-        reports.append({**(total_report(parts) if len(parts) > 1 else parts[0]), **about})
-        if json:
-            _write_entry(reports[-1], "run", RUN_COLUMNS, width, json)
-    if json:
+        reports.append(_report_of_run(run, sources, document, job))
+        if job.json:
+            _write_entry(reports[-1], "run", RUN_COLUMNS, forms, job.json)
+    if job.json:
         return
-    write(_cells("run", RUN_COLUMNS.values(), width) + "\n")
+    write(in_columns(["run", *RUN_COLUMNS.values()], forms))
     compared = [report["bits_per_byte"] for report in reports if _compares(report)]
     for report in reports:
         best = _compares(report) and report["bits_per_byte"] == min(compared)
-        _write_entry(report, "run", RUN_COLUMNS, width, json, "  best" if best else _lost(report))
+        _write_entry(report, "run", RUN_COLUMNS, forms, job.json, "best" if best else _lost(report))
     if not compared and len({report["vocabulary_sha256"] for report in reports}) == 1:
-        note("these runs share a vocabulary: their perplexities per token compare", quiet)
+        note("these runs share a vocabulary: their perplexities per token compare", job.quiet)
+
+
+def _report_of_run(run: Run, sources: Sequence[Source], document: str, job: _Job) -> dict[str, Any]:
+    """The report of a run on all sources, with what tells it from other runs."""
+    from seqtool.scoring.reports import total_report
+    from seqtool.text.documents import TextSource
+
+    for source in sources:
+        if isinstance(source, TextSource):
+            source.document = document
+    parts = list(_reports(run, sources, job))
+    return {
+        **(total_report(parts) if len(parts) > 1 else parts[0]),
+        "model": run.config.model.model,
+        "vocabulary": f"{run.vocabulary.type} {run.vocabulary.size:,}",
+        "parameters": run.config.parameters,
+    }
 
 
 def _compares(report: dict[str, Any]) -> bool:
@@ -304,59 +317,59 @@ def _compares(report: dict[str, Any]) -> bool:
 
 def _lost(report: dict[str, Any]) -> str:
     """What to say behind a row whose bits per byte do not compare."""
-    return f"  loses {', '.join(report['text_lost'])}" if report["text_lost"] else ""
+    return f"loses {', '.join(report['text_lost'])}" if report["text_lost"] else ""
 
 
 def _write_entry(
-    report: dict[str, Any], name: str, columns: dict[str, str], width: int, json: bool, mark: str = ""
+    report: dict[str, Any], name: str, columns: dict[str, str], forms: Sequence[str], json: bool, mark: str = ""
 ) -> None:
-    """A report as a JSON line or as a row of a table."""
+    """A report as a JSON line or as a row of a table, with a `mark` behind it."""
     if json:
         write(json_module.dumps(report, ensure_ascii=False) + "\n", flush=True)
         return
-    write(_cells(report[name], (_cell(report[column]) for column in columns), width) + mark + "\n", flush=True)
+    cells = [report[name], *(cell(report[column]) for column in columns), *([mark] if mark else [])]
+    write(in_columns(cells, forms), flush=True)
 
 
-def _cells(name: str, cells: Iterable[str], width: int) -> str:
-    return f"{name:<{width}}" + "".join(f"  {cell:>16}" for cell in cells)
+def _forms(names: Iterable[str], columns: dict[str, str]) -> list[str]:
+    """The forms of a table's columns: names, figures, of which the first come before the last is known, and a mark."""
+    return [to_left(names), *(">16" for _ in columns), ""]
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
-
-
-def _write_rows(
-    run: Run,
-    sources: Sequence[Source],
-    config: EvalConfig,
-    given: str,
-    unit: tuple[str, bool, str],
-    bits: bool,
-    json: bool,
-) -> None:
-    """Write the rows of `--per`, in input order; what can be answered is written before more is read.
-
-    `unit` is what a row is for, whether lines are one text, and what separates documents.
-    """
+def _write_rows(run: Run, job: _Job, rows: _Rows) -> None:
+    """Write the rows of `--per`, in input order; what can be answered is written before more is read."""
     from seqtool.scoring.rows import score_rows
 
-    (per, carry, document), shown = unit, _json_parts if json else _tsv_parts
-    for source in sources:
-        for rows in score_rows(
-            run.model, run.vocabulary, source, config, per=per, carry=carry, document=document, given=given
+    # Only a row of a document can say that there is nothing in a file.
+    for source in _sources(job.names, job.errors, empty_files=rows.per == "document"):
+        for scored in score_rows(
+            run.model,
+            run.vocabulary,
+            source,
+            job.config,
+            per=rows.per,
+            carry=rows.carry,
+            document=rows.document,
+            given=job.given,
         ):
-            held: list[str] = []
-            size = 0
-            for row in rows:
-                for part in shown(row, per, bits):
-                    held.append(part)
-                    size += len(part)
-                    if size >= WRITTEN_CHARACTERS:
-                        write("".join(held))
-                        held, size = [], 0
-            write("".join(held), flush=True)
+            _write_in_parts(part for row in scored for part in _parts(row, rows, job.json))
+
+
+def _write_in_parts(parts: Iterable[str]) -> None:
+    """Write text whose parts may be many and short, or longer together than memory."""
+    held: list[str] = []
+    size = 0
+    for part in parts:
+        held.append(part)
+        size += len(part)
+        if size >= WRITTEN_CHARACTERS:
+            write("".join(held))
+            held, size = [], 0
+    write("".join(held), flush=True)
+
+
+def _parts(row: Row, rows: _Rows, json: bool) -> Iterator[str]:
+    return (_json_parts if json else _tsv_parts)(row, rows.per, rows.bits)
 
 
 def _json_parts(row: Row, per: str, bits: bool) -> Iterator[str]:

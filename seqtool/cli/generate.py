@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from seqtool.generation.steering import Steering
     from seqtool.models.predictor import Stepper
     from seqtool.runs import Run
-    from seqtool.text.vocabulary import Seam, Vocabulary
+    from seqtool.text.decoding import Seam
+    from seqtool.text.vocabulary import Vocabulary
 
 EXAMPLES = ("seqtool generate novel.run --prompt 'It was' --temperature 0.7 -n 3",)
 FIRST = ("--prompt", "--samples", "--max-tokens", "--temperature", "--stop")
@@ -124,14 +125,9 @@ def command(
         favours=[_favour(text, escapes) for text in favour or ()],
     )
     given = set(settings)
-    config = GenerateConfig(**{"seed": secrets.randbelow(2**32), **settings})
     _check_sources(source, prompt, prompts, errors, heal="heal" in given)
     _check_words(words, given, keep_stop)
-    if config.alternatives and not json:
-        raise UsageError("--alternatives are shown by --json: give it too")
-    config = checked(config)
-    if problems := check_generation_effect(config, given):
-        raise UsageError("; ".join(problems))
+    config = _checked_config(settings, json)
 
     from seqtool.models.device import choose_device
     from seqtool.runs import load_run
@@ -149,18 +145,35 @@ def command(
     )
     lines = _prompt_lines(prompts or "-", errors) if source or prompts else iter([[words.prompt]])
     note(f"seed {config.seed}", quiet or config.greedy or config.beam > 0 or "seed" in given)
-    told = quiet or loaded.model.context is None
+    _write_texts(job, lines, echo, json, quiet)
+
+
+def _checked_config(settings: dict[str, Any], json: bool) -> GenerateConfig:
+    """The settings with a random seed where none is given; UsageError for what is wrong or has no effect."""
+    config = GenerateConfig(**{"seed": secrets.randbelow(2**32), **settings})
+    if config.alternatives and not json:
+        raise UsageError("--alternatives are shown by --json: give it too")
+    config = checked(config)
+    if problems := check_generation_effect(config, set(settings)):
+        raise UsageError("; ".join(problems))
+    return config
+
+
+def _write_texts(job: _Job, lines: Iterator[list[str]], echo: bool, json: bool, quiet: bool) -> None:
+    """Write what is made of the prompts in `lines`, as it is made, and say once what of it was cut."""
+    config, vocabulary = job.config, job.run.vocabulary
+    told = quiet or job.run.model.context is None
     told_of_beam = quiet or not (config.beam and config.until_end)
     for texts in lines:
-        requests = [_request(loaded.vocabulary, text) for text in texts]
-        if not told and (beyond := _beyond_context(loaded, requests, config)):
+        requests = [_request(vocabulary, text) for text in texts]
+        if not told and (beyond := _beyond_context(job.run, requests, config)):
             note(beyond)
             told = True
         for made in _made(job, requests):
             if not json:
-                _print(made, echo, divided=samples > 1)
+                _print(made, echo, divided=job.copies > 1)
             elif made.ends:
-                record = _record(loaded.vocabulary, made, config.seed, echo)
+                record = _record(vocabulary, made, config.seed, echo)
                 write(json_module.dumps(record, ensure_ascii=False) + "\n", flush=True)
             if not told_of_beam and made.sample.finished == "length":
                 note("--until-end: the likeliest text that --beam finds does not end within 4,096 tokens")

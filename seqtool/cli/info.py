@@ -1,4 +1,4 @@
-"""`seqtool info`: what an artifact is and what made it."""
+"""`seqtool info`: what an artifact is and what made it; what there is to compute with on this machine."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import dataclasses
 import shlex
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 import typer
 
 from seqtool.cli.console import write_report
 from seqtool.cli.options import Json
-from seqtool.errors import InputError
+from seqtool.errors import InputError, UsageError
 
 PARTS_OF_RUN = ("config.json", "vocab.model", "model.safetensors", "metrics.jsonl", "checkpoint")
 PARTS_OF_STORE = ("store.json", "vocab.model", "ids-*.safetensors")
@@ -26,44 +26,88 @@ EXAMPLES = ("seqtool info runs/novel-lstm",)
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A run, a token store, a vocabulary or vectors.")],
+    path: Annotated[
+        Optional[Path], typer.Argument(metavar="PATH", help="A run, a token store, a vocabulary or vectors.")
+    ] = None,
     *,
+    machine: Annotated[
+        bool, typer.Option("--machine", help="What this machine computes with, instead: torch and the parts in C.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Describe a run, a token store, a vocabulary or vectors."""
-    write_report(describe(path), json)
+    if path is None and not machine:
+        raise UsageError("missing argument 'PATH': name what to describe, or give --machine")
+    if path is None:
+        write_machine(json)
+    elif machine:
+        raise UsageError(f"--machine describes this machine, not {path}: give one of them")
+    else:
+        write_report(describe_artifact(path), json)
 
 
-def describe(path: Path) -> dict[str, Any]:
+def write_machine(as_json: bool) -> None:
+    """Write what there is to compute with: the processor, torch, and what became of each part in C."""
+    import torch
+
+    from seqtool.bench.machine import device_name
+    from seqtool.native import loading
+
+    parts, threads = loading.describe(), torch.get_num_threads()
+    report = {"kind": "machine", "name": device_name(torch.device("cpu")), "torch": str(torch.__version__)}
+    in_c: dict[str, Any] = {f"{name}.c": str(part) for name, part in parts.items()}
+    if as_json:
+        in_c = {"parts": {name: dataclasses.asdict(part) for name, part in parts.items()}}
+    write_report({**report, "threads": threads, **in_c}, as_json)
+
+
+def describe_artifact(path: Path) -> dict[str, Any]:
     """What `path` is, as a flat report; InputError when it is none of ours."""
     if str(path) == "-":
         raise InputError("info describes what lies on disk, not standard input: name its file or directory")
     if not path.exists():
         raise InputError(f"{path} does not exist: check the name")
     if (path / "config.json").is_file():
-        from seqtool.runs import WEIGHTS, read_config
-
-        config = read_config(path)
-        return {
-            "kind": "run",
-            "path": str(path),
-            **dataclasses.asdict(config.model),
-            "vocab_size": config.symbols.size,
-            "parameters": config.parameters,
-            "weights": (path / WEIGHTS).is_file(),
-            "vocabulary_sha256": config.vocabulary_sha256,
-            "training": dataclasses.asdict(config.training),
-            "data": config.data,
-            "made_by": config.made_by,
-        }
+        return _run_report(path)
     if (path / "store.json").is_file():
         from seqtool.text.store import open_store
 
         return {"kind": "token store", "path": str(path), **open_store(path).description}
-    if path.is_dir() and (whole := whole_of(path)):
+    if path.is_file() and (report := _file_report(path)):
+        return report
+    if whole := whole_of(path):
         raise InputError(f"{path} is a part of {whole}: name that")
     if path.is_dir():
         raise InputError(f"{path} is neither a run nor a token store: it has no config.json and no store.json")
+    if not _head(path):
+        raise InputError(f"{path} is empty: there is nothing to describe")
+    raise InputError(
+        f"{path} is neither a vocabulary, vectors, a store nor a run of seqtool; bring vectors of another program in "
+        f"with seqtool embed import {shlex.quote(str(path))} -o VECTORS"
+    )
+
+
+def _run_report(path: Path) -> dict[str, Any]:
+    from seqtool.runs import WEIGHTS, read_config
+
+    config = read_config(path)
+    return {
+        "kind": "run",
+        "path": str(path),
+        **dataclasses.asdict(config.model),
+        "vocab_size": config.symbols.size,
+        "parameters": config.parameters,
+        "weights": (path / WEIGHTS).is_file(),
+        "vocabulary_sha256": config.vocabulary_sha256,
+        "training": dataclasses.asdict(config.training),
+        "data": config.data,
+        "made_by": config.made_by,
+    }
+
+
+def _file_report(path: Path) -> dict[str, Any]:
+    """What a file of vectors, a vocabulary or an embedding checkpoint is; empty for any other file."""
+    from seqtool.embeddings.learning import CHECKPOINT_FORMAT
     from seqtool.vectors.vectors import is_vectors, read_vectors
 
     if is_vectors(path):
@@ -75,19 +119,9 @@ def describe(path: Path) -> dict[str, Any]:
         from seqtool.text.vocabulary import load_vocabulary
 
         return {"path": str(path), **load_vocabulary(path).describe()}
-    if head[8:].startswith(HEADER_BEGINS):
-        from seqtool.embeddings.learning import CHECKPOINT_FORMAT
-
-        if CHECKPOINT_FORMAT.encode() in head:
-            return {"kind": "embedding checkpoint", "path": str(path), "bytes": path.stat().st_size}
-    if whole := whole_of(path):
-        raise InputError(f"{path} is a part of {whole}: name that")
-    if not head:
-        raise InputError(f"{path} is empty: there is nothing to describe")
-    raise InputError(
-        f"{path} is neither a vocabulary, vectors, a store nor a run of seqtool; bring vectors of another program in "
-        f"with seqtool embed import {shlex.quote(str(path))} -o VECTORS"
-    )
+    if head[8:].startswith(HEADER_BEGINS) and CHECKPOINT_FORMAT.encode() in head:
+        return {"kind": "embedding checkpoint", "path": str(path), "bytes": path.stat().st_size}
+    return {}
 
 
 def kind_of(path: Path) -> str:

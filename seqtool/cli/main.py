@@ -11,9 +11,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from seqtool import __version__
-from seqtool.cli.commands import COMMANDS, GROUP_SETTINGS, Group
+from seqtool.cli.commands import COMMANDS, GROUP_SETTINGS, CommandGroup
 from seqtool.cli.console import note
-from seqtool.errors import SeqtoolError, StoppedError
+from seqtool.errors import SeqtoolError, StoppedError, out_of_memory
 
 PIPE_CLOSED = 141
 # How often an idle thread of torch's looks for work before it sleeps, some 15 microseconds: about as long as a training
@@ -64,12 +64,12 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def program() -> Group:
+def program() -> CommandGroup:
     """The program: a group of commands that are not imported yet."""
-    app = typer.Typer(name="seqtool", cls=Group, context_settings=GROUP_SETTINGS, rich_markup_mode=None)
+    app = typer.Typer(name="seqtool", cls=CommandGroup, context_settings=GROUP_SETTINGS, rich_markup_mode=None)
     app.callback(epilog="A first run: seqtool train novel.txt, then what it prints.")(_seqtool)
     group = typer.main.get_command(app)
-    assert isinstance(group, Group)
+    assert isinstance(group, CommandGroup)
     return group.fill(COMMANDS)
 
 
@@ -97,12 +97,7 @@ def _explained(error: BaseException) -> int:
     if isinstance(error, typer.TyperException):
         _say(_mended(error))
         return 2
-    if (
-        isinstance(error, MemoryError)
-        or "not enough memory" in str(error)
-        or "out of memory" in str(error)
-        or "can't allocate memory" in str(error)
-    ):
+    if out_of_memory(error):
         smaller = "--dim or --negative" if sys.argv[1:2] == ["embed"] else "--batch-size, --hidden or --context"
         _say(f"not enough memory: choose a smaller {smaller}")
         return 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from seqtool.cli.completion import configurations
-from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
+from seqtool.cli.console import TrainingProgress, duration, in_columns, note, to_left, write, write_report
 from seqtool.cli.options import (
     DocumentBreak,
     Errors,
@@ -27,18 +27,19 @@ from seqtool.cli.options import (
     with_settings,
 )
 from seqtool.cli.signals import stop_flag
-from seqtool.errors import SeqtoolError, StoppedError, UsageError
+from seqtool.errors import SeqtoolError, StoppedError, UsageError, out_of_memory
 from seqtool.settings.checking import DATA_SETTINGS, check_given, settings_from_file
 from seqtool.settings.fields import Panel
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import LENGTHS, RATE_SETTINGS, TrainConfig
-from seqtool.settings.vocabulary import ERROR_HANDLERS, VOCABULARY_TYPES
+from seqtool.settings.vocabulary import ERROR_HANDLERS, LEARNED_BY, VOCABULARY_TYPES, VocabularyConfig
 
 if TYPE_CHECKING:
     import torch
 
     from seqtool.runs import RunConfig
-    from seqtool.tasks.language.data import TrainingData
+    from seqtool.tasks.language.planning import Plan
+    from seqtool.tasks.language.request import Request
     from seqtool.training.progress import Progress
     from seqtool.training.session import Outcome
     from seqtool.training.tracking import Tracking
@@ -57,13 +58,13 @@ def _list_recipes(wanted: bool) -> None:
     if wanted:
         from seqtool.settings.defaults import recipes
 
-        width = max(map(len, recipes()))
-        for name, what in recipes().items():
-            write(f"{name:<{width}}  {what}\n")
+        forms = (to_left(recipes()), "")
+        for recipe in recipes().items():
+            write(in_columns(recipe, forms))
         raise typer.Exit()
 
 
-@with_settings(ModelConfig, TrainConfig)
+@with_settings(ModelConfig, TrainConfig, VocabularyConfig, leave_out=("type", "size", "normalize", "lowercase"))
 def command(
     data: Annotated[
         list[str],
@@ -99,16 +100,6 @@ def command(
             metavar="N",
             help="Its size.",
             show_default="by the text",
-            rich_help_panel=Panel.VOCABULARY,
-        ),
-    ] = None,
-    min_count: Annotated[
-        Optional[int],
-        typer.Option(
-            "--min-count",
-            metavar="N",
-            help="--vocab-type word: what is rarer is <unk>.",
-            show_default="2, so that <unk> is learned; 1 where it is anyway",
             rich_help_panel=Panel.VOCABULARY,
         ),
     ] = None,
@@ -195,92 +186,126 @@ def command(
     sizes, trains, keeps the best weights, and says what to run next. SIGTERM, Ctrl-C, SIGUSR1 and SIGUSR2 end it after
     the step under way with a checkpoint to --resume from; a second one ends it at once.
     """
-    flags = frozenset(settings)
-    settings, of_data = _with_file(config, settings, vocab, vocab_type, vocab_size, min_count)
-    document = document or of_data["document"]
-    _check_early(settings, {"--vocab-size": vocab_size, "--min-count": min_count}, errors, document or "file")
     if resume_or_begin and output is None:
         raise UsageError("--resume-or-begin needs -o RUN: the name by which the run is found again")
+    vocabulary = _vocabulary_settings(settings, vocab_type, vocab_size)
+    settings = {name: value for name, value in settings.items() if name not in VOCABULARY_SETTINGS}
+    request = _request(
+        data, output, settings, vocabulary, config, vocab, valid, document, embeddings, errors=errors, force=force
+    )
+    _check_packages(tensorboard, trackio)
 
     from seqtool.runs import CHECKPOINT, is_run, read_config
-    from seqtool.tasks.language.data import parse_weights
-    from seqtool.tasks.language.planning import Request, plan_run, reserved_run
+    from seqtool.tasks.language.planning import plan_run
+    from seqtool.tasks.language.request import reserved_run
     from seqtool.training.tracking import Tracking
     from seqtool.training.world import joined_world, own_device
 
-    _check_packages(tensorboard, trackio)
-    paths, weights = parse_weights(data)
-    _check_weights(config, of_data["weights"], weights)
-    _check_unused(
-        paths[0],
-        vocab,
-        {"--vocab-type": vocab_type, "--vocab-size": vocab_size, "--min-count": min_count},
-        {"--document": document, "--errors": errors if errors != "strict" else None},
-    )
-    request = Request(
-        paths,
-        weights,
-        output,
-        settings,
-        vocab or of_data["vocab"],
-        vocab_type or of_data["vocab_type"],
-        vocab_size or of_data["vocab_size"],
-        min_count or of_data["min_count"],
-        valid or of_data["valid"],
-        document,
-        embeddings or of_data["embeddings"],
-        errors,
-        force,
-        flags,
-    )
     if resume_or_begin and output is not None:
         resume = is_run(output) and (output / CHECKPOINT).is_file()
-    device = _device(settings, output if resume else None)
+    device = _device(request.settings, output if resume else None)
     with joined_world(own_device(device)) as world, reserved_run(request, resume, dry_run, world) as path:
         quiet = quiet or not world.main
         before = read_config(path).training if resume else None
-        run_config, prepared, resume = plan_run(path, request, str(device), resume, dry_run, world)
-        if prepared.beginning is not None:
-            note(_beginning(prepared.beginning.record), quiet)
+        plan = plan_run(path, request, str(device), resume, dry_run, world)
+        if plan.data.beginning is not None:
+            note(_beginning(plan.data.beginning.record), quiet)
         if dry_run:
             if world.main:
-                write_report(_plan(run_config), json)
+                write_report(_plan_report(plan.config), json)
             return
-        _announce(run_config, prepared, before, world, quiet)
-        tracking = Tracking(_trackers(tensorboard, trackio, run_config))
-        outcome, number = _trained(path, run_config, prepared, resume, force, tracking, quiet, world)
+        _announce(plan, before, world, quiet)
+        tracking = Tracking(_trackers(tensorboard, trackio, plan.config))
+        outcome, number = _trained(path, plan, force, tracking, quiet, world)
     again = _again(data, path, errors)
     if number:
         raise StoppedError(number, _stopped(outcome, path, again) if world.main else "")
     if world.main:
-        write_report(_results(path, outcome.progress, run_config.training), json)
-    _say_how_it_ended(outcome, run_config.training, again, quiet)
+        write_report(_results(path, outcome.progress, plan.config.training), json)
+    _say_how_it_ended(outcome, plan.config.training, again, quiet)
     _say_next(path, valid, quiet)
 
 
-def _with_file(
-    config: str | None,
+def _request(
+    data: list[str],
+    output: Path | None,
     settings: dict[str, Any],
+    vocabulary: dict[str, Any],
+    config: str | None,
     vocab: Path | None,
-    vocab_type: str | None,
-    vocab_size: int | None,
-    min_count: int | None,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings of flags and of --config, which flags beat, and what --config says of the data and vocabulary.
+    valid: str | None,
+    document: str | None,
+    embeddings: Path | None,
+    *,
+    errors: str,
+    force: bool,
+) -> Request:
+    """What flags and --config ask for; UsageError for what no text could make right."""
+    resolved, of_data, learned = _with_file(config, settings, vocab, vocabulary)
+    document = document or of_data["document"]
+    _check_early(resolved, vocabulary, errors, document or "file")
+
+    from seqtool.tasks.language.data import parse_weights
+    from seqtool.tasks.language.request import Request
+
+    paths, weights = parse_weights(data)
+    _check_weights(config, of_data["weights"], weights)
+    _check_unused(paths[0], vocab, vocabulary, document, errors)
+    return Request(
+        data=paths,
+        weights=weights,
+        output=output,
+        settings=resolved,
+        vocab=vocab or of_data["vocab"],
+        vocabulary=learned,
+        valid=valid or of_data["valid"],
+        document=document,
+        embeddings=embeddings or of_data["embeddings"],
+        errors=errors,
+        force=force,
+        flags=frozenset(settings),
+    )
+
+
+VOCABULARY_SETTINGS = {
+    "type": "--vocab-type",
+    "size": "--vocab-size",
+    "min_count": "--min-count",
+    "symbols": "--symbols",
+    "split_digits": "--split-digits",
+}
+"""The settings of a vocabulary to learn, as VocabularyConfig calls them, and their flags here."""
+
+
+def _vocabulary_settings(settings: dict[str, Any], vocab_type: str | None, vocab_size: int | None) -> dict[str, Any]:
+    """The settings of a vocabulary to learn that flags give, by VocabularyConfig's names."""
+    given = {"type": vocab_type, "size": vocab_size, **settings}
+    return {name: given[name] for name in VOCABULARY_SETTINGS if given.get(name) is not None}
+
+
+def _with_file(
+    config: str | None, settings: dict[str, Any], vocab: Path | None, vocabulary: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The settings of flags and of --config, which flags beat; what --config says of the data; and the settings of both
+    for a vocabulary to learn.
 
     A flag beats more than its namesake: any length beats every length, --vocab all that describes a vocabulary.
     """
     from_file = _file_settings(config)
     if any(settings.get(name) for name in LENGTHS):
         from_file = {name: value for name, value in from_file.items() if name not in LENGTHS}
-    beaten = {"vocab"} if vocab_type or vocab_size or min_count else set()
-    if vocab is not None:
-        beaten = {"vocab", "vocab_type", "vocab_size", "min_count"}
-    elif vocab_type not in (None, "word"):
-        beaten.add("min_count")
-    from_file = {name: value for name, value in from_file.items() if name not in beaten}
     of_data = {name: from_file.pop(name, None) for name in ("vocab", "embeddings", "weights", *DATA_SETTINGS)}
-    return from_file | settings, of_data
+    in_file = {
+        name: of_data.pop(flag.removeprefix("--").replace("-", "_")) for name, flag in VOCABULARY_SETTINGS.items()
+    }
+    learned = {name: value for name, value in in_file.items() if value is not None}
+    if vocab is not None:
+        learned = {}
+    elif kind := vocabulary.get("type"):
+        learned = {name: value for name, value in learned.items() if kind in LEARNED_BY.get(name, (kind,))}
+    if vocab is not None or vocabulary:
+        of_data["vocab"] = None
+    return from_file | settings, of_data, learned | vocabulary
 
 
 def _file_settings(config: str | None) -> dict[str, Any]:
@@ -307,21 +332,13 @@ def _device(settings: dict[str, Any], resumed: Path | None) -> torch.device:
     return choose_device(settings.get("device", begun_on))
 
 
-def _trained(
-    path: Path,
-    config: RunConfig,
-    prepared: TrainingData,
-    resume: bool,
-    force: bool,
-    tracking: Tracking,
-    quiet: bool,
-    world: World,
-) -> tuple[Outcome, int]:
+def _trained(path: Path, plan: Plan, force: bool, tracking: Tracking, quiet: bool, world: World) -> tuple[Outcome, int]:
     """Train, showing how it goes; how far it came, and the signal that ended it, or 0."""
-    from seqtool.models.device import out_of_memory
     from seqtool.tasks.language.task import LanguageTask
     from seqtool.training.session import train_run
 
+    config = plan.config
+    task = LanguageTask(config, plan.data, VALID_TOKENS if world.device.type == "cpu" else VALID_TOKENS_FAST)
     with stop_flag() as stopped, TrainingProgress(quiet).shown() as show:
 
         def report(record: dict[str, Any]) -> None:
@@ -331,10 +348,10 @@ def _trained(
         try:
             outcome = train_run(
                 path,
-                LanguageTask(config, prepared, VALID_TOKENS if world.device.type == "cpu" else VALID_TOKENS_FAST),
+                task,
                 report=report,
                 stopped=lambda: stopped() != 0,
-                resume=resume,
+                resume=plan.resume,
                 replace=force,
                 world=world,
                 on_publish=tracking.start,
@@ -373,14 +390,15 @@ NEVER_ZERO = (*LENGTHS, "lr", "eval_every", "checkpoint_every")
 """Settings whose 0 stands for what suits the text: nobody who writes it asks for that."""
 
 
-def _check_early(settings: dict[str, Any], numbers: dict[str, int | None], errors: str, document: str) -> None:
+def _check_early(settings: dict[str, Any], vocabulary: dict[str, Any], errors: str, document: str) -> None:
     """Refuse settings that no text could make right, before anything is read."""
     chosen(errors, ERROR_HANDLERS, "--errors")
     document_break(document)
     problems = check_given(settings, ModelConfig, TrainConfig)
     zeros = [f"--{name.replace('_', '-')}" for name in NEVER_ZERO if settings.get(name) == 0]
+    numbers = {VOCABULARY_SETTINGS[name]: vocabulary[name] for name in ("size", "min_count") if name in vocabulary}
     zeros += [flag for flag, number in numbers.items() if number == 0]
-    problems += [f"{flag} {number}: at least 1" for flag, number in numbers.items() if (number or 0) < 0]
+    problems += [f"{flag} {number}: at least 1" for flag, number in numbers.items() if number < 0]
     problems += [f"{name} 0: leave it out, or give more" for name in zeros]
     if problems:
         raise UsageError("; ".join(problems))
@@ -402,7 +420,7 @@ def _check_weights(config: str | None, before: list[float] | None, weights: list
 
 
 def _check_unused(
-    first: str, vocab: Path | None, of_vocabulary: dict[str, Any], of_text: dict[str, str | None]
+    first: str, vocab: Path | None, vocabulary: dict[str, Any], document: str | None, errors: str
 ) -> None:
     """UsageError for flags that a vocabulary made before, or a token store as the `first` data, makes idle."""
     from seqtool.text.store import is_store
@@ -410,17 +428,17 @@ def _check_unused(
     store = is_store(Path(first))
     if vocab is not None or store:
         refuse_unused(
-            {flag: value is not None for flag, value in of_vocabulary.items()},
+            {flag: name in vocabulary for name, flag in VOCABULARY_SETTINGS.items()},
             f"{vocab or first} has a whole vocabulary; leave that out",
         )
     if store:
         refuse_unused(
-            {flag: value is not None for flag, value in of_text.items()},
+            {"--document": document is not None, "--errors": errors != "strict"},
             f"{first} is encoded already; leave that out",
         )
 
 
-def _plan(config: RunConfig) -> dict[str, Any]:
+def _plan_report(config: RunConfig) -> dict[str, Any]:
     """The resolved configuration, the parameters and the memory they take in training."""
     parameters = config.parameters
     training = config.training
@@ -458,12 +476,12 @@ def _beginning(record: dict[str, Any]) -> str:
     )
 
 
-def _announce(config: RunConfig, prepared: TrainingData, before: TrainConfig | None, world: World, quiet: bool) -> None:
+def _announce(plan: Plan, before: TrainConfig | None, world: World, quiet: bool) -> None:
     """Say what is about to be trained, and what differs from how a resumed run was trained `before`."""
-    note(_announcement(config, world), quiet)
-    if prepared.about_unknown:
-        note(prepared.about_unknown, quiet)
-    if before is not None and (changed := _changed_rate(before, config.training)):
+    note(_announcement(plan.config, world), quiet)
+    if plan.data.about_unknown:
+        note(plan.data.about_unknown, quiet)
+    if before is not None and (changed := _changed_rate(before, plan.config.training)):
         note(f"from here on, not as it was begun: {changed}", quiet)
 
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from seqtool.cli.console import Meter, note, write_bytes, write_report
-from seqtool.cli.options import Errors, Force, Json, Quiet, Texts, refuse_unused, with_settings
+from seqtool.cli.options import (
+    DocumentBreak,
+    Errors,
+    Force,
+    Json,
+    Quiet,
+    Texts,
+    chosen,
+    document_break,
+    refuse_unused,
+    with_settings,
+)
 from seqtool.settings.checking import checked
 from seqtool.settings.fields import Panel
-from seqtool.settings.vocabulary import VocabularyConfig
+from seqtool.settings.vocabulary import ERROR_HANDLERS, LEARNED_BY, VocabularyConfig
 
 if TYPE_CHECKING:
     from seqtool.text.documents import TextSource
@@ -37,16 +48,18 @@ def command(
     ],
     *,
     errors: Errors = "strict",
+    document: DocumentBreak = None,
     force: Force = False,
     seed: Annotated[
-        int,
+        Optional[int],
         typer.Option(
             "--seed",
             metavar="N",
-            help="Fixes the sample taken of a very long text.",
+            help="bpe, unigram: seed of the sample that is learned from where a text is very long.",
+            show_default="0",
             rich_help_panel=Panel.DATA,
         ),
-    ] = 0,
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     settings: dict[str, Any],
@@ -60,23 +73,20 @@ def command(
     from seqtool.text.learning import about_unknown, learn_vocabulary
 
     config = checked(VocabularyConfig(**settings))
-    if config.type != "word":
-        refuse_unused(
-            {"--min-count": "min_count" in settings}, f"it is for --type word, not {config.type}; leave it out"
-        )
     to_stdout = str(output) == "-"
-    if to_stdout:
-        refuse_unused({"--force": force, "--json": json}, "-o - writes the model and no report; leave it out")
-    else:
+    _check_unused(config, "min_count" in settings, seed, force and to_stdout, json and to_stdout)
+    chosen(errors, ERROR_HANDLERS, "--errors")
+    document = document_break(document or "file")
+    if not to_stdout:
         refuse_file(output, force, texts)
-    source = TextSource(texts, errors=errors, rereadable=True)
+    source = TextSource(texts, errors=errors, document=document, rereadable=True)
     source.progress = meter = Meter("bytes", source.size(), quiet)
-    vocabulary = learn_vocabulary(source, config, seed)
+    vocabulary = learn_vocabulary(source, config, seed or 0)
     meter.close()
     source.progress = None
     text_bytes, sample_bytes = (vocabulary.metadata[name] for name in ("text_bytes", "sample_bytes"))
     if sample_bytes < text_bytes:
-        note(f"learned from a sample: {sample_bytes:,} of {text_bytes:,} bytes, drawn with --seed {seed}", quiet)
+        note(f"learned from a sample: {sample_bytes:,} of {text_bytes:,} bytes, drawn with --seed {seed or 0}", quiet)
     if said := about_unknown(vocabulary, config):
         note(said, quiet)
     measured = _measured(vocabulary, source)
@@ -90,9 +100,22 @@ def command(
     note(f"next: seqtool encode {texts[0]} --vocab {output}", quiet)
 
 
+def _check_unused(config: VocabularyConfig, min_count: bool, seed: int | None, force: bool, json: bool) -> None:
+    """UsageError for flags that were given and have no effect; `force` and `json` are those given with -o -."""
+    from seqtool.text.learning import SAMPLE_BYTES
+
+    for flag, given, types in (
+        ("--min-count", min_count, LEARNED_BY["min_count"]),
+        ("--seed", seed is not None, tuple(SAMPLE_BYTES)),
+    ):
+        if config.type not in types:
+            refuse_unused({flag: given}, f"it is for --type {' and '.join(types)}, not {config.type}; leave it out")
+    refuse_unused({"--force": force, "--json": json}, "-o - writes the model and no report; leave it out")
+
+
 def _measured(vocabulary: Vocabulary, source: TextSource) -> dict[str, Any]:
     """How many characters of the text, of its first millions, a token holds, and the share of unknown tokens."""
-    from seqtool.text.vocabulary import encodable
+    from seqtool.text.blocks import encodable
 
     characters = tokens = unknowns = 0
     for block in encodable(vocabulary, source.blocks()):

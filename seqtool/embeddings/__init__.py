@@ -1,1 +1,1 @@
-"""Word vectors: learned by prediction or by counting, taken from models, queried, judged, drawn and exchanged."""
+"""Learning word vectors from text: skip-gram, CBOW, GloVe, SVD; and starting a model from vectors."""

@@ -1,12 +1,11 @@
-"""How often tokens occur near each other: what vectors are learned from by counting.
+"""Co-occurrence counts: how often tokens occur near each other, from which GloVe and svd learn.
 
-Pairs are summed in sorted runs, one for each stretch of text, that are merged as they come. Runs that outgrow memory
-go to an unnamed temporary file; the merged result is then a memory map.
+Pairs are summed by an external merge sort: each stretch of text gives a sorted run, and runs are merged. Runs that
+outgrow memory are kept in unnamed temporary files; the result is then memory-mapped.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.embeddings.corpus import Chunk
-from seqtool.errors import InputError, SeqtoolError
+from seqtool.errors import InputError
+from seqtool.files.spools import Spool
 
 Weighting = Callable[[npt.NDArray[np.float64], int], npt.NDArray[np.float64]]
-Run = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]  # ascending keys i * V + j, and what each pair sums to
+SortedRun = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]  # ascending keys i * V + j, and each pair's sum
 
 WEIGHTINGS: dict[str, Weighting] = {
     "reciprocal": lambda distance_K, window: 1 / distance_K,
     "linear": lambda distance_K, window: (window - distance_K + 1) / window,
 }
-"""How much a pair counts at a distance: GloVe's way (Pennington et al. 2014, "GloVe: Global Vectors for Word
-Representation", section 4.2), and what word2vec's windows of random width come to on average (Levy, Goldberg & Dagan
+"""The weight of a pair by its distance (K,): GloVe's (Pennington et al. 2014, "GloVe: Global Vectors for Word
+Representation", section 4.2), and the expected weight in word2vec's windows of random width (Levy, Goldberg & Dagan
 2015, "Improving Distributional Similarity with Lessons Learned from Word Embeddings", section 3.1)."""
 
 PAIRS_AT_ONCE = 1 << 23  # sorted together
@@ -35,9 +35,10 @@ MERGED_AT_ONCE = 1 << 21
 
 @dataclass(frozen=True)
 class Cooccurrences:
-    """A symmetric matrix (V, V) of N sums by rows: of row i, `columns` and `values` from starts[i] to starts[i + 1].
+    """A symmetric matrix (V, V) with N entries in compressed sparse rows: row i has `columns` and `values` from
+    starts[i] to starts[i + 1].
 
-    `starts` (V + 1,) int64, `columns` (N,) uint32 ascending in each row, `values` (N,) float32 above zero.
+    `starts` (V + 1,) int64; `columns` (N,) uint32, ascending in each row; `values` (N,) float32, above zero.
     """
 
     starts: npt.NDArray[np.int64]
@@ -46,28 +47,28 @@ class Cooccurrences:
 
     @property
     def vocab_size(self) -> int:
-        """V."""
+        """The number of tokens V."""
         return len(self.starts) - 1
 
     def __len__(self) -> int:
         return len(self.columns)
 
     def rows(self, start: int, end: int) -> npt.NDArray[np.int32]:
-        """The row of each entry from `start` to `end`."""
+        """The row of each entry from `start` to `end`, of which there is at least one; (end - start,) int32."""
         first, last = np.searchsorted(self.starts, [start, end - 1], side="right") - 1
         bounds = np.clip(self.starts[first : last + 2], start, end)
         return np.repeat(np.arange(first, last + 1, dtype=np.int32), np.diff(bounds))
 
 
 def count_pairs(chunks: Iterable[Chunk], vocab_size: int, window: int, weighting: str) -> Cooccurrences:
-    """The weights of all pairs of tokens at most `window` apart in one document, each pair in both directions.
+    """Sum the weights of all pairs of tokens at most `window` apart in one document, each pair in both directions.
 
-    A chunk is (rows, documents): token numbers 0 .. vocab_size - 1, and the document that each belongs to. Pairs do
-    not cross chunks. InputError when there is none, SeqtoolError when there is no room for the temporary file.
+    Chunks hold token numbers 0 .. vocab_size - 1; pairs do not cross chunks. InputError when there is no pair,
+    SeqtoolError when there is no room for the temporary files.
     """
     weights_K = WEIGHTINGS[weighting](np.arange(1, window + 1, dtype=np.float64), window)
-    held: list[Run] = []
-    spilled: list[Run] = []
+    held: list[SortedRun] = []
+    spilled: list[SortedRun] = []
     for rows_N, documents_N in chunks:
         for run in _runs(rows_N, documents_N, vocab_size, weights_K):
             held.append(run)
@@ -83,7 +84,7 @@ def count_pairs(chunks: Iterable[Chunk], vocab_size: int, window: int, weighting
     if spilled:
         if held:
             spilled += _spilled(held, vocab_size)
-        return _compressed(_merged(spilled), vocab_size, _Spool(), _Spool())
+        return _compressed(_merged(spilled), vocab_size, Spool("counts", 0), Spool("counts", 0))
     run = _joined(held)
     held.clear()
     return _compressed(_merged([run, _mirrored(run, vocab_size)]), vocab_size, [], [])
@@ -94,10 +95,10 @@ def _runs(
     documents_N: npt.NDArray[np.int64],
     vocab_size: int,
     weights_K: npt.NDArray[np.float64],
-) -> Iterator[Run]:
+) -> Iterator[SortedRun]:
     """Sorted runs of the pairs i <= j of one chunk.
 
-    The distance lies in the lowest bits of what is sorted: sorting numbers is much faster than sorting an index.
+    The distance is packed into the lowest bits of the key: sorting keys is much faster than sorting an index.
     """
     bits = (len(weights_K) - 1).bit_length()
     stretch = max(PAIRS_AT_ONCE // len(weights_K), 1)
@@ -120,14 +121,14 @@ def _runs(
             yield _summed(keys >> bits, weights)
 
 
-def _summed(keys: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Run:
-    """A run from ascending keys, some more than once."""
+def _summed(keys: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> SortedRun:
+    """A run from ascending keys, of which some are equal."""
     starts = np.flatnonzero(np.diff(keys, prepend=-1))
     return keys[starts], np.add.reduceat(values, starts)
 
 
-def _merged(runs: list[Run]) -> Iterator[Run]:
-    """One run from several, in pieces of about MERGED_AT_ONCE."""
+def _merged(runs: list[SortedRun]) -> Iterator[SortedRun]:
+    """Merge runs into one, in pieces of about MERGED_AT_ONCE pairs."""
     while runs:
         share = MERGED_AT_ONCE // len(runs) + 1
         cut = min(int(keys[min(share, len(keys)) - 1]) for keys, _ in runs)
@@ -140,38 +141,38 @@ def _merged(runs: list[Run]) -> Iterator[Run]:
         runs = [run for run in rest if len(run[0])]
 
 
-def _joined(runs: list[Run]) -> Run:
-    """One run in memory from several."""
+def _joined(runs: list[SortedRun]) -> SortedRun:
+    """Merge runs into one in memory."""
     pieces = list(_merged(runs))
     return np.concatenate([keys for keys, _ in pieces]), np.concatenate([values for _, values in pieces])
 
 
-def _mirrored(run: Run, vocab_size: int) -> Run:
-    """The pairs (j, i) of the pairs (i, j): a pair of one token with itself counts in both directions too."""
+def _mirrored(run: SortedRun, vocab_size: int) -> SortedRun:
+    """The run of the transposed pairs (j, i); a pair of a token with itself also counts in both directions."""
     keys, values = run
     mirrored = keys % vocab_size * vocab_size + keys // vocab_size
     order = np.argsort(mirrored)
     return mirrored[order], values[order]
 
 
-def _spilled(held: list[Run], vocab_size: int) -> list[Run]:
-    """Runs as one, and its mirror image, in temporary files."""
+def _spilled(held: list[SortedRun], vocab_size: int) -> list[SortedRun]:
+    """Merge runs, and move the result and its transpose to temporary files."""
     run = _joined(held)
     held.clear()
     return [_on_disk(run), _on_disk(_mirrored(run, vocab_size))]
 
 
-def _on_disk(run: Run) -> Run:
-    keys, values = _Spool(), _Spool()
+def _on_disk(run: SortedRun) -> SortedRun:
+    keys, values = Spool("counts", 0), Spool("counts", 0)
     keys.append(run[0])
     values.append(run[1])
     return keys.mapped(np.dtype(np.int64)), values.mapped(np.dtype(np.float64))
 
 
 def _compressed(
-    pieces: Iterable[Run], vocab_size: int, columns: list[Any] | _Spool, values: list[Any] | _Spool
+    pieces: Iterable[SortedRun], vocab_size: int, columns: list[Any] | Spool, values: list[Any] | Spool
 ) -> Cooccurrences:
-    """The matrix of a run that holds both directions, in pieces; its entries are collected where they are to lie."""
+    """The matrix of a run that holds both directions, in pieces; `columns` and `values` are where its entries go."""
     lengths_V = np.zeros(vocab_size, np.int64)
     for keys, sums in pieces:
         rows, found = np.divmod(keys, vocab_size)
@@ -182,26 +183,5 @@ def _compressed(
     return Cooccurrences(starts, _whole(columns, np.dtype(np.uint32)), _whole(values, np.dtype(np.float32)))
 
 
-def _whole(parts: list[Any] | _Spool, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    return parts.mapped(dtype) if isinstance(parts, _Spool) else np.concatenate(parts)
-
-
-class _Spool:
-    """Arrays one after the other in an unnamed temporary file."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="seqtool-")
-
-    def append(self, array: npt.NDArray[Any]) -> None:
-        """Add an array; SeqtoolError when there is no room for it."""
-        try:
-            self._file.write(array.data)
-            self._file.flush()
-        except OSError as error:
-            raise SeqtoolError(
-                f"cannot keep counts in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR"
-            ) from error
-
-    def mapped(self, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        """All of them as one, read from the file when it is looked at."""
-        return np.memmap(self._file, dtype=dtype, mode="r")
+def _whole(parts: list[Any] | Spool, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    return parts.mapped(dtype) if isinstance(parts, Spool) else np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""A text as the numbers of the words that get vectors: the most frequent is 0, read in chunks as often as needed."""
+"""A text as word numbers, the most frequent word being 0, read in chunks as often as needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError
-from seqtool.text.store import IdSequence
+from seqtool.text.sequences import IdSequence, document_numbers
 from seqtool.text.vocabulary import Vocabulary
 
 CHUNK_TOKENS = 1 << 20
@@ -18,7 +18,7 @@ NOT_A_WORD = -1
 
 
 class Chunk(NamedTuple):
-    """The words (N,) int32 of a part of a text, and which document each is of, (N,) int64, ascending."""
+    """A part of a text: its words (N,) int32, and the document number of each (N,) int64, ascending."""
 
     words: npt.NDArray[np.int32]
     documents: npt.NDArray[np.int64]
@@ -26,7 +26,7 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Ids of a text, and which of them get vectors."""
+    """The ids of a text, and the V symbols among them that get vectors, its words."""
 
     ids: IdSequence
     begin_id: int
@@ -37,24 +37,30 @@ class Corpus:
     _words: npt.NDArray[np.int32]
 
     @property
-    def chunks_in_all(self) -> int:
-        """How many chunks one pass has."""
+    def chunk_count(self) -> int:
+        """The number of chunks in one pass."""
         return -(-len(self.ids) // CHUNK_TOKENS)
 
     def chunk(self, number: int) -> Chunk:
-        """One chunk. Words that get no vector are left out; a document that a chunk cuts is two."""
+        """Read one chunk, without the symbols that get no vector. A document that continues in the next chunk counts
+        as two.
+        """
         ids = self.ids[number * CHUNK_TOKENS : (number + 1) * CHUNK_TOKENS]
         words = self._words[ids]
         kept = words != NOT_A_WORD
-        return Chunk(words[kept], np.cumsum(ids == self.begin_id)[kept])
+        return Chunk(words[kept], document_numbers(ids, self.begin_id)[kept])
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order."""
-        return (self.chunk(number) for number in range(self.chunks_in_all))
+        return (self.chunk(number) for number in range(self.chunk_count))
 
 
 def make_corpus(ids: IdSequence, vocabulary: Vocabulary, name: str, min_count: int) -> Corpus:
-    """Count the ids and choose the words: all that occur `min_count` times, but <s> and a word vocabulary's <unk>."""
+    """Count the ids and choose the words: the symbols that occur at least `min_count` times, except <s> and a word
+    vocabulary's <unk>.
+
+    InputError, calling the text `name`, when there are fewer than two.
+    """
     counts = np.zeros(vocabulary.size, np.int64)
     for start in range(0, len(ids), CHUNK_TOKENS):
         counts += np.bincount(ids[start : start + CHUNK_TOKENS], minlength=vocabulary.size)

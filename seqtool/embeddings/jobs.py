@@ -1,6 +1,7 @@
-"""What is learned in parts: vectors by prediction or by factorising counts, and how far that is.
+"""Learning vectors part by part: by skip-gram or CBOW with negative sampling, or by GloVe.
 
-A job knows how long a pass is, learns the next part, and gives the arrays that going on needs.
+A job knows the length of a pass, learns the next part, and gives the arrays that a checkpoint needs.
+Shapes: V words, B n-gram rows, D numbers in a vector.
 """
 
 from __future__ import annotations
@@ -16,25 +17,25 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.embeddings.corpus import CHUNK_TOKENS, Chunk, Corpus
-from seqtool.embeddings.skipgram import CompiledLearner, Prediction, TorchLearner, library, plan_steps
-from seqtool.embeddings.windows import Noise, Windows, keep_probability, make_lots
+from seqtool.embeddings.skipgram import CompiledLearner, NegativeSampling, TorchLearner, plan_steps, skipgram_library
+from seqtool.embeddings.windows import ContextWindows, Noise, keep_probability, make_window_sampler
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.embedding import EmbedConfig
-from seqtool.vectors.subwords import parts_of
-from seqtool.vectors.vectors import Matrix
+from seqtool.vectors.subwords import subword_rows
+from seqtool.vectors.vectors import FloatMatrix
 
-LAST_RATE = 0.004  # of --lr, to which skipgram's and cbow's falls in a straight line
+LAST_RATE = 0.004  # skip-gram's and CBOW's learning rate falls linearly to this share of --lr
 SPAN_CENTRES = 1 << 14  # learned from between two looks at the clock
-SPAN_NOISE = 1 << 20  # noise words drawn together, at most
+SPAN_NOISE = 1 << 20  # noise words drawn at once, at most
 MEANS_AT_ONCE = 4096
-JUDGED_DRAWS, JUDGED_SPANS, JUDGED_BLOCKS = 4, 4, 8  # of windows, stretches of a draw, and blocks of a stretch
+JUDGED_DRAWS, JUDGED_SPANS, JUDGED_BLOCKS = 4, 4, 8  # chunks, stretches of a chunk, and blocks of a stretch
 Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass
-class Progress:
-    """How far learning is. `total` is what `position` ends at, 0 until --time is planned; both count what a pass is
-    made of: tokens of the text, or of glove the counts.
+class EmbeddingProgress:
+    """How far learning has come. `position` counts the tokens read, or with GloVe the entries of the matrix of counts;
+    it ends at `total`, which is 0 until --time is planned. A checkpoint keeps all of it.
     """
 
     part: int = 0
@@ -48,87 +49,96 @@ class Progress:
 
     @property
     def mean_loss(self) -> float | None:
-        """Nats per prediction (of glove: half the weighted square per count) in the pass so far."""
+        """Nats per prediction in the pass so far; with GloVe half the weighted squared error per entry."""
         return self.loss / self.predictions if self.predictions else None
 
 
 class Job(Protocol):
-    """What is being learned."""
+    """Vectors being learned."""
 
     length: int
-    """Of a pass, in what `Progress.position` counts."""
+    """What `EmbeddingProgress.position` grows by in a pass."""
 
-    def advance(self, progress: Progress, lr: float) -> None:
-        """Learn the next part and note it."""
+    def advance(self, progress: EmbeddingProgress, lr: float) -> None:
+        """Learn the next part, and update `progress`."""
 
     def rate(self, share: float) -> float:
-        """The learning rate when a share of the whole is done."""
+        """The learning rate after this share of all the learning."""
 
     def arrays(self) -> Arrays:
-        """What going on needs."""
+        """The arrays that a checkpoint needs."""
 
     def losses(self) -> tuple[float, float]:
-        """The loss now, and that of the weights that learning began with, of the same sample."""
+        """The loss of the weights now and of the initial weights, summed over the same sample."""
 
-    def vectors(self) -> tuple[Matrix, Matrix]:
-        """Vectors of the words (V, D) and of n-grams (B, D)."""
+    def vectors(self) -> tuple[FloatMatrix, FloatMatrix]:
+        """The vectors of the words (V, D) and of the n-grams (B, D)."""
 
 
-class PredictionJob:
-    """skipgram and cbow."""
+class NegativeSamplingJob:
+    """Skip-gram or CBOW with negative sampling."""
 
     def __init__(
         self, corpus: Corpus, tokens: list[str], config: EmbedConfig, device: str, arrays: Arrays | None
     ) -> None:
         self.length = len(corpus.ids)
         self._corpus, self._config, self._size = corpus, config, len(tokens)
-        self._parts, ngram_rows = None, 0
+        self._subwords, ngram_rows = None, 0
         if config.subword:
-            self._parts, ngram_rows = parts_of(tokens, config.shortest_ngram, config.longest_ngram, config.ngram_rows)
-        _check_memory(2 * len(tokens) + ngram_rows, config.dim)
-        arrays = _checked(arrays, _first_weights(len(tokens), ngram_rows, config))
-        if self._parts is not None:  # an n-gram that no word has stays zero: it says nothing of an unseen word
-            used = np.zeros(len(arrays["input"]), bool)
-            used[self._parts.rows] = True
-            arrays["input"][~used] = 0
-        kept = corpus.counts * keep_probability(corpus.counts, config.subsample)
-        frequencies = kept / kept.sum()
-        if self._parts is not None:
-            frequencies = self._parts.shared(frequencies)
+            ngrams = config.shortest_ngram, config.longest_ngram, config.ngram_rows
+            self._subwords, ngram_rows = subword_rows(tokens, *ngrams)
+        arrays = self._weights(arrays, ngram_rows)
         cbow = config.method == "cbow"
-        block, blocks, most, self._caution = plan_steps(frequencies, cbow, config.window, config.negative, config.lr)
-        prediction = Prediction(
-            *(arrays["input"], arrays["output"], self._parts, cbow, config.negative, config.window),
-            *(block, blocks, most),
+        plan = plan_steps(self._update_shares(), cbow, config.window, config.negative, config.lr)
+        self._lr_scale = plan.lr_scale
+        model = NegativeSampling(
+            *(arrays["input"], arrays["output"], self._subwords, cbow, config.negative, config.window),
+            *(plan.block, plan.blocks, plan.repeats),
         )
-        loaded = library() if device == "cpu" else None
-        self._learner = TorchLearner(prediction, device) if loaded is None else CompiledLearner(prediction, loaded)
-        self._lots = make_lots(corpus.counts, config.window, config.subsample, config.noise_power)
-        self._block, self._noise = block, prediction.noise
-        steps = min(SPAN_CENTRES // (block * blocks), SPAN_NOISE // (prediction.noise * blocks))
-        self._span = max(1, steps) * block * blocks
-        self._drawn: tuple[int, Windows] | None = None
+        loaded = skipgram_library() if device == "cpu" else None
+        self._learner = TorchLearner(model, device) if loaded is None else CompiledLearner(model, loaded)
+        self._sampler = make_window_sampler(corpus.counts, config.window, config.subsample, config.noise_power)
+        self._block, self._noise = plan.block, model.noise
+        step = plan.block * plan.blocks
+        self._span = max(1, min(SPAN_CENTRES // step, SPAN_NOISE // (model.noise * plan.blocks))) * step
+        self._drawn: tuple[int, ContextWindows] | None = None
+
+    def _weights(self, found: Arrays | None, ngram_rows: int) -> Arrays:
+        """Input and output vectors: those of a checkpoint, or initial ones.
+
+        The row of an n-gram that no word has stays zero, so that it is left out of the vectors of unseen words.
+        """
+        _check_memory(2 * self._size + ngram_rows, self._config.dim)
+        arrays = _checked(found, _initial_weights(self._size, ngram_rows, self._config))
+        if self._subwords is not None:
+            used = np.zeros(len(arrays["input"]), bool)
+            used[self._subwords.rows] = True
+            arrays["input"][~used] = 0
+        return arrays
+
+    def _update_shares(self) -> npt.NDArray[np.float64]:
+        """The share of all centres that update each word's vector (V,)."""
+        kept = self._corpus.counts * keep_probability(self._corpus.counts, self._config.subsample)
+        frequencies = kept / kept.sum()
+        return frequencies if self._subwords is None else self._subwords.update_frequencies(frequencies)
 
     def rate(self, share: float) -> float:
-        """Falls in a straight line."""
-        return self._config.lr * self._caution * (1 - (1 - LAST_RATE) * share)
+        """Falls linearly."""
+        return self._config.lr * self._lr_scale * (1 - (1 - LAST_RATE) * share)
 
-    def advance(self, progress: Progress, lr: float) -> None:
-        """Learn the next span of centres."""
-        passes, number = divmod(progress.part, self._corpus.chunks_in_all)
-        if self._drawn is None or self._drawn[0] != progress.part:
-            windows = self._lots.windows(self._corpus.chunk(number), (self._config.seed, passes, number))
-            self._drawn = progress.part, windows
+    def advance(self, progress: EmbeddingProgress, lr: float) -> None:
+        """Learn from the next span of centres."""
+        passes, number = divmod(progress.part, self._corpus.chunk_count)
+        windows = self._windows(progress.part)
         if not (number or progress.within):
             progress.loss = progress.predictions = 0.0
-        windows = self._drawn[1]
         centres = len(windows.words)
         if progress.within % self._span or progress.within > centres:
-            raise InputError("the checkpoint says an impossible place to go on from: it was edited")
+            raise InputError("the checkpoint records an impossible progress: it was edited")
         last = min(progress.within + self._span, centres)
         if progress.within < last:
             seed = (self._config.seed, passes, number, 1 + progress.within)
-            noise = self._lots.noise(-(-(last - progress.within) // self._block), self._noise, seed)
+            noise = self._sampler.noise(-(-(last - progress.within) // self._block), self._noise, seed)
             loss, predictions = self._learner.learn(windows, noise, progress.within, last, lr)
             progress.loss += float(loss)
             progress.predictions += float(predictions)
@@ -140,14 +150,24 @@ class PredictionJob:
         if last == centres:
             progress.part, progress.within = progress.part + 1, 0
 
+    def _windows(self, part: int) -> ContextWindows:
+        """The windows of one chunk in one pass, drawn once for all its spans."""
+        if self._drawn is None or self._drawn[0] != part:
+            passes, number = divmod(part, self._corpus.chunk_count)
+            seed = (self._config.seed, passes, number)
+            self._drawn = part, self._sampler.windows(self._corpus.chunk(number), seed)
+        return self._drawn[1]
+
     def losses(self) -> tuple[float, float]:
-        """Nats in windows drawn anew from all over the text. Outputs begin with zeros, so each term costs ln 2 then."""
+        """Nats in windows and noise drawn anew from all over the text. Outputs start at zero, where each term costs
+        ln 2.
+        """
         now = start = 0.0
-        chunks = np.linspace(0, self._corpus.chunks_in_all - 1, JUDGED_DRAWS).astype(int).tolist()
+        chunks = np.linspace(0, self._corpus.chunk_count - 1, JUDGED_DRAWS).astype(int).tolist()
         for draw, number in enumerate(chunks):
-            windows = self._lots.windows(self._corpus.chunk(number), (self._config.seed, draw, number, 0, 0))
+            windows = self._sampler.windows(self._corpus.chunk(number), (self._config.seed, draw, number, 0, 0))
             blocks = -(-len(windows.words) // self._block)
-            noise = self._lots.noise(blocks, self._noise, (self._config.seed, draw, number, 0, 1))
+            noise = self._sampler.noise(blocks, self._noise, (self._config.seed, draw, number, 0, 1))
             spans = np.linspace(0, max(0, blocks - JUDGED_BLOCKS), JUDGED_SPANS).astype(int)
             for block in np.unique(spans).tolist():
                 first, last = block * self._block, min((block + JUDGED_BLOCKS) * self._block, len(windows.words))
@@ -156,24 +176,24 @@ class PredictionJob:
                     start += math.log(2) * self._terms(windows, noise, first, last)
         return now, start
 
-    def _terms(self, windows: Windows, noise: Noise, first: int, last: int) -> float:
-        """Of the objective, for the centres first .. last - 1."""
+    def _terms(self, windows: ContextWindows, noise: Noise, first: int, last: int) -> float:
+        """The weighted number of terms of the objective for the centres first .. last - 1."""
         near = windows.left[first:last].astype(np.int64) + windows.right[first:last]
         predictions = np.minimum(near, 1) if self._config.method == "cbow" else near
         others = noise[np.arange(first, last) // self._block] != windows.words[first:last, None]
         return float((predictions * (1 + self._config.negative / self._noise * others.sum(1))).sum())
 
     def arrays(self) -> Arrays:
-        """Both tables."""
+        """The input and output vectors."""
         input, output = self._learner.weights()
         return {"input": input, "output": output}
 
-    def vectors(self) -> tuple[Matrix, Matrix]:
-        """The rows of words, or the means of their rows, and the rows of n-grams."""
+    def vectors(self) -> tuple[FloatMatrix, FloatMatrix]:
+        """The input vectors; with n-grams the mean of each word's rows, and the rows of the n-grams."""
         input, _ = self._learner.weights()
-        if self._parts is None:
+        if self._subwords is None:
             return input, np.empty((0, input.shape[1]), np.float32)
-        starts, rows = self._parts.starts, self._parts.rows
+        starts, rows = self._subwords.starts, self._subwords.rows
         means = np.empty((self._size, input.shape[1]), np.float32)
         for first in range(0, self._size, MEANS_AT_ONCE):
             bounds = starts[first : first + MEANS_AT_ONCE + 1]
@@ -183,7 +203,7 @@ class PredictionJob:
 
 
 class GloveJob:
-    """glove: counts first, then factorises them."""
+    """GloVe: count co-occurrences first, then factorise the logarithms of the counts."""
 
     def __init__(
         self, chunks: Iterable[Chunk], size: int, config: EmbedConfig, device: str, arrays: Arrays | None
@@ -198,24 +218,24 @@ class GloveJob:
         self._config = config
         self._names = [item.name for item in dataclasses.fields(Glove)]
         self._glove = new_glove(size, config.dim, config.seed, device)
-        self._first_loss = sampled_loss(self._glove, self._counts, config.x_max)
+        self._initial_loss = sampled_loss(self._glove, self._counts, config.x_max)
         found = _checked(arrays, self.arrays())
         self._glove = Glove(*(torch.from_numpy(found[name]).to(device) for name in self._names))
 
     def rate(self, share: float) -> float:
-        """Constant: AdaGrad lowers it."""
+        """Constant: AdaGrad divides it by what it has seen."""
         return self._config.lr
 
-    def advance(self, progress: Progress, lr: float) -> None:
-        """Learn the next part of the counts.
+    def advance(self, progress: EmbeddingProgress, lr: float) -> None:
+        """Learn from the next part of the counts.
 
-        By one thread: two are hardly faster, and far slower where others want the cores as well.
+        In one thread: two are hardly faster, and far slower where other processes want the cores.
         """
         import torch
 
-        from seqtool.embeddings.glove import learn_part, parts_of
+        from seqtool.embeddings.glove import learn_part, part_count
 
-        if progress.part % parts_of(self._counts) == 0:
+        if progress.part % part_count(self._counts) == 0:
             progress.loss = progress.predictions = 0.0
         seed, x_max = self._config.seed, self._config.x_max
         threads = torch.get_num_threads()
@@ -230,25 +250,25 @@ class GloveJob:
         progress.position += entries
 
     def losses(self) -> tuple[float, float]:
-        """Half the weighted square, summed over counts from all over the matrix."""
+        """Half the weighted squared error, summed over entries from all over the matrix."""
         from seqtool.embeddings.glove import sampled_loss
 
-        return sampled_loss(self._glove, self._counts, self._config.x_max), self._first_loss
+        return sampled_loss(self._glove, self._counts, self._config.x_max), self._initial_loss
 
     def arrays(self) -> Arrays:
-        """Vectors, biases and AdaGrad's sums."""
+        """Vectors, biases and AdaGrad's sums of squares."""
         return {name: getattr(self._glove, name).cpu().numpy() for name in self._names}
 
-    def vectors(self) -> tuple[Matrix, Matrix]:
-        """The sums of both vectors."""
+    def vectors(self) -> tuple[FloatMatrix, FloatMatrix]:
+        """The sum of each word's two vectors."""
         from seqtool.embeddings.glove import vectors_of
 
         found = vectors_of(self._glove)
         return found, np.empty((0, found.shape[1]), np.float32)
 
 
-def _first_weights(size: int, ngram_rows: int, config: EmbedConfig) -> Arrays:
-    """Inputs uniform in (-1, 1) / D, outputs zero."""
+def _initial_weights(size: int, ngram_rows: int, config: EmbedConfig) -> Arrays:
+    """Input vectors uniform in (-1, 1) / D, output vectors zero."""
     rng = np.random.default_rng(config.seed)
     drawn = rng.random((size + ngram_rows, config.dim), np.float32)
     return {
@@ -258,8 +278,8 @@ def _first_weights(size: int, ngram_rows: int, config: EmbedConfig) -> Arrays:
 
 
 def _check_memory(rows: int, dim: int) -> None:
-    """UsageError when so many vectors are more than the machine has memory for."""
-    needed = 4 * rows * dim * 2  # with what is drawn or written beside them
+    """UsageError when the machine does not have the memory for so many vectors."""
+    needed = 4 * rows * dim * 2  # twice: what is drawn or written takes as much again
     if hasattr(os, "sysconf") and needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
         raise UsageError(
             f"{rows:,} vectors of {dim:,} numbers take {needed / 1e9:,.0f} GB, more than this machine has: "
@@ -267,8 +287,8 @@ def _check_memory(rows: int, dim: int) -> None:
         )
 
 
-def _checked(found: Arrays | None, fresh: Arrays) -> Arrays:
-    """What a checkpoint holds, or else what learning begins with; InputError when they are not of one shape."""
-    if found is not None and [array.shape for array in found.values()] != [array.shape for array in fresh.values()]:
+def _checked(found: Arrays | None, initial: Arrays) -> Arrays:
+    """A checkpoint's arrays, or the initial ones where there is none; InputError when their shapes differ."""
+    if found is not None and [array.shape for array in found.values()] != [array.shape for array in initial.values()]:
         raise InputError("the checkpoint holds vectors of another size than its settings say: it was edited")
-    return fresh if found is None else found
+    return initial if found is None else found

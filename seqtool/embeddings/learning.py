@@ -1,4 +1,4 @@
-"""Learning vectors from a text: a job, part by part, so that it can stop after any and go on from a checkpoint."""
+"""Learning vectors from a text, part by part, so that it can stop after any part and resume from a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.embeddings.corpus import Corpus
-from seqtool.embeddings.jobs import Arrays, GloveJob, Job, PredictionJob, Progress
+from seqtool.embeddings.jobs import Arrays, EmbeddingProgress, GloveJob, Job, NegativeSamplingJob
 from seqtool.errors import DivergedError, InputError, UsageError
-from seqtool.files.arrays import map_arrays, write_arrays
+from seqtool.files.tensors import AS_GIVEN, map_arrays, write_tensors
 from seqtool.files.writing import canonical_sha256, provenance
-from seqtool.settings.embedding import EmbedConfig
+from seqtool.settings.embedding import METHODS_WITHOUT_STEPS, EmbedConfig
 from seqtool.text.vocabulary import Vocabulary
-from seqtool.vectors.tokens import Tokens
-from seqtool.vectors.vectors import Matrix, Vectors
+from seqtool.vectors.tokens import TokenTable
+from seqtool.vectors.vectors import FloatMatrix, Vectors
 
 CHECKPOINT_FORMAT = "seqtool embedding checkpoint 1"
 GLOVE_EPOCHS = 25.0
 EPOCHS, MOST_EPOCHS = 5.0, 40.0  # of skipgram and cbow; a short text needs more than a long one
-ENOUGH_TOKENS = 10_000_000  # to read in all passes
+ENOUGH_TOKENS = 10_000_000  # in all passes together
 RATES = {"skipgram": 0.025, "cbow": 0.05, "glove": 0.05}
-X_MAX, X_MAX_SCALE = 100.0, 400.0  # the paper's for billions of tokens, near 10 for 17 million, 1 for 160,000
-PLANNING_SHARE, PLANNING_S = 0.1, 30.0  # of --time, and at most, after which the number of passes is fixed
-SMALLEST_GAIN = 1e-9  # as a share of the loss; less may be rounding
+X_MAX, X_MAX_SCALE = 100.0, 400.0  # the paper's for billions of tokens; about 10 for 17 million, 1 for 160,000
+PLANNING_SHARE, PLANNING_S = 0.1, 30.0  # the number of passes is fixed after this share of --time, or these seconds
+SMALLEST_GAIN = 1e-9  # as a share of the loss; a smaller one may be rounding
 MOST_ONE_HOT = 10_000  # tokens: a matrix of 400 MB
-MOST_STEPS = 1 << 60  # more than any learning has of anything it counts
+MOST_STEPS = 1 << 60  # no learning counts that far
 
 
 def resolved(config: EmbedConfig, text_tokens: int) -> EmbedConfig:
-    """The settings with what depends on the method and on the length of the text filled in."""
+    """The settings with the defaults that depend on the method and the length of the text filled in."""
     epochs = config.epochs
     if not (epochs or config.time):
         predicts = min(max(round(ENOUGH_TOKENS / text_tokens), EPOCHS), MOST_EPOCHS)
@@ -58,15 +58,43 @@ def learn_vectors(
     checkpoint: Path,
     *,
     resume: bool = False,
-    report: Callable[[Progress, float], None] = lambda progress, lr: None,
+    report: Callable[[EmbeddingProgress, float], None] = lambda progress, lr: None,
     stopped: Callable[[], bool] = lambda: False,
-) -> tuple[Vectors | None, Progress]:
-    """Learn vectors with resolved settings; None in their place when `stopped` said so before the end.
+) -> tuple[Vectors | None, EmbeddingProgress]:
+    """Learn vectors with resolved settings; None in their place when `stopped` returned true before the end.
 
-    What going on needs is kept in the file `checkpoint`, from which `resume` goes on. InputError when that is of
-    another text, vocabulary or settings, or when the text has nothing to learn from.
+    Checkpoints are written to the file `checkpoint`, from which `resume` goes on. InputError when the checkpoint
+    belongs to another text, vocabulary or settings, or the text has nothing to learn from; DivergedError when the
+    vectors are not finite, or no better than the initial ones.
     """
     tokens = [vocabulary.token(index) for index in corpus.word_ids.tolist()]
+    progress = EmbeddingProgress()
+    if config.method in METHODS_WITHOUT_STEPS:
+        began = time.monotonic()
+        matrix_VD, ngrams_BD = _at_once(corpus, len(tokens), config), np.empty((0, 0), np.float32)
+        progress.elapsed_s = time.monotonic() - began
+    else:
+        belongs = _belongs(corpus, vocabulary, input_sha256, config)
+        progress, arrays = _read_checkpoint(checkpoint, belongs, config) if resume else (progress, None)
+        job = _make_job(corpus, tokens, config, device, arrays, stopped)
+        if job is None or not _learn(job, config, progress, checkpoint, belongs, report, stopped):
+            return None, progress
+        if not progress.predictions:
+            raise InputError(
+                "no word of the text has another near it: raise --subsample or --window, or give more text"
+            )
+        _refuse_unlearned(job)
+        matrix_VD, ngrams_BD = job.vectors()
+    if not np.isfinite(matrix_VD).all():
+        raise DivergedError("the vectors are not finite numbers: lower --lr")
+    metadata = _metadata(corpus, vocabulary, input_sha256, config, progress)
+    return Vectors(TokenTable.of(tokens), matrix_VD, metadata, ngrams_BD, vocabulary.model), progress
+
+
+def _metadata(
+    corpus: Corpus, vocabulary: Vocabulary, input_sha256: str, config: EmbedConfig, progress: EmbeddingProgress
+) -> dict[str, Any]:
+    """How the vectors were made, as their file records it."""
     metadata = {
         "method": config.method,
         "settings": dataclasses.asdict(config),
@@ -79,54 +107,53 @@ def learn_vectors(
     }
     if config.subword:
         metadata["ngrams"] = [config.shortest_ngram, config.longest_ngram]
-    progress = Progress()
-    if config.method in ("svd", "one-hot"):
-        began = time.monotonic()
-        matrix_VD, ngrams_BD = _at_once(corpus, len(tokens), config), np.empty((0, 0), np.float32)
-        progress.elapsed_s = time.monotonic() - began
-    else:
-        belongs = {
-            "settings": canonical_sha256(_lasting(config)),
-            "text": canonical_sha256([input_sha256, len(corpus.ids)]),
-            "vocabulary": canonical_sha256([vocabulary.sha256, len(tokens)]),
-        }
-        progress, arrays = _read_checkpoint(checkpoint, belongs, config) if resume else (progress, None)
-        job: Job
-        if config.method == "glove":
-            chunks = itertools.takewhile(lambda chunk: not stopped(), corpus.chunks())
-            try:
-                job = GloveJob(chunks, len(tokens), config, device, arrays)
-            except InputError:
-                if not stopped():  # in which case it has not seen all
-                    raise
-            if stopped():
-                return None, progress
-        else:
-            job = PredictionJob(corpus, tokens, config, device, arrays)
-        if not _learn(job, config, progress, checkpoint, belongs, report, stopped):
-            return None, progress
-        if not progress.predictions:
-            raise InputError(
-                "no word of the text has another near it: raise --subsample or --window, or give more text"
-            )
-        _refuse_unlearned(job)
-        matrix_VD, ngrams_BD = job.vectors()
+    if config.method not in METHODS_WITHOUT_STEPS:
         metadata["passes"] = progress.passes
-    if not np.isfinite(matrix_VD).all():
-        raise DivergedError("the vectors are not finite numbers: lower --lr")
-    return Vectors(Tokens.of(tokens), matrix_VD, metadata, ngrams_BD, vocabulary.model), progress
+    return metadata
+
+
+def _belongs(corpus: Corpus, vocabulary: Vocabulary, input_sha256: str, config: EmbedConfig) -> dict[str, str]:
+    """Hashes of what a checkpoint belongs to: its settings, text and vocabulary."""
+    free = ("device", "checkpoint_every")
+    lasting = {name: value for name, value in dataclasses.asdict(config).items() if name not in free}
+    return {
+        "settings": canonical_sha256(lasting),
+        "text": canonical_sha256([input_sha256, len(corpus.ids)]),
+        "vocabulary": canonical_sha256([vocabulary.sha256, len(corpus.word_ids)]),
+    }
+
+
+def _make_job(
+    corpus: Corpus,
+    tokens: list[str],
+    config: EmbedConfig,
+    device: str,
+    arrays: Arrays | None,
+    stopped: Callable[[], bool],
+) -> Job | None:
+    """The job of a method, from a checkpoint's `arrays` where there are any; None when `stopped` came first."""
+    if config.method != "glove":
+        return NegativeSamplingJob(corpus, tokens, config, device, arrays)
+    chunks = itertools.takewhile(lambda chunk: not stopped(), corpus.chunks())
+    try:
+        job = GloveJob(chunks, len(tokens), config, device, arrays)
+    except InputError:
+        if stopped():  # before all of the text was counted
+            return None
+        raise
+    return None if stopped() else job
 
 
 def _learn(
     job: Job,
     config: EmbedConfig,
-    progress: Progress,
+    progress: EmbeddingProgress,
     checkpoint: Path,
     belongs: dict[str, str],
-    report: Callable[[Progress, float], None],
+    report: Callable[[EmbeddingProgress, float], None],
     stopped: Callable[[], bool],
 ) -> bool:
-    """Advance a job to its end, or until `stopped`; whether it is done."""
+    """Advance a job to its end, or until `stopped` returns true; whether it reached the end."""
     if config.epochs:
         progress.total = max(1, round(config.epochs * job.length))
     began = time.monotonic() - progress.elapsed_s
@@ -151,17 +178,17 @@ def _learn(
 
 
 def _refuse_unlearned(job: Job) -> None:
-    """DivergedError when the vectors are no better than those that learning began with."""
+    """DivergedError when the vectors are no better than the initial ones."""
     now, start = job.losses()
     if start and not now < start * (1 - SMALLEST_GAIN):
         raise DivergedError(
-            f"the vectors predict no better than the random ones that learning began with: {now / start:.4g} times "
-            "the loss; lower --lr, or give more text, passes (--epochs) or numbers (--dim)"
+            f"the vectors predict no better than the random initial ones: their loss is {now / start:.4g} times as "
+            "high; lower --lr, or give more text, passes (--epochs) or numbers (--dim)"
         )
 
 
-def _at_once(corpus: Corpus, size: int, config: EmbedConfig) -> Matrix:
-    """The methods that have no steps."""
+def _at_once(corpus: Corpus, size: int, config: EmbedConfig) -> FloatMatrix:
+    """Learn by a method without steps: one-hot or svd."""
     if config.method == "one-hot":
         if size > MOST_ONE_HOT:
             raise UsageError(
@@ -176,44 +203,39 @@ def _at_once(corpus: Corpus, size: int, config: EmbedConfig) -> Matrix:
     return learn_svd(counts, config.dim, config.noise_power, config.seed)
 
 
-def _lasting(config: EmbedConfig) -> dict[str, Any]:
-    """The settings that a checkpoint must have been learned with."""
-    free = ("device", "checkpoint_every")
-    return {name: value for name, value in dataclasses.asdict(config).items() if name not in free}
-
-
 def checkpoint_of(path: Path) -> Path:
-    """Where learning for the vectors `path` keeps what going on needs."""
+    """The checkpoint file of a learning that will write its vectors to `path`."""
     return path.with_name(path.name + ".checkpoint")
 
 
 def refuse_checkpoint(path: Path, force: bool) -> None:
-    """UsageError when what lies where a checkpoint goes is none, or is one that `force` does not give up."""
+    """UsageError for an existing file at a checkpoint's path: one that is no checkpoint, or one without `force`."""
     try:
         with open(path, "rb") as stream:
             is_ours = CHECKPOINT_FORMAT.encode() in stream.read(1 << 16)
     except OSError:
         is_ours = False
     if not is_ours:
-        raise UsageError(f"{path} is in the way: checkpoints go there, and it is none; name another result with -o")
+        raise UsageError(
+            f"{path} is in the way: the checkpoint goes there, and it is not one; name another result with -o"
+        )
     if not force:
         raise UsageError(
-            f"{path} is of a learning that was stopped: go on with --resume, or give --force to begin anew"
+            f"{path} is the checkpoint of a learning that was stopped: go on with --resume, or start over with --force"
         )
 
 
 def _write_checkpoint(
-    path: Path, belongs: dict[str, str], progress: Progress, arrays: Mapping[str, npt.NDArray[Any]]
+    path: Path, belongs: dict[str, str], progress: EmbeddingProgress, arrays: Mapping[str, npt.NDArray[Any]]
 ) -> None:
-    write_arrays(
-        path, arrays, {"format": CHECKPOINT_FORMAT, "belongs": belongs, "progress": dataclasses.asdict(progress)}
-    )
+    metadata = {"format": CHECKPOINT_FORMAT, "belongs": belongs, "progress": dataclasses.asdict(progress)}
+    write_tensors(path, arrays, metadata, AS_GIVEN)
 
 
-def _read_checkpoint(path: Path, belongs: dict[str, str], config: EmbedConfig) -> tuple[Progress, Arrays]:
-    """How far learning was, and its arrays, in memory of their own."""
+def _read_checkpoint(path: Path, belongs: dict[str, str], config: EmbedConfig) -> tuple[EmbeddingProgress, Arrays]:
+    """The progress and the arrays of a checkpoint, copied into memory; InputError when it does not belong here."""
     if not path.is_file():
-        raise InputError(f"{path} does not exist: nothing was begun there that --resume could go on with")
+        raise InputError(f"{path} does not exist: there is nothing that --resume could go on from")
     names = (
         ("words", "contexts", "word_squares", "context_squares") if config.method == "glove" else ("input", "output")
     )
@@ -222,15 +244,18 @@ def _read_checkpoint(path: Path, belongs: dict[str, str], config: EmbedConfig) -
     begun = metadata.get("belongs")
     other = [name for name in belongs if not isinstance(begun, dict) or begun.get(name) != belongs[name]]
     if other:
-        raise InputError(f"{path} was begun with other {' and '.join(other)}: give the same to --resume")
-    said, fresh = metadata.get("progress"), dataclasses.asdict(Progress())
+        raise InputError(f"{path} belongs to other {' and '.join(other)}: give --resume the same as before")
+    progress = _checked_progress(path, metadata.get("progress"))
+    return progress, {name: np.array(array) for name, array in arrays.items()}
+
+
+def _checked_progress(path: Path, said: Any) -> EmbeddingProgress:
+    """The progress that a checkpoint records; InputError when it is incomplete or impossible."""
+    fresh = dataclasses.asdict(EmbeddingProgress())
     if not isinstance(said, dict) or {name: type(value) for name, value in said.items()} != {
         name: type(value) for name, value in fresh.items()
     }:
-        raise InputError(f"{path} does not say how far it is: it was edited")
-    progress = Progress(**said)
-    numbers = (progress.part, progress.within, progress.position, progress.total)
-    measures = (progress.passes, progress.elapsed_s, progress.loss, progress.predictions)
-    if not all(0 <= number < MOST_STEPS for number in numbers) or not all(0 <= one < MOST_STEPS for one in measures):
-        raise InputError(f"{path} says an impossible place to go on from: it was edited")
-    return progress, {name: np.array(array) for name, array in arrays.items()}
+        raise InputError(f"{path} does not record its progress: it was edited")
+    if not all(0 <= value < MOST_STEPS for value in said.values()):
+        raise InputError(f"{path} records an impossible progress: it was edited")
+    return EmbeddingProgress(**said)

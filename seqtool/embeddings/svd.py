@@ -1,12 +1,12 @@
-"""Vectors from counts by linear algebra: positive pointwise mutual information, and its singular value decomposition.
+"""Vectors by singular value decomposition of a matrix of positive pointwise mutual information (PPMI).
 
 Levy, Goldberg & Dagan 2015, "Improving Distributional Similarity with Lessons Learned from Word Embeddings", sections
-2 and 3. With X_ij how often tokens i and j were near each other, r_i = sum_j X_ij, and a power p below 1 that makes
-rare contexts less surprising (context distribution smoothing, equation 4 there):
+2 and 3. With X_ij the co-occurrence counts, r_i = sum_j X_ij, and context distribution smoothing by a power p, which
+lowers the PMI of rare contexts (equation 4 there):
 
     M_ij = max(log(X_ij / r_i * sum_k r_k^p / r_j^p), 0)
 
-Shapes: V tokens, D numbers in a vector, S >= D directions among which they are sought.
+Shapes: V tokens, D numbers in a vector, S >= D directions of the subspace that is searched.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ BLOCKS = 8
 MORE_DIRECTIONS = 10
 ENTRIES_AT_ONCE = 1 << 22
 
-Sparse = tuple[Tensor, Tensor, Tensor]  # where each row begins, columns, values
+Sparse = tuple[Tensor, Tensor, Tensor]  # where each row starts, columns, values
 
 
 def learn_svd(counts: Cooccurrences, dim: int, noise_power: float, seed: int) -> npt.NDArray[np.float32]:
-    """The vectors U Sigma^(1/2) (V, D) of the largest singular values of M, the largest first (section 3.3).
+    """The vectors U Sigma^(1/2) (V, D) for the D largest singular values of M, largest first (section 3.3).
 
-    The largest number of a column, its sign left away, is positive. UsageError when M has fewer than `dim` singular
-    values.
+    Signs are chosen so that the number of largest magnitude in each column is positive. UsageError when D > V.
     """
     size = counts.vocab_size
     if dim > size:
@@ -44,7 +43,7 @@ def learn_svd(counts: Cooccurrences, dim: int, noise_power: float, seed: int) ->
 
 
 def _ppmi(counts: Cooccurrences, noise_power: float) -> tuple[Sparse, Sparse]:
-    """M and its transpose: as X is symmetric, they differ in nothing but which of the two marginals is smoothed."""
+    """M and its transpose. As X is symmetric, they differ only in which of the two marginals is smoothed."""
     sums_V = np.zeros(counts.vocab_size)
     for start in range(0, len(counts), ENTRIES_AT_ONCE):
         end = min(start + ENTRIES_AT_ONCE, len(counts))
@@ -81,8 +80,8 @@ def _largest(forward: Sparse, backward: Sparse, directions: int, seed: int) -> t
     """The left singular vectors (V, S) and singular values (S,) of a matrix M, given with its transpose.
 
     Musco & Musco 2015, "Randomized Block Krylov Methods for Stronger and Faster Approximate Singular Value
-    Decomposition", algorithm 2: sought among M G, (M M^T) M G, ... for a random G of so many directions. Where these
-    would be no fewer than the tokens, G is square, and the result exact but for rounding.
+    Decomposition", algorithm 2: from the span of M G, (M M^T) M G, ... for a random G with `directions` columns. Where
+    the span would have no fewer than V dimensions, G is square, and the result is exact up to rounding.
     """
     size = len(forward[0])
     blocks = BLOCKS if directions * BLOCKS < size else 1
@@ -98,7 +97,7 @@ def _largest(forward: Sparse, backward: Sparse, directions: int, seed: int) -> t
 
 
 def _times(matrix: Sparse, dense_VS: Tensor) -> Tensor:
-    """The product of a sparse matrix and a dense one: each row a weighted sum of rows."""
+    """The product of a sparse matrix and a dense one: each row is a weighted sum of rows."""
     starts_V, columns, values = matrix
     return embedding_bag(columns, dense_VS, starts_V, mode="sum", per_sample_weights=values)
 

@@ -1,7 +1,7 @@
-"""What is drawn by lot for skip-gram and CBOW: which words stay, how far windows reach, and the noise words.
+"""What is drawn at random for skip-gram and CBOW: the words that stay, the widths of windows, and the noise words.
 
-Mikolov et al. 2013, "Distributed Representations of Words and Phrases and their Compositionality", sections 2.2 and
-2.3.
+Mikolov et al. 2013, "Distributed Representations of Words and Phrases and their Compositionality", sections 2.2
+(negative sampling) and 2.3 (subsampling of frequent words). Shapes: V words, T centres.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Noise = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Windows:
-    """T centres: words (T,) int32, and how many words of its window lie `left` and `right` of each (T,) uint16."""
+class ContextWindows:
+    """T centres: `words` (T,) int32, and the number of words `left` and `right` of each in its window (T,) uint16."""
 
     words: npt.NDArray[np.int32]
     left: npt.NDArray[np.uint16]
@@ -28,16 +28,21 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class Lots:
-    """The probabilities that lots are drawn with: `keep` (V,), and the noise as an alias table (Walker 1977)."""
+class WindowSampler:
+    """Draws windows and noise words, with the probabilities `keep` (V,) of subsampling and, for the noise, an alias
+    table `stay`, `alias` (V,) (Walker 1977).
+    """
 
     keep: npt.NDArray[np.float32]
     stay: npt.NDArray[np.float32]
     alias: npt.NDArray[np.int32]
     window: int
 
-    def windows(self, chunk: Chunk, seed: Sequence[int]) -> Windows:
-        """Draw for one chunk; the same seed gives the same."""
+    def windows(self, chunk: Chunk, seed: Sequence[int]) -> ContextWindows:
+        """Subsample a chunk and draw a width from 1 to `window` for each centre; the same seed gives the same.
+
+        Windows end where documents do.
+        """
         rng = np.random.default_rng(list(seed))
         kept = rng.random(len(chunk.words), np.float32) < self.keep[chunk.words]
         words, documents = chunk.words[kept], chunk.documents[kept]
@@ -48,25 +53,25 @@ class Lots:
         after = np.repeat(lengths, lengths) - 1 - before
         reach = rng.integers(1, self.window + 1, total, np.uint16)
         left, right = (np.minimum(reach, most).astype(np.uint16) for most in (before, after))
-        return Windows(words, left, right)
+        return ContextWindows(words, left, right)
 
     def noise(self, blocks: int, count: int, seed: Sequence[int]) -> Noise:
-        """Draw `count` noise words for each of some blocks, (blocks, count)."""
+        """Draw `count` noise words for each of `blocks` blocks; shape (blocks, count)."""
         rng = np.random.default_rng(list(seed))
         column = rng.integers(0, len(self.stay), (blocks, count), np.int32)
         return np.where(rng.random(column.shape, np.float32) < self.stay[column], column, self.alias[column])
 
 
-def make_lots(counts: Counts, window: int, subsample: float, noise_power: float) -> Lots:
-    """Lots for words that occur so often."""
+def make_window_sampler(counts: Counts, window: int, subsample: float, noise_power: float) -> WindowSampler:
+    """A sampler for words with these counts (V,); noise is drawn in proportion to counts ** noise_power."""
     keep = keep_probability(counts, subsample)
     stay, alias = alias_table(counts.astype(np.float64) ** noise_power)
-    return Lots(keep.astype(np.float32), stay, alias, window)
+    return WindowSampler(keep.astype(np.float32), stay, alias, window)
 
 
 def keep_probability(counts: Counts, subsample: float) -> npt.NDArray[np.float64]:
-    """How likely each occurrence of a word stays: sqrt(t / f) + t / f for its frequency f, as word2vec's program has it
-    (the paper has the first term alone).
+    """The probability (V,) that an occurrence of a word stays: sqrt(t / f) + t / f at most 1, for its frequency f and
+    t = `subsample`, as in word2vec's program (the paper has the first term alone). All 1 for t = 0.
     """
     if not subsample:
         return np.ones(len(counts))
@@ -75,8 +80,9 @@ def keep_probability(counts: Counts, subsample: float) -> npt.NDArray[np.float64
 
 
 def alias_table(weights: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """Draw i in proportion to weights_i: a column j by equal chances, then j itself with chance `stay[j]`, else
-    `alias[j]`.
+    """Tables `stay`, `alias` (V,) that draw i in proportion to weights_i in constant time (Walker 1977).
+
+    Draw j uniformly; the result is j with probability stay[j], else alias[j].
     """
     scaled = weights * (len(weights) / weights.sum())
     alias = np.arange(len(weights), dtype=np.int32)
@@ -89,5 +95,5 @@ def alias_table(weights: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float3
         if stay[giver] < 1:
             poor.append(rich.pop())
     for left in poor + rich:
-        stay[left] = 1.0  # but for rounding
+        stay[left] = 1.0  # up to rounding
     return np.array(stay, dtype=np.float32), alias

@@ -6,7 +6,7 @@ glove            as word2vec, without the first line
 npy              FILE.npy, the matrix (V, D) as numpy's file, and FILE.npy.txt, a token a line
 projector        a directory: tensors.tsv, metadata.tsv, and projector_config.pbtxt that names them
 
-V tokens, D numbers. Numbers are written so that every float32 comes back exactly; rows go by blocks.
+V tokens, D numbers in a vector. Numbers are written with as many digits as give every float32 back exactly.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ import numpy as np
 
 from seqtool.errors import InputError, UsageError
 from seqtool.files.writing import atomic_directory, atomic_writer
-from seqtool.vectors.vectors import Matrix, Vectors
-
-Progress = Callable[[int], None]
+from seqtool.vectors.vectors import FloatMatrix, Vectors
 
 TENSORS, LABELS, PROJECTOR = "tensors.tsv", "metadata.tsv", "projector_config.pbtxt"
 PROJECTOR_CONFIG = f"""embeddings {{
@@ -37,12 +35,12 @@ FORBIDDEN = {
     "npy": LINE_ENDS,
     "projector": LINE_ENDS + b"\t",
 }
-"""What may not stand in a token, for it would end it."""
-BLOCK_NUMBERS = 1 << 17  # written at a time
+"""The bytes that end a token in each format, so that no token may hold them."""
+BLOCK_NUMBERS = 1 << 17  # written at once
 
 
 def check_tokens(vectors: Vectors, count: int, format: str) -> None:
-    """InputError, naming one, when a format cannot hold one of the first `count` tokens."""
+    """InputError, naming the token, when a format cannot hold one of the first `count` tokens."""
     ends = vectors.tokens.ends[:count]
     lengths = np.diff(ends, prepend=0)
     text = vectors.tokens.text[: int(ends[-1])]
@@ -57,8 +55,10 @@ def check_tokens(vectors: Vectors, count: int, format: str) -> None:
         raise InputError(f"the token {token!r} cannot be written as {format}, where white space ends a token: {mend}")
 
 
-def file_blocks(vectors: Vectors, count: int, format: str, progress: Progress = lambda rows: None) -> Iterator[bytes]:
-    """The first `count` vectors in a format that is one file: word2vec, word2vec-binary or glove."""
+def file_blocks(
+    vectors: Vectors, count: int, format: str, progress: Callable[[int], None] = lambda rows: None
+) -> Iterator[bytes]:
+    """Yield the bytes of the first `count` vectors in a format that is one file: word2vec, word2vec-binary or glove."""
     if format != "glove":
         yield f"{count} {vectors.dim}\n".encode()
     numbers = " %.9g" * vectors.dim + "\n"  # nine digits tell any two float32 apart
@@ -74,7 +74,7 @@ def file_blocks(vectors: Vectors, count: int, format: str, progress: Progress = 
 
 
 def exported_paths(path: Path, format: str) -> list[Path]:
-    """What an export to `path` writes: for npy two files, else that one; UsageError when `path` has no name."""
+    """The files that an export to `path` writes: two for npy, else `path`; UsageError when `path` has no name."""
     if path.name in ("", ".."):
         raise UsageError(f"-o {path} names no file: give it a name")
     if format != "npy":
@@ -84,34 +84,42 @@ def exported_paths(path: Path, format: str) -> list[Path]:
 
 
 def export_vectors(
-    path: Path, vectors: Vectors, count: int, format: str, progress: Progress = lambda rows: None
+    path: Path, vectors: Vectors, count: int, format: str, progress: Callable[[int], None] = lambda rows: None
 ) -> None:
-    """Write the first `count` vectors, atomically; `progress` is told how many rows are done."""
+    """Write the first `count` vectors, atomically; `progress` is given the number of rows written."""
     if format == "projector":
-        numbers = "\t".join(["%.9g"] * vectors.dim) + "\n"
-        with atomic_directory(path) as folder:
-            with atomic_writer(folder / TENSORS) as stream:
-                for start, rows_ND in _blocks(vectors, count):
-                    stream.write("".join(numbers % tuple(row) for row in rows_ND.tolist()).encode())
-                    progress(start + len(rows_ND))
-            with atomic_writer(folder / LABELS) as stream:
-                stream.writelines(_token_lines(vectors, count))
-            with atomic_writer(folder / PROJECTOR) as stream:
-                stream.write(PROJECTOR_CONFIG.encode())
+        _write_projector(path, vectors, count, progress)
     elif format == "npy":
-        matrix_file, tokens_file = exported_paths(path, format)
-        with atomic_writer(tokens_file) as stream:
-            stream.writelines(_token_lines(vectors, count))
-        with atomic_writer(matrix_file, vectors.matrix_VD[:count].nbytes) as stream:
-            np.save(stream, vectors.matrix_VD[:count], allow_pickle=False)
+        _write_npy(path, vectors, count)
     else:
         with atomic_writer(path) as stream:
             for block in file_blocks(vectors, count, format, progress):
                 stream.write(block)
 
 
-def _blocks(vectors: Vectors, count: int) -> Iterator[tuple[int, Matrix]]:
-    """The first `count` rows, some at a time, each time with the number of the first."""
+def _write_projector(path: Path, vectors: Vectors, count: int, progress: Callable[[int], None]) -> None:
+    numbers = "\t".join(["%.9g"] * vectors.dim) + "\n"
+    with atomic_directory(path) as folder:
+        with atomic_writer(folder / TENSORS) as stream:
+            for start, rows_ND in _blocks(vectors, count):
+                stream.write("".join(numbers % tuple(row) for row in rows_ND.tolist()).encode())
+                progress(start + len(rows_ND))
+        with atomic_writer(folder / LABELS) as stream:
+            stream.writelines(_token_lines(vectors, count))
+        with atomic_writer(folder / PROJECTOR) as stream:
+            stream.write(PROJECTOR_CONFIG.encode())
+
+
+def _write_npy(path: Path, vectors: Vectors, count: int) -> None:
+    matrix_file, tokens_file = exported_paths(path, "npy")
+    with atomic_writer(tokens_file) as stream:
+        stream.writelines(_token_lines(vectors, count))
+    with atomic_writer(matrix_file, vectors.matrix_VD[:count].nbytes) as stream:
+        np.save(stream, vectors.matrix_VD[:count], allow_pickle=False)
+
+
+def _blocks(vectors: Vectors, count: int) -> Iterator[tuple[int, FloatMatrix]]:
+    """The first `count` rows in blocks, each with the number of its first row."""
     rows = max(1, BLOCK_NUMBERS // vectors.dim)
     for start in range(0, count, rows):
         yield start, vectors.matrix_VD[start : min(start + rows, count)]

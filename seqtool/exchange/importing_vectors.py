@@ -1,4 +1,4 @@
-"""Vectors from other programs: word2vec's two formats and GloVe's, which exporting.py describes."""
+"""Vectors from other programs: word2vec's two formats and GloVe's, which exporting_vectors.py describes."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import hashlib
 import mmap
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from seqtool.errors import InputError, SeqtoolError
+from seqtool.files.spools import spooled_copy
 from seqtool.files.writing import provenance
 from seqtool.settings.vocabulary import MAX_VOCABULARY
-from seqtool.text.documents import BYTE_ORDER_MARK, open_bytes
-from seqtool.vectors.tokens import Tokens
-from seqtool.vectors.vectors import MAX_DIM, VECTORS_FORMAT, Matrix, Vectors
+from seqtool.text.documents import BYTE_ORDER_MARK, open_bytes, stream_name
+from seqtool.vectors.tokens import TokenTable
+from seqtool.vectors.vectors import MAX_DIM, VECTORS_FORMAT, FloatMatrix, Vectors
 
-Progress = Callable[[int], None]
-
-READ_BYTES = 1 << 20
+HASHED_AT_ONCE = 1 << 20
 MAX_TOKEN_BYTES = 1 << 16
-MAX_NUMBER_BYTES = 64  # of a number as text, with the space before it
-LOOKED_AT = 4096  # bytes after the first line, by which text and binary are told apart
-CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+MAX_NUMBER_BYTES = 64  # of a number in text, with the space before it
+LOOKED_AT = 4096  # bytes after the first line, which tell text from binary
+CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 HEADER = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})[ \t]*\r?\n?")
-SOME_ROWS = 1000
+SOME_ROWS = 1000  # between two calls of `progress`
+Header = tuple[int, int, int]  # V, D, and the offset of what follows
+Found = tuple[list[str], FloatMatrix, int]  # tokens (V,), vectors (V, D), and the rows left out
 OTHER_KINDS = (
     (re.compile(rb"\x1f\x8b"), "is compressed: zcat FILE | seqtool embed import - -o VECTORS"),
     (re.compile(rb"PK\x03\x04"), "is a zip archive: unpack it, and import the file of vectors that is in it"),
@@ -45,13 +45,13 @@ OTHER_KINDS = (
         "is vectors of seqtool already: it needs no import",
     ),
 )
-"""Files that are often taken for vectors of other programs, by how they begin."""
-KIND_BYTES = 1 << 16
+"""Files that are often mistaken for vectors of other programs, by how they begin."""
+KIND_BYTES = 1 << 16  # at the beginning of a file, by which OTHER_KINDS are recognised
 
 
 @dataclass(frozen=True)
 class Imported:
-    """Vectors that were read, what format they were in, and how many rows of a token that came before were left out."""
+    """Vectors that were read, their format, and how many rows were left out because an earlier row has their token."""
 
     vectors: Vectors
     format: str
@@ -60,7 +60,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class _Foreign:
-    """An opened file of vectors, its size, hash and lines; `name` is what messages call it."""
+    """An opened file of vectors, with its size in bytes, hash and number of lines; messages call it `name`."""
 
     stream: IO[bytes]
     name: str
@@ -68,10 +68,10 @@ class _Foreign:
     size: int
     sha256: str
     lines: int
-    progress: Progress
+    progress: Callable[[int], None]
 
     def decoded(self, token: bytes, where: str) -> str:
-        """A token as text."""
+        """A token as text; InputError, saying `where` it is, when it is not UTF-8."""
         try:
             return token.decode("utf-8", self.errors)
         except UnicodeDecodeError as error:
@@ -79,64 +79,72 @@ class _Foreign:
                 f"{self.name}: the token {where} is not UTF-8: convert the file, or read it with --errors replace"
             ) from error
 
-    def wrong(self, what: str, mend: str = "get a whole copy, or mend it") -> InputError:
-        """What is wrong with the file, as an error."""
+    def error(self, what: str, mend: str = "get a whole copy, or mend it") -> InputError:
+        """An error that says what is wrong with the file, and what would mend it."""
         return InputError(f"{self.name}: {what}; {mend}")
 
 
 def import_vectors(
-    path: str, format: str | None = None, errors: str = "strict", progress: Progress = lambda read: None
+    path: str,
+    format: str | None = None,
+    errors: str = "strict",
+    progress: Callable[[int], None] = lambda read: None,
 ) -> Imported:
-    """Read vectors of another program from a file, or `-`: of word2vec or glove, told apart by what is in it.
+    """Read another program's vectors from a file, or from standard input for `-`. Without `format` its content tells
+    whether it is word2vec, word2vec-binary or glove.
 
-    Of rows with the same token the first is kept. `progress` is told how many bytes were read. InputError, naming the
-    line or the byte, for what is cut short, has other than D finite numbers, or is not UTF-8 (unless `errors` is
-    replace). Memory is taken only for as many numbers as the file has room for.
+    Of rows with the same token the first is kept. `progress` is given the number of bytes read. InputError names the
+    line or the byte where the file is cut short, has a row of other than D finite numbers, or is not UTF-8 (unless
+    `errors` is replace). Memory is allocated only for as many numbers as the file has room for.
     """
-    with _opened(path, errors, progress) as file, np.errstate(over="ignore"):  # what is too large becomes infinite
+    with _opened(path, errors, progress) as file, np.errstate(over="ignore"):  # too large a number becomes infinite
         if not file.size:
-            raise file.wrong("it is empty")
+            raise file.error("it is empty")
         header = _header(file)
-        if format in ("word2vec", "word2vec-binary") and header is None:
-            raise file.wrong(f"line 1 is not the two numbers that {format} begins with", "is it --format glove?")
-        binary = format == "word2vec-binary"
-        if format is None and header is not None:
-            binary = CONTROL.search(file.stream.read(LOOKED_AT)) is not None
-        if header is None or format == "glove":
+        kind = _kind(file, header, format)
+        if kind == "glove" or header is None:
             file.stream.seek(len(BYTE_ORDER_MARK.encode()) if _has_mark(file) else 0)
-            found = _read_text(file, None)
+            tokens, matrix_VD, left_out = _read_text(file, None)
         else:
             file.stream.seek(header[2])
-            found = (_read_binary if binary else _read_text)(file, header)
-        rows, matrix_VD, left_out = found
-        kind = "glove" if header is None or format == "glove" else "word2vec-binary" if binary else "word2vec"
-        metadata: dict[str, Any] = {
-            "method": "imported",
-            "settings": {"format": kind, "name": file.name},
-            "normalize": "none",
-            "lowercase": False,
-            "vocabulary_type": "",
-            "made_by": provenance(),
-            "input_sha256": file.sha256,
-        }
-    return Imported(Vectors(Tokens.of(list(rows)), matrix_VD[: len(rows)], metadata), kind, left_out)
+            read = _read_binary if kind == "word2vec-binary" else _read_text
+            tokens, matrix_VD, left_out = read(file, header)
+    metadata: dict[str, Any] = {
+        "method": "imported",
+        "settings": {"format": kind, "name": file.name},
+        "normalize": "none",
+        "lowercase": False,
+        "vocabulary_type": "",
+        "made_by": provenance(),
+        "input_sha256": file.sha256,
+    }
+    return Imported(Vectors(TokenTable.of(tokens), matrix_VD, metadata), kind, left_out)
+
+
+def _kind(file: _Foreign, header: Header | None, format: str | None) -> str:
+    """The format that was given, or that the first bytes tell; InputError when the file cannot be of that format."""
+    if format in ("word2vec", "word2vec-binary") and header is None:
+        raise file.error(f"line 1 is not the two numbers that {format} begins with", "is it --format glove?")
+    if format is not None:
+        return format
+    if header is None:
+        return "glove"
+    return "word2vec-binary" if CONTROL_BYTES.search(file.stream.read(LOOKED_AT)) else "word2vec"
 
 
 @contextmanager
-def _opened(path: str, errors: str, progress: Progress) -> Iterator[_Foreign]:
-    """A file that can be read twice: what comes through a pipe is kept in an unnamed temporary file."""
-    name = "standard input" if path == "-" else path
-    with open_bytes(path) as source, tempfile.TemporaryFile(prefix="seqtool-") as copy:
+def _opened(path: str, errors: str, progress: Callable[[int], None]) -> Iterator[_Foreign]:
+    """Open a file that can be read twice: a pipe is copied to an unnamed temporary file."""
+    name = stream_name(path)
+    with ExitStack() as opened:
+        stream = opened.enter_context(open_bytes(path))
         try:
-            stream: Any = source
-            if path == "-" or not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-                stream = copy
-                shutil.copyfileobj(source, copy, READ_BYTES)
-                copy.seek(0)
+            if path == "-" or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                stream = opened.enter_context(spooled_copy(stream, name))
             _refuse_other_kinds(name, stream.read(KIND_BYTES))
             stream.seek(0)
             digest, lines = hashlib.sha256(), 0
-            while content := stream.read(READ_BYTES):
+            while content := stream.read(HASHED_AT_ONCE):
                 digest.update(content)
                 lines += content.count(b"\n")
         except OSError as error:
@@ -145,7 +153,7 @@ def _opened(path: str, errors: str, progress: Progress) -> Iterator[_Foreign]:
 
 
 def _refuse_other_kinds(name: str, head: bytes) -> None:
-    """InputError, with the mend, when a file begins as one that is not vectors of other programs."""
+    """InputError, with the mend, when a file begins like one of OTHER_KINDS."""
     for beginning, what in OTHER_KINDS:
         if beginning.match(head):
             raise InputError(f"{name} {what}")
@@ -156,8 +164,8 @@ def _has_mark(file: _Foreign) -> bool:
     return file.stream.read(3) == BYTE_ORDER_MARK.encode()
 
 
-def _header(file: _Foreign) -> tuple[int, int, int] | None:
-    """V and D from the first line, if that is all it has, and where it ends."""
+def _header(file: _Foreign) -> Header | None:
+    """V and D from the first line, when it has nothing else, and where it ends."""
     skipped = 3 if _has_mark(file) else 0
     file.stream.seek(skipped)
     line = file.stream.readline(LOOKED_AT)
@@ -168,71 +176,89 @@ def _header(file: _Foreign) -> tuple[int, int, int] | None:
 
 
 def _check_sizes(file: _Foreign, count: int, dim: int, least: int) -> None:
-    """InputError when the header promises what cannot be, or needs more than the `least` bytes left."""
+    """InputError when the header's sizes are impossible, or need at least `least` bytes and the file is shorter."""
     if not (1 <= count <= MAX_VOCABULARY and 1 <= dim <= MAX_DIM):
-        raise file.wrong(
+        raise file.error(
             f"line 1 says {count:,} vectors of {dim:,} numbers, beyond {MAX_VOCABULARY:,} of {MAX_DIM:,} or under one",
             "is it a file of vectors?",
         )
     if least > file.size:
-        raise file.wrong(
+        raise file.error(
             f"line 1 says {count:,} vectors of {dim:,} numbers, which its {file.size:,} bytes are too few for"
         )
 
 
-def _read_text(file: _Foreign, header: tuple[int, int, int] | None) -> tuple[dict[str, None], Matrix, int]:
-    """The tokens in order, their vectors (and rows to spare), and how many rows were left out."""
-    first = 1 if header is None else 2
+class _Rows:
+    """The rows read so far: their distinct tokens in order, and their vectors in a matrix with room for `count`."""
+
+    def __init__(self, count: int, dim: int) -> None:
+        self.tokens: dict[str, None] = {}
+        self.matrix_VD = np.empty((count, dim), np.float32)
+
+    def add(self, token: str, numbers: npt.ArrayLike) -> bool:
+        """Add a row; whether its numbers are finite in float32."""
+        row_D = self.matrix_VD[len(self.tokens)]
+        row_D[:] = numbers
+        self.tokens[token] = None
+        return bool(np.isfinite(row_D).all())
+
+    def found(self, rows: int) -> Found:
+        """The result, when the file had `rows` rows, those of repeated tokens included."""
+        count = len(self.tokens)
+        return list(self.tokens), self.matrix_VD[:count], rows - count
+
+
+def _read_text(file: _Foreign, header: Header | None) -> Found:
+    """Read word2vec's text after its header, or without one GloVe's."""
     line = file.stream.readline(MAX_TOKEN_BYTES + MAX_NUMBER_BYTES * MAX_DIM)
-    if header is None:
-        dim = _numbers_at_end(line)
-        if not 1 <= dim <= MAX_DIM:
-            raise file.wrong(
-                "line 1 is neither a token and its numbers nor how many of both", "is it a file of vectors?"
-            )
-        count = min(file.lines, file.size // (2 * dim + 1), MAX_VOCABULARY)  # a number takes two bytes at least
-    else:
-        count, dim, start = header
-        _check_sizes(file, count, dim, start + count * (2 * dim + 1))
+    count, dim = _text_size(file, header, line)
     longest = MAX_TOKEN_BYTES + MAX_NUMBER_BYTES * dim
-    matrix_VD = np.empty((count, dim), np.float32)
-    rows: dict[str, None] = {}
-    number, seen, read = first - 1, 0, 0
+    rows = _Rows(count, dim)
+    number, seen, read = 0 if header is None else 1, 0, 0
     while line:
         number, read = number + 1, read + len(line)
         if number % SOME_ROWS == 0:
             file.progress(read)
         if len(line) > longest:
-            raise file.wrong(f"line {number} is longer than a token and {dim:,} numbers can be")
+            raise file.error(f"line {number} is longer than a token and {dim:,} numbers can be")
         fields = line.rsplit(None, dim)
         line = file.stream.readline(longest + 1)
         if not fields:
             continue  # an empty line
         seen += 1
         if seen > count:
-            raise file.wrong(
+            raise file.error(
                 f"line {number} is one more than {count:,} vectors, which are as many as line 1 says or can be"
             )
         token = _checked_token(file, fields, dim, number, header is not None)
-        if token in rows:
-            continue
-        row = len(rows)
-        matrix_VD[row] = _numbers(file, fields[1:], number)
-        if not np.isfinite(matrix_VD[row]).all():
-            raise file.wrong(f"line {number} has a number that is not finite, or too large for float32")
-        rows[token] = None
+        if token not in rows.tokens and not rows.add(token, _numbers(file, fields[1:], number)):
+            raise file.error(f"line {number} has a number that is not finite, or too large for float32")
     if header is not None and seen < count:
-        raise file.wrong(f"it ends after {seen:,} of the {count:,} vectors that line 1 says: it was cut short")
-    return rows, matrix_VD, seen - len(rows)
+        raise file.error(f"it ends after {seen:,} of the {count:,} vectors that line 1 says: it was cut short")
+    return rows.found(seen)
+
+
+def _text_size(file: _Foreign, header: Header | None, line: bytes) -> tuple[int, int]:
+    """How many vectors a text has, or has room for where no header says it, and the numbers of each; by `line`, the
+    first of them.
+    """
+    if header is not None:
+        count, dim, start = header
+        _check_sizes(file, count, dim, start + count * (2 * dim + 1))
+        return count, dim
+    dim = _numbers_at_end(line)
+    if not 1 <= dim <= MAX_DIM:
+        raise file.error("line 1 is neither a token and its numbers nor how many of both", "is it a file of vectors?")
+    return min(file.lines, file.size // (2 * dim + 1), MAX_VOCABULARY), dim  # a number takes at least two bytes
 
 
 def _checked_token(file: _Foreign, fields: list[bytes], dim: int, number: int, one_word: bool) -> str:
-    """The token of a line that has been split from its end into it and `dim` numbers."""
+    """The token of a line, whose `fields` are it and `dim` numbers, split from the end."""
     if len(fields) <= dim:
-        raise file.wrong(f"line {number} has {len(fields) - 1:,} numbers after the token, where {dim:,} are expected")
+        raise file.error(f"line {number} has {len(fields) - 1:,} numbers after the token, where {dim:,} are expected")
     token, words = fields[0].lstrip(), fields[0].split()
     if len(words) > 1 and (one_word or _is_number(words[-1])):
-        raise file.wrong(f"line {number} has more than a token and {dim:,} numbers")
+        raise file.error(f"line {number} has more than a token and {dim:,} numbers")
     return file.decoded(token, f"on line {number}")
 
 
@@ -241,9 +267,9 @@ def _numbers(file: _Foreign, fields: list[bytes], number: int) -> list[float]:
         values = list(map(float, fields))
     except ValueError:
         values = []
-    if not values or b"_" in b"".join(fields):  # which Python takes in a number
+    if not values or b"_" in b"".join(fields):  # float() accepts it
         bad = next(field for field in fields if not _is_number(field))
-        raise file.wrong(f"line {number} has {bad[:40].decode('utf-8', 'replace')!r} where a number is expected")
+        raise file.error(f"line {number} has {bad[:40].decode('utf-8', 'replace')!r} where a number is expected")
     return values
 
 
@@ -256,7 +282,7 @@ def _is_number(field: bytes) -> bool:
 
 
 def _numbers_at_end(line: bytes) -> int:
-    """How many numbers a line ends with, after at least one word."""
+    """How many numbers end a line that begins with at least one word."""
     fields = line.split()
     count = 0
     while count < len(fields) - 1 and _is_number(fields[-1 - count]):
@@ -264,12 +290,11 @@ def _numbers_at_end(line: bytes) -> int:
     return count
 
 
-def _read_binary(file: _Foreign, header: tuple[int, int, int]) -> tuple[dict[str, None], Matrix, int]:
-    """The same from word2vec's binary file, in which a newline may follow a vector or not."""
+def _read_binary(file: _Foreign, header: Header) -> Found:
+    """Read word2vec's binary file after its header. A newline may follow a vector or not."""
     count, dim, position = header
     _check_sizes(file, count, dim, position + count * (4 * dim + 1))
-    matrix_VD = np.empty((count, dim), np.float32)
-    rows: dict[str, None] = {}
+    rows = _Rows(count, dim)
     with mmap.mmap(file.stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for seen in range(count):
             if seen % SOME_ROWS == 0:
@@ -277,18 +302,14 @@ def _read_binary(file: _Foreign, header: tuple[int, int, int]) -> tuple[dict[str
             end = content.find(b" ", position, position + MAX_TOKEN_BYTES)
             after = end + 1 + 4 * dim
             if end < 0 or after > file.size:
-                raise file.wrong(
+                raise file.error(
                     f"vector {seen + 1:,} of {count:,}, at byte {position:,}, is not whole: it was cut short, or "
                     "line 1 says other sizes than it has"
                 )
             token = file.decoded(content[position:end].lstrip(b"\n"), f"at byte {position:,}")
-            if token not in rows:
-                row = len(rows)
-                matrix_VD[row] = np.frombuffer(content, "<f4", dim, end + 1)
-                if not np.isfinite(matrix_VD[row]).all():
-                    raise file.wrong(f"the vector at byte {end + 1:,} has a number that is not finite")
-                rows[token] = None
+            if token not in rows.tokens and not rows.add(token, np.frombuffer(content, "<f4", dim, end + 1)):
+                raise file.error(f"the vector at byte {end + 1:,} has a number that is not finite")
             position = after
         if content[position : position + LOOKED_AT].strip(b"\r\n"):
-            raise file.wrong(f"at byte {position:,} there is more than the {count:,} vectors that line 1 says")
-    return rows, matrix_VD, count - len(rows)
+            raise file.error(f"at byte {position:,} there is more than the {count:,} vectors that line 1 says")
+    return rows.found(count)

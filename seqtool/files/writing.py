@@ -296,6 +296,16 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def file_sha256(path: Path, start: int = 0) -> str:
+    """Hexadecimal SHA-256 of a file's bytes from `start` on, read in blocks; InputError when it cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(start)
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
 def canonical_sha256(value: Any) -> str:
     """SHA-256 of a JSON value that does not depend on the order of keys."""
     return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())

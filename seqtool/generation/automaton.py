@@ -33,7 +33,7 @@ from seqtool.errors import SeqtoolError, UsageError
 Ranges = list[tuple[int, int]]  # code points from the first number up to, not including, the second; sorted, disjoint
 Ints = npt.NDArray[np.int32]
 
-CODE_POINTS = 0x110000
+UNICODE_SIZE = 0x110000
 SURROGATES = 0xD800, 0xE000  # no characters: UTF-8 has no spelling for them
 UNBOUNDED = (1 << 32) - 1  # the most that * and + repeat, as Python's parser writes it
 MAX_PATTERN_CHARACTERS = 100_000
@@ -41,7 +41,7 @@ MAX_BUILD_STEPS = 1_000_000  # about a second, and about a hundred megabytes
 MAX_STATES = 32_000  # of the byte automaton: a table of 33 MB, and distances that fit in 16 bits
 DEAD = 0  # the state from which nothing matches
 START = 1
-MARK = 0xFF  # no byte of UTF-8: the space with which a word begins, unless it is the first
+SPACE_MARK = 0xFF  # no byte of UTF-8: the space with which a word begins, unless it is the first
 
 CATEGORIES = {
     f"CATEGORY_{'NOT_' * letter.isupper()}{name}": f"\\{letter}"
@@ -151,13 +151,13 @@ def at_first(state: int, states: int) -> int:
 
 
 def with_marks(table: Ints, lines: bool) -> Ints:
-    """The table that reads a MARK as a space, but as nothing at the beginning of the text and, with `lines`, of each
-    line; (2 S, 256). In the states of its second half the next word is the first.
+    """The table that reads a SPACE_MARK as a space, but as nothing at the beginning of the text and, with `lines`, of
+    each line; (2 S, 256). In the states of its second half the next word is the first.
     """
     states = len(table)
     doubled = np.concatenate([table, table])
-    doubled[:states, MARK] = table[:, ord(" ")]
-    doubled[states:, MARK] = np.arange(states)
+    doubled[:states, SPACE_MARK] = table[:, ord(" ")]
+    doubled[states:, SPACE_MARK] = np.arange(states)
     if lines:
         newline = table[:, ord("\n")]
         doubled[:, ord("\n")] = np.tile(np.where(newline == DEAD, DEAD, at_first(0, states) + newline), 2)
@@ -342,21 +342,21 @@ def _union(ranges: Ranges) -> Ranges:
 
 
 def _complement(ranges: Ranges) -> Ranges:
-    edges = [0, *itertools.chain.from_iterable(ranges), CODE_POINTS]
+    edges = [0, *itertools.chain.from_iterable(ranges), UNICODE_SIZE]
     return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
 
 @functools.cache
 def _matching(source: str, flags: int) -> Ranges:
     """The code points that an expression for one character matches."""
-    every = np.arange(CODE_POINTS, dtype=np.uint32).tobytes().decode("utf-32-le", "surrogatepass")
+    every = np.arange(UNICODE_SIZE, dtype=np.uint32).tobytes().decode("utf-32-le", "surrogatepass")
     return [match.span() for match in re.finditer(f"{source}+", every, flags)]
 
 
 @functools.cache
 def _cased() -> tuple[Ranges, str]:
     """The characters that differ from their upper or lower case, as ranges and as a text."""
-    text = "".join(char for char in map(chr, range(CODE_POINTS)) if not char.lower() == char == char.upper())
+    text = "".join(char for char in map(chr, range(UNICODE_SIZE)) if not char.lower() == char == char.upper())
     return _union([(ord(char), ord(char) + 1) for char in text]), text
 
 
@@ -369,9 +369,9 @@ def _classes(sets: Sequence[Ranges], allowance: _Allowance) -> tuple[list[list[i
         for edge in itertools.chain.from_iterable(ranges):
             changes[edge] ^= {number}
     classes: dict[frozenset[int], int] = {frozenset(): 0}
-    class_of = np.zeros(CODE_POINTS, dtype=np.int32)
+    class_of = np.zeros(UNICODE_SIZE, dtype=np.int32)
     current: frozenset[int] = frozenset()
-    for start, end in itertools.pairwise(sorted({*changes, *SURROGATES, CODE_POINTS})):
+    for start, end in itertools.pairwise(sorted({*changes, *SURROGATES, UNICODE_SIZE})):
         current ^= changes.get(start, set())
         allowance.spend(1 + len(current))
         if not SURROGATES[0] <= start < SURROGATES[1]:
@@ -476,7 +476,7 @@ class _Utf8Blocks(NamedTuple):
 
 
 def _utf8_blocks(class_of: Ints) -> _Utf8Blocks:
-    last, one = _distinct(np.concatenate([class_of, np.zeros(5 * 64**3 - CODE_POINTS, np.int32)]).reshape(-1, 64))
+    last, one = _distinct(np.concatenate([class_of, np.zeros(5 * 64**3 - UNICODE_SIZE, np.int32)]).reshape(-1, 64))
     behind_first_of_2 = one[2:32].copy()
     one[:32] = 0  # what fewer bytes spell
     second_last, two = _distinct(one.reshape(-1, 64))

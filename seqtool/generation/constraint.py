@@ -19,8 +19,8 @@ import numpy.typing as npt
 from seqtool.errors import UsageError
 from seqtool.generation.automaton import (
     DEAD,
-    MARK,
     MAX_STATES,
+    SPACE_MARK,
     START,
     Ints,
     at_first,
@@ -30,7 +30,7 @@ from seqtool.generation.automaton import (
     shortened,
     with_marks,
 )
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
 MAX_CACHE_BYTES = 64 << 20
 NEVER = 32_766  # more tokens than any state needs; NEVER + 1 still fits in 16 bits
@@ -48,7 +48,7 @@ class TokenBytes:
     def __init__(self, rows: Sequence[bytes], spacing: str = "kept") -> None:
         assert spacing in SPACINGS
         self.spacing = spacing
-        mark = bytes([MARK])
+        mark = bytes([SPACE_MARK])
         if spacing != "kept":  # a lone byte that equals the mark is in no text, and not written
             rows = [b"" if row == mark else mark + row[1:] if row[:1] == b" " else row for row in rows]
         self.rows = list(rows)

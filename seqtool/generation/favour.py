@@ -16,9 +16,9 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.generation.automaton import MARK, START, Ints, at_first
+from seqtool.generation.automaton import SPACE_MARK, START, Ints, at_first
 from seqtool.generation.constraint import MAX_CACHE_BYTES, TokenBytes
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
 
 class Favour:
@@ -33,8 +33,8 @@ class Favour:
         self._first = START if tokens.spacing == "kept" else at_first(START, len(table))
         self._nats_earned = np.resize(bytes_earned * (nats / len(text.encode())), self._table.shape)
         if tokens.spacing != "kept":
-            self._nats_earned[: len(table), MARK] = self._nats_earned[: len(table), ord(" ")]
-            self._nats_earned[len(table) :, MARK] = 0
+            self._nats_earned[: len(table), SPACE_MARK] = self._nats_earned[: len(table), ord(" ")]
+            self._nats_earned[len(table) :, SPACE_MARK] = 0
         self.gains = functools.lru_cache(maxsize=max(1, MAX_CACHE_BYTES // (8 * len(tokens.rows))))(self._gains)
 
     def behind(self, seam: Seam) -> int:

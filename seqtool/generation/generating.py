@@ -28,7 +28,7 @@ from seqtool.generation.sampling import choose
 from seqtool.generation.steering import Repetition, Steering, Written, most_tokens
 from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
 BLOCK_S = 0.03  # about how long a block takes: a reader sees new text as often
 MAX_BLOCK = 64
@@ -106,8 +106,8 @@ def _generate_batch(
     while not all(one.finished for one in rows):
         began = time.monotonic()
         count = min(size, _most_steps(stepper, rows, config))
-        block, chosen_B, log_p_BV = _write_block(stepper, choice, count, log_p_BV)
-        _take(rows, block, stepper.begin_id, most_tokens(config))
+        new, chosen_B, log_p_BV = _write_block(stepper, choice, count, log_p_BV)
+        _take(rows, new, stepper.begin_id, most_tokens(config))
         choice.follow(rows)
         yield batch
         going = [row for row, one in enumerate(rows) if not one.finished]
@@ -134,7 +134,7 @@ def _next_size(size: int, count: int, elapsed_s: float) -> int:
     return max(1, min(MAX_BLOCK, 2 * size, int(count * BLOCK_S / max(elapsed_s, 1e-6))))
 
 
-class _Block(NamedTuple):
+class _NewTokens(NamedTuple):
     """The tokens of a block, still on the device: for each step the tokens and their log p by the model, (B, 1), and if
     alternatives are asked for, the K likeliest tokens and their log p, (B, K).
     """
@@ -145,20 +145,20 @@ class _Block(NamedTuple):
     log_p_of_likeliest: list[Tensor]
 
 
-def _write_block(stepper: Stepper, choice: _Choice, count: int, log_p_BV: Tensor) -> tuple[_Block, Tensor, Tensor]:
+def _write_block(stepper: Stepper, choice: _Choice, count: int, log_p_BV: Tensor) -> tuple[_NewTokens, Tensor, Tensor]:
     """Choose `count` tokens for each row; also the last of them (B,), and the log p (B, V) that it was chosen by."""
     drawn_BT = choice.draw(count)
-    block = _Block([], [], [], [])
-    chosen_B = choice.next(log_p_BV, drawn_BT[:, 0], block)
+    new = _NewTokens([], [], [], [])
+    chosen_B = choice.next(log_p_BV, drawn_BT[:, 0], new)
     for step in range(1, count):
         log_p_BV = stepper.step(chosen_B)
-        chosen_B = choice.next(log_p_BV, drawn_BT[:, step], block)
-    return block, chosen_B, log_p_BV
+        chosen_B = choice.next(log_p_BV, drawn_BT[:, step], new)
+    return new, chosen_B, log_p_BV
 
 
-def _take(rows: list[Sample], block: _Block, begin_id: int, most: int) -> None:
+def _take(rows: list[Sample], new: _NewTokens, begin_id: int, most: int) -> None:
     """Give each unfinished sample its tokens of a block, up to the end of its text or the `most` that it may have."""
-    tokens_BT, nats_BT = torch.cat(block.tokens, dim=1), -torch.cat(block.log_p, dim=1)
+    tokens_BT, nats_BT = torch.cat(new.tokens, dim=1), -torch.cat(new.log_p, dim=1)
     for one, tokens, nats in zip(rows, tokens_BT.tolist(), nats_BT.tolist(), strict=True):
         if one.finished:
             continue
@@ -168,8 +168,8 @@ def _take(rows: list[Sample], block: _Block, begin_id: int, most: int) -> None:
             tokens = tokens[: tokens.index(begin_id)]
         one.tokens += tokens
         one.token_nats += nats[: len(tokens)]
-    if block.likeliest:
-        ids_BTK, log_p_BTK = torch.stack(block.likeliest, dim=1), torch.stack(block.log_p_of_likeliest, dim=1)
+    if new.likeliest:
+        ids_BTK, log_p_BTK = torch.stack(new.likeliest, dim=1), torch.stack(new.log_p_of_likeliest, dim=1)
         for one, ids_TK, log_p_TK in zip(rows, ids_BTK.tolist(), log_p_BTK.tolist(), strict=True):
             missing = len(one.tokens) - len(one.alternatives)
             one.alternatives += map(_paired, ids_TK[:missing], log_p_TK)
@@ -209,8 +209,8 @@ class _Choice:
             generator.random(out=numbers[row])
         return torch.from_numpy(numbers).to(self._device)
 
-    def next(self, log_p_BV: Tensor, drawn_B: Tensor, block: _Block) -> Tensor:
-        """Choose the next tokens (B,) and add them to `block`."""
+    def next(self, log_p_BV: Tensor, drawn_B: Tensor, new: _NewTokens) -> Tensor:
+        """Choose the next tokens (B,) and add them to `new`."""
         config, home = self._config, log_p_BV.device
         log_p_BV = log_p_BV.to(self._device)
         scores_BV = self._steering.scores(log_p_BV, self._texts)
@@ -220,12 +220,12 @@ class _Choice:
         chosen_B1 = chosen_B.unsqueeze(1)
         if self._repetition is not None:
             self._repetition.add(chosen_B1)
-        block.tokens.append(chosen_B1)
-        block.log_p.append(log_p_BV.gather(1, chosen_B1))
+        new.tokens.append(chosen_B1)
+        new.log_p.append(log_p_BV.gather(1, chosen_B1))
         if config.alternatives:
             log_p_BK, ids_BK = log_p_BV.topk(min(config.alternatives, log_p_BV.shape[1]))
-            block.likeliest.append(ids_BK)
-            block.log_p_of_likeliest.append(log_p_BK)
+            new.likeliest.append(ids_BK)
+            new.log_p_of_likeliest.append(log_p_BK)
         return chosen_B.to(home)
 
     def follow(self, rows: list[Sample]) -> None:

@@ -23,7 +23,7 @@ from seqtool.generation.sampling import choose
 from seqtool.generation.steering import Steering
 from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
 if TYPE_CHECKING:
     from seqtool.generation.generating import Alternatives, Sample

@@ -18,7 +18,7 @@ from seqtool.errors import UsageError
 from seqtool.generation.constraint import NEVER, Constraint
 from seqtool.generation.favour import Favour
 from seqtool.settings.generation import MAX_BEAM_TOKENS, GenerateConfig
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 
 UNLIMITED = 1 << 62
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from seqtool.generation.generating import Sample
-from seqtool.text.vocabulary import Seam, TextDecoder, Vocabulary
+from seqtool.text.decoding import Seam, TextDecoder
+from seqtool.text.vocabulary import Vocabulary
 
 
 class Writer:

@@ -37,11 +37,3 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
     """The context in which matrix products run in that precision."""
     kind = torch.float16 if precision == "fp16" else torch.bfloat16
     return torch.autocast(device.type, dtype=kind, enabled=precision != "fp32")
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the machine or its GPU has no more memory."""
-    told = str(error)
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-        words in told for words in ("not enough memory", "out of memory", "can't allocate memory")
-    )

@@ -6,7 +6,6 @@ Shapes: B batch, T time, V vocabulary, N tokens, S symbols, H features.
 from __future__ import annotations
 
 import ctypes
-import functools
 from typing import Any
 
 import torch
@@ -14,12 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqtool.native.loading import compiled
+from seqtool.native import loading
 
 IGNORE = -1
 """A target that is not scored: padding, and what follows the end of a document."""
 
-LAYOUT = 1  # of the function in softmax.c; it says the same
 MOST_LOGITS = 1 << 24  # numbers that are held at a time
 
 
@@ -56,14 +54,9 @@ def output_nats(features_BTH: Tensor, W_SH: Tensor, b_S: Tensor | None, targets_
     return nats
 
 
-@functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled softmax.c; None where there is none."""
-    loaded = compiled("_softmax", LAYOUT)
-    if loaded is not None:
-        loaded.seqtool_cross_entropy.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 4
-        loaded.seqtool_cross_entropy.restype = None
-    return loaded
+    return loading.part("softmax")
 
 
 class _OutputNats(torch.autograd.Function):

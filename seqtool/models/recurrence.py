@@ -18,11 +18,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqtool.native.loading import compiled
+from seqtool.native import loading
+from seqtool.native.loading import Count, Pointer
 
-LAYOUT = 1  # of the structure and functions in recurrence.c; it says the same
 KINDS = {"rnn": 0, "gru": 1, "lstm": 2}
-Pointer, Count = ctypes.c_void_p, ctypes.c_int64
 POINTERS = (
     "x", "ids", "W_hh", "b_hh", "h_before", "c_before", "y", "h_after", "c_after", "kept", "scratch",
     "dy", "dh_after", "dc_after", "dhidden", "dx", "dtable", "dh_before", "dc_before",
@@ -38,18 +37,9 @@ class Layer(ctypes.Structure):
     ]
 
 
-@functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled recurrence.c; None where there is none."""
-    loaded = compiled("_recurrence", LAYOUT)
-    if loaded is not None:
-        loaded.seqtool_recurrence_scratch.restype = loaded.seqtool_recurrence_kept.restype = Count
-        loaded.seqtool_recurrence_scratch.argtypes = [Pointer]
-        loaded.seqtool_recurrence_has_bf16.restype = Count
-        for name in ("kept", "forward", "backward"):
-            getattr(loaded, f"seqtool_recurrence_{name}").argtypes = [Pointer, Count]
-        loaded.seqtool_recurrence_forward.restype = loaded.seqtool_recurrence_backward.restype = None
-    return loaded
+    return loading.part("recurrence")
 
 
 @functools.cache
@@ -62,8 +52,7 @@ def multiplies(dtype: torch.dtype) -> bool:
     if compiled_one is None:
         return False
     if dtype == torch.bfloat16:
-        tiles, vectors = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
-        return bool(compiled_one.seqtool_recurrence_has_bf16()) and vectors and not tiles
+        return bool(compiled_one.seqtool_recurrence_has_bf16()) and not torch.cpu._is_amx_tile_supported()
     return dtype == torch.float32
 
 
@@ -113,7 +102,8 @@ def run(
     """Outputs (B, T, H) in `dtype` and the state, (B, H) each in fp32, after the last step.
 
     `x` is the input's share of the gates, biases included but for a gru's `b_hh`: (B, T, G), or with `ids_BT` a table
-    (N, G) of which each token has a row. ValueError for shapes that do not go together, IndexError for an id beyond N.
+    (N, G) of which each token has a row. ValueError for shapes that do not go together, IndexError for an id beyond N,
+    SeqtoolError for bf16 on a processor without its instructions.
     """
     (rows, time), hidden = (x if ids_BT is None else ids_BT).shape[:2], W_hh.shape[1]
     if x.shape[-1] != len(W_hh) or any(part.shape != (rows, hidden) for part in state):

@@ -13,11 +13,54 @@
 #include <unistd.h>
 #endif
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#if defined(__x86_64__)
+#define PLAIN "x86-64"
+#elif defined(__aarch64__)
+#define PLAIN "aarch64"
 #else
+#define PLAIN "the compiler's default"
+#endif
+
+/* A FOR_EACH_PROCESSOR function is compiled for WIDE, for MIDDLE and for PLAIN processors, and when the part is loaded the first
+   of them that this processor runs is chosen. Where a compiler does not know the levels of x86-64, two features stand for
+   them; where it has no target_clones, or the C library no way to choose, everything is PLAIN. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__has_attribute)
+#if __has_attribute(target_clones)
+#define HAS_CLONES
+#endif
+#endif
+
+#if defined(HAS_CLONES) && !defined(__clang__) && __GNUC__ >= 12
+#define WIDE "x86-64-v4"
+#define MIDDLE "x86-64-v3"
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=" WIDE, "arch=" MIDDLE, "default")))
+#elif defined(HAS_CLONES)
+#define WIDE "avx512f"
+#define MIDDLE "avx2"
+#define FOR_EACH_PROCESSOR __attribute__((target_clones(WIDE, MIDDLE, "default")))
+#else
+#define WIDE PLAIN
 #define FOR_EACH_PROCESSOR
 #endif
+
+/* The instructions that FOR_EACH_PROCESSOR functions use on this processor. */
+static inline const char *instructions(void) {
+#ifdef HAS_CLONES
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports(WIDE)) return WIDE;
+    if (__builtin_cpu_supports(MIDDLE)) return MIDDLE;
+#endif
+    return PLAIN;
+}
+
+/* Whether the part was compiled with OpenMP; without, it computes in one thread. */
+int64_t seqtool_has_openmp(void) {
+#ifdef _OPENMP
+    return 1;
+#else
+    return 0;
+#endif
+}
 
 /* What a FOR_EACH_PROCESSOR function calls must become a part of it, or it is compiled for the oldest processor. */
 #define INSIDE static inline __attribute__((always_inline))
@@ -69,6 +112,13 @@ INSIDE float get_one(const void *from, int64_t at, int bf16) {
 
 INSIDE floats chosen(ints mask, floats yes, floats no) { return (floats)((mask & (ints)yes) | (~mask & (ints)no)); }
 
+/* x, which is positive, rounded down, less `offset`. Unsigned, since NaN may become any integer, from which a difference
+   could overflow. */
+INSIDE ints whole(floats x, uint32_t offset) { return (ints)((bits)__builtin_convertvector(x, ints) - offset); }
+
+/* 2^n for n from -126 to 127. */
+INSIDE floats power_of_2(ints n) { return (floats)(((bits)n + 127) << 23); }
+
 /* e^x: 2^n times a polynomial of the rest, which lies between -1/2 and 1/2. */
 INSIDE floats exponential(floats x) {
     floats most = {0}, least = {0};
@@ -76,7 +126,7 @@ INSIDE floats exponential(floats x) {
     x = chosen((ints)(x > most), most, x);
     x = chosen((ints)(x < least), least, x);
     floats t = x * 1.44269504f;
-    ints n = __builtin_convertvector(t + 127.5f, ints) - 127;
+    ints n = whole(t + 127.5f, 127);
     floats r = t - __builtin_convertvector(n, floats);
     floats p = r * 1.54035304e-4f + 1.33335581e-3f;
     p = p * r + 9.61812911e-3f;
@@ -84,7 +134,7 @@ INSIDE floats exponential(floats x) {
     p = p * r + 2.40226507e-1f;
     p = p * r + 6.93147181e-1f;
     p = p * r + 1.0f;
-    return p * (floats)((n + 127) << 23);
+    return p * power_of_2(n);
 }
 
 static inline int64_t share(int64_t count, int64_t part, int64_t parts) { /* where a thread's part of them begins */

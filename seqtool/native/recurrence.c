@@ -20,12 +20,8 @@
 
 #include "native.h"
 
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
-
 enum { RNN, GRU, LSTM };
-enum { LAYOUT = 1 };                                /* recurrence.py says the same */
+enum { LAYOUT = 2 };                                /* loading.py says the same */
 enum { ROWS = 6, PANELS = 4, SLOTS = 6, LINE = 64 }; /* sums kept in registers: 6 rows of 4 vectors */
 
 typedef struct {
@@ -92,7 +88,7 @@ INSIDE floats get_unit(const void *from, int64_t at, int bf16) {
 
 INSIDE void put_unit(void *to, int64_t at, floats value, int bf16) {
     if (!bf16) put(to, at, value, 0);
-    else *(shorts *)((int16_t *)to + at) = __builtin_convertvector(__builtin_convertvector(value * 32767 + 32768.5f, ints) - 32768, shorts);
+    else *(shorts *)((int16_t *)to + at) = __builtin_convertvector(whole(value * 32767 + 32768.5f, 32768), shorts);
 }
 
 INSIDE floats sigmoid(floats x) { return 1.0f / (1.0f + exponential(-x)); }
@@ -215,48 +211,50 @@ INSIDE void cell_backward(int kind, int relu, floats dh, float *carry, const voi
     }
 }
 
-#define BF16 0
-#define PASS(name) name##_fp32
-#define EACH FOR_EACH_PROCESSOR
 #include "recurrence_pass.h"
-#undef BF16
-#undef PASS
-#undef EACH
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 10
-#define HAS_BF16 1
-#pragma GCC push_options
-#pragma GCC target("arch=x86-64-v4,avx512bf16")
-#define BF16 1
-#define PASS(name) name##_bf16
-#define EACH
-#include "recurrence_pass.h"
-#pragma GCC pop_options
-#else
-#define forward_bf16 forward_fp32
-#define backward_bf16 backward_fp32
-#endif
-
-/* Whether the functions in bf16 were compiled; the processor must have AVX512-BF16 as well. */
+/* Whether bf16 can be asked for: this compiler and this processor have its instructions. */
 int64_t seqtool_recurrence_has_bf16(void) {
-#ifdef HAS_BF16
-    return 1;
+#ifdef COMPILES_BF16
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd") &&
+           __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+           __builtin_cpu_supports("bmi2");
 #else
     return 0;
 #endif
 }
 
-typedef void Part(const Layer *, Meeting *, int64_t, int64_t);
+/* The instructions that the passes use on this processor. */
+const char *seqtool_instructions(void) { return seqtool_recurrence_has_bf16() ? WIDE ", bf16 by avx512bf16" : instructions(); }
 
-static void by_all_threads(Part *part, const Layer *layer) {
+typedef void Pass(const Layer *, Meeting *, int64_t, int64_t);
+enum { DONE, NO_BF16 }; /* what a pass returns; loading.py says the same */
+
+#ifdef COMPILES_BF16
+#define IF_BF16(pass) (seqtool_recurrence_has_bf16() ? pass : NULL)
+#else
+#define IF_BF16(pass) NULL
+#endif
+
+static int64_t run(Pass *pass, const Layer *layer) {
+    if (!pass) return NO_BF16;
     const int64_t blocks = padded(layer->hidden) / LANES, threads = layer->threads < blocks ? layer->threads : blocks;
-    Meeting meeting = {0, 0};
+    Meeting meeting = {0};
+    (void)threads; /* without OpenMP there is one */
 #pragma omp parallel num_threads(threads) if (threads > 1)
-    part(layer, &meeting, thread_number(), thread_count());
+    pass(layer, &meeting, thread_number(), thread_count());
+    return DONE;
 }
 
-/* y, h_after, c_after and, where there is room for it, what the backward pass wants. */
-void seqtool_recurrence_forward(const Layer *layer, int64_t bf16) { by_all_threads(bf16 ? forward_bf16 : forward_fp32, layer); }
+/* y, h_after, c_after and, where there is room for it, what the backward pass wants. NO_BF16, and nothing is done, where that
+   is asked for and seqtool_recurrence_has_bf16 is 0. */
+int64_t seqtool_recurrence_forward(const Layer *layer, int64_t bf16) {
+    return run(bf16 ? IF_BF16(forward_bf16) : forward_fp32, layer);
+}
 
-/* dhidden, dx or dtable, dh_before and dc_before. */
-void seqtool_recurrence_backward(const Layer *layer, int64_t bf16) { by_all_threads(bf16 ? backward_bf16 : backward_fp32, layer); }
+/* dhidden, dx or dtable, dh_before and dc_before; or NO_BF16. */
+int64_t seqtool_recurrence_backward(const Layer *layer, int64_t bf16) {
+    return run(bf16 ? IF_BF16(backward_bf16) : backward_fp32, layer);
+}

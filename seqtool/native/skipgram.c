@@ -4,7 +4,7 @@
    N noise words of its own, each of which counts `negative` / N times. A step is a few blocks, or a part of one: their
    gradients are all taken at the same weights, each block's into a buffer of its own, and are then added, every row by
    one thread in the order of the blocks. So the result does not depend on the number of threads. A step ends before a
-   word would be its centre too often. embeddings/prediction.py has the same in torch operations, which run where this
+   word would be its centre too often. embeddings/skipgram.py has the same in torch operations, which run where this
    was not built or on another device; a test holds one to the other.
 
    Shapes: T positions of a text, P of a block, M centres, N noise words, D numbers in a vector, W = D rounded up to
@@ -16,7 +16,8 @@
 
 #include "native.h"
 
-enum { LAYOUT = 4, MOST_BLOCKS = 256, LOSS_EVERY = 64 }; /* prediction.py says the same */
+enum { LAYOUT = 5 };                           /* loading.py says the same */
+enum { MOST_BLOCKS = 256, LOSS_EVERY = 64 }; /* skipgram.py says the same */
 
 typedef struct {
     float *input;          /* (R, D) */
@@ -42,6 +43,7 @@ typedef struct {
 } Block;
 
 int64_t seqtool_layout(void) { return LAYOUT; }
+const char *seqtool_instructions(void) { return instructions(); }
 
 static int64_t padded(int64_t dim) { return (dim + LANES - 1) / LANES * LANES; }
 
@@ -67,11 +69,10 @@ INSIDE float dot(const float *a, const float *b, int64_t width) {
 INSIDE floats sigmoids(floats x) {
     for (int lane = 0; lane < LANES; lane++) x[lane] = x[lane] > 80.0f ? 80.0f : x[lane] < -80.0f ? -80.0f : x[lane];
     floats y = x * -1.44269504f;
-    ints n = __builtin_convertvector(y + 128.5f, ints) - 128, bits = (n + 127) << 23;
-    floats f = (y - __builtin_convertvector(n, floats)) * 0.693147181f, power;
+    ints n = whole(y + 128.5f, 128);
+    floats f = (y - __builtin_convertvector(n, floats)) * 0.693147181f;
     floats e = 1 + f * (1 + f * (1 / 2.0f + f * (1 / 6.0f + f * (1 / 24.0f + f * (1 / 120.0f + f * (1 / 720.0f))))));
-    memcpy(&power, &bits, sizeof power);
-    return 1.0f / (1.0f + e * power);
+    return 1.0f / (1.0f + e * power_of_2(n));
 }
 
 /* s[i] = by * sigmoid(s[i]) */
@@ -346,7 +347,7 @@ void seqtool_predict(const Weights *by, const Text *text, int64_t first, const i
                      float *scratch, int64_t reach, double *sum) {
     const int64_t M = by->block, each = seqtool_block_floats(by, reach);
     Block blocks[MOST_BLOCKS];
-    Meeting meeting = {0, 0};
+    Meeting meeting = {0};
 #pragma omp parallel
     {
         const int64_t thread = thread_number(), threads = thread_count();

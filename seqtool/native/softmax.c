@@ -8,7 +8,9 @@
 
 #include "native.h"
 
-int64_t seqtool_layout(void) { return 1; } /* loss.py says the same */
+enum { LAYOUT = 2 }; /* loading.py says the same */
+int64_t seqtool_layout(void) { return LAYOUT; }
+const char *seqtool_instructions(void) { return instructions(); }
 
 /* One row: gives -log p(target), and has p - [symbol is the target] for the logits. */
 INSIDE float row(void *logits, int64_t S, int64_t target, int bf16) {

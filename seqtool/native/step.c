@@ -1,7 +1,7 @@
 /* One token at a time through a transformer's blocks, and products of a matrix with a few vectors.
 
    A product with so few vectors does little arithmetic on each weight, so it is as fast as the weights arrive: they are
-   read once, in order, by all threads. models/products.py and steps.py have the same in torch operations, which run where
+   read once, in order, by all threads. models/decoding/products.py and steps.py have the same in torch operations, which run where
    this was not built; a test holds one to the other.
 
    Shapes: B rows, C width of the model, F width between up and down, H heads, D width of a head, W columns of a buffer.
@@ -12,8 +12,12 @@
 
 #include "native.h"
 
+enum { LAYOUT = 2 }; /* loading.py says the same */
 enum kind { FP32, BF16, INT8 };
 enum activation { RELU, GELU, SWIGLU };
+
+int64_t seqtool_layout(void) { return LAYOUT; }
+const char *seqtool_instructions(void) { return instructions(); }
 
 typedef struct {
     const void *weights; /* (out, in) */
@@ -185,9 +189,6 @@ void seqtool_attend(float *y, float *qkv, float *kv, const Sizes *sizes, int64_t
     attend_part(y, qkv, kv, sizes, at, firsts, rotation, scores + thread_number() * sizes->columns, thread_number(),
                 thread_count());
 }
-
-/* Changes with every change of a structure or a function's arguments; native.py says the same. */
-int64_t seqtool_layout(void) { return 1; }
 
 /* How many numbers of scratch seqtool_blocks takes: for every row its queries, keys and values, what they gather, and
    what lies between up and down; for every thread its scores and its copy of the normalised rows. */

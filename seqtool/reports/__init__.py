@@ -1,1 +1,1 @@
-"""Drawings of what was learned."""
+"""Pages and pictures of what was learned."""

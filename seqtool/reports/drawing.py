@@ -1,6 +1,6 @@
-"""Drawings of a map of words: a page to explore, an SVG and a PNG to print.
+"""Drawings of a map of words: an HTML page to explore, an SVG and a PNG to print.
 
-Tokens are any text at all: they are shown, and never become markup or code.
+A token may be any text: it is shown as text, and never becomes markup or code.
 """
 
 from __future__ import annotations
@@ -19,23 +19,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from seqtool.errors import UsageError
 from seqtool.vectors.mapping import WordMap
 
 PAGE = Path(__file__).with_name("map.html")
 LONGEST_LABEL = 60
-JOINERS = "\u200c\u200d"  # shape letters and emoji, and are not seen themselves
+JOINERS = "\u200c\u200d"  # invisible, but they change the shape of letters and emoji
 
 WIDTH, HEIGHT, MARGIN = 1600, 1200, 70  # pixels
+DPI = 100
+POINTS_PER_PIXEL = 72 / DPI
 PAPER, INK, FAINT, DOT, NAMED = "#ffffff", "#1f2430", "#6b7280", "#7f9cc9", "#6741d9"
 TITLE_SIZE, CAPTION_SIZE = 26, 16
-LETTER = 0.62  # of the size of the font: how wide a letter is, rather too wide
+LETTER = 0.62  # the width of a letter as a share of the font's size, estimated generously
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Arabic", "Noto Sans Devanagari")
 
 
 class About(NamedTuple):
-    """What a drawing says of itself: its title, a caption, and what made it."""
+    """What is written on a drawing: a title, a caption, and its provenance."""
 
     title: str
     caption: str
@@ -43,7 +46,7 @@ class About(NamedTuple):
 
 
 class Label(NamedTuple):
-    """A word beside its dot: `x` where it begins and `y` where it stands, in pixels."""
+    """A word beside its dot: the left end of its baseline (x, y) and its font size, in pixels."""
 
     text: str
     x: float
@@ -53,26 +56,26 @@ class Label(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where the dots (x, y, named) and the labels of a still drawing are, in pixels."""
+    """The dots (x, y, named) and the labels of a still drawing, in pixels."""
 
     dots: list[tuple[float, float, bool]]
     labels: list[Label]
     radius: float
 
 
-def spelled(token: str) -> str:
-    """A token as it is shown: what cannot be seen is spelled out, and a long one is cut."""
-    visible = "".join(
+def visible(token: str) -> str:
+    """A token as it is shown: invisible characters are escaped, a space at either end is drawn, a long token is cut."""
+    text = "".join(
         letter if letter.isprintable() or letter in JOINERS else letter.encode("unicode_escape").decode()
         for letter in token[: LONGEST_LABEL + 1]
     )
-    if visible != visible.strip():
-        visible = visible.replace(" ", "␣")
-    return visible if len(visible) <= LONGEST_LABEL else visible[: LONGEST_LABEL - 1] + "…"
+    if text != text.strip():
+        text = text.replace(" ", "␣")
+    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
 def html(words: WordMap, about: About) -> bytes:
-    """One page that needs nothing else, of which only its own script may run."""
+    """A page that needs no other file; its content security policy allows only its own script and style."""
     page = PAGE.read_text(encoding="utf-8")
     rules = "; ".join(
         [
@@ -86,37 +89,37 @@ def html(words: WordMap, about: About) -> bytes:
     data = {
         "caption": about.caption,
         "made": about.made,
-        "words": [spelled(word) for word in words.words],
+        "words": [visible(word) for word in words.words],
         "x": words.points_N2[:, 0].tolist(),
         "y": words.points_N2[:, 1].tolist(),
         "named": np.flatnonzero(words.named_N).tolist(),
         "nearest": words.nearest_NK.tolist(),
         "cosines": [[round(cosine, 2) for cosine in row] for row in words.cosine_NK.tolist()],
     }
-    parts = {"RULES": escape(rules, quote=False), "TITLE": escape(spelled(about.title)), "DATA": _inert(data)}
+    parts = {"RULES": escape(rules, quote=False), "TITLE": escape(visible(about.title)), "DATA": _inert(data)}
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: parts[match[1]], page).encode("utf-8")
 
 
 def _allowed(page: str, element: str) -> str:
-    """How a content security policy names the page's own script or style."""
+    """The source that a content security policy allows for the page's own script or style: its hash."""
     (content,) = re.findall(rf"<{element}>(.*?)</{element}>", page, re.DOTALL)
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode('utf-8')).digest()).decode()}'"
 
 
 def _inert(value: Any) -> str:
-    """JSON in ASCII that no parser of HTML takes for markup."""
+    """JSON in ASCII that an HTML parser does not take for markup."""
     text = json.dumps(value, separators=(",", ":"), sort_keys=True)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def svg(words: WordMap, about: About) -> bytes:
     """A drawing in SVG 1.1; the same map gives the same bytes."""
-    layout = arranged(words)
+    layout = arrange(words)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
         "font-family=\"system-ui, 'DejaVu Sans', Arial, sans-serif\">",
-        f"<title>{escape(spelled(about.title))}</title>",
+        f"<title>{escape(visible(about.title))}</title>",
         f"<desc>{_inert(about.made)}</desc>",
         f'<rect width="100%" height="100%" fill="{PAPER}"/>',
         *(
@@ -130,7 +133,7 @@ def svg(words: WordMap, about: About) -> bytes:
             for label in layout.labels
         ),
         f'<text x="{MARGIN // 2}" y="42" font-size="{TITLE_SIZE}" font-weight="bold" fill="{INK}">'
-        f"{escape(spelled(about.title))}</text>",
+        f"{escape(visible(about.title))}</text>",
         f'<text x="{MARGIN // 2}" y="{HEIGHT - 22}" font-size="{CAPTION_SIZE}" fill="{FAINT}">'
         f"{escape(about.caption)}</text>",
         "</g>",
@@ -145,62 +148,60 @@ def _style(named: bool) -> str:
 
 def png(words: WordMap, about: About) -> bytes:
     """A drawing in PNG, by matplotlib."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a font that is missing is no news
-    from matplotlib import font_manager, patheffects
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it would warn of each font that is not installed
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    layout = arranged(words)
-    dpi = 100
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    figure = Figure(figsize=(WIDTH / dpi, HEIGHT / dpi), dpi=dpi, facecolor=PAPER)
+    layout = arrange(words)
+    figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI, facecolor=PAPER)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0))
     axes.set_axis_off()
     x, y, named = zip(*layout.dots, strict=True)
     colours = [NAMED if is_named else DOT for is_named in named]
-    axes.scatter(x, y, s=(2 * layout.radius * 72 / dpi) ** 2, c=colours, linewidths=0)
-
-    def write(text: str, x: float, y: float, size: int, **style: Any) -> None:
-        halo = [patheffects.withStroke(linewidth=3 * 72 / dpi, foreground=PAPER)]
-        family = [font for font in FONTS if font in installed]
-        points = size * 72 / dpi
-        axes.text(x, y, text, fontsize=points, family=family, path_effects=halo, parse_math=False, **style)
-
-    for label in layout.labels:
-        weight, colour = ("bold", NAMED) if label.named else ("normal", INK)
-        write(label.text, label.x, label.y, label.size, weight=weight, color=colour)
-    write(spelled(about.title), MARGIN // 2, 42, TITLE_SIZE, weight="bold", color=INK)
-    write(about.caption, MARGIN // 2, HEIGHT - 22, CAPTION_SIZE, color=FAINT)
+    axes.scatter(x, y, s=(2 * layout.radius * POINTS_PER_PIXEL) ** 2, c=colours, linewidths=0)
+    _write_texts(axes, layout.labels, about)
     stream = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a letter that no font has is drawn as a box
+        warnings.simplefilter("ignore")  # a character that no font has is drawn as a box
         FigureCanvasAgg(figure).print_png(stream, metadata={"Description": _inert(about.made)})
     return stream.getvalue()
+
+
+def _write_texts(axes: Any, labels: list[Label], about: About) -> None:
+    """Write the labels, the title and the caption on matplotlib's axes, in the FONTS that are installed."""
+    from matplotlib import font_manager, patheffects
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    family = [font for font in FONTS if font in installed]
+
+    def write(text: str, x: float, y: float, size: int, **style: Any) -> None:
+        halo = [patheffects.withStroke(linewidth=3 * POINTS_PER_PIXEL, foreground=PAPER)]
+        points = size * POINTS_PER_PIXEL
+        axes.text(x, y, text, fontsize=points, family=family, path_effects=halo, parse_math=False, **style)
+
+    for label in labels:
+        weight, colour = ("bold", NAMED) if label.named else ("normal", INK)
+        write(label.text, label.x, label.y, label.size, weight=weight, color=colour)
+    write(visible(about.title), MARGIN // 2, 42, TITLE_SIZE, weight="bold", color=INK)
+    write(about.caption, MARGIN // 2, HEIGHT - 22, CAPTION_SIZE, color=FAINT)
 
 
 DRAWERS: dict[str, Callable[[WordMap, About], bytes]] = {"html": html, "svg": svg, "png": png}
 
 
-def arranged(words: WordMap) -> Layout:
-    """Dots for all words, and labels for as many as have room: the named first, then the most frequent."""
+def arrange(words: WordMap) -> Layout:
+    """Place a dot for each word, and labels for as many as have room: the named first, then the most frequent."""
     count = len(words.words)
-    spans_2 = np.maximum(np.ptp(words.points_N2, axis=0), 1e-9)
-    scale = float(min((WIDTH - 3 * MARGIN) / spans_2[0], (HEIGHT - 2 * MARGIN) / spans_2[1]))
-    if count == 1 or scale > WIDTH * HEIGHT:
-        scale = 1.0
-    left_2 = (words.points_N2.min(axis=0) + words.points_N2.max(axis=0)) / 2
-    x_N = WIDTH / 2 - MARGIN / 2 + (words.points_N2[:, 0] - left_2[0]) * scale
-    y_N = HEIGHT / 2 - (words.points_N2[:, 1] - left_2[1]) * scale
     radius = min(4.0, max(1.5, 90 / count**0.5))
+    x_N, y_N = _pixels(words)
     dots = list(zip(x_N.tolist(), y_N.tolist(), words.named_N.tolist(), strict=True))
     taken = _Boxes()
     labels = []
     for index in sorted(range(count), key=lambda index: (not words.named_N[index], index)):
         x, y, named = dots[index]
-        text = spelled(words.words[index])
         size = 16 if named else round(12 + 6 * (1 - index / count) ** 4)
-        for label, box in _beside(text, x, y, size, radius, named):
+        for label, box in _beside(visible(words.words[index]), x, y, size, radius, named):
             if taken.has_room(box):
                 taken.add(box)
                 taken.add((x - radius, y - radius, x + radius, y + radius))
@@ -209,12 +210,24 @@ def arranged(words: WordMap) -> Layout:
     return Layout(dots, labels, radius)
 
 
+def _pixels(words: WordMap) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The x (N,) and y (N,) of all words in pixels: as large as fits, and in the middle."""
+    spans_2 = np.maximum(np.ptp(words.points_N2, axis=0), 1e-9)
+    scale = float(min((WIDTH - 3 * MARGIN) / spans_2[0], (HEIGHT - 2 * MARGIN) / spans_2[1]))
+    if len(words.words) == 1 or scale > WIDTH * HEIGHT:
+        scale = 1.0
+    middle_2 = (words.points_N2.min(axis=0) + words.points_N2.max(axis=0)) / 2
+    x_N = WIDTH / 2 - MARGIN / 2 + (words.points_N2[:, 0] - middle_2[0]) * scale
+    y_N = HEIGHT / 2 - (words.points_N2[:, 1] - middle_2[1]) * scale
+    return x_N, y_N
+
+
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
 
 def _beside(text: str, x: float, y: float, size: int, radius: float, named: bool) -> Iterator[tuple[Label, Box]]:
-    """A label right of its dot, left of it, above and below, and the box of each."""
+    """The label and its box to the right of a dot, to the left, above and below."""
     width, gap = _width(text) * size * (1.1 if named else 1), radius + 3
     for left, middle in (
         (x + gap, y),
@@ -227,14 +240,14 @@ def _beside(text: str, x: float, y: float, size: int, radius: float, named: bool
 
 
 def _width(text: str) -> float:
-    """About how wide a text is, in sizes of its font."""
+    """About how wide a text is, in multiples of its font's size."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
     unseen = sum(unicodedata.combining(letter) > 0 or letter in JOINERS for letter in text)
     return wide + LETTER * (len(text) - wide - unseen)
 
 
 class _Boxes:
-    """Boxes inside a drawing that do not overlap, found by the squares of a grid that they touch."""
+    """Boxes inside a drawing that do not overlap, indexed by the cells of a grid that they touch."""
 
     CELL = 64
 
@@ -246,7 +259,7 @@ class _Boxes:
             self._at.setdefault(cell, []).append(box)
 
     def has_room(self, box: Box) -> bool:
-        """Whether a box is inside the drawing, off its title and caption, and overlaps no other."""
+        """Whether a box lies inside the drawing, clear of its title and caption, and overlaps no other."""
         left, top, right, bottom = box
         if not (left >= 0 and right <= WIDTH and top >= MARGIN * 0.8 and bottom <= HEIGHT - MARGIN * 0.8):
             return False
@@ -262,9 +275,9 @@ class _Boxes:
 
 
 def format_of(path: str, named: str | None) -> str:
-    """The format of a drawing that goes to `path`: the one `named`, or else what its suffix says.
+    """The format of a drawing written to `path`: `named`, or else by its suffix; html for `-`, standard output.
 
-    UsageError when there is none, or two; `-`, standard output, has no suffix and gets the page.
+    UsageError when neither says a format, or they differ.
     """
     suffix = Path(path).suffix.removeprefix(".").lower()
     if suffix in DRAWERS and named not in (None, suffix):

@@ -15,10 +15,13 @@ from seqtool.runs import Run
 from seqtool.scoring.rows import check_oov, check_store, counted_tokens, given_ids
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, check_window, perplexity
 from seqtool.settings.scoring import EvalConfig
-from seqtool.text.documents import TextCounts, TextSource
-from seqtool.text.losses import Losses, losses_of_ids
-from seqtool.text.store import IdSequence, TokenStore, counted_blocks, spooled
-from seqtool.text.vocabulary import Ids, Vocabulary, encode_blocks
+from seqtool.text.blocks import encode_blocks
+from seqtool.text.documents import TextCounts, TextSource, counted_blocks
+from seqtool.text.encoding import Ids
+from seqtool.text.lost import LostText, lost_of_ids
+from seqtool.text.sequences import IdSequence, spooled, without_begins
+from seqtool.text.store import TokenStore
+from seqtool.text.vocabulary import Vocabulary
 
 SUMMED = ("nats", "tokens", "words", "characters", "bytes", "documents", "unknowns", "left_out", "seconds")
 
@@ -87,7 +90,7 @@ class _ScoredText:
     ids: IdSequence
     counts: TextCounts
     sha256: str
-    losses: Losses | None
+    losses: LostText | None
     nats: float = 0.0
     tokens: int = 0
     unknowns: int = 0
@@ -116,7 +119,7 @@ class _ScoredText:
             "left_out": self.unknowns if left_out else 0,
             "seconds": self.seconds,
         }
-        lost = self.losses.kinds(self.unknowns) if self.losses else losses_of_ids(vocabulary, self.unknowns)
+        lost = self.losses.kinds(self.unknowns) if self.losses else lost_of_ids(vocabulary, self.unknowns)
         return {"text": self.name, **_figures(sums), "text_lost": lost, "text_sha256": self.sha256}
 
 
@@ -155,11 +158,9 @@ def _encode_source(vocabulary: Vocabulary, source: TextSource | TokenStore) -> _
     """Encode a source; the ids of text wait in a temporary file, so that memory does not grow with it."""
     if isinstance(source, TokenStore):
         check_store(vocabulary, source)
-        facts = source.description
-        counts = TextCounts(facts["documents"], facts["words"], facts["characters"], facts["bytes"])
-        return _ScoredText(_name(source), source.ids, counts, facts["input_sha256"], None)
-    counts, losses = TextCounts(), Losses(vocabulary)
-    ids = spooled(encode_blocks(vocabulary, losses.watch(counted_blocks(source, counts))), vocabulary)
+        return _ScoredText(_name(source), source.ids, source.counts, source.sha256, None)
+    counts, losses = TextCounts(), LostText(vocabulary)
+    ids = spooled(encode_blocks(vocabulary, losses.watch(counted_blocks(source, counts))), vocabulary.dtype)
     return _ScoredText(_name(source), ids, counts, source.sha256, losses)
 
 
@@ -171,10 +172,8 @@ def _score(vocabulary: Vocabulary, config: EvalConfig, scorer: Scorer, parts: li
     """Score parts together and add each result to its text."""
     began = time.perf_counter()
     joined = np.concatenate([part.ids for part in parts])
-    begins = joined == vocabulary.begin_id
-    marks = np.flatnonzero(begins)
-    ids = joined[~begins]
-    nats = scorer.score(ids, (marks - np.arange(len(marks))).tolist())
+    ids, begins = without_begins(joined, vocabulary.begin_id)
+    nats = scorer.score(ids, begins)
     counts = counted_tokens(vocabulary, config, ids)
     seconds_per_id = (time.perf_counter() - began) / max(1, len(joined))
     start = 0

@@ -7,27 +7,30 @@ so thousands of small files are one batch too.
 
 from __future__ import annotations
 
-import tempfile
+import codecs
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.errors import InputError, UsageError
+from seqtool.files.spools import Spool
 from seqtool.models.predictor import Predictor
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, perplexity
 from seqtool.scoring.words import is_white_space, units_of
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.vocabulary import DOCUMENT_AT
-from seqtool.text.documents import READ_BYTES, Block, TextSource, lines_of, split_documents
-from seqtool.text.store import IdSequence, TokenStore
-from seqtool.text.vocabulary import Ids, Vocabulary, encodable
+from seqtool.text.blocks import encodable
+from seqtool.text.documents import READ_BYTES, TextBlock, TextSource, lines_of, split_documents
+from seqtool.text.encoding import Ids
+from seqtool.text.sequences import IdSequence, document_spans, without_begins
+from seqtool.text.store import TokenStore
+from seqtool.text.vocabulary import Vocabulary
 
 SHOWN_CHARACTERS = 200  # of a document's first line, in its row
-HELD_BYTES = 1 << 20  # of a line whose end has not come; the rest of it waits in a temporary file
-PART_CHARACTERS = 1 << 16
+HELD_LINE_BYTES = 1 << 20  # of a line whose end has not come; the rest of it waits in a temporary file
+PART_BYTES = 1 << 16
 TOKEN_ROWS = 1 << 13  # rows of tokens yielded at once
 
 
@@ -136,11 +139,7 @@ def given_ids(vocabulary: Vocabulary, given: str) -> list[int]:
 
 def check_store(vocabulary: Vocabulary, store: TokenStore) -> None:
     """InputError when a store was encoded with another vocabulary than that of the run."""
-    if store.vocabulary.sha256 != vocabulary.sha256:
-        raise InputError(
-            f"{store.path} was encoded with another vocabulary than {vocabulary.name}: "
-            f"encode its text with --vocab {vocabulary.name}, or score the text itself"
-        )
+    store.check_vocabulary(vocabulary, f"encode its text with --vocab {vocabulary.name}, or score the text itself")
 
 
 def check_oov(vocabulary: Vocabulary, config: EvalConfig) -> None:
@@ -154,14 +153,14 @@ def counted_tokens(vocabulary: Vocabulary, config: EvalConfig, ids: Ids) -> npt.
     return ids != vocabulary.unknown_id if config.oov == "exclude" else np.ones(len(ids), dtype=bool)
 
 
-def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Iterator[list[Block]]:
+def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Iterator[list[TextBlock]]:
     """Yield the blocks that each read of `source` returns, divided into documents; `source` itself divides only files.
 
     Where reading never waits, the blocks of several reads come together. The blocks before an error come first.
     """
     blocks = encodable(vocabulary, source.blocks())
     most = 1 if source.waits else READ_BYTES
-    divided: list[Block] = []
+    divided: list[TextBlock] = []
     ahead, undivided = next(blocks, None), 0  # the next block; characters of the last one that are still to come out
 
     def texts_of_file() -> Iterator[str]:
@@ -198,7 +197,7 @@ def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Itera
         yield divided
 
 
-def encode_lines(vocabulary: Vocabulary, blocks: list[Block]) -> tuple[Ids, list[TextLine]]:
+def encode_lines(vocabulary: Vocabulary, blocks: list[TextBlock]) -> tuple[Ids, list[TextLine]]:
     """The ids of some blocks and the lines in them; an empty document is one line without text."""
     texts = [(line, block.starts_document and not place) for block in blocks
              for place, line in enumerate(lines_of(block.text) or [""])]  # fmt: skip
@@ -222,21 +221,20 @@ def stored_lines(vocabulary: Vocabulary, store: TokenStore, each_line: bool) -> 
     check_store(vocabulary, store)
     decoder, ended = vocabulary.decoder(), False
     for part in _whole_characters(vocabulary, store.ids):
-        marks = np.flatnonzero(part == vocabulary.begin_id).tolist()
         lines: list[TextLine] = []
         stop = 0
-        for begin, end in pairwise([-1, *marks, len(part)]):
-            ids = part[begin + 1 : end]
-            begins = begin >= 0
+        starts, ends = document_spans(part, vocabulary.begin_id)
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            ids, begins = part[start:end], start > 0
             if begins:
                 decoder, ended = vocabulary.decoder(), False
             texts = lines_of(decoder.feed(ids)) or ([""] if begins and not each_line else [])
-            starts = [begins or (each_line and ended), *(each_line for _ in texts)]
-            group = list(zip(texts, starts, strict=False))
+            begun = [begins or (each_line and ended), *(each_line for _ in texts)]
+            group = list(zip(texts, begun, strict=False))
             lines += _lines_in(vocabulary, ids, group, stop)
             stop += len(ids)
             ended = texts[-1].endswith("\n") if texts else ended
-        yield part[part != vocabulary.begin_id], lines
+        yield without_begins(part, vocabulary.begin_id)[0], lines
 
 
 def _whole_characters(vocabulary: Vocabulary, ids: IdSequence) -> Iterator[Ids]:
@@ -353,25 +351,17 @@ class OpenWord:
 
 
 class LongText:
-    """A text that grows, in memory that does not: what is more than HELD_BYTES is in a temporary file."""
+    """A text that grows, in memory that does not: what is more than HELD_LINE_BYTES is in a temporary file."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(HELD_BYTES, "w+", encoding="utf-8", newline="", prefix="seqtool-")
+        self._spool = Spool("a line", HELD_LINE_BYTES)
 
     def add(self, text: str) -> None:
         """Put a part at the end; SeqtoolError when there is no room for it."""
-        try:
-            self._file.write(text)
-            self._file.flush()
-        except OSError as error:
-            raise SeqtoolError(
-                f"cannot keep a line in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR"
-            ) from error
+        self._spool.append(text.encode())
 
     def __iter__(self) -> Iterator[str]:
-        self._file.seek(0)
-        while part := self._file.read(PART_CHARACTERS):
-            yield part
+        return codecs.iterdecode(self._spool.blocks(PART_BYTES), "utf-8")
 
 
 def _rows_of_tokens(

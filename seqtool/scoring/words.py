@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.text.documents import WHITE_SPACE_END
+from seqtool.text.encoding import Ids
 from seqtool.text.tables import ByteTable
-from seqtool.text.vocabulary import Ids
 
 NEWLINE = ord("\n")
 SPACE_IN_LINE = np.array([byte < 0x80 and chr(byte).isspace() and byte != NEWLINE for byte in range(256)])

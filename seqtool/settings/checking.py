@@ -17,7 +17,7 @@ from seqtool.settings.generation import MAX_BEAM_TOKENS, GenerateConfig
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.training import FULL, LENGTHS, TrainConfig
-from seqtool.settings.vocabulary import LONGEST_SYMBOL, MAX_SYMBOLS, VocabularyConfig
+from seqtool.settings.vocabulary import LEARNED_BY, LONGEST_SYMBOL, MAX_SYMBOLS, VocabularyConfig
 
 LONGEST_SHOWN = 60  # characters of a value in a message
 
@@ -66,7 +66,8 @@ BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
 """Settings that only some choices of another setting use: that setting, and those choices."""
 
 DATA_SETTINGS: dict[str, type] = {
-    "vocab_type": str, "vocab_size": int, "min_count": int, "document": str, "valid": str
+    "vocab_type": str, "vocab_size": int, "min_count": int, "symbols": str, "split_digits": bool,
+    "document": str, "valid": str,
 }  # fmt: skip
 """What a --config file may say beside the settings of model and training."""
 
@@ -263,8 +264,8 @@ NO_SYMBOL = re.compile(r"|.*[\s\0\u2581\u2585\ud800-\udfff].*|<(unk|s|/s|pad|eos
 
 def _check_vocabulary(config: VocabularyConfig) -> list[str]:
     problems = []
-    if config.split_digits and config.type not in ("bpe", "unigram"):
-        problems.append(f"--split-digits is for --type bpe and unigram, not {config.type}: leave it out")
+    if config.split_digits and config.type not in LEARNED_BY["split_digits"]:
+        problems.append(f"--split-digits is for vocabularies of type bpe and unigram, not {config.type}: leave it out")
     symbols = config.symbol_list
     if len(symbols) > MAX_SYMBOLS:
         problems.append(f"--symbols: {len(symbols):,} of them, {MAX_SYMBOLS:,} at most")

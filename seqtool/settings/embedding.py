@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from seqtool.settings.fields import Panel, setting
 
 EMBED_METHODS = ("skipgram", "cbow", "glove", "svd", "one-hot")
+METHODS_WITHOUT_STEPS = ("svd", "one-hot")  # they learn at once: there is nothing to stop and resume
 VECTOR_FORMATS = ("word2vec", "word2vec-binary", "glove", "npy", "projector")
 LONGEST_NGRAM = 100  # characters
 

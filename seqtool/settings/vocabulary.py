@@ -51,6 +51,10 @@ class VocabularyConfig:
         return self.symbols.split(",") if self.symbols else []
 
 
+LEARNED_BY = {"min_count": ("word",), "split_digits": ("bpe", "unigram")}
+"""The types of vocabulary that a setting of VocabularyConfig has an effect on, where these are not all."""
+
+
 def is_document_break(value: object) -> bool:
     """Whether a value says what separates documents: one of DOCUMENT_BREAKS, or `at:` and a text."""
     if not isinstance(value, str) or not value.startswith(DOCUMENT_AT):

@@ -1,4 +1,4 @@
-"""Reading files and standard input as documents, in blocks of lines, in memory that does not grow with the text."""
+"""Reading files and standard input as documents, a block of lines at a time, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, NamedTuple
@@ -19,19 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError
+from seqtool.files.spools import spooled_copy
 from seqtool.settings.vocabulary import DOCUMENT_AT
 from seqtool.text.marks import refuse_marked
 
 READ_BYTES = 1 << 18
-SEGMENT_CHARACTERS = 8192  # a longer line is cut here, counted from its beginning, so that no line fills the memory
-WHITE_SPACE_END = 0x3001  # no character from here on separates words
+SEGMENT_CHARACTERS = 8192  # a line is cut after every such number of characters, so that memory stays bounded
+WHITE_SPACE_END = 0x3001  # all white space is below this code point
 BYTE_ORDER_MARK = "\ufeff"
+CODE_POINTS = 0x110000  # in Unicode
 
 
-class Block(NamedTuple):
-    """Some whole lines of a document, or part of a line that is longer than SEGMENT_CHARACTERS; of an empty
-    file nothing.
-    """
+class TextBlock(NamedTuple):
+    """Whole lines of a document, or part of a line longer than SEGMENT_CHARACTERS; no text for an empty file."""
 
     text: str
     starts_document: bool
@@ -39,7 +38,7 @@ class Block(NamedTuple):
 
 @dataclass
 class TextCounts:
-    """How much text was read: the denominators of perplexity."""
+    """How much text was read: the denominators of perplexities and bits per character and byte."""
 
     documents: int = 0
     words: int = 0
@@ -47,8 +46,8 @@ class TextCounts:
     bytes: int = 0
     _inside_word: bool = False
 
-    def add(self, block: Block) -> None:
-        """Count a block; a word that a long line's cut splits counts once."""
+    def add(self, block: TextBlock) -> None:
+        """Count a block; a word on both sides of a cut in a long line counts once."""
         text = block.text
         if block.starts_document:
             self.documents += 1
@@ -67,11 +66,11 @@ class TextSource:
     """Text in files or on standard input (`-`), read as a stream of blocks as often as needed.
 
     `document` says what separates documents besides the end of a file: `file` (nothing), `blank-line`, `line`, or `at:`
-    and a text.
-    With `rereadable`, standard input and pipes are kept in a temporary file, so that they can be read twice.
-    With `empty_files`, a file without text is a document without text, and no error even if all of them are.
-    After a whole pass `sha256` holds the hash of all bytes read, and `file_documents` how many documents each file has.
-    `progress` is told how many bytes have been read, as they are.
+    and a text. `errors` is what to do with bytes that are not UTF-8: `strict` or `replace`.
+    With `rereadable`, standard input and pipes are copied to a temporary file, so that they can be read again.
+    With `empty_files`, an empty file is a document without text, and it is no error if all files are empty.
+    After a whole pass `sha256` is the hash of all bytes, and `file_documents` the number of documents in each file.
+    `progress` is called with the number of bytes read so far.
     """
 
     def __init__(
@@ -95,20 +94,20 @@ class TextSource:
         if rereadable:
             for path in self.paths:
                 if not _is_regular(path):
-                    self._copies[path] = _copy(path)
+                    self._copies[path] = spooled_copy(open_bytes(path), stream_name(path))
 
     @property
     def name(self) -> str:
-        """How messages call this source."""
-        return ", ".join("standard input" if path == "-" else path for path in self.paths)
+        """The source's name in messages."""
+        return ", ".join(map(stream_name, self.paths))
 
     @property
     def waits(self) -> bool:
-        """Whether reading may wait for what writes a pipe."""
+        """Whether reading may block, waiting for a pipe."""
         return not all(path in self._copies or _is_regular(path) for path in self.paths)
 
     def size(self) -> int:
-        """Bytes in all; 0 when a part comes from a pipe and is not `rereadable`."""
+        """Bytes in all; 0 if that is unknown, because a part is a pipe and not `rereadable`."""
         size = 0
         for path in self.paths:
             if path not in self._copies and not _is_regular(path):
@@ -119,49 +118,71 @@ class TextSource:
                 stream.close()
         return size
 
-    def blocks(self) -> Iterator[Block]:
-        """Yield the text in order; InputError for what cannot be read, is not UTF-8, or holds no text at all."""
-        digest, read = hashlib.sha256(), 0
-
-        def noted(chunks: Iterable[bytes]) -> Iterator[bytes]:
-            nonlocal read
-            for chunk in chunks:
-                digest.update(chunk)
-                read += len(chunk)
-                if self.progress:
-                    self.progress(read)
-                yield chunk
-
+    def blocks(self) -> Iterator[TextBlock]:
+        """Yield the text in order; InputError if it cannot be read, is not UTF-8, or is empty."""
+        read = _BytesRead(self.progress)
         empty = not self.empty_files
         self.file_documents = []
         for path in self.paths:
             self.file_documents.append(0)
-            without_text = self.empty_files
-            name = "standard input" if path == "-" else path
-            copy = self._copies.get(path)
-            stream = copy if copy is not None else open_bytes(path)
-            try:
-                if copy is not None:
-                    copy.seek(0)
-                data = noted(refuse_marked(chunks_of(stream, name), name, path))
-                chunks = decode_utf8(data, name, self.errors)
-                for block in _divided(chunks, self.document):
-                    empty = without_text = False
-                    self.file_documents[-1] += block.starts_document
-                    yield block
-                if without_text:
-                    self.file_documents[-1] = 1
-                    yield Block("", True)
-            finally:
-                if copy is None and path != "-":
-                    stream.close()
-        self.sha256 = digest.hexdigest()
+            for block in self._file_blocks(path, read):
+                empty = False
+                self.file_documents[-1] += block.starts_document
+                yield block
+        self.sha256 = read.digest.hexdigest()
         if empty:
             raise InputError(f"{self.name} is empty: there is no text to read")
 
+    def _file_blocks(self, path: str, read: _BytesRead) -> Iterator[TextBlock]:
+        """The text of one file; an empty block for an empty file if these are documents."""
+        name, copy = stream_name(path), self._copies.get(path)
+        stream = copy if copy is not None else open_bytes(path)
+        without_text = self.empty_files
+        try:
+            if copy is not None:
+                copy.seek(0)
+            data = read.watch(refuse_marked(chunks_of(stream, name), name, path))
+            for block in _divided(decode_utf8(data, name, self.errors), self.document):
+                without_text = False
+                yield block
+            if without_text:
+                yield TextBlock("", True)
+        finally:
+            if copy is None and path != "-":
+                stream.close()
+
+
+class _BytesRead:
+    """Counts and hashes the bytes of a source as they are read."""
+
+    def __init__(self, progress: Callable[[int], None] | None) -> None:
+        self.digest = hashlib.sha256()
+        self._count, self._progress = 0, progress
+
+    def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Pass the chunks through."""
+        for chunk in chunks:
+            self.digest.update(chunk)
+            self._count += len(chunk)
+            if self._progress:
+                self._progress(self._count)
+            yield chunk
+
+
+def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[TextBlock]:
+    """The blocks of a source, which are counted on their way."""
+    for block in source.blocks():
+        counts.add(block)
+        yield block
+
+
+def stream_name(path: str) -> str:
+    """The name of a file or of standard input in messages."""
+    return "standard input" if path == "-" else path
+
 
 def open_bytes(path: str) -> IO[bytes]:
-    """Open a file, or standard input for `-`, for reading; InputError says why not."""
+    """Open a file, or standard input for `-`, for reading; InputError when that fails."""
     if path == "-":
         if sys.stdin is None:
             raise InputError("standard input is closed: give it some text, or name a file")
@@ -180,8 +201,8 @@ def open_bytes(path: str) -> IO[bytes]:
 
 
 def chunks_of(stream: IO[bytes], name: str) -> Iterator[bytes]:
-    """The bytes of a stream as they arrive; InputError when they cannot be read."""
-    read = getattr(stream, "read1", stream.read)  # what has arrived, without waiting for a full buffer
+    """The bytes of a stream as they arrive; InputError when reading fails."""
+    read = getattr(stream, "read1", stream.read)  # returns what has arrived, without waiting for a full buffer
     while True:
         try:
             chunk = read(READ_BYTES)
@@ -193,8 +214,9 @@ def chunks_of(stream: IO[bytes], name: str) -> Iterator[bytes]:
 
 
 def decode_utf8(chunks: Iterable[bytes], name: str, errors: str = "strict") -> Iterator[str]:
-    """Decode UTF-8 as it arrives and drop a byte-order mark; InputError names the byte where it is not UTF-8, after the
-    text before it.
+    """Decode UTF-8 as it arrives, without a byte-order mark.
+
+    At the first byte that is not UTF-8 the text before it is yielded, and then InputError names the byte.
     """
     pending, offset, first = b"", 0, True
     for chunk, final in _with_last(chunks):
@@ -217,45 +239,55 @@ def decode_utf8(chunks: Iterable[bytes], name: str, errors: str = "strict") -> I
             yield text
 
 
-def split_documents(blocks: Iterable[str], document: str) -> Iterator[Block]:
-    """Mark where documents start. Nothing is lost: a separating newline or blank line ends the document before it."""
-    if document == "file" or document.startswith(DOCUMENT_AT):  # which was found before
-        for number, text in enumerate(blocks):
-            yield Block(text, number == 0)
-        return
+def split_documents(blocks: Iterable[str], document: str) -> Iterator[TextBlock]:
+    """Mark where documents start, keeping all text: a separating newline or blank line ends the document before it."""
+    if document == "line":
+        return _split_at_lines(blocks)
+    if document == "blank-line":
+        return _split_at_blank_lines(blocks)
+    # With at:TEXT, `split_at` has split the file into its documents before.
+    return (TextBlock(text, number == 0) for number, text in enumerate(blocks))
+
+
+def _split_at_lines(blocks: Iterable[str]) -> Iterator[TextBlock]:
+    starts = True
+    for text in blocks:
+        for line in lines_of(text):
+            yield TextBlock(line, starts)
+            starts = line.endswith("\n")
+
+
+def _split_at_blank_lines(blocks: Iterable[str]) -> Iterator[TextBlock]:
     starts, blank, after_blank, inside_line = True, False, False, False
     for text in blocks:
         pending: list[str] = []
         for line in lines_of(text):
-            if document == "line":
-                yield Block(line, starts)
-                starts = line.endswith("\n")
-                continue
             if not inside_line:
-                after_blank, blank = blank, not line[:SEGMENT_CHARACTERS].strip()  # of a long line no more is here yet
+                # Only the beginning of a long line decides: more of it may not have arrived.
+                after_blank, blank = blank, not line[:SEGMENT_CHARACTERS].strip()
             if after_blank and not (blank or starts or inside_line):
                 if pending:
-                    yield Block("".join(pending), False)
+                    yield TextBlock("".join(pending), False)
                 pending, starts = [], True
             if starts:
-                yield Block(line, True)
+                yield TextBlock(line, True)
                 starts = False
             else:
                 pending.append(line)
             inside_line = not line.endswith("\n")
         if pending:
-            yield Block("".join(pending), False)
+            yield TextBlock("".join(pending), False)
 
 
 def split_at(chunks: Iterable[str], delimiter: str) -> Iterator[Iterator[str]]:
-    """The documents of a text, each as it arrives: the delimiter is in none, nor a newline right behind it."""
+    """The documents of a text, each as it arrives, without the delimiters and a newline right after one."""
     for is_border, parts in itertools.groupby(_with_borders(chunks, delimiter), key=lambda part: part is None):
         if not is_border:
             yield (part for part in parts if part is not None)
 
 
 def _with_borders(chunks: Iterable[str], delimiter: str) -> Iterator[str | None]:
-    """The text between delimiters, in parts that are not empty, and None for each delimiter."""
+    """The text between delimiters in non-empty parts, and None for each delimiter."""
     border = re.compile(re.escape(delimiter) + r"(\r?\n)?")
     rest = ""
     for chunk in chunks:
@@ -280,13 +312,13 @@ def _with_borders(chunks: Iterable[str], delimiter: str) -> Iterator[str | None]
 
 
 def _begun(delimiter: str, text: str) -> int:
-    """Where in a text its end begins that may be the beginning of a delimiter."""
+    """Where a delimiter may begin that the end of a text does not complete; the text's length if nowhere."""
     lengths = range(min(len(delimiter) - 1, len(text)), 0, -1)
     return len(text) - next((length for length in lengths if text.endswith(delimiter[:length])), 0)
 
 
 def lines_of(text: str) -> list[str]:
-    """Lines with their newline; only `\\n` ends a line."""
+    """Lines with their newlines; only `\\n` ends a line."""
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
@@ -299,7 +331,7 @@ def code_points(text: str) -> npt.NDArray[np.unsignedinteger]:
 
 @functools.cache
 def _white_space() -> npt.NDArray[np.bool_]:
-    """Which code points up to WHITE_SPACE_END separate words."""
+    """Whether each code point up to WHITE_SPACE_END is white space."""
     return np.array([chr(point).isspace() for point in range(WHITE_SPACE_END + 1)])
 
 
@@ -308,8 +340,8 @@ def segments_of(line: str) -> list[str]:
     return [line[start : start + SEGMENT_CHARACTERS] for start in range(0, len(line), SEGMENT_CHARACTERS)]
 
 
-def _divided(chunks: Iterable[str], document: str) -> Iterator[Block]:
-    """The text of a file in blocks, divided into documents."""
+def _divided(chunks: Iterable[str], document: str) -> Iterator[TextBlock]:
+    """The text of a file in blocks, split into documents."""
     if not document.startswith(DOCUMENT_AT):
         yield from split_documents(_whole_lines(chunks), document)
         return
@@ -318,7 +350,7 @@ def _divided(chunks: Iterable[str], document: str) -> Iterator[Block]:
 
 
 def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:
-    """Regroup text so that each part ends with a newline, or at a multiple of SEGMENT_CHARACTERS in a long line."""
+    """Regroup text so that each part ends with a newline, or at a multiple of SEGMENT_CHARACTERS within a line."""
     rest = ""
     for chunk in chunks:
         rest += chunk
@@ -338,12 +370,3 @@ def _with_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 def _is_regular(path: str) -> bool:
     return path != "-" and (not os.path.exists(path) or stat.S_ISREG(os.stat(path).st_mode) or os.path.isdir(path))
-
-
-def _copy(path: str) -> IO[bytes]:
-    copy = tempfile.TemporaryFile(prefix="seqtool-")
-    stream = open_bytes(path)
-    while chunk := stream.read(READ_BYTES):
-        copy.write(chunk)
-    copy.flush()
-    return copy

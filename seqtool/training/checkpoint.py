@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
 from torch import Tensor
 
 from seqtool.errors import DivergedError, InputError
+from seqtool.files.tensors import open_tensors, write_tensors
 from seqtool.files.writing import atomic_writer
 from seqtool.models.device import autocast
 from seqtool.models.language_model import evaluating
@@ -30,12 +30,10 @@ from seqtool.runs import (
     CHECKPOINT,
     CONFIG,
     MAX_TOKENS,
-    METADATA,
     RunConfig,
     load_tensors,
     named_now,
     read_tensors,
-    write_tensors,
 )
 from seqtool.training.averages import Average
 from seqtool.training.learner import Learner
@@ -128,8 +126,8 @@ def _keep_before(file: Path, step: int, count: int) -> None:
 
 def _step_of(file: Path) -> int:
     """The step of a checkpoint that this program wrote."""
-    with safetensors.safe_open(str(file), framework="pt") as content:
-        return int(json.loads(json.loads(content.metadata()[METADATA])["progress"])["step"])
+    with open_tensors(file) as content:
+        return int(json.loads(content.metadata["progress"])["step"])
 
 
 def identity(config: RunConfig) -> dict[str, str]:

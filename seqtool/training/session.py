@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,7 @@ from seqtool.errors import SeqtoolError, UsageError
 from seqtool.files.writing import atomic_writer, cannot_write, locked, remove_strays, replace_directory
 from seqtool.models.state import State
 from seqtool.runs import METRICS, WEIGHTS, RunConfig, write_weights
-from seqtool.settings.checking import checked
-from seqtool.settings.training import DECIDED_BY_MACHINE, FULL, LENGTHS, MAY_CHANGE, RATE_SETTINGS, TrainConfig
+from seqtool.settings.training import LENGTHS, TrainConfig
 from seqtool.training.averages import Average
 from seqtool.training.checkpoint import collect, read_checkpoint, restore, write_checkpoint
 from seqtool.training.learner import Learner
@@ -222,31 +221,6 @@ def _set_length(progress: Progress, training: TrainConfig, batches: Batches) -> 
         )
     if not progress.steps or progress.steps > planned:
         progress.since_best = 0
-
-
-def resumed_config(config: RunConfig, asked: Mapping[str, Any], flags: Collection[str] = ()) -> RunConfig:
-    """A run's configuration with what was asked beside --resume; UsageError naming what may not change.
-
-    `flags` are the settings asked for on the command line itself: only there may the rate be changed.
-    """
-    now = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
-    if config.training.within_documents and asked.get("bptt") == FULL:
-        now["bptt"] = FULL  # which became the length of the longest document
-    may_change = (*MAY_CHANGE, *(name for name in RATE_SETTINGS if name in flags))
-    decided = {name for name in DECIDED_BY_MACHINE if asked.get(name) == "auto"}
-    wanted = {name: value for name, value in asked.items() if value != now[name] and name not in decided}
-    if fixed := [name for name in wanted if name not in may_change]:
-        told = ", ".join(f"--{name.replace('_', '-')} {asked[name]} (was {now[name]})" for name in fixed)
-        may, by_flag = (
-            ", ".join(f"--{name.replace('_', '-')}" for name in names) for names in (MAY_CHANGE, RATE_SETTINGS)
-        )
-        raise UsageError(
-            f"--resume goes on with the run's own settings, not with {told}; only {may} may change, "
-            f"and, on the command line itself, {by_flag}"
-        )
-    if any(name in wanted for name in LENGTHS):
-        wanted = {**dict.fromkeys(LENGTHS, 0), **wanted}
-    return dataclasses.replace(config, training=checked(dataclasses.replace(config.training, **wanted)))
 
 
 def _forget_metrics_after(file: Path, progress: Progress) -> None:

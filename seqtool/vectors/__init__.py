@@ -1,1 +1,1 @@
-"""Word vectors: their file, questions to them, and how good they are."""
+"""Word vectors: their file, queries, evaluation and maps."""

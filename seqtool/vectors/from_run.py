@@ -1,7 +1,6 @@
-"""The vectors that a language model has learned: of its input, or of its softmax layer.
+"""The vectors that a language model has learned: of its input or of its softmax layer.
 
-Shapes: V vocabulary, S symbols that the training text has, E embedding, G gates, H hidden, K window, D numbers in a
-vector.
+Shapes: S symbols that the training text has, D numbers in a vector.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import dataclasses
 from seqtool.errors import InputError
 from seqtool.files.writing import provenance
 from seqtool.runs import Run
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import MAX_DIM, Vectors
 
 INPUT, OUTPUT = "input", "output"
@@ -20,14 +19,14 @@ INPUT, OUTPUT = "input", "output"
 def vectors_of_run(run: Run, layer: str) -> Vectors:
     """A vector for each symbol that the run's training text has, in the order of ids.
 
-    `layer` is input, the embedding, or output, the rows of the softmax's matrix. InputError when there are more numbers
-    in a vector than the format of vectors takes.
+    `layer` is input, for the embedding, or output, for the rows of the softmax's matrix. InputError when the vectors
+    have more numbers than a file of vectors can hold.
     """
     model, vocabulary, seen_ids_S = run.model, run.vocabulary, run.model.head.seen_ids
     rows_SD = (model.head.weight if layer == OUTPUT else model.input_rows()[seen_ids_S]).detach().float().cpu()
     if rows_SD.shape[1] > MAX_DIM:
         raise InputError(f"{run.path}: its {layer} vectors have {rows_SD.shape[1]:,} numbers, more than {MAX_DIM:,}")
-    tokens = Tokens.of([vocabulary.token(index) for index in seen_ids_S.tolist()])
+    tokens = TokenTable.of([vocabulary.token(index) for index in seen_ids_S.tolist()])
     metadata = {
         "method": "run",
         "settings": {"run": str(run.path), "layer": layer, **dataclasses.asdict(run.config.model)},

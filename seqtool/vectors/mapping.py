@@ -1,7 +1,7 @@
-"""Maps of word vectors: which words are shown, and where each lies on a plane.
+"""Maps of word vectors: which words are shown, and where each lies on the plane.
 
-Rows are scaled to length 1 first, so that what is near on the map is near by cosine.
-Shapes: N words shown, D numbers in a vector, K nearest words.
+Vectors are scaled to length 1 first, so that words near each other on the map are near by cosine.
+Shapes: N words shown, D numbers in a vector, K nearest words, R components.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from seqtool.vectors.neighbours import Space, UnknownWordError
 Points = npt.NDArray[np.float64]
 
 SYMBOL = re.compile(r"</?[^<>/\s]+>")
-"""<unk>, </s>, <0x0A>: tokens that stand for no word."""
-MAX_WORDS = 20_000  # more than an eye can tell apart, and than a browser moves smoothly
-MAX_NUMBERS = 1 << 28  # of a matrix that is mapped
+"""<unk>, </s>, <0x0A>: tokens that are not words."""
+MAX_WORDS = 20_000  # more than one can tell apart, or a browser can move smoothly
+MAX_NUMBERS = 1 << 28  # in the matrix of the words shown
 NEAREST = 5
 COMPARED_AT_ONCE = 1024
 DECIMALS = 5
@@ -31,8 +31,11 @@ PERPLEXITY = 30.0
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """N words that a map shows, the most frequent first: their vectors, of length 1, and which of them were named."""
+class ChosenWords:
+    """The N words of a map, the most frequent first, then phrases: their vectors of length 1, and which were named.
+
+    `unknown` are the named words that have no vector.
+    """
 
     words: list[str]
     unit_ND: Points
@@ -42,9 +45,9 @@ class Chosen:
 
 @dataclass(frozen=True)
 class WordMap:
-    """N words and where they lie: both coordinates between -1 and 1, in the same unit.
+    """N words and their points on the plane, both coordinates between -1 and 1 and in the same unit.
 
-    `nearest_NK` are the K nearest words by cosine, the nearest first, among those shown, in all D dimensions.
+    `nearest_NK` are the indices of the K nearest of these words by cosine in all D dimensions, the nearest first.
     """
 
     words: list[str]
@@ -54,36 +57,40 @@ class WordMap:
     cosine_NK: npt.NDArray[np.float32]
 
 
-def choose_words(space: Space, most: int, named: Iterable[str]) -> Chosen:
-    """The `most` frequent words, and the words and phrases `named`; InputError when none of these has a vector.
+def choose_words(space: Space, most: int, named: Iterable[str]) -> ChosenWords:
+    """Choose the `most` frequent words and the words and phrases `named`.
 
-    Symbols such as <unk> are left out unless they are named.
+    Symbols such as <unk> are left out unless they are named. InputError when none of the named has a vector, or there
+    is no word to show; UsageError when there are too many.
     """
-    shown = dict.fromkeys(_frequent(space, most), False)
-    between: dict[str, Points] = {}
+    marked = dict.fromkeys(_frequent(space, most), False)  # by row: whether the word was named
+    phrases: dict[str, Points] = {}
     unknown = []
     for text in dict.fromkeys(named):
+        row = space.row(text)
+        if row is not None:
+            marked[row] = True
+            continue
         try:
-            query = space.query(text)
+            phrases[text] = space.query(text).unit_D
         except UnknownWordError:
             unknown.append(text)
-            continue
-        row = space.row(text)
-        if row is None:
-            between[text] = query.unit_D
-        else:
-            shown[row] = True
-    if unknown and not between and not any(shown.values()):
+    if unknown and not phrases and not any(marked.values()):
         raise InputError(f"none of the words named has a vector ({_listed(unknown)}): check how they are spelled")
-    rows = sorted(shown)
-    words = [space.vectors.tokens[row] for row in rows] + list(between)
-    if not words:
+    rows = sorted(marked)
+    words = [space.vectors.tokens[row] for row in rows] + list(phrases)
+    _check_count(space, len(words))
+    unit_ND = np.concatenate([space.units(rows), *(unit_D[None] for unit_D in phrases.values())])
+    return ChosenWords(words, unit_ND, np.array([*(marked[row] for row in rows), *(True for _ in phrases)]), unknown)
+
+
+def _check_count(space: Space, count: int) -> None:
+    """InputError when there is no word to show, UsageError when there are too many."""
+    if not count:
         raise InputError(f"{space.name} holds symbols such as <unk> alone: name those to show")
-    most_here = min(MAX_WORDS, MAX_NUMBERS // space.vectors.dim)
-    if len(words) > most_here:
-        raise UsageError(f"{len(words):,} words are too many for a map of {space.name}: show at most {most_here:,}")
-    unit_ND = np.concatenate([space.units(rows), *(unit_D[None] for unit_D in between.values())])
-    return Chosen(words, unit_ND, np.array([*(shown[row] for row in rows), *(True for _ in between)]), unknown)
+    most = min(MAX_WORDS, MAX_NUMBERS // space.vectors.dim)
+    if count > most:
+        raise UsageError(f"{count:,} words are too many for a map of {space.name}: show at most {most:,}")
 
 
 def _frequent(space: Space, most: int) -> list[int]:
@@ -101,28 +108,28 @@ def _listed(words: Sequence[str], most: int = 5) -> str:
 
 
 def unknown_note(unknown: Sequence[str]) -> str:
-    """What to say of words that have no vector."""
+    """A note on the named words that have no vector."""
     return f"{len(unknown):,} of the words named {'has' if len(unknown) == 1 else 'have'} no vector: {_listed(unknown)}"
 
 
-def place(chosen: Chosen, points_N2: Points) -> WordMap:
-    """The map of words that lie at some points, with the nearest of each."""
+def place(chosen: ChosenWords, points_N2: Points) -> WordMap:
+    """The map of words at these points, scaled to the square from -1 to 1, with the nearest words of each."""
     low, high = points_N2.min(axis=0), points_N2.max(axis=0)
     half = (high - low).max() / 2
     placed_N2 = (points_N2 - (low + high) / 2) / (half if half > 0 else 1)
-    nearest_NK, cosine_NK = nearest(chosen.unit_ND, min(NEAREST, len(chosen.words) - 1))
+    nearest_NK, cosine_NK = nearest_rows(chosen.unit_ND, min(NEAREST, len(chosen.words) - 1))
     rounded_N2 = placed_N2.round(DECIMALS) + 0.0  # no -0.0
     return WordMap(chosen.words, rounded_N2, chosen.named_N, nearest_NK, cosine_NK)
 
 
 def principal_components(rows_ND: Points) -> tuple[Points, float]:
-    """The points (N, 2) on the two directions of most variance, and the share of all variance that they show.
+    """Project onto the first two principal components: points (N, 2), and the share of the variance that they explain.
 
-    The point farthest out on an axis lies on its positive side.
+    Signs are chosen so that the point farthest out on each axis is positive.
     """
     centred_ND = rows_ND - rows_ND.mean(axis=0)
     variances_N = np.einsum("nd,nd->n", centred_ND, centred_ND)
-    if len(centred_ND) < centred_ND.shape[1]:  # the smaller of the two matrices that hold the same variances
+    if len(centred_ND) < centred_ND.shape[1]:  # the smaller of the two matrices with the same eigenvalues
         variances, left_NR = np.linalg.eigh(centred_ND @ centred_ND.T)
         scores_NR = left_NR * np.sqrt(np.maximum(variances, 0))
     else:
@@ -138,9 +145,10 @@ def principal_components(rows_ND: Points) -> tuple[Points, float]:
 
 
 def tsne(unit_ND: Points, seed: int) -> Points:
-    """The points (N, 2) of t-SNE (van der Maaten and Hinton 2008), which starts at the principal components.
+    """Points (N, 2) by t-SNE (van der Maaten & Hinton 2008), which starts from the principal components.
 
-    Distances between rows of length 1 are those of the cosine.
+    Rows have length 1, so their Euclidean distances order them as their cosines do. UsageError for fewer than
+    FEWEST_FOR_TSNE words.
     """
     from sklearn.manifold import TSNE
 
@@ -155,13 +163,13 @@ def tsne(unit_ND: Points, seed: int) -> Points:
 
 
 def check_package(wanted: str, module: str) -> None:
-    """UsageError, with how to install it, when a module of the extra `map` is not there."""
+    """UsageError, saying how to install it, when a module of the extra `map` is missing."""
     if importlib.util.find_spec(module) is None:
         raise UsageError(f"{wanted} needs more packages: pip install 'seqtool[map]'")
 
 
-def nearest(unit_ND: Points, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """The `count` other rows with the largest cosine to each row, the largest first, and these cosines."""
+def nearest_rows(unit_ND: Points, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """The `count` other rows with the largest cosine to each row, largest first, and these cosines; both (N, count)."""
     rows_ND = unit_ND.astype(np.float32)
     nearest_NK = np.empty((len(rows_ND), count), np.int64)
     cosine_NK = np.empty((len(rows_ND), count), np.float32)

@@ -1,6 +1,6 @@
-"""What lies near a word, a phrase or a point, by cosine: exact, one question or many at once.
+"""Exact nearest neighbours of words, phrases and points by cosine, for one query or many at once.
 
-Shapes: V tokens, D numbers in a vector, Q questions, N rows of a block, K neighbours.
+Shapes: V tokens, D numbers in a vector, Q queries, N rows of a block, G groups of rows, K neighbours.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import numpy.typing as npt
 
 from seqtool.errors import InputError
 from seqtool.text.normalizing import SPACE, folded
-from seqtool.vectors.vectors import Matrix, Vectors
+from seqtool.vectors.vectors import FloatMatrix, Vectors
 
 if TYPE_CHECKING:
     from seqtool.text.vocabulary import Vocabulary
 
-WITH_SPACES = ("bpe", "unigram", "foreign")  # vocabularies whose words begin with SPACE
+WITH_SPACES = ("bpe", "unigram", "foreign")  # types of vocabulary whose words begin with SPACE
 SCORES_AT_ONCE = 4 << 20
-QUESTIONS_AT_ONCE = 128
+QUERIES_AT_ONCE = 128
 BLOCK_ROWS = 1 << 17
-GROUPS = 128  # whose best scores bound the K-th best of a block from below
-SHORTEST, LONGEST = 1e-15, 1e15  # vectors whose squares float32 holds
-# As many more than asked for are found in float32, and put in order in float64: a cosine then has all its digits, and
-# a question has one answer, alone or among others.
+GROUPS = 128  # their best scores bound the K-th best of a block from below
+SHORTEST, LONGEST = 1e-15, 1e15  # norms whose squares float32 can hold
+# This many more candidates than asked for are found in float32, and ranked in float64: cosines are then exact to all
+# digits, and a query has the same answer alone or among others.
 SPARE = 16
 
 Point = npt.NDArray[np.float64]
 
 
 class UnknownWordError(InputError):
-    """A word has no vector."""
+    """A word has no vector; messages call the vectors `name`."""
 
     def __init__(self, word: str, name: str) -> None:
         super().__init__(f"{name} has no vector for {word!r}")
@@ -43,7 +43,7 @@ class UnknownWordError(InputError):
 
 @dataclass(frozen=True)
 class Query:
-    """Where a word or phrase lies: `unit_D` (D,), of length 1 or 0, and the `rows` of the tokens that it is made of."""
+    """The direction `unit_D` (D,) of a word or phrase, of length 1 or 0, and the `rows` of the tokens in it."""
 
     text: str
     unit_D: Point
@@ -51,14 +51,14 @@ class Query:
 
 
 class Neighbour(NamedTuple):
-    """A token's row, and its cosine with what was asked."""
+    """A token's row, and its cosine with the query."""
 
     row: int
     cosine: float
 
 
 class Space:
-    """Vectors to ask; errors call them `name`. A vector of zeros has cosine 0 with everything."""
+    """The vector space of a file, to be queried; errors call it `name`. A zero vector has cosine 0 with everything."""
 
     def __init__(self, vectors: Vectors, name: str = "the file") -> None:
         self.vectors = vectors
@@ -66,9 +66,10 @@ class Space:
         self.size = len(vectors.tokens)
 
     def query(self, text: str) -> Query:
-        """Where a text lies: at its token; or else between its words, of which unseen ones lie between their parts.
+        """The direction of a text: its token's, or else the mean of its words'; that of an unseen word is the mean of
+        its n-grams or pieces.
 
-        UnknownWordError when a word is not a token, and has no parts that are.
+        UnknownWordError when a word is not a token and has no n-grams or pieces that have vectors.
         """
         row = self.row(text)
         if row is not None:
@@ -80,7 +81,7 @@ class Space:
         return Query(text, unit(sum((word.unit_D for word in words), np.zeros(self.vectors.dim))), rows)
 
     def row(self, text: str) -> int | None:
-        """The row of the token that a text is, normalised as the tokens are; None where it is none."""
+        """The row of the token that equals a text, normalised as the tokens are; None where there is none."""
         token = self._normalized(text)
         if self.vectors.metadata.get("vocabulary_type") in WITH_SPACES:
             token = token.replace(" ", SPACE)
@@ -89,18 +90,18 @@ class Space:
         return self.vectors.tokens.find(token)
 
     def units(self, rows: npt.ArrayLike) -> Point:
-        """The vectors of some rows, each made of length 1; shape (rows, D)."""
+        """The vectors of `rows` scaled to length 1; shape (rows, D)."""
         return unit(self.vectors.matrix_VD[np.asarray(rows, np.int64)])
 
     def nearest(
         self, points: Sequence[Point] | Point, left_out: Sequence[Iterable[int]], count: int, among: int | None = None
     ) -> list[list[Neighbour]]:
-        """For each of Q points (D,), of length 1 or 0, the `count` nearest tokens, nearest first, then by row.
+        """For each of Q points (D,), of length 1 or 0, the `count` nearest tokens, nearest first, equals by row.
 
-        Answers come from the first `among` rows, without those that `left_out` names for the point.
+        Only the first `among` rows are candidates, except those that `left_out` lists for the point.
         """
         size = self.size if among is None else min(among, self.size)
-        at_once = max(1, min(QUESTIONS_AT_ONCE, SCORES_AT_ONCE // (count + SPARE)))
+        at_once = max(1, min(QUERIES_AT_ONCE, SCORES_AT_ONCE // (count + SPARE)))
         found = []
         for start in range(0, len(points), at_once):
             part = slice(start, start + at_once)
@@ -110,7 +111,7 @@ class Space:
         return found
 
     def _word(self, word: str) -> Query:
-        """Where a word lies: at its token, or between its n-grams or pieces."""
+        """The direction of a word: its token's, or the mean of its n-grams or pieces."""
         row = self.row(word)
         if row is not None:
             return Query(word, self.units([row])[0], (row,))
@@ -123,7 +124,7 @@ class Space:
         return Query(word, unit(self.units(rows).sum(axis=0)), tuple(rows))
 
     def _piece_rows(self, word: str) -> list[int]:
-        """The rows of the pieces that the vocabulary splits a word into; none for one that knows whole words only."""
+        """The rows of the pieces that the vocabulary splits a word into; none where it has whole words only."""
         if self._vocabulary is None:
             return []
         kind = self.vectors.metadata.get("vocabulary_type")
@@ -146,28 +147,28 @@ class Space:
         return folded(text, metadata.get("normalize", "none"), metadata.get("lowercase", False))
 
     @functools.cached_property
-    def _inverse_norms_V(self) -> Matrix:
-        """1 / the length of each vector; 0 for one of zeros, and for those of `_odd_rows`."""
+    def _inverse_norms_V(self) -> FloatMatrix:
+        """1 / the norm of each vector; 0 for zero vectors and those of `_odd_rows`."""
         norms_V = self._norms_V
         return np.divide(1, norms_V, out=np.zeros_like(norms_V), where=_held(norms_V))
 
     @functools.cached_property
     def _odd_rows(self) -> npt.NDArray[np.int64]:
-        """The rows, but those of zeros, whose length float32 does not hold: they are computed by themselves."""
+        """The rows of nonzero vectors whose squared norm float32 cannot hold: their cosines are computed in float64."""
         odd = np.flatnonzero(~_held(self._norms_V))
         parts = [odd[start : start + BLOCK_ROWS] for start in range(0, len(odd), BLOCK_ROWS)]
         return np.concatenate([odd[:0], *(part[self.vectors.matrix_VD[part].any(axis=1)] for part in parts)])
 
     @functools.cached_property
-    def _norms_V(self) -> Matrix:
+    def _norms_V(self) -> FloatMatrix:
         blocks = (self.vectors.matrix_VD[start : start + BLOCK_ROWS] for start in range(0, self.size, BLOCK_ROWS))
         with np.errstate(all="ignore"):
             return np.sqrt(np.concatenate([np.einsum("nd,nd->n", block_ND, block_ND) for block_ND in blocks]))
 
     def _candidates(
-        self, units_QD: Matrix, left_out: Sequence[Iterable[int]], count: int, size: int
+        self, units_QD: FloatMatrix, left_out: Sequence[Iterable[int]], count: int, size: int
     ) -> list[npt.NDArray[np.int64]]:
-        """The `count` best rows of each question by float32, from blocks of rows."""
+        """The `count` best rows of each query in float32, found block by block."""
         best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in units_QD]
         lowest_Q = np.full(len(units_QD), -np.inf, np.float32)
         excluded_Q = [np.array(sorted(set(rows)), np.int64) for rows in left_out]
@@ -185,24 +186,24 @@ class Space:
                     lowest_Q[q] = best[q][0][-1]
         return [rows for _, rows in best]
 
-    def _scores(self, units_QD: Matrix, start: int, stop: int) -> Matrix:
-        """Cosines of each question with the rows from `start` to `stop`; shape (Q, N)."""
+    def _scores(self, units_QD: FloatMatrix, start: int, stop: int) -> FloatMatrix:
+        """Cosines of each query with the rows from `start` to `stop`; shape (Q, N)."""
         with np.errstate(all="ignore"):
-            scores_QN: Matrix = units_QD @ self.vectors.matrix_VD[start:stop].T
+            scores_QN: FloatMatrix = units_QD @ self.vectors.matrix_VD[start:stop].T
             scores_QN *= self._inverse_norms_V[start:stop]
         odd = self._odd_rows[slice(*np.searchsorted(self._odd_rows, (start, stop)))]
         scores_QN[:, odd - start] = units_QD @ self.units(odd).T
         return scores_QN
 
     def _ordered(self, unit_D: Point, rows: npt.NDArray[np.int64]) -> list[Neighbour]:
-        """Some rows with their cosines in float64, in order."""
+        """`rows` ranked by their cosines in float64."""
         cosines = np.einsum("kd,d->k", self.units(rows), unit_D)
         order = np.lexsort((rows, -cosines))
         return [Neighbour(*both) for both in zip(rows[order].tolist(), cosines[order].tolist(), strict=True)]
 
 
 def unit(vectors: npt.NDArray[np.floating]) -> Point:
-    """Vectors (..., D) made of length 1; zeros where there is no direction: of zeros, or not finite."""
+    """Vectors (..., D) scaled to length 1; zeros for vectors that are zero or not finite."""
     wide = vectors.astype(np.float64)
     norms = np.linalg.norm(wide, axis=-1, keepdims=True)
     return np.divide(wide, norms, out=np.zeros_like(wide), where=(norms > 0) & np.isfinite(norms))
@@ -214,7 +215,7 @@ def cosine(a: Query, b: Query) -> float:
 
 
 def analogous(a_QD: Point, b_QD: Point, c_QD: Point) -> Point:
-    """Where b's counterpart lies, that is to c as b is to a: 3CosAdd on unit vectors.
+    """The direction of the word that is to c as b is to a: 3CosAdd on unit vectors.
 
     Mikolov, Yih & Zweig 2013, "Linguistic Regularities in Continuous Space Word Representations"; Levy & Goldberg
     2014, "Linguistic Regularities in Sparse and Explicit Word Representations", equation 3.
@@ -222,14 +223,14 @@ def analogous(a_QD: Point, b_QD: Point, c_QD: Point) -> Point:
     return unit(b_QD - a_QD + c_QD)
 
 
-def _held(norms: Matrix) -> npt.NDArray[np.bool_]:
+def _held(norms: FloatMatrix) -> npt.NDArray[np.bool_]:
     return (norms > SHORTEST) & (norms < LONGEST)
 
 
-def _bounds(scores_QN: Matrix, count: int) -> tuple[Matrix, Matrix]:
-    """For each question a score that at least `count` rows reach, and the highest.
+def _bounds(scores_QN: FloatMatrix, count: int) -> tuple[FloatMatrix, FloatMatrix]:
+    """For each query a lower bound of its `count`-th best score (Q,), and its best score (Q,).
 
-    Of so many groups of rows the best ones reach it, so that few rows need a look.
+    The bound is the `count`-th best of the groups' best scores, so that few rows have to be ranked.
     """
     width = max(1, scores_QN.shape[1] // max(GROUPS, 4 * count))
     highest_QG = np.maximum.reduceat(scores_QN, np.arange(0, scores_QN.shape[1], width), axis=1)
@@ -240,9 +241,9 @@ def _bounds(scores_QN: Matrix, count: int) -> tuple[Matrix, Matrix]:
 
 
 def _merged(
-    held: tuple[Matrix, npt.NDArray[np.int64]], found: tuple[Matrix, npt.NDArray[np.int64]], count: int
-) -> tuple[Matrix, npt.NDArray[np.int64]]:
-    """The `count` best of two lists of scores and rows, in order."""
+    held: tuple[FloatMatrix, npt.NDArray[np.int64]], found: tuple[FloatMatrix, npt.NDArray[np.int64]], count: int
+) -> tuple[FloatMatrix, npt.NDArray[np.int64]]:
+    """The `count` best of two lists of scores and rows, ranked."""
     scores, rows = np.concatenate([held[0], found[0]]), np.concatenate([held[1], found[1]])
     order = np.lexsort((rows, -scores))[:count]
     return scores[order], rows[order]

@@ -1,4 +1,4 @@
-"""What a word that has no vector may have been meant to be: tokens that are spelled much like it."""
+"""Suggestions for a word that has no vector: tokens with a similar spelling."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors
 
 MOST_SHOWN = 3
 ALPHABET_TOKENS = 5_000
 ALPHABET_SIZE = 64
-EDITED_CHARACTERS = 40  # a longer word is no word, and its edits are many
+EDITED_CHARACTERS = 40  # a longer text is hardly a word, and has many edits
 COMPARED_TOKENS = 50_000
 COMPARED_CLOSELY = 300
-LIKE_ENOUGH = 0.7  # of difflib's ratio
+LEAST_RATIO = 0.7  # of difflib
 
 
 def mend(vectors: Vectors, word: str) -> str:
-    """What would help where a word has no vector: words near in spelling, or how to give unseen words vectors."""
+    """What to do where a word has no vector: words with a similar spelling, or how to give unseen words vectors."""
     near = near_in_spelling(vectors.tokens, word)
     if near:
         return f"near in spelling {'is' if len(near) == 1 else 'are'} {', '.join(near)}"
@@ -29,16 +29,16 @@ def mend(vectors: Vectors, word: str) -> str:
 
 
 def mend_of_unseen(vectors: Vectors) -> str:
-    """What would help whatever the word: its spelling, or vectors for unseen words where there are none."""
+    """What to do where any word has no vector: check its spelling, or train vectors for unseen words."""
     if vectors.metadata.get("vocabulary_type") == "word" and not len(vectors.ngrams_BD):
         return "check the spelling, or train with --subword, which gives unseen words vectors too"
     return "check the spelling"
 
 
-def near_in_spelling(tokens: Tokens, word: str) -> list[str]:
-    """At most MOST_SHOWN tokens, the most frequent first: case variants, then one edit away, then alike by difflib."""
+def near_in_spelling(tokens: TokenTable, word: str) -> list[str]:
+    """At most MOST_SHOWN tokens, the most frequent first: case variants, then one edit away, then by difflib."""
     rows: dict[int, None] = {}
-    for stage in (_case_variants, _one_edit_away, _alike):
+    for stage in (_case_variants, _one_edit_away, _similar):
         found = stage(tokens, word)
         rows |= dict.fromkeys(found)
         if len(rows) >= MOST_SHOWN:
@@ -46,12 +46,12 @@ def near_in_spelling(tokens: Tokens, word: str) -> list[str]:
     return [tokens[row] for row in sorted(list(rows)[:MOST_SHOWN])]
 
 
-def _case_variants(tokens: Tokens, word: str) -> list[int]:
+def _case_variants(tokens: TokenTable, word: str) -> list[int]:
     return _rows(tokens, (word.lower(), word.upper(), word.capitalize(), word.title(), word.casefold()))
 
 
-def _one_edit_away(tokens: Tokens, word: str) -> list[int]:
-    """Rows of the tokens that deleting, swapping, replacing or inserting one character makes of a word."""
+def _one_edit_away(tokens: TokenTable, word: str) -> list[int]:
+    """Rows of the tokens at one deletion, transposition, substitution or insertion from a word."""
     if len(word) > EDITED_CHARACTERS:
         return []
     counts = Counter("".join(tokens[row] for row in range(min(ALPHABET_TOKENS, len(tokens)))))
@@ -69,15 +69,15 @@ def _edits(word: str, alphabet: list[str]) -> Iterator[str]:
         yield from (before + character + after for character in alphabet)
 
 
-def _rows(tokens: Tokens, candidates: Iterable[str]) -> list[int]:
+def _rows(tokens: TokenTable, candidates: Iterable[str]) -> list[int]:
     rows = (tokens.find(candidate) for candidate in dict.fromkeys(candidates) if candidate)
     return sorted(row for row in rows if row is not None)
 
 
-def _alike(tokens: Tokens, word: str) -> list[int]:
-    """Rows of frequent tokens that difflib finds alike, the most alike first.
+def _similar(tokens: TokenTable, word: str) -> list[int]:
+    """Rows of frequent tokens that difflib finds similar, the most similar first.
 
-    Only those that share the most bytes are compared: the bytes in common bound the ratio from above.
+    Only those that share the most bytes are compared, as the bytes in common bound the ratio from above.
     """
     spelled = np.frombuffer(word.encode("utf-8", "surrogatepass"), np.uint8)
     ends = tokens.ends[:COMPARED_TOKENS]
@@ -92,7 +92,7 @@ def _alike(tokens: Tokens, word: str) -> list[int]:
     matcher = difflib.SequenceMatcher(autojunk=False)
     matcher.set_seq2(word[: 2 * EDITED_CHARACTERS])
     ratios: dict[int, float] = {}
-    for row in likeliest[bounds[likeliest] >= LIKE_ENOUGH].tolist():
+    for row in likeliest[bounds[likeliest] >= LEAST_RATIO].tolist():
         matcher.set_seq1(tokens[row][: 2 * EDITED_CHARACTERS])
         ratios[row] = matcher.ratio()
-    return sorted((row for row in ratios if ratios[row] >= LIKE_ENOUGH), key=lambda row: (-ratios[row], row))
+    return sorted((row for row in ratios if ratios[row] >= LEAST_RATIO), key=lambda row: (-ratios[row], row))

@@ -1,7 +1,7 @@
-"""The tokens that vectors stand for: found by name without reading them all, a million as quickly as ten.
+"""The tokens of a file of vectors, looked up by binary search in the file, so that a million load as fast as ten.
 
-A table of tokens is three arrays that can lie in a file: the tokens' UTF-8 bytes one after the other, where each ends,
-and their order by these bytes.
+A table of tokens is three arrays: the tokens' UTF-8 bytes one after the other, where each ends, and their order by
+these bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from seqtool.errors import InputError
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenTable:
     """V distinct tokens: `text` (bytes,) uint8, `ends` (V,) int64, `order` (V,) uint32."""
 
     text: npt.NDArray[np.uint8]
@@ -24,8 +24,8 @@ class Tokens:
     order: npt.NDArray[np.uint32]
 
     @classmethod
-    def of(cls, tokens: Sequence[str]) -> Tokens:
-        """A table of tokens; InputError when one occurs twice."""
+    def of(cls, tokens: Sequence[str]) -> TokenTable:
+        """Make a table; InputError when a token occurs twice."""
         encoded = [token.encode("utf-8", "surrogatepass") for token in tokens]
         order = np.array(sorted(range(len(encoded)), key=encoded.__getitem__), dtype=np.uint32)
         for before, after in zip(order[:-1].tolist(), order[1:].tolist(), strict=True):
@@ -44,7 +44,7 @@ class Tokens:
         return (self[index] for index in range(len(self)))
 
     def find(self, token: str) -> int | None:
-        """The row of a token, by binary search; None where there is none."""
+        """The row of a token; None where it is not in the table."""
         wanted = token.encode("utf-8", "surrogatepass")
         low, high = 0, len(self)
         while low < high:
@@ -58,7 +58,7 @@ class Tokens:
         return row
 
     def is_sound(self) -> bool:
-        """Whether the arrays fit each other, so that no look-up leaves them."""
+        """Whether the arrays are consistent, so that no look-up leaves them."""
         if not (len(self.order) == len(self.ends) > int(self.order.max(initial=0))):
             return False
         if not 0 <= int(self.ends.min()) <= int(self.ends.max()) <= len(self.text):

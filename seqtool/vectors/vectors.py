@@ -1,8 +1,9 @@
 """Vectors and their file, with the vocabulary inside.
 
-The file (see arrays.py) holds `vectors` (V, D) float32, a row a token, the most frequent first where that is known; the
-tokens (see tokens.py); where an unseen word is made of its character n-grams, `ngrams` (B, D) float32; and where there
-is one, the SentencePiece model that splits text into the tokens, `vocabulary`. The metadata say how all that was made.
+The file (see files/tensors.py) holds `vectors` (V, D) float32, a row a token, the most frequent first where that is
+known; the tokens (see tokens.py); where unseen words get vectors from their character n-grams, `ngrams` (B, D) float32;
+and where there is one, the SentencePiece model that splits text into the tokens, `vocabulary`. The metadata say how it
+was made.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError, UsageError
-from seqtool.files.arrays import map_arrays, write_arrays
+from seqtool.files.tensors import AS_GIVEN, map_arrays, write_tensors
 from seqtool.settings.embedding import LONGEST_NGRAM
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 from seqtool.vectors.subwords import Ngrams
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 
-Matrix = npt.NDArray[np.float32]
+FloatMatrix = npt.NDArray[np.float32]
 
 VECTORS_FORMAT = "seqtool vectors 1"
 MAX_DIM = 1 << 16
@@ -40,13 +41,13 @@ FOREIGN = (
 class Vectors:
     """V tokens and a vector of D numbers for each, with `metadata` on how they were made.
 
-    `ngrams_BD` has B = 0 rows where unseen words have no vector, `model` is empty where no vocabulary is known.
+    `ngrams_BD` has B = 0 rows where unseen words have no vector; `model` is empty where there is no vocabulary.
     """
 
-    tokens: Tokens
-    matrix_VD: Matrix
+    tokens: TokenTable
+    matrix_VD: FloatMatrix
     metadata: dict[str, Any]
-    ngrams_BD: Matrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    ngrams_BD: FloatMatrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
     model: bytes = b""
 
     @property
@@ -56,22 +57,22 @@ class Vectors:
 
     @property
     def ngrams(self) -> Ngrams:
-        """Which n-grams the rows of `ngrams_BD` stand for."""
+        """The n-grams that the rows of `ngrams_BD` are for."""
         shortest, longest = self.metadata["ngrams"]
         return Ngrams(shortest, longest, len(self.ngrams_BD))
 
-    def of(self, token: str) -> Matrix | None:
-        """The vector (D,) of a token; of an unseen one the mean of its n-grams' vectors, where these are known."""
+    def of(self, token: str) -> FloatMatrix | None:
+        """The vector (D,) of a token, or the mean of an unseen word's learned n-grams; None where there is neither."""
         row = self.tokens.find(token)
         if row is not None:
             return self.matrix_VD[row]
         if not len(self.ngrams_BD):
             return None
         rows_ND = self.ngrams_BD[self.ngrams.of(token)]
-        learned = rows_ND.any(axis=1)  # an n-gram that no word of the text has is zero
+        learned = rows_ND.any(axis=1)  # the row of an n-gram that no word of the text has is zero
         if not learned.any():
             return None
-        mean_D: Matrix = rows_ND[learned].mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean_D: FloatMatrix = rows_ND[learned].mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean_D
 
 
@@ -85,11 +86,11 @@ def write_vectors(path: Path, vectors: Vectors) -> None:
         "tokens": vectors.tokens.text,
         "vocabulary": np.frombuffer(vectors.model, dtype=np.uint8),
     }
-    write_arrays(path, arrays, {"format": VECTORS_FORMAT, **vectors.metadata})
+    write_tensors(path, arrays, {"format": VECTORS_FORMAT, **vectors.metadata}, AS_GIVEN)
 
 
 def is_vectors(path: Path) -> bool:
-    """Whether a file looks like vectors of ours."""
+    """Whether a file looks like seqtool's vectors."""
     try:
         with open(path, "rb") as stream:
             return VECTORS_FORMAT.encode() in stream.read(1 << 16)
@@ -98,7 +99,7 @@ def is_vectors(path: Path) -> bool:
 
 
 def read_vectors(path: Path) -> Vectors:
-    """Map a file of vectors, once all its bytes are found to be those that were written.
+    """Check the hash of a file of vectors, and map it into memory.
 
     InputError, with the mend, when it is missing, of another kind, cut short, damaged or edited.
     """
@@ -109,7 +110,7 @@ def read_vectors(path: Path) -> Vectors:
     if path.is_dir():
         raise InputError(f"{path} is a directory: name a file of vectors (of a run: seqtool embed from RUN)")
     arrays, metadata = map_arrays(path, ARRAYS, VECTORS_FORMAT, FOREIGN)
-    tokens = Tokens(arrays["tokens"], arrays["ends"], arrays["order"])
+    tokens = TokenTable(arrays["tokens"], arrays["ends"], arrays["order"])
     matrix_VD, ngrams_BD = arrays["vectors"], arrays["ngrams"]
     if not (
         0 < len(matrix_VD) == len(tokens) <= MAX_VOCABULARY
@@ -123,7 +124,7 @@ def read_vectors(path: Path) -> Vectors:
 
 
 def _has_ngrams(metadata: Mapping[str, Any], rows: int) -> bool:
-    """Whether the metadata say which n-grams there are, the shortest and the longest, if there are any."""
+    """Whether the metadata give the shortest and longest n-gram, as they must when there are n-gram rows."""
     said = metadata.get("ngrams")
     return not rows or (
         isinstance(said, list)

@@ -27,14 +27,14 @@ import numpy as np
 from machine import ROOT, machine, spread
 
 from seqtool.embeddings.corpus import Chunk
-from seqtool.embeddings.jobs import PredictionJob, Progress
-from seqtool.embeddings.windows import make_lots
+from seqtool.embeddings.jobs import EmbeddingProgress, NegativeSamplingJob
+from seqtool.embeddings.windows import make_window_sampler
 from seqtool.embeddings.words import read_corpus
 from seqtool.settings.embedding import EmbedConfig
 from seqtool.settings.vocabulary import VocabularyConfig
-from seqtool.vectors.judging import read_judgements
 from seqtool.vectors.neighbours import Space
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.reading_judgements import read_judgements
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors, read_vectors, write_vectors
 
 DIM, WINDOW, NEGATIVE, EPOCHS, MIN_COUNT, SUBSAMPLE = 100, 5, 5, 5, 5, 1e-3
@@ -84,8 +84,8 @@ def by_seqtool(text: Path, method: str, seed: int) -> Learned:
     )
     tokens = [vocabulary.token(index) for index in corpus.word_ids.tolist()]
     began = time.perf_counter()
-    job = PredictionJob(corpus, tokens, config, "cpu", None)
-    progress, total = Progress(), EPOCHS * job.length
+    job = NegativeSamplingJob(corpus, tokens, config, "cpu", None)
+    progress, total = EmbeddingProgress(), EPOCHS * job.length
     while progress.position < total:
         job.advance(progress, job.rate(progress.position / total))
     spent_s = time.perf_counter() - began
@@ -117,9 +117,9 @@ def held_out_loss(learned: Learned, valid: Path, method: str, counts: dict[str, 
         found = [numbers[word] for word in [*line.split(), "<eos>"] if word in numbers]
         words += found
         documents += [number] * len(found)
-    lots = make_lots(np.array([counts[word] for word in frequent]), WINDOW, SUBSAMPLE, 0.75)
-    drawn = lots.windows(Chunk(np.array(words, np.int32), np.array(documents)), [99])
-    drawn_noise = lots.noise(len(drawn.words), NEGATIVE, [99])
+    sampler = make_window_sampler(np.array([counts[word] for word in frequent]), WINDOW, SUBSAMPLE, 0.75)
+    drawn = sampler.windows(Chunk(np.array(words, np.int32), np.array(documents)), [99])
+    drawn_noise = sampler.noise(len(drawn.words), NEGATIVE, [99])
     nats = predictions = 0.0
     for at, centre in enumerate(drawn.words.tolist()):
         near = [at + d for d in range(-int(drawn.left[at]), int(drawn.right[at]) + 1) if d]
@@ -136,7 +136,7 @@ def held_out_loss(learned: Learned, valid: Path, method: str, counts: dict[str, 
 def space_of(learned: Learned) -> Space:
     """Vectors to ask."""
     return Space(
-        Vectors(Tokens.of(learned.words), learned.input, {"method": "", "normalize": "none", "lowercase": False})
+        Vectors(TokenTable.of(learned.words), learned.input, {"method": "", "normalize": "none", "lowercase": False})
     )
 
 
@@ -232,7 +232,7 @@ def a_million(folder: Path, rounds: int) -> None:
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((1_000_000, DIM), np.float32)
     metadata: dict[str, Any] = {"method": "", "normalize": "none", "lowercase": False}
-    write_vectors(path, Vectors(Tokens.of([f"w{number}" for number in range(len(vectors))]), vectors, metadata))
+    write_vectors(path, Vectors(TokenTable.of([f"w{number}" for number in range(len(vectors))]), vectors, metadata))
     loads, firsts, queries, processes, starts = [], [], [], [], []
     for _ in range(rounds):
         began = time.perf_counter()

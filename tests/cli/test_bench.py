@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from seqtool.bench.memory import available_bytes
+from seqtool.native.loading import describe
 from seqtool.settings.architectures import ARCHITECTURES
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
@@ -53,6 +55,7 @@ def test_the_machine_has_its_limits(report: dict[str, Any]):
     assert machine["name"]
     assert list(machine["matrix_gflops_per_s"]) == ["fp32"]
     assert min(machine["matrix_gflops_per_s"]["fp32"], machine["read_gb_per_s"], machine["copy_gb_per_s"]) > 0
+    assert machine["parts"] == {name: dataclasses.asdict(part) for name, part in describe().items()}
 
 
 def test_every_model_trains_with_three_batches(report: dict[str, Any]):
@@ -89,6 +92,8 @@ def test_a_person_gets_tables_and_advice_and_quiet_is_quiet(seqtool: Command):
     result = seqtool("bench", *TINY, "--model", "gru", "--model", "gru", "--bptt", 5, "-q")
     assert (result.returncode, result.stderr) == (0, b"")
     text = result.stdout.decode()
+    for name, part in describe().items():
+        assert f"{name:<10}  {part}\n" in text
     for words in ("GFLOP/s:", "GB/s:", "gru: fastest with --precision fp32 --batch-size ", "Speed is not quality"):
         assert words in text
     assert text.count("\ngru 1 x 16 ") == 5  # three batches, one stream and many

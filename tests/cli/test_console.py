@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from seqtool.cli.console import cell, in_columns, table, to_left
 from seqtool.cli.curve import BLANK, draw
 from tests.conftest import ROOT
 
@@ -69,3 +70,25 @@ def test_on_a_terminal_the_curve_grows_and_goes(prose_file: Path, tmp_path: Path
     assert "validation loss" in text
     assert process.stdout is not None
     assert "best step" in process.stdout.read().decode()
+
+
+def test_a_row_is_padded_by_its_forms_as_far_as_it_has_cells():
+    forms = [to_left(["name", "é", "ab"]), ">6", ""]
+    assert in_columns(["é", "1,000", "best"], forms) == "é      1,000  best\n"
+    assert in_columns(["a longer name", "9"], forms) == "a longer name       9\n"
+    assert in_columns(["ab", "-", " kept as it is "], forms) == "ab         -   kept as it is \n"
+
+
+def test_a_table_puts_numbers_to_the_right_and_ends_lines_where_text_does():
+    rows = [["model", "tokens/s", "share", ""], ["lstm 2 x 64", "12,345", "9.0%", "fastest"], ["gru", "9", "", ""]]
+    assert table(rows) == (
+        "model        tokens/s  share\n"
+        "lstm 2 x 64    12,345   9.0%  fastest\n"
+        "gru                 9\n"
+    )  # fmt: skip
+
+
+def test_values_in_cells():
+    assert [cell(value) for value in ("bpe 400", None, 12345, 0, 1234.5, 1.0)] == [
+        "bpe 400", "-", "12,345", "0", "1,234.5000", "1.0000"
+    ]  # fmt: skip

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from seqtool.embeddings.learning import CHECKPOINT_FORMAT
-from seqtool.files.arrays import write_arrays
+from seqtool.files.tensors import AS_GIVEN, write_tensors
 from seqtool.runs import load_run
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors, read_vectors, write_vectors
 from tests.cli.test_contract import error_of
 from tests.conftest import ROOT, Command
@@ -37,7 +37,7 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("vectors") / "words.vectors"
     tokens = ["the", "a", "of", "is", "and", "Zanzibar"]
     rows = np.random.default_rng(1).standard_normal((6, 20)).astype(np.float32)
-    write_vectors(path, Vectors(Tokens.of(tokens), rows, {"method": "test", "vocabulary_type": "word"}))
+    write_vectors(path, Vectors(TokenTable.of(tokens), rows, {"method": "test", "vocabulary_type": "word"}))
     return path
 
 
@@ -148,7 +148,7 @@ def test_info_tells_what_is_not_ours(seqtool: Command, vectors: Path, text: Path
 
 def test_info_of_a_checkpoint(seqtool: Command, tmp_path: Path):
     path = tmp_path / "v.checkpoint"
-    write_arrays(path, {"input": np.zeros((2, 3), np.float32)}, {"format": CHECKPOINT_FORMAT})
+    write_tensors(path, {"input": np.zeros((2, 3), np.float32)}, {"format": CHECKPOINT_FORMAT}, AS_GIVEN)
     told = json.loads(seqtool("info", path, "--json").stdout)
     assert told == {"kind": "embedding checkpoint", "path": str(path), "bytes": path.stat().st_size}
 
@@ -175,7 +175,7 @@ def test_a_run_says_what_it_started_from_and_goes_on_without_it(
     assert (record["name"], record["matched_symbols"]) == (str(vectors), 5)
     assert record["sha256"] == hashlib.sha256(vectors.read_bytes()).hexdigest()
     other = tmp_path / "other"
-    write_vectors(other, Vectors(Tokens.of(["the"]), np.ones((1, 20), np.float32), {}))
+    write_vectors(other, Vectors(TokenTable.of(["the"]), np.ones((1, 20), np.float32), {}))
     go_on = ["train", text, "-o", frozen, "--resume", "--steps", 6, "-q"]
     assert "--embeddings names another" in error_of(seqtool(*go_on, "--embeddings", other), 2)
     assert "--freeze False" in error_of(seqtool(*go_on, "--no-freeze"), 2)
@@ -199,7 +199,7 @@ def test_how_much_starts_from_vectors_is_said(seqtool: Command, text: Path, vect
 def test_vectors_say_the_type_of_vocabulary_where_nobody_does(seqtool: Command, text: Path, tmp_path: Path):
     def vocabulary_type(told: str, *flags: object) -> str:
         metadata = {"method": "imported", "vocabulary_type": told}
-        write_vectors(tmp_path / "v", Vectors(Tokens.of(["the", "t"]), np.ones((2, 20), np.float32), metadata))
+        write_vectors(tmp_path / "v", Vectors(TokenTable.of(["the", "t"]), np.ones((2, 20), np.float32), metadata))
         run = tmp_path / "run"
         steps = ["--hidden", 8, "--batch-size", 8, "--steps", 1, "-q", "--force"]
         result = seqtool("train", text, "-o", run, "--embeddings", tmp_path / "v", *steps, *flags)
@@ -215,7 +215,7 @@ def test_vectors_say_the_type_of_vocabulary_where_nobody_does(seqtool: Command, 
 def test_vectors_that_are_not_finite_are_refused(seqtool: Command, text: Path, tmp_path: Path):
     for bad in (np.nan, np.inf, 1e30):
         rows = np.array([[1, 2], [3, bad]], np.float32)
-        write_vectors(tmp_path / "v", Vectors(Tokens.of(["the", "a"]), rows, {}))
+        write_vectors(tmp_path / "v", Vectors(TokenTable.of(["the", "a"]), rows, {}))
         result = seqtool("train", text, "-o", tmp_path / "run", "--embeddings", tmp_path / "v", *SHORT)
         assert f"--embeddings {tmp_path / 'v'}: " in error_of(result, 3)
     assert not (tmp_path / "run").exists()
@@ -233,7 +233,7 @@ def test_vectors_that_do_not_fit_are_refused(
 ):
     if message == "none of its tokens":
         vectors = tmp_path / "v"
-        write_vectors(vectors, Vectors(Tokens.of(["xyz"]), np.ones((1, 20), np.float32), {}))
+        write_vectors(vectors, Vectors(TokenTable.of(["xyz"]), np.ones((1, 20), np.float32), {}))
     run = tmp_path / "run"
     result = seqtool("train", text, "-o", run, "--vocab-type", "word", "--embeddings", vectors, *flags)
     assert message in error_of(result, code)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors, write_vectors
 from tests.cli.test_contract import error_of
 from tests.conftest import ROOT, Command
@@ -25,7 +25,7 @@ WORDS = ["<unk>", "the", "of", "king", "queen", "</script><b>", "\x1b[31mred", "
 def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("vectors") / "some.vectors"
     matrix = np.random.default_rng(0).standard_normal((len(WORDS), 6)).astype(np.float32)
-    write_vectors(path, Vectors(Tokens.of(WORDS), matrix, {"method": "svd", "vocabulary_type": "word"}))
+    write_vectors(path, Vectors(TokenTable.of(WORDS), matrix, {"method": "svd", "vocabulary_type": "word"}))
     return path
 
 
@@ -50,7 +50,7 @@ def test_page_holds_the_words_and_says_what_made_it(seqtool: Command, vectors: P
 
 def test_share_of_variance_is_that_of_the_unit_rows(seqtool: Command, tmp_path: Path):
     rows = np.random.default_rng(4).standard_normal((30, 5)).astype(np.float32)
-    write_vectors(tmp_path / "v", Vectors(Tokens.of([f"w{n}" for n in range(30)]), rows, {}))
+    write_vectors(tmp_path / "v", Vectors(TokenTable.of([f"w{n}" for n in range(30)]), rows, {}))
     result = seqtool("embed", "map", tmp_path / "v", "-o", "-", "--format", "svg")
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     squares = np.linalg.svd(unit - unit.mean(axis=0), compute_uv=False) ** 2

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors, write_vectors
 from tests.conftest import Command
 
@@ -129,7 +129,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 def file(seqtool: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("map")
     matrix = np.random.default_rng(0).standard_normal((len(WORDS), 5)).astype(np.float32)
-    write_vectors(folder / "v", Vectors(Tokens.of(WORDS), matrix, {"vocabulary_type": "word"}))
+    write_vectors(folder / "v", Vectors(TokenTable.of(WORDS), matrix, {"vocabulary_type": "word"}))
     result = seqtool("embed", "map", folder / "v", *HOSTILE, "--most", 1000, "-o", folder / "map.html")
     assert result.returncode == 0, result.stderr.decode()
     return folder / "map.html"

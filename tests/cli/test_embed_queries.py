@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors, write_vectors
 from tests.cli.test_contract import error_of
 from tests.conftest import ROOT, Command, Start
@@ -24,7 +24,7 @@ MATRIX = [[1, 0, 0], [1, 0, 2], [0, 1, 0], [0, 1, 1.3], [-1, -1, -1], [0, 0, 1]]
 @pytest.fixture(scope="module")
 def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("vectors") / "some.vec"
-    write_vectors(path, Vectors(Tokens.of(TOKENS), np.array(MATRIX, np.float32), {"vocabulary_type": "word"}))
+    write_vectors(path, Vectors(TokenTable.of(TOKENS), np.array(MATRIX, np.float32), {"vocabulary_type": "word"}))
     return path
 
 

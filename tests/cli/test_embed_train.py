@@ -118,7 +118,7 @@ def test_a_stopped_learning_goes_on_exactly(seqtool: Command, prose_file: Path, 
         assert b"--resume" in again.stderr
         other = seqtool(*words, "-o", partial, "--seed", 4, "--resume")
         assert other.returncode == 3
-        assert b"begun with other settings" in other.stderr
+        assert b"belongs to other settings" in other.stderr
         assert seqtool(*words, "-o", partial, "--resume").returncode == 0
     assert (read_vectors(partial).matrix_VD == read_vectors(tmp_path / "whole").matrix_VD).all()
     assert not (tmp_path / "v.checkpoint").exists()
@@ -149,7 +149,7 @@ def test_what_cannot_be_done_is_said_in_one_sentence(seqtool: Command, prose_fil
     refused(2, "take --dim", prose_file, "--method", "svd", "--dim", 60_000, *out)
     refused(2, "exchange them", prose_file, "--subword", "--shortest-ngram", 9, *out)
     refused(2, "name a file", prose_file, "-o", "-")
-    refused(3, "nothing was begun", prose_file, "--resume", *out)
+    refused(3, "there is nothing that --resume", prose_file, "--resume", *out)
     refused(3, "not UTF-8", "-", *out, stdin=b"word \xff word")
     refused(2, "leave it out, or give more", prose_file, "--epochs", 0, *out)
     refused(2, "--vocab-size -3", prose_file, "--vocab-size", -3, *out)

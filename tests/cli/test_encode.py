@@ -1,4 +1,4 @@
-"""vocab, encode and decode by the real command: any text, in parts, from and to everywhere."""
+"""`seqtool encode`, by the real command: any text, in parts, from and to everywhere."""
 
 from __future__ import annotations
 
@@ -76,25 +76,9 @@ def test_encode_appends_to_a_store(seqtool: Command, models: dict[str, Path], tm
     error_of(seqtool("encode", tmp_path / "b", "--vocab", vocab, "-o", store), 2)
 
 
-def test_ids_that_are_not_the_vocabularys_are_refused(seqtool: Command, models: dict[str, Path]):
-    assert "id 99999 is not in" in error_of(seqtool("decode", "--vocab", models["byte"], stdin=b"5 99999 6"), 3)
-    assert "'6x'" in error_of(seqtool("decode", "--vocab", models["byte"], stdin=b"5 6x 7"), 3)
-
-
 def test_a_vocabulary_says_what_it_was_learned_from(seqtool: Command, models: dict[str, Path], prose_file: Path):
     described = json.loads(seqtool("info", models["unigram"], "--json").stdout)
     assert described["sample_bytes"] == described["text_bytes"] == prose_file.stat().st_size
-
-
-def test_encode_and_decode_give_back_the_exact_bytes(shell: Command, small_run: Path, tmp_path: Path):
-    text = "two  words\r\n\n\ttab ▁ 🙂\n no newline at the end".encode()
-    (tmp_path / "text").write_bytes(text)
-    vocab = small_run / "vocab.model"
-    result = shell(f"seqtool encode text --vocab {vocab} | tee ids | seqtool decode --vocab {vocab}", cwd=tmp_path)
-    assert result.stdout == text, result.stderr.decode()
-    assert len((tmp_path / "ids").read_text().splitlines()) == 4
-    result = shell(f"tr '\\n' ' ' < ids | seqtool decode - --vocab {vocab}", cwd=tmp_path)
-    assert result.stdout == text
 
 
 def test_pieces_are_those_of_sentencepiece(seqtool: Command, small_run: Path):
@@ -107,21 +91,7 @@ def test_pieces_are_those_of_sentencepiece(seqtool: Command, small_run: Path):
     ]
 
 
-@pytest.mark.parametrize("ids", [b"3 x 4", b"99999999", b"-1", b"1e3"])
-def test_ids_that_are_none_are_3(seqtool: Command, small_run: Path, ids: bytes):
-    error_of(seqtool("decode", "--vocab", small_run / "vocab.model", stdin=ids), 3)
-
-
-def test_a_vocabulary_can_go_to_a_pipe(shell: Command, prose_file: Path, tmp_path: Path):
-    result = shell(f"seqtool vocab {prose_file} --type char -o - > v.model && seqtool info v.model", cwd=tmp_path)
-    assert b"vocabulary" in result.stdout, result.stderr
-
-
 @pytest.mark.parametrize(("words", "named"), [
-    (["vocab", "-", "-o", "new", "--min-count", 2], "--min-count"),
-    (["vocab", "-", "-o", "new", "--min-count", 1, "--type", "char"], "--min-count"),
-    (["vocab", "-", "-o", "-", "--json"], "--json"),
-    (["vocab", "-", "-o", "-", "--force"], "--force"),
     (["encode", "--vocab", "bpe", "--json"], "--json"),
     (["encode", "--vocab", "bpe", "--document", "line"], "--document"),
     (["encode", "--vocab", "bpe", "--force"], "--force"),
@@ -193,15 +163,3 @@ def test_a_delimiter_of_ones_own_separates_documents_everywhere(
     for wrong in ("at:", "lines"):
         named = error_of(seqtool("train", tmp_path / "text", "-o", tmp_path / "r", "--document", wrong), 2)
         assert "choose from file, blank-line, line, at:TEXT" in named
-
-
-def test_symbols_and_digits_by_the_command(seqtool: Command, tmp_path: Path):
-    (tmp_path / "text").write_text("so<sep>1940 <user> 1940\n" * 20)
-    words = ["vocab", tmp_path / "text", "-o", tmp_path / "v", "--symbols", "<sep>,<user>", "--split-digits"]
-    assert seqtool(*words).returncode == 0
-    pieces = seqtool("encode", tmp_path / "text", "--vocab", tmp_path / "v", "--pieces").stdout.decode().splitlines()[0]
-    assert {"<sep>", "<user>", "1", "9"} <= set(pieces.split())
-    ids = seqtool("encode", tmp_path / "text", "--vocab", tmp_path / "v").stdout
-    assert seqtool("decode", "--vocab", tmp_path / "v", stdin=ids).stdout == (tmp_path / "text").read_bytes()
-    assert json.loads(seqtool("info", tmp_path / "v", "--json").stdout)["symbols"] == ["<sep>", "<user>"]
-    assert "--split-digits" in error_of(seqtool(*words, "--force", "--type", "word"), 2)

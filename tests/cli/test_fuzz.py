@@ -18,14 +18,13 @@ import pytest
 import safetensors.torch
 import torch
 
-from seqtool.files.arrays import write_arrays
+from seqtool.files.tensors import AS_GIVEN, METADATA, map_arrays, write_tensors
 from seqtool.files.writing import canonical_sha256
-from seqtool.runs import METADATA, write_tensors
 from seqtool.settings.fields import flag_of
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import MAY_CHANGE, OPTIMIZER_NAMES, RATE_SETTINGS, TrainConfig
-from seqtool.text.vocabulary import with_metadata
-from seqtool.vectors.vectors import ARRAYS, FOREIGN, VECTORS_FORMAT, map_arrays
+from seqtool.text.sentencepiece_model import with_metadata
+from seqtool.vectors.vectors import ARRAYS, FOREIGN, VECTORS_FORMAT
 from tests.conftest import ODD_STRINGS, Command
 
 KINDS_IN_ALL, IN_THE_DEFAULT_SUITE = 10_000, 4
@@ -553,7 +552,7 @@ def forged_vectors(draw: random.Random, here: Path) -> list[str]:
                 array[: len(array) // 2],
             ]
         )
-    write_arrays(here / "forged.vectors", arrays, metadata)
+    write_tensors(here / "forged.vectors", arrays, metadata, AS_GIVEN)
     use = [
         ["nearest", "forged.vectors", "the"],
         ["nearest", "forged.vectors", "unseenword"],

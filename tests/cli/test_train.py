@@ -287,3 +287,37 @@ def test_metrics_say_what_readme_says(seqtool: Command, prose_file: Path, tmp_pa
     assert seqtool("train", prose_file, "-o", tmp_path / "run", *BASE, "--probe-gradients", 3).returncode == 0
     names = {name for line in lines_of(tmp_path / "run") for name in line}
     assert all(f"`{name}`" in readme for name in names), names
+
+
+def test_a_training_learns_the_vocabulary_that_vocab_learns(seqtool: Command, tmp_path: Path):
+    (tmp_path / "text").write_text("so<sep>1940 <user> 1940\n" * 40)
+    (tmp_path / "same.toml").write_text('symbols = "<sep>,<user>"\nsplit-digits = true\n')
+    text, flags = tmp_path / "text", ["--symbols", "<sep>,<user>", "--split-digits"]
+    assert seqtool("vocab", text, "-o", tmp_path / "v", *flags).returncode == 0
+    for run, given in (("run", flags), ("again", ["--config", tmp_path / "same.toml"])):
+        train = ["train", text, *given, "-o", tmp_path / run, "--hidden", 8, "--batch-size", 2, "-q"]
+        result = seqtool(*train, "--steps", 2)
+        assert result.returncode == 0, result.stderr.decode()
+        said = [
+            json.loads(seqtool("info", path, "--json").stdout)
+            for path in (tmp_path / "v", tmp_path / run / "vocab.model")
+        ]
+        assert said[0]["sha256"] == said[1]["sha256"]
+    assert said[1]["symbols"] == ["<sep>", "<user>"]
+    assert seqtool(*train, "--resume", "--steps", 3).returncode == 0
+
+
+@pytest.mark.parametrize(("flags", "message"), [
+    (["--resume", "--symbols", "<user>"], "--symbols names another"),
+    (["--resume", "--split-digits"], "--split-digits names another"),
+    (["--vocab", "v", "--symbols", "<a>"], "--symbols: v has a whole vocabulary"),
+    (["--vocab", "v", "--split-digits"], "--split-digits: v has a whole vocabulary"),
+    (["--vocab-type", "char", "--split-digits"], "--split-digits is for vocabularies of type bpe and unigram, not char"),
+    (["--symbols", "a b"], "--symbols 'a b': a symbol has no white space"),
+])  # fmt: skip
+def test_symbols_that_do_not_fit_are_refused(
+    seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path, flags: list[str], message: str
+):
+    where = ["-o", small_run] if "--resume" in flags else ["-o", tmp_path / "run"]
+    (tmp_path / "v").write_bytes((small_run / "vocab.model").read_bytes())
+    assert message in error_of(seqtool("train", prose_file, *where, *flags, cwd=tmp_path), 2)

@@ -10,6 +10,7 @@ import pytest
 from seqtool.embeddings import cooccurrence
 from seqtool.embeddings.cooccurrence import Chunk, Cooccurrences, count_pairs
 from seqtool.errors import InputError, SeqtoolError
+from seqtool.files import spools
 
 TEXTS = {
     "documents of one token": [[3], [1], [4, 1], [1]],
@@ -128,7 +129,7 @@ def test_a_full_disk_is_named(monkeypatch):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cooccurrence, "HELD_PAIRS", 2)
-    monkeypatch.setattr(cooccurrence.tempfile, "TemporaryFile", lambda **options: Full())
+    monkeypatch.setattr(spools.tempfile, "TemporaryFile", lambda **options: Full())
 
     def chunks() -> Iterator[Chunk]:
         yield chunk_of([[0, 1, 2, 3]])

@@ -11,9 +11,9 @@ import torch
 
 from seqtool.embeddings import glove
 from seqtool.embeddings.cooccurrence import Cooccurrences, count_pairs
-from seqtool.embeddings.glove import Glove, learn_part, new_glove, parts_of, vectors_of
+from seqtool.embeddings.glove import Glove, learn_part, new_glove, part_count, vectors_of
 
-LR = 0.05
+LR, X_MAX = 0.05, 100.0
 
 
 def counts_of(size: int, tokens: int) -> Cooccurrences:
@@ -65,7 +65,7 @@ def test_steps_are_those_of_autograd_and_adagrad(x_max, monkeypatch):
 
 
 def learned(counts: Cooccurrences, parts: range, state: Glove) -> tuple[Glove, list[float]]:
-    return state, [learn_part(state, counts, part, lr=LR, seed=5)[0] for part in parts]
+    return state, [learn_part(state, counts, part, lr=LR, seed=5, x_max=X_MAX)[0] for part in parts]
 
 
 def same(one: Glove, other: Glove) -> bool:
@@ -92,9 +92,9 @@ def test_a_pass_takes_each_entry_once_in_an_order_of_its_own(monkeypatch):
     monkeypatch.setattr(glove, "_learn_batch", learn_batch)
     for passes in range(2):
         seen.append([])
-        for part in range(parts_of(counts)):
-            learn_part(new_glove(300, 2, 0), counts, passes * parts_of(counts) + part, lr=LR, seed=0)
-    assert parts_of(counts) > 3
+        for part in range(part_count(counts)):
+            learn_part(new_glove(300, 2, 0), counts, passes * part_count(counts) + part, lr=LR, seed=0, x_max=X_MAX)
+    assert part_count(counts) > 3
     every = list(
         zip(counts.rows(0, len(counts)).tolist(), counts.columns.tolist(), counts.values.tolist(), strict=True)
     )
@@ -105,10 +105,10 @@ def test_a_pass_takes_each_entry_once_in_an_order_of_its_own(monkeypatch):
 @pytest.mark.usefixtures("small_parts")
 def test_loss_falls_and_vectors_are_the_sum_of_both():
     counts = counts_of(300, 3000)
-    parts = parts_of(counts)
+    parts = part_count(counts)
     state, losses = learned(counts, range(parts * 15), new_glove(300, 20, seed=0))
     assert sum(losses[-parts:]) < 0.2 * sum(losses[:parts])
-    assert loss_of(weights_of(state), counts, glove.X_MAX).item() < sum(losses[-parts:])
+    assert loss_of(weights_of(state), counts, X_MAX).item() < sum(losses[-parts:])
     expected = state.words[:, :20] + state.contexts[:, :20]
     assert np.array_equal(vectors_of(state), expected.numpy())
 

@@ -80,11 +80,11 @@ def test_no_text_diverges(tmp_path, text, way):
 
 @pytest.mark.parametrize("cbow", [False, True])
 def test_torch_learns_from_repeated_words_as_the_compiled_part_does(tmp_path, cbow, monkeypatch):
-    if skipgram.library() is None:
+    if skipgram.skipgram_library() is None:
         pytest.skip("skipgram.c was not compiled")
     settings = {"method": "cbow" if cbow else "skipgram", "epochs": 1.0}
     found, loss = learned(tmp_path, repeating(), **settings)
-    monkeypatch.setattr("seqtool.embeddings.jobs.library", lambda: None)
+    monkeypatch.setattr("seqtool.embeddings.jobs.skipgram_library", lambda: None)
     again, torchs = learned(tmp_path, repeating(), **settings)
     assert torchs == pytest.approx(loss, rel=1e-4)
     np.testing.assert_allclose(found.matrix_VD, again.matrix_VD, atol=1e-3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seqtool.embeddings.corpus import CHUNK_TOKENS, Chunk, make_corpus
-from seqtool.embeddings.windows import alias_table, keep_probability, make_lots
+from seqtool.embeddings.windows import alias_table, keep_probability, make_window_sampler
 from seqtool.errors import InputError
 
 
@@ -31,8 +31,8 @@ def test_windows_end_where_documents_do_and_reach_every_width_equally_often():
     rng = np.random.default_rng(0)
     documents = np.sort(rng.integers(0, 300, 20_000))
     chunk = Chunk(rng.integers(0, 50, 20_000).astype(np.int32), documents)
-    lots = make_lots(np.full(50, 400), 5, 0.0, 0.75)
-    drawn, noise = lots.windows(chunk, [3]), lots.noise(625, 16, [3])
+    sampler = make_window_sampler(np.full(50, 400), 5, 0.0, 0.75)
+    drawn, noise = sampler.windows(chunk, [3]), sampler.noise(625, 16, [3])
     for at in range(len(drawn.words)):
         begin, end = at - int(drawn.left[at]), at + int(drawn.right[at])
         assert begin >= 0
@@ -46,18 +46,18 @@ def test_windows_end_where_documents_do_and_reach_every_width_equally_often():
 
 def test_lots_depend_on_the_seed_alone():
     chunk = Chunk(np.zeros(100, np.int32), np.zeros(100, np.int64))
-    lots = make_lots(np.array([60, 40]), 4, 1e-2, 0.75)
-    first, again, other = (lots.windows(chunk, seed) for seed in ([1, 0], [1, 0], [2, 0]))
+    sampler = make_window_sampler(np.array([60, 40]), 4, 1e-2, 0.75)
+    first, again, other = (sampler.windows(chunk, seed) for seed in ([1, 0], [1, 0], [2, 0]))
     assert first.left.tolist() == again.left.tolist()
     assert first.left.tolist() != other.left.tolist()
-    assert (lots.noise(9, 8, [1, 0]) == lots.noise(9, 8, [1, 0])).all()
-    assert (lots.noise(9, 8, [1, 0]) != lots.noise(9, 8, [1, 1])).any()
+    assert (sampler.noise(9, 8, [1, 0]) == sampler.noise(9, 8, [1, 0])).all()
+    assert (sampler.noise(9, 8, [1, 0]) != sampler.noise(9, 8, [1, 1])).any()
 
 
 def test_an_empty_chunk_gives_no_centres():
-    lots = make_lots(np.array([5, 4]), 4, 0.0, 0.75)
-    assert len(lots.windows(Chunk(np.empty(0, np.int32), np.empty(0, np.int64)), [1]).words) == 0
-    assert lots.noise(0, 8, [1]).shape == (0, 8)
+    sampler = make_window_sampler(np.array([5, 4]), 4, 0.0, 0.75)
+    assert len(sampler.windows(Chunk(np.empty(0, np.int32), np.empty(0, np.int64)), [1]).words) == 0
+    assert sampler.noise(0, 8, [1]).shape == (0, 8)
 
 
 class _Vocabulary:
@@ -83,5 +83,5 @@ def test_a_corpus_holds_the_frequent_words_first_and_leaves_out_unknown_ones():
 def test_a_long_text_comes_in_chunks():
     ids = np.tile(np.array([1, 2, 3], np.uint16), CHUNK_TOKENS // 2)
     corpus = make_corpus(ids, _Vocabulary("word"), "text", 1)
-    assert corpus.chunks_in_all == 2
+    assert corpus.chunk_count == 2
     assert sum(len(chunk.words) for chunk in corpus.chunks()) == len(ids) * 2 // 3

@@ -16,7 +16,7 @@ import pytest
 from seqtool.errors import InputError, UsageError
 from seqtool.exchange.exporting_vectors import check_tokens, export_vectors, exported_paths
 from seqtool.exchange.importing_vectors import import_vectors
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors, write_vectors
 
 IMPORTED = ("word2vec", "word2vec-binary", "glove")
@@ -24,7 +24,7 @@ ODD_TOKENS = ["the", "naïve", "🙂", "\u00a0", "\u2028", "3", "-1.5", "nan", "
 
 
 def vectors_of(tokens: list[str], matrix: object) -> Vectors:
-    return Vectors(Tokens.of(tokens), np.array(matrix, np.float32), {"method": "test"})
+    return Vectors(TokenTable.of(tokens), np.array(matrix, np.float32), {"method": "test"})
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from seqtool.errors import BusyError, InputError, SeqtoolError, UsageError
 from seqtool.files.writing import (
     atomic_directory,
     atomic_writer,
+    file_sha256,
     locked,
     read_json,
     read_small_file,
@@ -140,3 +142,15 @@ def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path, line: str):
     assert time.monotonic() - began < 1.0
     (tmp_path / "settings.toml").write_text("steps = 3 # 1.5 ... or more\n")
     assert read_toml(tmp_path / "settings.toml") == {"steps": 3}
+
+
+def test_a_files_hash_is_that_of_its_bytes(tmp_path: Path):
+    content = bytes(range(256)) * 10_000
+    (tmp_path / "file").write_bytes(content)
+    assert file_sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+    assert file_sha256(tmp_path / "file", 9) == hashlib.sha256(content[9:]).hexdigest()
+    (tmp_path / "empty").touch()
+    assert file_sha256(tmp_path / "empty") == hashlib.sha256(b"").hexdigest()
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(InputError, match=f"cannot read {path}"):
+            file_sha256(path)

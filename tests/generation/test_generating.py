@@ -16,7 +16,7 @@ from seqtool.models.decoding.stepper import ModelStepper
 from seqtool.scoring.scorer import score_documents
 from seqtool.settings.checking import check
 from seqtool.settings.generation import GenerateConfig
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 EVERY = pytest.mark.parametrize("name", ZOO)

@@ -15,7 +15,7 @@ from seqtool.generation.generating import Sample, generate
 from seqtool.generation.steering import SeenNGrams, Steering, Written
 from seqtool.models.decoding.stepper import ModelStepper
 from seqtool.settings.generation import GenerateConfig
-from seqtool.text.vocabulary import Seam
+from seqtool.text.decoding import Seam
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 EVERY = pytest.mark.parametrize("name", ZOO)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from seqtool.models import loss
-from seqtool.models.loss import IGNORE, output_nats
+from seqtool.models.loss import IGNORE, output_nats, token_nats, total_nats
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
@@ -44,3 +46,11 @@ def test_large_logits_do_not_overflow():
 def test_a_target_beyond_the_symbols_is_an_error():
     with pytest.raises(IndexError):
         output_nats(torch.ones(1, 1, 2), torch.ones(3, 2), torch.zeros(3), torch.tensor([[3]]))
+
+
+def test_the_loss_is_minus_the_logarithm_of_the_probability():
+    logits = torch.tensor([[[1.0, 2.0, 0.5], [0.0, 0.0, 0.0]]])
+    targets = torch.tensor([[1, IGNORE]])
+    expected = -math.log(math.exp(2) / (math.exp(1) + math.exp(2) + math.exp(0.5)))
+    assert token_nats(logits, targets).tolist() == [[pytest.approx(expected), 0.0]]
+    assert total_nats(logits, targets).item() == pytest.approx(expected)

@@ -7,12 +7,15 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from seqtool.errors import UsageError
 from seqtool.models.loss import total_nats
-from seqtool.models.size import flops_per_token, product_weights
+from seqtool.models.size import flops_per_token, parameter_count, product_weights
+from seqtool.settings.checking import check
 from seqtool.settings.model import ModelConfig, Symbols
-from tests.zoo import ZOO, V, zoo_model
+from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 B, T, SEEN = 3, 8, V - 7
+
 COUNTED = [name for name in ZOO if ZOO[name]["model"] in ("ffn", "transformer")]
 
 
@@ -59,3 +62,21 @@ def test_only_attention_depends_on_the_length():
     for name, kind in (("gru", 0), ("transformer", 6 * 2 * 16)):
         config = ModelConfig(model=name, layers=2, hidden=16)
         assert flops_per_token(config, symbols, 101) - flops_per_token(config, symbols, 100) == kind
+
+
+EVERY = pytest.mark.parametrize("name", ZOO)
+
+
+def test_sizes_beyond_reason_are_refused_before_memory_is_taken():
+    with pytest.raises(UsageError, match="choose smaller"):
+        parameter_count(ModelConfig(hidden=65536, layers=512), Symbols(10_000_000, BEGIN, 10_000_000, 10))
+
+
+@EVERY
+@pytest.mark.parametrize("changes", [{}, {"layers": 3}, {"embed": 8}, {"tied": True}])
+def test_the_count_of_parameters_is_the_models(name: str, changes: dict):
+    settings = {"hidden": 16, "layers": 1, "context": 24, "heads": 2, **ZOO[name], **changes}
+    if check(ModelConfig(**settings)):
+        pytest.skip("these settings do not go together")
+    model = zoo_model(name, seen=17, vocab_size=30, **changes)
+    assert parameter_count(model.config, model.symbols) == sum(p.numel() for p in model.parameters())

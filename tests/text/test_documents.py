@@ -8,7 +8,7 @@ import pytest
 
 from seqtool.errors import InputError
 from seqtool.text import documents
-from seqtool.text.documents import Block, TextCounts, TextSource, decode_utf8, split_at, split_documents
+from seqtool.text.documents import TextBlock, TextCounts, TextSource, decode_utf8, split_at, split_documents
 from tests.conftest import ODD_STRINGS
 
 
@@ -62,9 +62,9 @@ def test_documents_by_blank_line_and_by_line():
     assert "".join(block.text for block in by_blank) == "".join(text)
     assert [block.text for block in by_blank if block.starts_document] == ["a\n", "c\n", "d"]
     assert [block for block in split_documents(["a\n\nb"], "line")] == [
-        Block("a\n", True),
-        Block("\n", True),
-        Block("b", True),
+        TextBlock("a\n", True),
+        TextBlock("\n", True),
+        TextBlock("b", True),
     ]
 
 
@@ -113,7 +113,7 @@ def test_words_are_counted_as_split_does():
         for size in (1, 2, 17, 3000):
             counts = TextCounts()
             for start in range(0, len(text), size):
-                counts.add(Block(text[start : start + size], start == 0))
+                counts.add(TextBlock(text[start : start + size], start == 0))
             assert counts.words == len(text.split())
 
 

@@ -10,11 +10,12 @@ import sentencepiece
 
 from seqtool.cli.encode import printed
 from seqtool.errors import InputError
-from seqtool.text import documents, vocabulary
+from seqtool.text import blocks, documents
+from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextSource
-from seqtool.text.vocabulary import Vocabulary, encode_blocks
+from seqtool.text.vocabulary import Vocabulary
 from tests.conftest import ODD_STRINGS
-from tests.text.test_arrival import in_chunks
+from tests.text.test_blocks import in_chunks
 
 BYTES = {"byte_fallback": True}
 KEEPS = {**BYTES, "normalization_rule_name": "identity", "remove_extra_whitespaces": False}
@@ -76,20 +77,20 @@ def test_what_sentencepiece_keeps_comes_back(model: bytes):
     foreign = Vocabulary(model)
     text = "".join(f"{line}\n" for line in LINES if "\u2581" not in line)
     plain = sentencepiece.SentencePieceProcessor(model_proto=model)
-    keeps = foreign.spells_bytes and plain.decode(plain.encode("  ﬁ A")).strip() == "ﬁ A"
+    keeps = foreign.has_newline and plain.decode(plain.encode("  ﬁ A")).strip() == "ﬁ A"
     ids = foreign.encode(text).tolist()
     decoder = foreign.decoder()
     assert "".join(decoder.feed([index]) for index in ids) + decoder.finish() == foreign.decode(ids)
     if keeps:
         assert foreign.decode(ids) == text
-    if foreign.spells_bytes:
+    if foreign.has_newline:
         assert foreign.decode(foreign.encode("one two\nthree\n").tolist()) == "one two\nthree\n"
 
 
 def test_a_line_too_long_to_be_held_is_refused_however_it_arrives(
     model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(vocabulary, "MAX_HELD_CHARACTERS", 10_000)
+    monkeypatch.setattr(blocks, "MAX_HELD_CHARACTERS", 10_000)
     (tmp_path / "text").touch()
     foreign, source = Vocabulary(model, "other.model"), TextSource([str(tmp_path / "text")])
     for length in (10_000, 10_001):

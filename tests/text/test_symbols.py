@@ -11,12 +11,13 @@ import sentencepiece
 from seqtool.errors import UsageError
 from seqtool.settings.checking import check
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
-from seqtool.text import documents, units, vocabulary
+from seqtool.text import blocks, documents, units
+from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
-from seqtool.text.sampling import SubwordSampler
-from seqtool.text.vocabulary import Vocabulary, encode_blocks
-from tests.text.test_arrival import in_chunks
+from seqtool.text.subword_sampling import SubwordSampler
+from seqtool.text.vocabulary import Vocabulary
+from tests.text.test_blocks import in_chunks
 
 SYMBOLS = ["<sep>", "<|end|>", "<sep>>", "§", "[é🙂]"]
 
@@ -60,7 +61,7 @@ def test_each_symbol_is_one_id_wherever_it_stands(words: Vocabulary, text: Path)
 
 
 def test_symbols_do_not_depend_on_how_the_text_arrives(words: Vocabulary, text: Path, monkeypatch: pytest.MonkeyPatch):
-    for module in (documents, units, vocabulary):
+    for module in (blocks, documents, units):
         monkeypatch.setattr(module, "SEGMENT_CHARACTERS", 200)
     words = Vocabulary(words.model)
     data, random = text.read_bytes(), np.random.default_rng(0)

@@ -10,10 +10,11 @@ import sentencepiece
 
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text import documents, units
+from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import SEGMENT_CHARACTERS, TextSource, lines_of, segments_of
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.units import line_units, segment_units, unit_text, word_units
-from seqtool.text.vocabulary import Vocabulary, encode_blocks
+from seqtool.text.vocabulary import Vocabulary
 from tests.conftest import ODD_STRINGS
 
 LONG = ["a  b " * 5000, " " * 20_000 + "x", "x" * (SEGMENT_CHARACTERS - 1) + "  y\n" + "é" * SEGMENT_CHARACTERS + "\nz"]
@@ -55,4 +56,4 @@ def test_forgetting_changes_nothing(
     small = Vocabulary(vocabulary.model)
     ids = np.concatenate(list(encode_blocks(small, TextSource([str(prose_file)]).blocks())))
     assert np.array_equal(ids[1:], expected)
-    assert max(map(len, small._units._ids)) <= 4
+    assert max(map(len, small._encoder._units._ids)) <= 4

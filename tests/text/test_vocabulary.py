@@ -10,10 +10,11 @@ import sentencepiece
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.text import documents, learning
+from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import about_unknown, learn_vocabulary
 from seqtool.text.normalizing import SPACE
-from seqtool.text.vocabulary import Vocabulary, encode_blocks
+from seqtool.text.vocabulary import Vocabulary
 from tests.conftest import ODD_STRINGS
 
 LOSSLESS = [kind for kind in VOCABULARY_TYPES if kind != "word"]

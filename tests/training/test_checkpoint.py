@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 
 from seqtool.errors import DivergedError, InputError
-from seqtool.runs import METADATA
+from seqtool.files.tensors import METADATA
 from seqtool.settings.training import OPTIMIZER_NAMES
 from seqtool.training.checkpoint import read_checkpoint, write_checkpoint
 from seqtool.training.progress import Progress

@@ -1,6 +1,6 @@
 """Nothing is lost: killed at any instant, on a full disk, or with numbers that are none, a training goes on from where it was.
 
-A few trials each in the default suite; `make test-crash` runs the numbers that the README claims.
+A few trials each in the default suite; `make test-crash` runs hundreds.
 """
 
 from __future__ import annotations

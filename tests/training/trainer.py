@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqtool.embeddings.into_model import Beginning
+from seqtool.embeddings.pretrained import PretrainedRows
 from seqtool.runs import RunConfig, load_run, new_config
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
@@ -35,7 +35,7 @@ class Trainer:
         file = folder / "text.txt"
         file.write_text(text)
         self.folder = folder
-        self.beginning: Beginning | None = None
+        self.beginning: PretrainedRows | None = None
         self.vocabulary = learn_vocabulary(TextSource([str(file)]), VocabularyConfig(type="char"))
         self.ids = np.concatenate([[self.vocabulary.begin_id], self.vocabulary.encode(text)]).astype(np.uint16)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from seqtool.errors import InputError
-from seqtool.vectors.judging import Analogies, Pair, Question, Similarities, read_judgements, spearman
+from seqtool.vectors.judging import Analogies, Pair, Question, Similarities, spearman
 from seqtool.vectors.neighbours import Space
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.reading_judgements import read_judgements
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors
 
 SIMLEX = (
@@ -85,25 +86,25 @@ def test_pairs_of_a_relation_are_combined(tmp_path: Path):
 @pytest.mark.parametrize(("content", "message"), [
     ("", "is empty"),
     ("# nothing\n", "holds no judgements"),
-    ("a\n", "line 1 is no judgement: expected are two words and a number"),
-    ("a b c\nd e f\n", "line 2 is no judgement"),
-    ("a,b,1\n\nc,d,high\n", "line 3 is no judgement of two words: expected are words as fields 1 and 2, and a finite number as field 3"),
-    ("the,and,1e400\nthe,to,3\n", "line 1 is no judgement of two words"),
-    ("the,and,NaN\nthe,to,3\n", "line 1 is no judgement"),
-    ("the,and,-inf\nthe,to,3\n", "line 1 is no judgement"),
-    ("the;and;1,5\nthe;to;3\n", "line 1 is no judgement"),
-    ("the,and,\nthe,to,3\n", "line 1 is no judgement"),
-    ("the;and;3\nthe,to,4\n", "line 1 is no judgement .* separated by commas"),
-    ("the\n\nthe\tto\t4\n", "line 1 is no judgement .* separated by tabs"),
-    ("the,and,1e400\n", "line 1 is no judgement"),
-    ("syn\tlove\thate\t3.1\nrel\tlaw\tlawyer\t8\n", "line 1: which fields are the two words .* name them in a line"),
-    ("# a,b,c,d\nword,word1,word2,score\nsyn,love,hate,3.1\n", "line 3: which fields are the two words"),
-    ("word1,id,word2\nlove,3,4\n", "line 2: which fields"),
+    ("a\n", "line 1 is not a judgement: expected two words and a number"),
+    ("a b c\nd e f\n", "line 2 is not a judgement"),
+    ("a,b,1\n\nc,d,high\n", "line 3 is not a judgement of two words: expected words as fields 1 and 2, and a finite number as field 3"),
+    ("the,and,1e400\nthe,to,3\n", "line 1 is not a judgement of two words"),
+    ("the,and,NaN\nthe,to,3\n", "line 1 is not a judgement"),
+    ("the,and,-inf\nthe,to,3\n", "line 1 is not a judgement"),
+    ("the;and;1,5\nthe;to;3\n", "line 1 is not a judgement"),
+    ("the,and,\nthe,to,3\n", "line 1 is not a judgement"),
+    ("the;and;3\nthe,to,4\n", "line 1 is not a judgement .* separated by commas"),
+    ("the\n\nthe\tto\t4\n", "line 1 is not a judgement .* separated by tabs"),
+    ("the,and,1e400\n", "line 1 is not a judgement"),
+    ("syn\tlove\thate\t3.1\nrel\tlaw\tlawyer\t8\n", "line 1: it is not clear which fields are the two words .* name them in a line"),
+    ("# a,b,c,d\nword,word1,word2,score\nsyn,love,hate,3.1\n", "line 3: it is not clear which fields are the two words"),
+    ("word1,id,word2\nlove,3,4\n", "line 2: it is not clear which fields"),
     ("a,b,1\nc,d,nan\n", "line 2"),
-    (": x\na b c d\na b c\n", "line 3 is no question: expected are four words"),
+    (": x\na b c d\na b c\n", "line 3 is not a question: expected four words"),
     (": x\n", "holds no questions"),
-    ("a\tb\nc\td\ne\n", "line 3 is no pair"),
-    ("a\tb\nc\t/\n", "line 2 is no pair"),
+    ("a\tb\nc\td\ne\n", "line 3 is not a pair"),
+    ("a\tb\nc\t/\n", "line 2 is not a pair"),
     ("".join(f"a{i}\tb\n" for i in range(1001)), "1,001 pairs"),
     (b"\xff\xff", "is not valid UTF-8"),
     ("a,b,1\nc,d," + "9" * 200_000 + "\n", "line 2"),
@@ -130,7 +131,7 @@ def space() -> Space:
     things, step = random.normal(size=(20, 30)), random.normal(size=30) / 2
     matrix = np.stack([things, things + step], axis=1).reshape(40, 30)
     names = [name for i in range(20) for name in (f"k{i}", f"c{i}")]
-    return Space(Vectors(Tokens.of(names), matrix.astype(np.float32), {}))
+    return Space(Vectors(TokenTable.of(names), matrix.astype(np.float32), {}))
 
 
 def test_accuracy_is_what_question_by_question_gives(space: Space):

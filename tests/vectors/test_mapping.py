@@ -18,9 +18,9 @@ from seqtool.errors import InputError, UsageError
 from seqtool.reports import drawing
 from seqtool.reports.drawing import About
 from seqtool.vectors import mapping
-from seqtool.vectors.mapping import Chosen, WordMap
+from seqtool.vectors.mapping import ChosenWords, WordMap
 from seqtool.vectors.neighbours import Space
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors
 from tests.conftest import ODD_STRINGS
 
@@ -50,7 +50,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def space(tokens: list[str], matrix: np.ndarray, **metadata: object) -> Space:
-    return Space(Vectors(Tokens.of(tokens), np.asarray(matrix, np.float32), metadata), "some.vectors")
+    return Space(Vectors(TokenTable.of(tokens), np.asarray(matrix, np.float32), metadata), "some.vectors")
 
 
 def random_map(words: list[str], named: int = 0) -> WordMap:
@@ -58,7 +58,7 @@ def random_map(words: list[str], named: int = 0) -> WordMap:
     unit = rng.standard_normal((len(words), 8))
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     points, _ = mapping.principal_components(unit)
-    return mapping.place(Chosen(words, unit, np.arange(len(words)) < named, []), points)
+    return mapping.place(ChosenWords(words, unit, np.arange(len(words)) < named, []), points)
 
 
 @pytest.mark.parametrize(("rows", "dim"), [(50, 7), (7, 50), (20, 20), (3, 2), (2, 9)])
@@ -91,7 +91,7 @@ def test_words_that_span_no_plane_have_places(matrix: list[list[float]]):
 def test_nearest_are_those_of_all_cosines():
     rows = np.random.default_rng(1).standard_normal((40, 6))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    found, cosines = mapping.nearest(rows, 5)
+    found, cosines = mapping.nearest_rows(rows, 5)
     for row in range(40):
         expected = sorted((other for other in range(40) if other != row), key=lambda other: -(rows[row] @ rows[other]))
         assert found[row].tolist() == expected[:5]
@@ -131,7 +131,7 @@ def test_too_many_words_are_refused_before_memory_is_taken(monkeypatch: pytest.M
 
 
 def test_places_keep_their_shape_inside_the_square():
-    chosen = Chosen(["a", "b", "c"], np.eye(3), np.zeros(3, bool), [])
+    chosen = ChosenWords(["a", "b", "c"], np.eye(3), np.zeros(3, bool), [])
     placed = mapping.place(chosen, np.array([[10.0, 1], [14, 1], [12, 2]]))
     np.testing.assert_allclose(placed.points_N2, [[-1, -0.25], [1, -0.25], [0, 0.25]])
 
@@ -171,7 +171,7 @@ def test_any_token_is_text_in_the_page():
     assert kind["type"] == "application/json"
     assert script == plain.scripts[1][1]
     assert not re.search(r"[<>&]|[^\x20-\x7e\n]", data)
-    assert json.loads(data)["words"] == [drawing.spelled(word) for word in HOSTILE]
+    assert json.loads(data)["words"] == [drawing.visible(word) for word in HOSTILE]
 
 
 def test_only_the_script_and_style_of_the_page_are_allowed():
@@ -186,13 +186,13 @@ def test_only_the_script_and_style_of_the_page_are_allowed():
 
 
 def test_tokens_are_spelled_so_that_they_are_seen():
-    assert drawing.spelled("naïve 漢字 👨‍👩‍👧") == "naïve 漢字 👨‍👩‍👧"
-    assert drawing.spelled("\x00\n\x1b") == "\\x00\\n\\x1b"
-    assert drawing.spelled("\u202eab\u2028") == "\\u202eab\\u2028"
-    assert drawing.spelled(" a b") == "␣a␣b"
-    assert drawing.spelled("x" * 20_000) == "x" * 59 + "…"
+    assert drawing.visible("naïve 漢字 👨‍👩‍👧") == "naïve 漢字 👨‍👩‍👧"
+    assert drawing.visible("\x00\n\x1b") == "\\x00\\n\\x1b"
+    assert drawing.visible("\u202eab\u2028") == "\\u202eab\\u2028"
+    assert drawing.visible(" a b") == "␣a␣b"
+    assert drawing.visible("x" * 20_000) == "x" * 59 + "…"
     for token in HOSTILE:
-        assert not {unicodedata.category(letter) for letter in drawing.spelled(token)} & {"Cc", "Cs", "Cn", "Zl", "Zp"}
+        assert not {unicodedata.category(letter) for letter in drawing.visible(token)} & {"Cc", "Cs", "Cn", "Zl", "Zp"}
 
 
 def test_svg_is_xml_with_a_dot_for_each_word_and_labels_that_do_not_overlap():
@@ -200,14 +200,14 @@ def test_svg_is_xml_with_a_dot_for_each_word_and_labels_that_do_not_overlap():
     root = ElementTree.fromstring(drawing.svg(random_map(words, named=3), ABOUT))
     assert len(root.findall(f"{SVG}circle")) == len(words)
     texts = [text.text for text in root.iter(f"{SVG}text")]
-    assert texts[:3] == [drawing.spelled(word) for word in HOSTILE[:3]]
+    assert texts[:3] == [drawing.visible(word) for word in HOSTILE[:3]]
     assert texts[-2:] == [ABOUT.title, ABOUT.caption]
     assert json.loads(root.find(f"{SVG}desc").text) == ABOUT.made
     assert {element.tag.removeprefix(SVG) for element in root.iter()} == {
         "svg", "title", "desc", "rect", "circle", "g", "text"
     }  # fmt: skip
     boxes = []
-    for label in drawing.arranged(random_map(words, named=3)).labels:
+    for label in drawing.arrange(random_map(words, named=3)).labels:
         width = 0.5 * label.size * len([letter for letter in label.text if not unicodedata.combining(letter)])
         boxes.append((label.x, label.y - 0.7 * label.size, label.x + width, label.y))
     assert 50 < len(boxes) < len(words)
@@ -224,7 +224,7 @@ def test_the_frequent_keep_their_labels_where_words_crowd():
         np.zeros((3, 0), int),
         np.zeros((3, 0)),
     )
-    labels = [label.text for label in drawing.arranged(crowd).labels]
+    labels = [label.text for label in drawing.arrange(crowd).labels]
     assert labels[:2] == ["named", "first"]
 
 

@@ -11,13 +11,13 @@ from seqtool.text.learning import learn_vocabulary
 from seqtool.vectors import neighbours
 from seqtool.vectors.neighbours import Space, UnknownWordError, analogous, cosine
 from seqtool.vectors.subwords import Ngrams
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors
 
 
 def make(matrix: np.ndarray, tokens: list[str] | None = None, **metadata: object) -> Space:
     names = tokens or [f"w{row}" for row in range(len(matrix))]
-    return Space(Vectors(Tokens.of(names), matrix.astype(np.float32), metadata))
+    return Space(Vectors(TokenTable.of(names), matrix.astype(np.float32), metadata))
 
 
 def naive(space: Space, point: np.ndarray, left_out: set[int], count: int, among: int) -> list[tuple[int, float]]:
@@ -123,7 +123,7 @@ def test_queries_are_normalised_as_the_tokens_are():
 def test_unseen_words_lie_between_their_ngrams():
     ngrams = Ngrams(3, 3, 50)
     ngrams_BD = np.random.default_rng(3).normal(size=(50, 4)).astype(np.float32)
-    space = Space(Vectors(Tokens.of(["a"]), np.ones((1, 4), np.float32), {"ngrams": [3, 3]}, ngrams_BD))
+    space = Space(Vectors(TokenTable.of(["a"]), np.ones((1, 4), np.float32), {"ngrams": [3, 3]}, ngrams_BD))
     mean = np.mean([ngrams_BD[row] for row in ngrams.of("unseen")], axis=0)
     found = space.query("unseen")
     np.testing.assert_allclose(found.unit_D, mean / np.linalg.norm(mean), rtol=1e-5)
@@ -137,7 +137,7 @@ def test_unseen_text_lies_between_the_pieces_of_its_vocabulary(tmp_path: Path):
     )
     pieces = list(vocabulary.scores())
     matrix = np.random.default_rng(4).normal(size=(len(pieces), 6)).astype(np.float32)
-    space = Space(Vectors(Tokens.of(pieces), matrix, {"vocabulary_type": "bpe"}, model=vocabulary.model))
+    space = Space(Vectors(TokenTable.of(pieces), matrix, {"vocabulary_type": "bpe"}, model=vocabulary.model))
     assert space.query("the").rows == (pieces.index("\u2581the"),)
     spelled = [vocabulary.piece(index) for index in vocabulary.encode(" theking")]
     rows = [pieces.index(piece) for piece in spelled]

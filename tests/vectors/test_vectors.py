@@ -11,9 +11,9 @@ import pytest
 import safetensors.numpy
 
 from seqtool.errors import InputError
-from seqtool.files.arrays import HASHED_BYTES
-from seqtool.vectors.subwords import Ngrams, Parts, parts_of
-from seqtool.vectors.tokens import Tokens
+from seqtool.files.tensors import HASHED_BYTES
+from seqtool.vectors.subwords import Ngrams, SubwordRows, subword_rows
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors, is_vectors, read_vectors, write_vectors
 from tests.conftest import ODD_STRINGS
 
@@ -21,20 +21,20 @@ from tests.conftest import ODD_STRINGS
 def some_vectors(tokens: list[str], dim: int = 5, **more) -> Vectors:
     rng = np.random.default_rng(1)
     return Vectors(
-        Tokens.of(tokens), rng.normal(size=(len(tokens), dim)).astype(np.float32), {"method": "test"}, **more
+        TokenTable.of(tokens), rng.normal(size=(len(tokens), dim)).astype(np.float32), {"method": "test"}, **more
     )
 
 
 def test_tokens_are_found_whatever_they_are():
     names = list(dict.fromkeys([*ODD_STRINGS, "a", "b", "ab", "\ud800"]))
-    tokens = Tokens.of(names)
+    tokens = TokenTable.of(names)
     assert [tokens.find(name) for name in names] == list(range(len(names)))
     assert [tokens[row] for row in range(len(names) - 1)] == names[:-1]
     assert tokens.find("not there") is None
     assert tokens.find("zzz") is None
     assert tokens.is_sound()
     with pytest.raises(InputError, match="'a' occurs twice"):
-        Tokens.of(["a", "b", "a"])
+        TokenTable.of(["a", "b", "a"])
 
 
 def test_vectors_come_back_bit_for_bit(tmp_path: Path):
@@ -99,12 +99,12 @@ def test_arrays_that_do_not_fit_each_other_are_refused_though_their_hash_is_righ
     whole = some_vectors(["aa", "bb", "cc", "dd"], ngrams_BD=np.ones((4, 5), np.float32))
     whole.metadata["ngrams"] = [3, 6]
     for ends in ([2**63 - 1, -(2**63), -1, 8], [2, 4, 6, 9], [2, 4, 3, 8], [-1, 4, 6, 8]):
-        forged = Tokens(whole.tokens.text, np.array(ends), whole.tokens.order)
+        forged = TokenTable(whole.tokens.text, np.array(ends), whole.tokens.order)
         write_vectors(tmp_path / "v", Vectors(forged, whole.matrix_VD, {}))
         with pytest.raises(InputError, match="do not fit each other"):
             read_vectors(tmp_path / "v")
     for order in ([0, 1, 2, 2], [0, 1, 2, 4], [0, 1, 2, 2**32 - 1]):
-        forged = Tokens(whole.tokens.text, whole.tokens.ends, np.array(order, np.uint32))
+        forged = TokenTable(whole.tokens.text, whole.tokens.ends, np.array(order, np.uint32))
         write_vectors(tmp_path / "v", Vectors(forged, whole.matrix_VD, {}))
         with pytest.raises(InputError, match="do not fit each other"):
             read_vectors(tmp_path / "v")
@@ -137,7 +137,7 @@ def test_ngrams_of_a_word_are_fasttexts():
 
 def test_parts_of_a_word_are_itself_and_its_ngrams():
     words = ["where", "here", "a"]
-    parts, rows = parts_of(words, 3, 6)
+    parts, rows = subword_rows(words, 3, 6)
     assert rows & (rows - 1) == 0
     for number, word in enumerate(words):
         found = parts.rows[parts.starts[number] : parts.starts[number + 1]]
@@ -146,10 +146,10 @@ def test_parts_of_a_word_are_itself_and_its_ngrams():
 
 
 def test_words_move_each_other_as_far_as_they_share_rows():
-    alone = Parts(np.array([0, 1, 2]), np.array([0, 1], np.int32))
-    np.testing.assert_allclose(alone.shared(np.array([0.7, 0.3])), [0.7, 0.3])
-    half = Parts(np.array([0, 2, 4]), np.array([0, 2, 1, 2], np.int32))
-    np.testing.assert_allclose(half.shared(np.array([0.7, 0.3])), [0.85, 0.65])
+    alone = SubwordRows(np.array([0, 1, 2]), np.array([0, 1], np.int32))
+    np.testing.assert_allclose(alone.update_frequencies(np.array([0.7, 0.3])), [0.7, 0.3])
+    half = SubwordRows(np.array([0, 2, 4]), np.array([0, 2, 1, 2], np.int32))
+    np.testing.assert_allclose(half.update_frequencies(np.array([0.7, 0.3])), [0.85, 0.65])
 
 
 def test_an_unseen_word_is_the_mean_of_its_learned_ngrams(tmp_path: Path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqtool.cli.embed.asking import Answer, Count, Interactive, VectorsPath, Words, ask, shown
+from seqtool.cli.embed.asking import Answer, Count, Interactive, VectorsPath, Words, ask, neighbour_names
 from seqtool.cli.options import Errors, Json, chosen
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
@@ -41,7 +41,7 @@ def command(
         points = [analogous(a.unit_D, b.unit_D, c.unit_D) for a, b, c in questions]
         found = space.nearest(points, [a.rows + b.rows + c.rows for a, b, c in questions], count)
         for (a, b, c), neighbours in zip(questions, found, strict=True):
-            near = shown(space, neighbours)
+            near = neighbour_names(space, neighbours)
             answers = [{"answer": token, "score": score} for token, score in near]
             yield Answer(
                 {"a": a.text, "b": b.text, "c": c.text, "answers": answers},

@@ -91,7 +91,7 @@ def open_space(path: Path) -> Space:
     return Space(read_vectors(path), str(path))
 
 
-def shown(space: Space, neighbours: Iterable[Neighbour]) -> list[tuple[str, float]]:
+def neighbour_names(space: Space, neighbours: Iterable[Neighbour]) -> list[tuple[str, float]]:
     """Neighbours as tokens and cosines."""
     return [(space.vectors.tokens[row], cosine) for row, cosine in neighbours]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.cli.console import note, write, write_report
+from seqtool.cli.console import cell, in_columns, note, to_left, write, write_report
 from seqtool.cli.embed.asking import VectorsPath, open_space
 from seqtool.cli.options import Errors, Json, chosen
 from seqtool.errors import UsageError
@@ -50,7 +50,9 @@ def command(
     Words are looked up as they are, and in lower case where only that is known. What is not covered does not count:
     accuracy and correlation are over the covered part, whose share is given beside them.
     """
-    from seqtool.vectors.judging import Analogies, read_judgements
+    from seqtool.text.documents import stream_name
+    from seqtool.vectors.judging import Analogies
+    from seqtool.vectors.reading_judgements import read_judgements
 
     chosen(errors, ERROR_HANDLERS, "--errors")
     space = open_space(vectors)
@@ -61,7 +63,7 @@ def command(
         shares = judged.judge(space, top) if isinstance(judged, Analogies) else judged.judge(space)
         report = {"file": file, **shares}
         if not report["covered"]:
-            note(_uncovered("standard input" if file == "-" else file, judged, space, top))
+            note(_uncovered(stream_name(file), judged, space, top))
         if json:
             write(json_module.dumps(report, ensure_ascii=False) + "\n", flush=True)
             continue
@@ -85,12 +87,7 @@ def _uncovered(name: str, judged: Similarities | Analogies, space: Space, top: i
 
 def _write_sections(sections: list[dict[str, Any]]) -> None:
     """A row for each section."""
-    width = max(len("section"), *(len(section["section"]) for section in sections))
-    write(f"{'section':<{width}}" + "".join(f"  {column:>9}" for column in SECTION_COLUMNS) + "\n")
+    forms = (to_left(["section", *(section["section"] for section in sections)]), *(">9" for _ in SECTION_COLUMNS))
+    write(in_columns(["section", *SECTION_COLUMNS], forms))
     for section in sections:
-        cells = (_cell(section[column]) for column in SECTION_COLUMNS)
-        write(f"{section['section']:<{width}}" + "".join(f"  {cell:>9}" for cell in cells) + "\n")
-
-
-def _cell(value: float | int | None) -> str:
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+        write(in_columns([section["section"], *(cell(section[column]) for column in SECTION_COLUMNS)], forms))

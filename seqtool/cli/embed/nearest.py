@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqtool.cli.embed.asking import Answer, Count, Interactive, VectorsPath, Words, ask, shown
+from seqtool.cli.embed.asking import Answer, Count, Interactive, VectorsPath, Words, ask, neighbour_names
 from seqtool.cli.options import Errors, Json, chosen
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
@@ -37,7 +37,7 @@ def command(
         queries = [query for (query,) in questions]
         found = space.nearest([query.unit_D for query in queries], [query.rows for query in queries], count)
         for query, neighbours in zip(queries, found, strict=True):
-            near = shown(space, neighbours)
+            near = neighbour_names(space, neighbours)
             yield Answer(
                 {"query": query.text, "neighbours": [{"token": token, "cosine": cosine} for token, cosine in near]},
                 [(query.text, token, cosine) for token, cosine in near],

@@ -16,7 +16,7 @@ from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, document_bre
 from seqtool.cli.signals import stop_flag
 from seqtool.errors import StoppedError, UsageError
 from seqtool.settings.checking import check_embedding_uses, checked
-from seqtool.settings.embedding import EmbedConfig
+from seqtool.settings.embedding import METHODS_WITHOUT_STEPS, EmbedConfig
 from seqtool.settings.fields import Panel
 from seqtool.settings.vocabulary import (
     ERROR_HANDLERS,
@@ -27,13 +27,12 @@ from seqtool.settings.vocabulary import (
 )
 
 FIRST = ("--output", "--method", "--dim", "--window", "--time")
-WITHOUT_STEPS = ("svd", "one-hot")  # methods that learn at once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seqtool.embeddings.corpus import Corpus
-    from seqtool.embeddings.jobs import Progress
+    from seqtool.embeddings.jobs import EmbeddingProgress
     from seqtool.text.vocabulary import Vocabulary
     from seqtool.vectors.vectors import Vectors
 
@@ -137,7 +136,7 @@ def command(
     if str(output) == "-":
         raise UsageError("-o -: vectors are read by memory map and cannot go to standard output; name a file")
     inputs = [*data, *([str(vocab)] if vocab else [])]
-    if resume and config.method in WITHOUT_STEPS:
+    if resume and config.method in METHODS_WITHOUT_STEPS:
         raise UsageError(f"--method {config.method} is learned at once and leaves nothing to --resume: leave it out")
     refuse_file(output, force, inputs)
     with reserved(output):
@@ -169,8 +168,9 @@ def _checked_settings(settings: dict[str, Any], vocab_size: int | None) -> Embed
 
 def _check_unused(vocab: Path | None, first: str, of_vocabulary: bool, errors: str) -> None:
     """UsageError for flags that a whole vocabulary, that of a file or of the `first` data, makes idle."""
-    stored = (Path(first) / "store.json").is_file()
-    whole = "--vocab" if vocab is not None else first if stored else ""
+    from seqtool.text.store import is_store
+
+    whole = "--vocab" if vocab is not None else first if is_store(Path(first)) else ""
     if whole and of_vocabulary:
         raise UsageError(
             f"{whole} has a whole vocabulary: leave --vocab-type, --vocab-size, --lowercase and --normalize out"
@@ -179,7 +179,7 @@ def _check_unused(vocab: Path | None, first: str, of_vocabulary: bool, errors: s
         raise UsageError(f"--errors: {whole} holds no text to decode; leave it out")
 
 
-def _report(vectors: Vectors, progress: Progress, method: str, output: Path, json: bool, quiet: bool) -> None:
+def _report(vectors: Vectors, progress: EmbeddingProgress, method: str, output: Path, json: bool, quiet: bool) -> None:
     """Report what was learned, and say what to do with it."""
     write_report(
         {
@@ -201,14 +201,14 @@ def _report(vectors: Vectors, progress: Progress, method: str, output: Path, jso
 
 def _learned(
     read: Callable[..., tuple[Vocabulary, Corpus, str]], config: EmbedConfig, output: Path, resume: bool, quiet: bool
-) -> tuple[Vectors, Progress]:
+) -> tuple[Vectors, EmbeddingProgress]:
     """Learn vectors from what `read` gives, showing how it goes, and how far it came; StoppedError when a signal ended
     it.
     """
     from seqtool.embeddings.learning import checkpoint_of, learn_vectors, resolved
 
     device, checkpoint = _device(config), checkpoint_of(output)
-    has_steps = config.method not in WITHOUT_STEPS
+    has_steps = config.method not in METHODS_WITHOUT_STEPS
     meter = Meter("bytes", 0, quiet)
     vocabulary, corpus, input_sha256 = read(progress=meter)
     meter.close()
@@ -248,10 +248,11 @@ def _learned(
 
 def _device(config: EmbedConfig) -> str:
     """Where to compute. torch is asked, and takes a second to load, only where there may be more than a CPU."""
-    from seqtool.embeddings.skipgram import library
+    from seqtool.embeddings.skipgram import skipgram_library
 
-    counts = config.method in ("svd", "one-hot")
-    if config.device == "cpu" or counts or (config.device == "auto" and library() and not _may_have_accelerator()):
+    if config.device == "cpu" or config.method in METHODS_WITHOUT_STEPS:
+        return "cpu"
+    if config.device == "auto" and skipgram_library() and not _may_have_accelerator():
         return "cpu"
     from seqtool.models.device import choose_device
 

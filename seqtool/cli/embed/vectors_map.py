@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -16,7 +15,7 @@ from seqtool.errors import InputError, UsageError
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 if TYPE_CHECKING:
-    from seqtool.vectors.mapping import Chosen, Points, WordMap
+    from seqtool.vectors.mapping import ChosenWords, Points, WordMap
 
 EXAMPLES = ("seqtool embed map novel.vectors -o novel.html --most 2000",)
 METHODS = ("pca", "tsne")
@@ -117,7 +116,7 @@ def _check_packages(kind: str, method: str) -> None:
         mapping.check_package("--method tsne", "sklearn")
 
 
-def _on_a_plane(shown: Chosen, method: str, seed: int, quiet: bool) -> tuple[Points, str]:
+def _on_a_plane(shown: ChosenWords, method: str, seed: int, quiet: bool) -> tuple[Points, str]:
     """A point for each word, of shape (N, 2), and how they were found, in words."""
     from seqtool.vectors import mapping
 
@@ -132,10 +131,10 @@ def _on_a_plane(shown: Chosen, method: str, seed: int, quiet: bool) -> tuple[Poi
 
 def _drawn(words: WordMap, kind: str, vectors: Path, caption: str, settings: dict[str, Any]) -> bytes:
     """The drawing, which says what made it."""
-    from seqtool.files.writing import provenance
+    from seqtool.files.writing import file_sha256, provenance
     from seqtool.reports.drawing import DRAWERS, About
 
-    made = {**provenance(), "vectors_sha256": _sha256(vectors), "settings": settings}
+    made = {**provenance(), "vectors_sha256": file_sha256(vectors), "settings": settings}
     return DRAWERS[kind](words, About(vectors.name, caption, made))
 
 
@@ -161,8 +160,3 @@ def _lines(path: str, errors: str) -> list[str]:
     if not words:
         raise InputError(f"--words {path} names no word: give one a line")
     return words
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,21 +7,19 @@ products.py and steps.py then do the same in torch operations.
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from seqtool.native.loading import compiled
+from seqtool.native import loading
+from seqtool.native.loading import Count, Pointer, Real
 
-LAYOUT = 1  # of the structures and functions in step.c; it says the same
 MOST_ROWS = 4  # vectors; for more, a library's matrix product does better
 BYTES_A_THREAD = 3 << 18  # of weights, read between two meetings of the threads, that are worth another thread
 MEETINGS = 4  # of the threads in each block
 KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
 ACTIVATIONS = {"relu": 0, "gelu": 1, "swiglu": 2}
-Pointer, Count = ctypes.c_void_p, ctypes.c_int64
 
 
 class Matrix(ctypes.Structure):
@@ -48,22 +46,13 @@ class Sizes(ctypes.Structure):
             (name, Count)
             for name in ("blocks", "rows", "heads", "head_width", "columns", "activation", "rms", "threads")
         ),
-        ("epsilon", ctypes.c_float),
+        ("epsilon", Real),
     ]
 
 
-@functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled step.c, or None."""
-    loaded = compiled("_step", LAYOUT)
-    if loaded is not None:
-        loaded.seqtool_scratch.restype = Count
-        loaded.seqtool_scratch.argtypes = [Pointer, Pointer]
-        loaded.seqtool_product.argtypes = [Pointer, Pointer, Pointer, Pointer, Count, Count, Count]
-        loaded.seqtool_blocks.argtypes = [Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer]
-        loaded.seqtool_attend.argtypes = [Pointer, Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer]
-        loaded.seqtool_product.restype = loaded.seqtool_blocks.restype = loaded.seqtool_attend.restype = None
-    return loaded
+    return loading.part("step")
 
 
 def matrix(weights: Tensor, scales: Tensor | None) -> Matrix:

@@ -6,31 +6,22 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from seqtool.embeddings.into_model import Beginning
+from seqtool.embeddings.pretrained import PretrainedRows
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VocabularyConfig
-from seqtool.text.documents import TextCounts, TextSource
+from seqtool.text.documents import TextSource
+from seqtool.text.encoded import EncodedText, encode_text, read_encoded
+from seqtool.text.encoding import Ids
 from seqtool.text.learning import about_unknown, learn_vocabulary
-from seqtool.text.sampling import SubwordSampler
-from seqtool.text.store import (
-    EncodedText,
-    IdSequence,
-    Joined,
-    Slice,
-    document_ids,
-    document_spans,
-    encode_text,
-    is_store,
-    open_store,
-    spooled,
-)
-from seqtool.text.vocabulary import Ids, Vocabulary, load_vocabulary
+from seqtool.text.sequences import IdSequence, IdSlice, JoinedIds, document_spans, documents_of, spooled
+from seqtool.text.subword_sampling import SubwordSampler
+from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 from seqtool.training.world import World, alone
 
 VALID_SHARE = 0.1
@@ -57,7 +48,7 @@ class TrainingData:
     """Tokens of the longest training document."""
     sample: Callable[[int], IdSequence] | None = None
     """The training ids of a pass, split into subwords anew; None where they are not."""
-    beginning: Beginning | None = None
+    beginning: PretrainedRows | None = None
     """The vectors that a new model's embedding begins with; None where it is random."""
     about_unknown: str = ""
     """What is to be said of `<unk>` in the vocabulary that was learned."""
@@ -84,25 +75,13 @@ def prepare_data(
     counts as seen. InputError for data that cannot be read, are empty, or do not go with the vocabulary. Of several
     processes the first one checks a token store whole; the others read what they train on.
     """
-    world, told = world or alone(torch.device("cpu")), ""
+    world = world or alone(torch.device("cpu"))
     if world.size > 1 and "-" in data:
         raise UsageError("several processes cannot read one standard input: give a file, or a token store")
-    if any(is_store(Path(path)) for path in data):
-        if len(data) > 1:
-            raise UsageError("give one token store, or text: encode several texts into one store")
-        store = open_store(Path(data[0]), verify=world.main)
-        if vocabulary is not None and vocabulary.sha256 != store.vocabulary.sha256:
-            raise InputError(f"{data[0]} was encoded with another vocabulary than {vocabulary.name}: leave --vocab out")
-        vocabulary = store.vocabulary
-        counts = TextCounts(**{name: store.description[name] for name in ("documents", "words", "characters", "bytes")})
-        encoded = EncodedText(store.ids, counts, store.description["input_sha256"], store.file_documents)
-    else:
-        source = TextSource(data, errors=errors, document=document, rereadable=True)
-        if vocabulary is None:
-            vocabulary = learn_vocabulary(source, vocabulary_config, seed)
-            told = about_unknown(vocabulary, vocabulary_config)
-        encoded = encode_text(vocabulary, source)
-    record = {
+    reading = _Reading(errors, document)
+    encoded, told = _encoded(data, vocabulary, vocabulary_config, seed, reading, world)
+    vocabulary = encoded.vocabulary
+    record: dict[str, Any] = {
         "name": ", ".join(data),
         "sha256": encoded.sha256,
         "tokens": len(encoded.ids),
@@ -112,26 +91,13 @@ def prepare_data(
         "document": document,
         "valid": valid,
     }
-    if all(weight == 1 for weight in weights):
-        weights = ()
-    else:
+    if any(weight != 1 for weight in weights):
         record["weights"] = list(weights)
-    files = file_spans(encoded, vocabulary.begin_id)
-    share = held_share(valid)
-    if share is None:
-        assert valid is not None
-        held_out = encode_text(vocabulary, TextSource([valid], errors=errors, document=document, rereadable=True))
-        valid_ids: IdSequence = held_out.ids
-        record |= {"valid_sha256": held_out.sha256, "valid_path": str(Path(valid).absolute())}
-        kept: Sequence[range | None] = files
-    else:
-        kept, held = hold_back(encoded.ids, files, share, vocabulary.begin_id, exact=valid is not None)
-        valid_ids = _joined(encoded.ids, held, vocabulary)
-        record["held_back"] = _held_record(files, kept, held, share)
-    train_ids = _joined(encoded.ids, _weighted(kept, weights), vocabulary)
+    kept, valid_ids, held_record = _split(encoded, vocabulary, valid, reading)
+    train_ids = _joined(encoded.ids, _weighted(kept, record.get("weights", ())), vocabulary)
     if len(train_ids) < MIN_TRAIN_TOKENS:
         raise InputError(f"{record['name']} is too short to learn from: {len(train_ids)} tokens; give more text")
-    record |= {"train_tokens": len(train_ids), "valid_tokens": len(valid_ids)}
+    record |= held_record | {"train_tokens": len(train_ids), "valid_tokens": len(valid_ids)}
     scanned = world.from_main(_scan(train_ids, vocabulary) if world.main else None)
     record["train_documents"], longest, seen_counts = scanned
     sample = None
@@ -143,6 +109,50 @@ def prepare_data(
     if subword_sampling or softmax == "all":
         seen = {index: seen.get(index, 0) for index in range(vocabulary.size)}
     return TrainingData(vocabulary, train_ids, valid_ids, seen, record, longest, sample, about_unknown=told)
+
+
+class _Reading(NamedTuple):
+    """How text files are read: what is done with bytes that are not UTF-8, and what separates documents."""
+
+    errors: str
+    document: str
+
+    def source(self, files: Sequence[str]) -> TextSource:
+        return TextSource(files, errors=self.errors, document=self.document, rereadable=True)
+
+
+def _encoded(
+    data: Sequence[str],
+    vocabulary: Vocabulary | None,
+    vocabulary_config: VocabularyConfig,
+    seed: int,
+    reading: _Reading,
+    world: World,
+) -> tuple[EncodedText, str]:
+    """The ids of DATA, and what is to be said of the unknowns of a vocabulary that was learned."""
+    told = ""
+
+    def learned(source: TextSource) -> Vocabulary:
+        nonlocal told
+        vocabulary = learn_vocabulary(source, vocabulary_config, seed)
+        told = about_unknown(vocabulary, vocabulary_config)
+        return vocabulary
+
+    return read_encoded(data, vocabulary, lambda: reading.source(data), learned, verify=world.main), told
+
+
+def _split(
+    encoded: EncodedText, vocabulary: Vocabulary, valid: str | None, reading: _Reading
+) -> tuple[Sequence[range | None], IdSequence, dict[str, Any]]:
+    """What of each file is trained on, the ids to validate on, and a record of how these were chosen."""
+    files, share = file_spans(encoded, vocabulary.begin_id), held_share(valid)
+    if share is None:
+        assert valid is not None
+        held_out = encode_text(vocabulary, reading.source([valid]))
+        record = {"valid_sha256": held_out.sha256, "valid_path": str(Path(valid).absolute())}
+        return files, held_out.ids, record
+    kept, held = hold_back(encoded.ids, files, share, vocabulary.begin_id, exact=valid is not None)
+    return kept, _joined(encoded.ids, held, vocabulary), {"held_back": _held_record(files, kept, held, share)}
 
 
 def _scan(ids: IdSequence, vocabulary: Vocabulary) -> tuple[int, int, list[tuple[int, int]]]:
@@ -157,13 +167,13 @@ def _sampler(vocabulary: Vocabulary, ids: IdSequence, share: float, seed: int) -
     begin = np.array([vocabulary.begin_id], vocabulary.dtype)
 
     def split_anew(sampler: SubwordSampler) -> Iterator[Ids]:
-        for document in document_ids(ids, vocabulary.begin_id):
+        for document in documents_of(ids, vocabulary.begin_id):
             yield begin
             decoder = vocabulary.decoder()
             for start in range(0, len(document), COUNTED_TOKENS):
                 yield sampler.encode(decoder.feed(document[start : start + COUNTED_TOKENS].tolist()))
 
-    return lambda text_pass: spooled(split_anew(SubwordSampler(vocabulary, share, [seed, text_pass])), vocabulary)
+    return lambda text_pass: spooled(split_anew(SubwordSampler(vocabulary, share, [seed, text_pass])), vocabulary.dtype)
 
 
 def _seen_counts(ids: IdSequence, vocabulary: Vocabulary) -> dict[int, int]:
@@ -246,8 +256,8 @@ def _joined(ids: IdSequence, spans: Sequence[range | None], vocabulary: Vocabula
     for span in merged:
         if parts and int(ids[span.start : span.start + 1][0]) != vocabulary.begin_id:
             parts.append(np.array([vocabulary.begin_id], vocabulary.dtype))
-        parts.append(Slice(ids, span.start, span.stop))
-    return parts[0] if len(parts) == 1 else Joined(parts or [np.empty(0, vocabulary.dtype)])
+        parts.append(IdSlice(ids, span.start, span.stop))
+    return parts[0] if len(parts) == 1 else JoinedIds(parts or [np.empty(0, vocabulary.dtype)])
 
 
 def _weighted(files: Sequence[range | None], weights: Sequence[float]) -> list[range | None]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqtool.embeddings.into_model import begin_embedding
+from seqtool.embeddings.pretrained import initialise_embedding
 from seqtool.errors import InputError
 from seqtool.models.language_model import LanguageModel, build_model
 from seqtool.models.net import Net
@@ -44,7 +44,7 @@ class LanguageTask:
         embedding = model.inputs.embedding
         if embedding is not None:
             if self.data.beginning is not None:
-                begin_embedding(embedding, self.data.beginning)
+                initialise_embedding(embedding, self.data.beginning)
             embedding.requires_grad_(not self.config.training.freeze)
         return model
 

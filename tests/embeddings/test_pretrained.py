@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from seqtool.embeddings.into_model import Beginning, begin_embedding, matched_rows, read_beginning
+from seqtool.embeddings.pretrained import PretrainedRows, initialise_embedding, match_pretrained, matched_rows
 from seqtool.errors import InputError
 from seqtool.settings.training import OPTIMIZER_NAMES
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.vocabulary import Vocabulary
-from seqtool.vectors.tokens import Tokens
+from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors, write_vectors
 from tests.training.test_resume import MODELS, assert_the_same, settings
 from tests.training.trainer import Killed, Trainer, killed_at, weights
@@ -26,7 +26,7 @@ EMBEDDING = "inputs.embedding.weight"
 
 def vectors_of(tokens: list[str], kind: str = "word", width: int = 4) -> Vectors:
     rows = np.arange(1, len(tokens) * width + 1, dtype=np.float32).reshape(-1, width)
-    return Vectors(Tokens.of(tokens), rows, {"vocabulary_type": kind})
+    return Vectors(TokenTable.of(tokens), rows, {"vocabulary_type": kind})
 
 
 def vocabulary_of(text: str, folder: Path, **config: Any) -> Vocabulary:
@@ -34,11 +34,11 @@ def vocabulary_of(text: str, folder: Path, **config: Any) -> Vocabulary:
     return learn_vocabulary(TextSource([str(folder / "text")]), VocabularyConfig(**config))
 
 
-def beginning_of(trainer: Trainer, width: int) -> Beginning:
+def beginning_of(trainer: Trainer, width: int) -> PretrainedRows:
     """Vectors for every second symbol, among them numbers that adding zero would change."""
     rows = torch.randn(trainer.vocabulary.size // 2, width, generator=torch.Generator().manual_seed(5))
     rows[:, 0] = -0.0
-    return Beginning(np.arange(1, 2 * len(rows), 2), rows.numpy(), {})
+    return PretrainedRows(np.arange(1, 2 * len(rows), 2), rows.numpy(), {})
 
 
 def test_words_are_matched_exactly_and_pieces_as_the_words_they_are(tmp_path: Path):
@@ -64,10 +64,10 @@ def test_what_matches_is_counted_and_nothing_is_an_error(tmp_path: Path):
     vectors = vectors_of(["b", "z"])
     write_vectors(tmp_path / "v", vectors)
     counts = {index: 1 + (vocabulary.piece(index) == "\u2581b") for index in range(1, vocabulary.size)}
-    record = read_beginning(tmp_path / "v", vectors, vocabulary, counts).record
+    record = match_pretrained(tmp_path / "v", vectors, vocabulary, counts).record
     assert [record[name] for name in ("symbols", "matched_symbols", "tokens", "matched_tokens")] == [4, 1, 5, 2]
     with pytest.raises(InputError, match="none of its tokens"):
-        read_beginning(tmp_path / "v", vectors_of(["x"]), vocabulary, counts)
+        match_pretrained(tmp_path / "v", vectors_of(["x"]), vocabulary, counts)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 2e19])
@@ -76,17 +76,17 @@ def test_only_vectors_that_match_must_be_finite(tmp_path: Path, bad: float):
     vectors = vectors_of(["b", "z"])
     write_vectors(tmp_path / "v", vectors)
     vectors.matrix_VD[1, 2] = bad
-    read_beginning(tmp_path / "v", vectors, vocabulary, {})
+    match_pretrained(tmp_path / "v", vectors, vocabulary, {})
     vectors.matrix_VD[0, 2] = bad
     with pytest.raises(InputError, match=r"--embeddings .*v: a vector has a number that is not finite"):
-        read_beginning(tmp_path / "v", vectors, vocabulary, {})
+        match_pretrained(tmp_path / "v", vectors, vocabulary, {})
 
 
 def test_rows_without_a_vector_stay_random_at_the_size_of_the_others():
     embedding = torch.nn.Embedding(100, 8)
     before = embedding.weight.detach().clone()
     rows = 7 * torch.randn(40, 8)
-    begin_embedding(embedding, Beginning(np.arange(0, 80, 2), rows.numpy(), {}))
+    initialise_embedding(embedding, PretrainedRows(np.arange(0, 80, 2), rows.numpy(), {}))
     after = embedding.weight.detach()
     assert torch.equal(after[0:80:2], rows)
     others = torch.cat([after[1:80:2], after[80:]])

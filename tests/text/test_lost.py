@@ -9,10 +9,11 @@ import pytest
 import sentencepiece
 
 from seqtool.settings.vocabulary import VocabularyConfig
+from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
-from seqtool.text.losses import Losses, losses_of_ids
-from seqtool.text.vocabulary import Vocabulary, encode_blocks
+from seqtool.text.lost import LostText, lost_of_ids
+from seqtool.text.vocabulary import Vocabulary
 from tests.conftest import ODD_STRINGS
 
 SETTINGS = [("bpe", "none", False), ("char", "none", True), ("bpe", "nfkc", False), ("char", "nfkc", True),
@@ -36,7 +37,7 @@ TEXTS = [
 def lost_of(vocabulary: Vocabulary, folder: Path, text: str) -> tuple[list[str], str]:
     """What is lost, and what decoding gives back."""
     (folder / "text").write_bytes(text.encode())
-    losses = Losses(vocabulary)
+    losses = LostText(vocabulary)
     source = TextSource([str(folder / "text")], empty_files=True)
     ids = [index for part in encode_blocks(vocabulary, losses.watch(source.blocks())) for index in part.tolist()]
     return losses.kinds(ids.count(vocabulary.unknown_id)), vocabulary.decode(ids)
@@ -50,7 +51,7 @@ def test_nothing_is_lost_where_decoding_gives_the_text_back(tmp_path: Path, kind
     for text in TEXTS:
         lost, back = lost_of(vocabulary, tmp_path, text)
         assert (not lost) == (back == text.removeprefix("\ufeff")), (text[:80], lost)
-    assert (losses_of_ids(vocabulary, 0) == []) == (kind == "byte" or (kind, normalize, lowercase) == SETTINGS[0])
+    assert (lost_of_ids(vocabulary, 0) == []) == (kind == "byte" or (kind, normalize, lowercase) == SETTINGS[0])
 
 
 def test_a_vocabulary_of_another_program_is_judged_by_what_it_gives_back(tmp_path: Path):
@@ -62,7 +63,7 @@ def test_a_vocabulary_of_another_program_is_judged_by_what_it_gives_back(tmp_pat
     assert vocabulary.type == "foreign"
     lost, _ = lost_of(vocabulary, tmp_path, "the xyz \ufb01")
     assert lost == ["characters"]
-    assert losses_of_ids(vocabulary, 0) == ["perhaps characters"]
+    assert lost_of_ids(vocabulary, 0) == ["perhaps characters"]
 
 
 def test_documents_are_judged_each_by_itself(tmp_path: Path):
@@ -72,7 +73,7 @@ def test_documents_are_judged_each_by_itself(tmp_path: Path):
     for first, lost in (("the", []), ("the ", ["white space"]), ("", []), ("the\n", [])):
         for name, content in (("a", first), ("b", "value")):
             (tmp_path / name).write_text(content)
-        losses = Losses(vocabulary)
+        losses = LostText(vocabulary)
         source = TextSource([str(tmp_path / "a"), str(tmp_path / "b")], empty_files=True)
         list(losses.watch(source.blocks()))
         assert losses.kinds(0) == lost, first

@@ -12,10 +12,11 @@ import pytest
 from seqtool.cli.encode import printed
 from seqtool.scoring.rows import arrivals, encode_lines
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
-from seqtool.text import documents, units, vocabulary
+from seqtool.text import blocks, documents, units
+from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
-from seqtool.text.vocabulary import Vocabulary, encode_blocks
+from seqtool.text.vocabulary import Vocabulary
 
 WORDS = ["alpha", "beta,", "γάμμα", "🙂🙂", "naïve", "x", "\u2581", "<unk>", "\ufeff"]
 
@@ -73,7 +74,7 @@ def test_ids_do_not_depend_on_how_the_text_arrives(
 ):
     for module in (documents, units):
         monkeypatch.setattr(module, "SEGMENT_CHARACTERS", 200)
-    monkeypatch.setattr(vocabulary, "MAX_HELD_CHARACTERS", 300)
+    monkeypatch.setattr(blocks, "MAX_HELD_CHARACTERS", 300)
     words, data = vocabularies[kind], text.read_bytes()
     random = np.random.default_rng(0)
     monkeypatch.setattr(documents, "chunks_of", in_chunks(data, lambda: 50))

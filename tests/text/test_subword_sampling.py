@@ -13,7 +13,7 @@ import pytest
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
-from seqtool.text.sampling import SubwordSampler, draw_split, merge_with_dropout
+from seqtool.text.subword_sampling import SubwordSampler, draw_split, merge_with_dropout
 from seqtool.text.vocabulary import Vocabulary
 from tests.conftest import ODD_STRINGS
 

@@ -1,11 +1,10 @@
-"""Vectors as the beginning of a model's embedding.
+"""Pretrained vectors as the initial embedding of a model.
 
-Shapes: V vocabulary, M symbols that have a vector, D numbers in a vector.
+Shapes: V vocabulary, M symbols with a pretrained vector, D numbers in a vector.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,29 +16,33 @@ import torch
 from torch import nn
 
 from seqtool.errors import InputError
+from seqtool.files.writing import file_sha256
 from seqtool.text.normalizing import SPACE
 from seqtool.text.vocabulary import Vocabulary
-from seqtool.vectors.vectors import Matrix, Vectors
+from seqtool.vectors.vectors import FloatMatrix, Vectors
 
-WORDS = ("word", "")  # the vectors' vocabularies whose tokens are words without a sign for the space before them
+WORD_VOCABULARIES = ("word", "")
+"""Types of the vectors' vocabulary in which a word has no sign for the space before it."""
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """What an embedding begins with: `rows_MD` for the symbols `ids_M`, and a record of where they come from.
+class PretrainedRows:
+    """Pretrained vectors `rows_MD` of the symbols `ids_M`, and a `record` of where they come from.
 
-    The record counts, of the symbols that the training text has and of its tokens, those that have a vector.
+    The record counts the symbols and tokens of the training text, and those that have a vector.
     """
 
     ids_M: npt.NDArray[np.int64]
-    rows_MD: Matrix
+    rows_MD: FloatMatrix
     record: dict[str, Any]
 
 
-def read_beginning(path: Path, vectors: Vectors, vocabulary: Vocabulary, seen_counts: Mapping[int, int]) -> Beginning:
+def match_pretrained(
+    path: Path, vectors: Vectors, vocabulary: Vocabulary, seen_counts: Mapping[int, int]
+) -> PretrainedRows:
     """Match the vectors that were read from `path` with the pieces of a vocabulary.
 
-    InputError when none does, or one that does is not finite or so large that the sum of squares is not.
+    InputError when none matches, or a vector that matches is not finite, or so large that its square is not.
     """
     rows = matched_rows(vectors, vocabulary)
     if not rows:
@@ -62,15 +65,15 @@ def read_beginning(path: Path, vectors: Vectors, vocabulary: Vocabulary, seen_co
         "tokens": sum(seen_counts.values()),
         "matched_tokens": sum(count for index, count in seen_counts.items() if index in rows),
     }
-    return Beginning(np.array(list(rows)), rows_MD, record)
+    return PretrainedRows(np.array(list(rows)), rows_MD, record)
 
 
 def matched_rows(vectors: Vectors, vocabulary: Vocabulary) -> dict[int, int]:
-    """The row of the vector of each symbol that has one.
+    """The row of each symbol's vector, by the symbol's id, for those that have one.
 
-    A piece that begins with the sign for a space matches the word without it as well, where the vectors are of words.
+    Where the vectors are of words, a piece that begins with the sign for a space also matches the word without it.
     """
-    of_words = vectors.metadata.get("vocabulary_type", "") in WORDS
+    of_words = vectors.metadata.get("vocabulary_type", "") in WORD_VOCABULARIES
     rows = {}
     for index in range(vocabulary.size):
         token = vocabulary.token(index)
@@ -83,8 +86,8 @@ def matched_rows(vectors: Vectors, vocabulary: Vocabulary) -> dict[int, int]:
 
 
 @torch.no_grad()
-def begin_embedding(embedding: nn.Embedding, beginning: Beginning) -> None:
-    """Put the vectors in; the other rows stay random, with the root mean square of those."""
+def initialise_embedding(embedding: nn.Embedding, beginning: PretrainedRows) -> None:
+    """Set the rows that have a vector; scale the others, which stay random, to the same root mean square."""
     known_MD, weight_VD = torch.from_numpy(beginning.rows_MD), embedding.weight
     others = torch.ones(len(weight_VD), dtype=torch.bool)
     others[torch.from_numpy(beginning.ids_M)] = False
@@ -92,12 +95,3 @@ def begin_embedding(embedding: nn.Embedding, beginning: Beginning) -> None:
         random_rms = weight_VD[others].square().mean().sqrt()
         weight_VD[others] *= known_MD.square().mean().sqrt() / random_rms
     weight_VD[torch.from_numpy(beginning.ids_M)] = known_MD
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes; InputError when it cannot be read."""
-    try:
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error

@@ -1,0 +1,140 @@
+"""Regrouping text into blocks that can be encoded independently, so that ids do not depend on how the text arrives."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+import numpy as np
+
+from seqtool.errors import InputError
+from seqtool.text.documents import SEGMENT_CHARACTERS, TextBlock
+from seqtool.text.encoding import Ids
+from seqtool.text.symbols import symbol_pattern
+from seqtool.text.vocabulary import Vocabulary
+
+GROUP_CHARACTERS = 1 << 16  # of short blocks that are encoded in one call
+MAX_HELD_CHARACTERS = 1 << 20  # of a line or a word that has to be encoded whole
+WHITE_SPACE = re.compile(r"\s")
+
+
+def encode_blocks(vocabulary: Vocabulary, blocks: Iterable[TextBlock]) -> Iterator[Ids]:
+    """Ids of the blocks, `<s>` before each document: the stream that models are trained on."""
+    begin = np.array([vocabulary.begin_id], dtype=vocabulary.dtype)
+    newline = vocabulary.newline_ids[0]
+    for group in _groups(encodable(vocabulary, blocks), vocabulary.has_newline):
+        ids = vocabulary.encode("".join(block.text for block in group))
+        if len(group) == 1:
+            yield np.concatenate([begin, ids]) if group[0].starts_document else ids
+            continue
+        lines = [0, *itertools.accumulate(block.text.count("\n") for block in group)]
+        line_starts = np.concatenate([[0], np.flatnonzero(ids == newline) + 1])
+        yield np.insert(ids, [line_starts[lines[i]] for i, block in enumerate(group) if block.starts_document], begin)
+
+
+def _groups(blocks: Iterable[TextBlock], has_newline: bool) -> Iterator[list[TextBlock]]:
+    """Groups of short blocks to encode in one call; all but the last block of a group end with a newline."""
+    group: list[TextBlock] = []
+    characters = 0
+    for block in blocks:
+        group.append(block)
+        characters += len(block.text)
+        if characters >= GROUP_CHARACTERS or not (has_newline and block.text.endswith("\n")):
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
+
+
+def encodable(vocabulary: Vocabulary, blocks: Iterable[TextBlock]) -> Iterator[TextBlock]:
+    """The same text in blocks that can be encoded independently with this vocabulary."""
+    if vocabulary.type == "word":
+        return whole_words(blocks)
+    if vocabulary.type == "foreign":
+        return whole_lines(blocks, vocabulary.name)
+    return whole_symbols(blocks, vocabulary.symbols)
+
+
+def whole_symbols(blocks: Iterable[TextBlock], symbols: Collection[str]) -> Iterator[TextBlock]:
+    """The same text in blocks that end inside no symbol: after a newline or a symbol, or where a long line is cut."""
+    pattern = symbol_pattern(symbols)
+    if pattern is None:
+        yield from blocks
+        return
+    longest = max(map(len, symbols))
+    rest, starts = "", False
+    for block in blocks:
+        if block.starts_document:
+            if rest or starts:
+                yield TextBlock(rest, starts)
+            rest, starts = "", True
+        rest += block.text
+        cut = len(rest) if rest.endswith("\n") else _last_cut(rest, pattern, longest)
+        if cut:
+            yield TextBlock(rest[:cut], starts)
+            rest, starts = rest[cut:], False
+    if rest or starts:
+        yield TextBlock(rest, starts)
+
+
+def _last_cut(text: str, pattern: re.Pattern[str], longest: int) -> int:
+    """The last place to cut a text whose last line is incomplete without cutting a symbol, of `longest` characters."""
+    cut, settled = text.rfind("\n") + 1, len(text) - longest + 1  # a symbol that begins later may be incomplete
+    for match in pattern.finditer(text, cut):
+        if match.start() >= settled:
+            break
+        cut = match.end()
+    return cut + max(0, settled - cut) // SEGMENT_CHARACTERS * SEGMENT_CHARACTERS
+
+
+def whole_lines(blocks: Iterable[TextBlock], name: str) -> Iterator[TextBlock]:
+    """The same text in blocks that end where a line or document ends; InputError for a line that is too long."""
+    rest, starts = "", False
+    for block in blocks:
+        if block.starts_document:
+            if rest or starts:
+                yield TextBlock(rest, starts)
+            rest, starts = "", True
+        rest += block.text
+        if len(rest) > MAX_HELD_CHARACTERS and not -1 < rest.find("\n") <= MAX_HELD_CHARACTERS:
+            raise InputError(
+                f"a line has more than {MAX_HELD_CHARACTERS:,} characters, and {name} splits whole lines: "
+                "break it, or make a vocabulary with seqtool vocab"
+            )
+        if rest.endswith("\n"):
+            yield TextBlock(rest, starts)
+            rest, starts = "", False
+    if rest or starts:
+        yield TextBlock(rest, starts)
+
+
+def whole_words(blocks: Iterable[TextBlock]) -> Iterator[TextBlock]:
+    """The same text in blocks that end after white space: a word that a block was cut in moves to the next block.
+
+    A word longer than MAX_HELD_CHARACTERS is cut after each such number, so that memory stays bounded.
+    """
+    rest, starts = "", False
+    for block in blocks:
+        if block.starts_document:
+            if rest:
+                yield TextBlock(rest, starts)
+            rest, starts = "", True
+        if not block.text:  # an empty file: a document without words
+            yield block
+            starts = False
+            continue
+        text = rest + block.text
+        white_space = WHITE_SPACE.search(block.text)
+        word_end = len(rest) + (white_space.start() if white_space else len(block.text))
+        cut = (word_end - 1) // MAX_HELD_CHARACTERS * MAX_HELD_CHARACTERS
+        for place in range(0, cut, MAX_HELD_CHARACTERS):
+            yield TextBlock(text[place : place + MAX_HELD_CHARACTERS], starts)
+            starts = False
+        kept = len(text) if text[-1:].isspace() else max(cut, len(text) - len(text.rsplit(maxsplit=1)[-1]))
+        rest = text[kept:]
+        if kept > cut:
+            yield TextBlock(text[cut:kept], starts)
+            starts = False
+    if rest:
+        yield TextBlock(rest, starts)

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from seqtool.models.cores.core import Core, core_class
+from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, having, using
+from seqtool.settings.model import ModelConfig
+from seqtool.settings.training import TrainConfig
+
+EVERY = pytest.mark.parametrize("name", ARCHITECTURES)
+
+
+@EVERY
+def test_every_core_is_there_and_tells_its_size(name: str):
+    found = core_class(ModelConfig(model=name))
+    assert issubclass(found, Core)
+    assert found.size(ModelConfig(model=name), 8).parameters > 0
+    assert "initialize" in vars(found)
+
+
+@EVERY
+def test_its_own_settings_and_choices_are_those_of_the_dataclasses(name: str):
+    known = {item.name: item for kind in (ModelConfig, TrainConfig) for item in dataclasses.fields(kind)}
+    traits = ARCHITECTURES[name]
+    assert set(traits.settings) <= known.keys()
+    assert set(traits.inputs) <= set(known["input"].metadata["choices"])
+    assert set(traits.inits) <= set(known["init"].metadata["choices"])
+
+
+def test_what_is_asked_of_the_table():
+    assert DEFAULT in ARCHITECTURES
+    assert using("heads") == ("transformer",)
+    assert having("compiles") == ("ffn", "transformer")

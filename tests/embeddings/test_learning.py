@@ -4,6 +4,7 @@ than the initial ones."""
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -58,9 +59,10 @@ def learning(
     parts: int = 1 << 60,
     resume: bool = False,
     vocabulary_type: str = "word",
-    **settings,
+    stopped: Callable[[], bool] = lambda: False,
+    **settings: object,
 ) -> tuple[Vectors | None, EmbeddingProgress]:
-    """Learn by at most so many parts, and then stop."""
+    """Learn until so many parts are done, or `stopped` says so."""
     text = folder / "text"
     text.write_text("\n".join(lines))
     kind = VocabularyConfig(type=vocabulary_type)
@@ -71,7 +73,7 @@ def learning(
         *(corpus, vocabulary, sha256, config, "cpu", folder / "checkpoint"),
         resume=resume,
         report=lambda progress, lr: reports.append(lr),
-        stopped=lambda: len(reports) >= parts,
+        stopped=lambda: len(reports) >= parts or stopped(),
     )
 
 
@@ -163,8 +165,11 @@ def test_a_checkpoint_goes_with_its_settings_text_and_vocabulary(tmp_path):
         refuse_checkpoint(tmp_path / "text", force=True)
 
 
-def test_a_learning_that_is_stopped_while_it_counts_leaves_nothing(tmp_path):
-    vectors, progress = learning(tmp_path, plain(), parts=0, method="glove")
+@pytest.mark.parametrize("chunks", [0, 1, 2])
+def test_a_learning_that_is_stopped_while_it_counts_leaves_nothing(tmp_path, monkeypatch, chunks):
+    monkeypatch.setattr("seqtool.embeddings.corpus.CHUNK_TOKENS", 1000)
+    answers = iter([False] * chunks)
+    vectors, progress = learning(tmp_path, plain(), method="glove", stopped=lambda: next(answers, True))
     assert (vectors, progress.position) == (None, 0)
     assert not (tmp_path / "checkpoint").exists()
     with pytest.raises(InputError, match="there is nothing that --resume could go on from"):

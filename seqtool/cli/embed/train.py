@@ -29,7 +29,7 @@ from seqtool.settings.vocabulary import (
 FIRST = ("--output", "--method", "--dim", "--window", "--time")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from seqtool.embeddings.corpus import Corpus
     from seqtool.embeddings.jobs import EmbeddingProgress
@@ -116,40 +116,63 @@ def command(
     counts of neighbours, one-hot is what all this is better than. Ctrl-C and SIGTERM leave a checkpoint to
     --resume from (not of svd, which is learned at once).
     """
-    from seqtool.embeddings.learning import checkpoint_of, refuse_checkpoint
-    from seqtool.embeddings.words import read_corpus
-    from seqtool.files.writing import refuse_file, remove_strays, reserved
-    from seqtool.vectors.vectors import write_vectors
-
     chosen(errors, ERROR_HANDLERS, "--errors")
     document_break(document or "line")
     config = _checked_settings(settings, vocab_size)
-    if document is not None and config.method == "one-hot":
-        raise UsageError("--document says where windows end, and --method one-hot has none: leave it out")
-    if min_count is not None and min_count < 1:
-        raise UsageError(f"--min-count {min_count}: at least 1")
     kind = checked(
         VocabularyConfig(type=vocab_type or "word", size=vocab_size or 0, normalize=normalize, lowercase=lowercase)
     )
     of_vocabulary = bool(vocab_type or vocab_size or lowercase or normalize != "none")
     _check_unused(vocab, data[0], of_vocabulary, errors)
-    if str(output) == "-":
-        raise UsageError("-o -: vectors are read by memory map and cannot go to standard output; name a file")
+    _check_flags(config, document, min_count, output, resume)
+
+    from seqtool.embeddings.words import read_corpus
+
+    read = functools.partial(read_corpus, data, vocab, kind, min_count, errors, document, config.seed)
     inputs = [*data, *([str(vocab)] if vocab else [])]
-    if resume and config.method in METHODS_WITHOUT_STEPS:
-        raise UsageError(f"--method {config.method} is learned at once and leaves nothing to --resume: leave it out")
+    with _reserved(output, force, inputs, resume):
+        vectors, progress = _learned(read, config, output, resume, quiet)
+        _write(vectors, output)
+    _report(vectors, progress, config.method, output, json, quiet)
+
+
+@contextlib.contextmanager
+def _reserved(output: Path, force: bool, inputs: list[str], resume: bool) -> Iterator[None]:
+    """Reserve the place of the result while the block runs; UsageError when something is there that must stay."""
+    from seqtool.embeddings.learning import checkpoint_of, refuse_checkpoint
+    from seqtool.files.writing import refuse_file, reserved
+
     refuse_file(output, force, inputs)
     with reserved(output):
-        refuse_file(output, force, inputs)  # which may have been made since
+        refuse_file(output, force, inputs)  # another process may have written it just now
         if (checkpoint := checkpoint_of(output)).exists() and not resume:
             refuse_checkpoint(checkpoint, force)
-        read = functools.partial(read_corpus, data, vocab, kind, min_count, errors, document, config.seed)
-        vectors, progress = _learned(read, config, output, resume, quiet)
-        write_vectors(output, vectors)
-        checkpoint.unlink(missing_ok=True)
-        for name in (output.name, checkpoint.name):
-            remove_strays(output.parent, name)
-    _report(vectors, progress, config.method, output, json, quiet)
+        yield
+
+
+def _write(vectors: Vectors, output: Path) -> None:
+    """Write the vectors, and remove their checkpoint and what killed processes left."""
+    from seqtool.embeddings.learning import checkpoint_of
+    from seqtool.files.writing import remove_strays
+    from seqtool.vectors.vectors import write_vectors
+
+    write_vectors(output, vectors)
+    checkpoint = checkpoint_of(output)
+    checkpoint.unlink(missing_ok=True)
+    for name in (output.name, checkpoint.name):
+        remove_strays(output.parent, name)
+
+
+def _check_flags(config: EmbedConfig, document: str | None, min_count: int | None, output: Path, resume: bool) -> None:
+    """UsageError for flags that are wrong or have no effect on the method."""
+    if document is not None and config.method == "one-hot":
+        raise UsageError("--document says where windows end, and --method one-hot has none: leave it out")
+    if min_count is not None and min_count < 1:
+        raise UsageError(f"--min-count {min_count}: at least 1")
+    if str(output) == "-":
+        raise UsageError("-o -: vectors are read by memory map and cannot go to standard output; name a file")
+    if resume and config.method in METHODS_WITHOUT_STEPS:
+        raise UsageError(f"--method {config.method} is learned at once and leaves nothing to --resume: leave it out")
 
 
 def _checked_settings(settings: dict[str, Any], vocab_size: int | None) -> EmbedConfig:
@@ -202,13 +225,10 @@ def _report(vectors: Vectors, progress: EmbeddingProgress, method: str, output: 
 def _learned(
     read: Callable[..., tuple[Vocabulary, Corpus, str]], config: EmbedConfig, output: Path, resume: bool, quiet: bool
 ) -> tuple[Vectors, EmbeddingProgress]:
-    """Learn vectors from what `read` gives, showing how it goes, and how far it came; StoppedError when a signal ended
-    it.
-    """
+    """Learn vectors from what `read` gives, showing the progress; StoppedError when a signal ended it."""
     from seqtool.embeddings.learning import checkpoint_of, learn_vectors, resolved
 
     device, checkpoint = _device(config), checkpoint_of(output)
-    has_steps = config.method not in METHODS_WITHOUT_STEPS
     meter = Meter("bytes", 0, quiet)
     vocabulary, corpus, input_sha256 = read(progress=meter)
     meter.close()
@@ -221,9 +241,10 @@ def _learned(
 
     def report(progress: Any, lr: float) -> None:
         meter.total = progress.total
-        said = "" if progress.mean_loss is None else f"  loss {progress.mean_loss:.4f}"
-        meter(progress.position, f"{said}  lr {lr:.4f}")
+        loss = "" if progress.mean_loss is None else f"  loss {progress.mean_loss:.4f}"
+        meter(progress.position, f"{loss}  lr {lr:.4f}")
 
+    has_steps = config.method not in METHODS_WITHOUT_STEPS
     with stop_flag() if has_steps else contextlib.nullcontext(lambda: 0) as stopped:
         vectors, progress = learn_vectors(
             corpus,
@@ -239,11 +260,16 @@ def _learned(
         meter.close()
         number = stopped()
     if vectors is None:
-        if not checkpoint.exists():
-            raise StoppedError(number, "stopped before anything was learned")
-        said = [word for word in sys.argv[1:] if word not in ("--force", "--resume")]
-        raise StoppedError(number, f"stopped; go on with: {shlex.join(['seqtool', *said, '--resume'])}")
+        raise StoppedError(number, _stopped(checkpoint))
     return vectors, progress
+
+
+def _stopped(checkpoint: Path) -> str:
+    """What is left after a signal, and the command that goes on."""
+    if not checkpoint.exists():
+        return "stopped before anything was learned"
+    words = [word for word in sys.argv[1:] if word not in ("--force", "--resume")]
+    return f"stopped; go on with: {shlex.join(['seqtool', *words, '--resume'])}"
 
 
 def _device(config: EmbedConfig) -> str:

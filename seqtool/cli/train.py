@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shlex
 import signal
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from seqtool.cli.completion import configurations
-from seqtool.cli.console import TrainingProgress, duration, in_columns, note, to_left, write, write_report
+from seqtool.cli.console import TrainingProgress, in_columns, note, to_left, write, write_report
 from seqtool.cli.options import (
     DocumentBreak,
     Errors,
@@ -27,11 +26,21 @@ from seqtool.cli.options import (
     with_settings,
 )
 from seqtool.cli.signals import stop_flag
+from seqtool.cli.training_report import (
+    announce,
+    command_to_resume,
+    plan_report,
+    pretrained_message,
+    result_report,
+    say_how_it_ended,
+    say_next,
+    stopped_message,
+)
 from seqtool.errors import SeqtoolError, StoppedError, UsageError, out_of_memory
 from seqtool.settings.checking import DATA_SETTINGS, check_given, settings_from_file
 from seqtool.settings.fields import Panel
 from seqtool.settings.model import ModelConfig
-from seqtool.settings.training import LENGTHS, RATE_SETTINGS, TrainConfig
+from seqtool.settings.training import LENGTHS, TrainConfig
 from seqtool.settings.vocabulary import ERROR_HANDLERS, LEARNED_BY, VOCABULARY_TYPES, VocabularyConfig
 
 if TYPE_CHECKING:
@@ -40,7 +49,6 @@ if TYPE_CHECKING:
     from seqtool.runs import RunConfig
     from seqtool.tasks.language.planning import Plan
     from seqtool.tasks.language.request import Request
-    from seqtool.training.progress import Progress
     from seqtool.training.session import Outcome
     from seqtool.training.tracking import Tracking
     from seqtool.training.world import World
@@ -209,21 +217,21 @@ def command(
         before = read_config(path).training if resume else None
         plan = plan_run(path, request, str(device), resume, dry_run, world)
         if plan.data.beginning is not None:
-            note(_beginning(plan.data.beginning.record), quiet)
+            note(pretrained_message(plan.data.beginning.record), quiet)
         if dry_run:
             if world.main:
-                write_report(_plan_report(plan.config), json)
+                write_report(plan_report(plan.config), json)
             return
-        _announce(plan, before, world, quiet)
+        announce(plan, before, world, quiet)
         tracking = Tracking(_trackers(tensorboard, trackio, plan.config))
         outcome, number = _trained(path, plan, force, tracking, quiet, world)
-    again = _again(data, path, errors)
+    again = command_to_resume(data, path, errors)
     if number:
-        raise StoppedError(number, _stopped(outcome, path, again) if world.main else "")
+        raise StoppedError(number, stopped_message(outcome, path, again) if world.main else "")
     if world.main:
-        write_report(_results(path, outcome.progress, plan.config.training), json)
-    _say_how_it_ended(outcome, plan.config.training, again, quiet)
-    _say_next(path, valid, quiet)
+        write_report(result_report(path, outcome.progress, plan.config.training), json)
+    say_how_it_ended(outcome, plan.config.training, again, quiet)
+    say_next(path, valid, quiet)
 
 
 def _request(
@@ -436,136 +444,3 @@ def _check_unused(
             {"--document": document is not None, "--errors": errors != "strict"},
             f"{first} is encoded already; leave that out",
         )
-
-
-def _plan_report(config: RunConfig) -> dict[str, Any]:
-    """The resolved configuration, the parameters and the memory they take in training."""
-    parameters = config.parameters
-    training = config.training
-    frozen = config.symbols.size * config.model.embed_width if training.freeze else 0
-    slots = {"sgd": int(training.momentum > 0), "adagrad": 1, "rmsprop": 1, "adafactor": 0, "asgd": 1, "nt-asgd": 1}
-    copies = 2 + slots.get(training.optimizer, 2) + (training.ema > 0)
-    logits = 2 * 4 * training.batch_size // training.accumulate * training.bptt * config.symbols.size
-    return {
-        **dataclasses.asdict(config.model),
-        **dataclasses.asdict(config.training),
-        "vocab_size": config.symbols.size,
-        **{name: config.data[name] for name in ("train_tokens", "valid_tokens")},
-        "parameters": parameters,
-        "frozen_parameters": frozen,
-        "weights_gradients_optimizer_bytes": 4 * (frozen + (parameters - frozen) * copies),
-        "logits_bytes": logits,
-    }
-
-
-def _changed_rate(before: TrainConfig, now: TrainConfig) -> str:
-    """What of the learning rate and its schedule differs from that with which a run was trained so far."""
-    return ", ".join(
-        f"--{name.replace('_', '-')} {getattr(now, name)} (was {getattr(before, name)})"
-        for name in RATE_SETTINGS
-        if getattr(now, name) != getattr(before, name)
-    )
-
-
-def _beginning(record: dict[str, Any]) -> str:
-    """How much of the vocabulary and of the text has a vector to begin with."""
-    shares = [record[f"matched_{name}"] / record[name] for name in ("symbols", "tokens")]
-    return (
-        f"{record['matched_symbols']:,} of {record['symbols']:,} symbols start from {record['name']} "
-        f"({shares[0]:.1%}); they are {shares[1]:.1%} of the text's tokens"
-    )
-
-
-def _announce(plan: Plan, before: TrainConfig | None, world: World, quiet: bool) -> None:
-    """Say what is about to be trained, and what differs from how a resumed run was trained `before`."""
-    note(_announcement(plan.config, world), quiet)
-    if plan.data.about_unknown:
-        note(plan.data.about_unknown, quiet)
-    if before is not None and (changed := _changed_rate(before, plan.config.training)):
-        note(f"from here on, not as it was begun: {changed}", quiet)
-
-
-def _announcement(config: RunConfig, world: World) -> str:
-    model, training = config.model, config.training
-    length = (
-        f"{duration(training.time)}"
-        if training.time
-        else f"{training.epochs:g} epochs"
-        if training.epochs
-        else f"{training.steps:,} steps"
-    )
-    return (
-        f"{model.model}, {model.layers} x {model.hidden}, {config.parameters:,} parameters, "
-        f"{config.symbols.size:,} symbols; {config.data['train_tokens']:,} tokens to train on, "
-        f"{config.data['valid_tokens']:,} to validate{_held_back(config)}; "
-        f"{length} on {world.device.type} in {training.precision}"
-        + (f" by {world.size} processes" if world.size > 1 else "")
-    )
-
-
-def _held_back(config: RunConfig) -> str:
-    """Which text of the data is validated on, in parentheses; nothing where it is a file of its own."""
-    held = config.data.get("held_back")
-    if not isinstance(held, dict):
-        return ""
-    parts = []
-    if held["ends"]:
-        of = "it" if held["files"] == 1 else f"each of {held['ends']:,} files"
-        parts.append(f"the last {held['share']:.2g} of {of}")
-    if held["whole"]:
-        parts.append(f"{held['whole']:,} of {held['files'] - held['ends']:,} small files, spread over all")
-    return f" ({' and '.join(parts)})"
-
-
-def _again(data: list[str], path: Path, errors: str) -> str:
-    """The command that goes on with a run."""
-    replacing = ["--errors", errors] if errors != "strict" else []
-    return shlex.join(["seqtool", "train", *data, "-o", str(path), *replacing, "--resume"])
-
-
-def _stopped(outcome: Outcome, path: Path, again: str) -> str:
-    """What is left of a training that a signal ended."""
-    kept = f"go on with: {again}" if outcome.kept else f"nothing was kept, and {path} is as it was"
-    return f"stopped at step {outcome.progress.step}; {kept}"
-
-
-def _stopped_early(progress: Progress, training: TrainConfig) -> bool:
-    return progress.stagnant(training) and progress.share(training) < 1.0
-
-
-def _results(path: Path, progress: Progress, training: TrainConfig) -> dict[str, Any]:
-    """What a training that ended by itself reports."""
-    return {
-        "run": str(path),
-        "steps": progress.step,
-        "tokens": progress.tokens,
-        "seconds": progress.elapsed_s,
-        "best_step": progress.best_step,
-        "valid_nats_per_token": progress.best_loss,
-        "skipped_steps": progress.skipped,
-        "stopped_early": _stopped_early(progress, training),
-    }
-
-
-def _say_how_it_ended(outcome: Outcome, training: TrainConfig, again: str, quiet: bool) -> None:
-    """Say that nothing was left to do or that training stopped early, and the command that goes on all the same."""
-    progress = outcome.progress
-    nothing_left = outcome.first_step == progress.step
-    if nothing_left:
-        note(f"nothing was left to do: all {progress.step:,} steps were done before", quiet)
-    if _stopped_early(progress, training):
-        note(
-            f"stopped early, at step {progress.step:,}: the last {progress.since_best} validations were no better than "
-            f"that of step {progress.best_step:,} (--early-stop {training.early_stop}); "
-            f"go on all the same with: {again} --early-stop 0",
-            quiet,
-        )
-    elif nothing_left:
-        note(f"make it longer with: {again} --steps {2 * progress.step}", quiet)
-
-
-def _say_next(path: Path, valid: str | None, quiet: bool) -> None:
-    scored = valid if valid and Path(valid).exists() else "TEXT"
-    note(f"next: seqtool eval {path} {scored}", quiet)
-    note(f"      seqtool generate {path} --prompt 'Once'", quiet)
-    note(f"      seqtool info {path}", quiet)

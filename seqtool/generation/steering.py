@@ -17,17 +17,16 @@ from torch import Tensor
 from seqtool.errors import UsageError
 from seqtool.generation.constraint import NEVER, Constraint
 from seqtool.generation.favour import Favour
-from seqtool.settings.generation import GenerateConfig
+from seqtool.settings.generation import MAX_BEAM_TOKENS, GenerateConfig
 from seqtool.text.decoding import Seam
 
 UNLIMITED = 1 << 62
-MOST_OF_A_BEAM = 4096  # tokens: a beam shows nothing until it is done
 
 
 def most_tokens(config: GenerateConfig) -> int:
     """How many tokens a text may have."""
     if config.until_end:
-        return MOST_OF_A_BEAM if config.beam else UNLIMITED
+        return MAX_BEAM_TOKENS if config.beam else UNLIMITED
     return config.max_tokens
 
 
@@ -53,7 +52,49 @@ class Repetition:
         self._there_BV = self._there_BV.index_select(0, rows.to(self._there_BV.device))
 
 
-NOTHING: Mapping[tuple[int, ...], tuple[int, ...]] = {}
+class SeenNGrams(NamedTuple):
+    """The sequences of `size` tokens in a text, none of which may come again.
+
+    Immutable: texts that begin alike share what they have in common. `layers` are mappings of falling size from the
+    first size - 1 tokens of a sequence to the last, each with its number of sequences. A new one is merged with the
+    layers that are no larger than what is merged with it so far (Bentley & Saxe 1980, Decomposable searching
+    problems), so that T tokens of a text take O(T log T) time in all.
+    """
+
+    size: int
+    recent: tuple[int, ...] = ()
+    """The last size - 1 tokens, or all if there are fewer."""
+    layers: tuple[tuple[int, Mapping[tuple[int, ...], tuple[int, ...]]], ...] = ()
+
+    @classmethod
+    def of(cls, size: int, tokens: Sequence[int]) -> SeenNGrams:
+        """Those in some tokens."""
+        before = size - 1
+        found: dict[tuple[int, ...], dict[int, None]] = {}
+        for place in range(before, len(tokens)):
+            found.setdefault(tuple(tokens[place - before : place]), {})[tokens[place]] = None
+        recent = tuple(tokens[max(0, len(tokens) - before) :])
+        count = sum(map(len, found.values()))
+        return cls(size, recent, ((count, {key: tuple(after) for key, after in found.items()}),))
+
+    @property
+    def barred(self) -> list[int]:
+        """The tokens that would make one of them come again."""
+        return [token for _, layer in self.layers for token in layer.get(self.recent, ())]
+
+    def added(self, token: int) -> SeenNGrams:
+        """Those in the text with one more token."""
+        layers = list(self.layers)
+        if len(self.recent) == self.size - 1:
+            count = 1
+            newest: Mapping[tuple[int, ...], tuple[int, ...]] = {self.recent: (token,)}
+            while layers and layers[-1][0] <= count:
+                older_count, older = layers.pop()
+                newest = {**older, **{key: older.get(key, ()) + after for key, after in newest.items()}}
+                count += older_count
+            layers.append((count, newest))
+        recent = (*self.recent, token)[max(0, len(self.recent) + 2 - self.size) :]
+        return SeenNGrams(self.size, recent, tuple(layers))
 
 
 class Written(NamedTuple):
@@ -65,10 +106,8 @@ class Written(NamedTuple):
     """Of the constraint."""
     favoured: tuple[int, ...] = ()
     """The state of each favoured text."""
-    recent: tuple[int, ...] = ()
-    """The last N - 1 tokens, where no N may be repeated."""
-    followers: Mapping[tuple[int, ...], tuple[int, ...]] = NOTHING
-    """The tokens that have come after each N - 1."""
+    ngrams: SeenNGrams | None = None
+    """Of prompt and text, where none may come again."""
 
 
 class Steering:
@@ -114,12 +153,10 @@ class Steering:
 
     def begin(self, prompt: Sequence[int], seam: Seam, tokens: Sequence[int] = ()) -> Written:
         """Behind a prompt and the tokens written already."""
-        recent, followers = self._followers(prompt) if self._ngram else ((), NOTHING)
         one = Written(
             state=self.constraint.behind(seam) if self.constraint else 0,
             favoured=tuple(favour.behind(seam) for favour in self._favours),
-            recent=recent,
-            followers=followers,
+            ngrams=SeenNGrams.of(self._ngram, prompt) if self._ngram else None,
         )
         for token in tokens:
             one = self.after(one, token, 0 if one.length else seam.skip)
@@ -127,17 +164,17 @@ class Steering:
 
     def after(self, one: Written, token: int, skip: int = 0) -> Written:
         """After one more token, of which the first `skip` bytes belong to the prompt."""
-        one = self._counted(one, token)
-        favoured = one.favoured
-        if favoured:
-            states = zip(self._favours, favoured, strict=True)
-            favoured = tuple(favour.after(state, token, skip)[0] for favour, state in states)
-        state = self.constraint.after(one.state, token, skip) if self.constraint else 0
-        return Written(one.length + 1, state, favoured, one.recent, one.followers)
+        states = zip(self._favours, one.favoured, strict=True)
+        return Written(
+            length=one.length + 1,
+            state=self.constraint.after(one.state, token, skip) if self.constraint else 0,
+            favoured=tuple(favour.after(state, token, skip)[0] for favour, state in states),
+            ngrams=one.ngrams.added(token) if one.ngrams is not None else None,
+        )
 
     def first_score(self, one: Written, token: int, skip: int) -> float:
         """What the rules add to log p of a first token of which `skip` bytes belong to the prompt."""
-        if token in one.followers.get(one.recent, ()):
+        if one.ngrams is not None and token in one.ngrams.barred:
             return -math.inf
         if self.constraint is not None:
             needed = self.constraint.tokens_needed(self.constraint.after(one.state, token, skip))
@@ -178,25 +215,6 @@ class Steering:
             barred_V = np.zeros(vocab_size, dtype=np.bool_)
         if one.length < self._least:
             barred_V[self._begin_id] = True
-        if followers := one.followers.get(one.recent):
-            barred_V[list(followers)] = True
+        if one.ngrams is not None:
+            barred_V[one.ngrams.barred] = True
         return barred_V
-
-    def _followers(self, tokens: Sequence[int]) -> tuple[tuple[int, ...], dict[tuple[int, ...], tuple[int, ...]]]:
-        """The last N - 1 of some tokens, and which have come after each N - 1 of them."""
-        before = self._ngram - 1
-        found: dict[tuple[int, ...], dict[int, None]] = {}
-        for place in range(before, len(tokens)):
-            found.setdefault(tuple(tokens[place - before : place]), {})[tokens[place]] = None
-        recent = tuple(tokens[max(0, len(tokens) - before) :]) if before else ()
-        return recent, {key: tuple(after) for key, after in found.items()}
-
-    def _counted(self, one: Written, token: int) -> Written:
-        """With the token among those that have followed the last N - 1."""
-        if not self._ngram:
-            return one
-        followers = one.followers
-        if len(one.recent) == self._ngram - 1:
-            followers = {**followers, one.recent: (*followers.get(one.recent, ()), token)}
-        recent = (*one.recent, token)[max(0, len(one.recent) + 2 - self._ngram) :]
-        return Written(one.length, one.state, one.favoured, recent, followers)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from seqtool.settings.fields import MAX_COUNT, Panel, setting
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 
+MAX_BEAM_TOKENS = 4096  # of --beam --until-end: a beam shows nothing before it is done
+
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
@@ -81,7 +83,7 @@ class GenerateConfig:
     )
     until_end: bool = setting(
         False,
-        "Write until the model ends the text, however long that takes (--beam: 4,096 tokens at most).",
+        f"Write until the model ends the text, however long that takes (--beam: {MAX_BEAM_TOKENS:,} tokens at most).",
         panel=Panel.LENGTH,
         flag="--until-end",
     )

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from seqtool.errors import InputError
-from seqtool.files.tensors import DTYPES, Entry, spelled_header
+from seqtool.files.tensors import DTYPES, TensorEntry, spelled_header
 from seqtool.files.writing import (
     atomic_directory,
     canonical_sha256,
@@ -201,7 +201,7 @@ def _shard_header(vocabulary: Vocabulary, tokens: int, sha256: str) -> bytes:
         "tokens": str(tokens),
         "sha256": sha256,
     }
-    ids = Entry("ids", DTYPES[vocabulary.dtype.name], (tokens,), 0, tokens * vocabulary.dtype.itemsize)
+    ids = TensorEntry("ids", DTYPES[vocabulary.dtype.name], (tokens,), 0, tokens * vocabulary.dtype.itemsize)
     return spelled_header([ids], metadata, HEADER_BYTES)
 
 

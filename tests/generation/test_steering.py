@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import random
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from seqtool.generation.beam import beam_search
 from seqtool.generation.constraint import Constraint, TokenBytes
 from seqtool.generation.favour import Favour
 from seqtool.generation.generating import Sample, generate
-from seqtool.generation.steering import Steering, Written
+from seqtool.generation.steering import SeenNGrams, Steering, Written
 from seqtool.models.decoding.stepper import ModelStepper
 from seqtool.settings.generation import GenerateConfig
 from seqtool.text.decoding import Seam
@@ -80,6 +82,29 @@ def test_no_n_tokens_come_again(name: str, way: dict):
         pairs = list(itertools.pairwise(tokens))[max(0, len(one.prompt) - 1) :]
         assert len(set(pairs)) == len(pairs)
         assert not set(pairs) & set(itertools.pairwise(one.prompt))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_ngrams_bar_what_would_make_one_come_again_in_every_version_of_a_text(size: int):
+    rng = random.Random(size)
+    versions = [(prompt, SeenNGrams.of(size, prompt)) for prompt in ([], [0], [0, 1, 0, 1, 1, 0, 2, 2])]
+    for _ in range(400):
+        tokens, ngrams = rng.choice(versions[-8:])  # several texts grow from one
+        token = rng.randrange(4)
+        versions.append(([*tokens, token], ngrams.added(token)))
+    for tokens, ngrams in versions:
+        seen = {tuple(tokens[at : at + size]) for at in range(len(tokens) - size + 1)}
+        expected = {token for token in range(4) if (*tokens[len(tokens) - size + 1 :], token) in seen}
+        assert set(ngrams.barred) == expected
+
+
+def test_a_token_copies_few_of_the_ngrams_before_it():
+    ngrams, copied, tokens = SeenNGrams.of(3, []), 0, 4096
+    for token in range(tokens):
+        before, ngrams = ngrams, ngrams.added(token)
+        kept = sum(new is old for new, old in zip(ngrams.layers, before.layers, strict=False))
+        copied += sum(count for count, _ in ngrams.layers[kept:])
+    assert copied <= tokens * (1 + math.log2(tokens))
 
 
 def test_a_text_whose_tokens_are_all_used_ends():

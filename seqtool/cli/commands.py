@@ -1,4 +1,4 @@
-"""The table of commands: what `seqtool --help` lists without importing any of them, and the module that has each."""
+"""The table of commands, which `seqtool --help` lists without importing any of them, and loading one by its name."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from seqtool.errors import UsageError
 from seqtool.settings.choices import choose_from
 
 WRONG_USAGE = 2
-# Typer hands a flag that is None to pydantic, whose import takes as long as all else that --help does.
+# Typer hands a flag that is None to pydantic, whose import would double the time of --help.
 NOT_GIVEN = dict.fromkeys(("help", "install_completion", "show_completion"), False)
 GROUP_SETTINGS = {**CONTEXT_SETTINGS, "default_map": NOT_GIVEN}
 
 
 class CommandEntry(NamedTuple):
-    """A command: its name, its module in seqtool.cli, its line and its panel in the list. A group has commands of its
-    own instead of a module.
+    """A command: its name, its module in seqtool.cli, and its line and panel in the list of commands.
+
+    A group has commands of its own instead of a module.
     """
 
     name: str
@@ -60,25 +61,25 @@ COMMANDS = (
 
 
 class CommandGroup(TyperGroup):
-    """The commands of a table; the module of one is imported when it is to run, and no other."""
+    """The commands of a table; only the module of the command that runs is imported."""
 
     entries: dict[str, CommandEntry] = {}
 
     def fill(self, entries: Sequence[CommandEntry]) -> CommandGroup:
-        """The group itself with these commands, known by their names and lines only."""
+        """Add these commands by their names and lines only, and return the group."""
         self.entries = {entry.name: entry for entry in entries}
         self.commands = {entry.name: TyperCommand(entry.name, short_help=entry.help) for entry in entries}
         return self
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options before the name of a command; where there is no name, show the help and leave."""
+        """Parse the options before the name of a command; without a name, show the help and exit."""
         if not args and not ctx.resilient_parsing:
             typer.echo(ctx.get_help())
             raise typer.Exit(WRONG_USAGE)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The name, the command and its arguments; UsageError with the nearest name where there is no such command."""
+        """The name, the command and its arguments; UsageError, with the nearest name, if there is no such command."""
         if args[0] in self.entries:
             return args[0], load(self.entries[args[0]]), args[1:]
         if ctx.resilient_parsing:
@@ -96,7 +97,7 @@ class CommandGroup(TyperGroup):
 
 
 def load(entry: CommandEntry) -> Command | CommandGroup:
-    """Import the module of a command and build it; of a group only the names of its commands."""
+    """Import the module of a command and build the command; a group is built without its commands' modules."""
     if entry.commands:
         group = CommandGroup(name=entry.name, help=entry.help, context_settings=GROUP_SETTINGS, rich_markup_mode=None)
         return group.fill(entry.commands)

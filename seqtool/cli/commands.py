@@ -36,13 +36,13 @@ TEXT, MODELS, VECTORS, OTHERS = "Text and ids", "Models", "Word vectors", "Artif
 
 EMBED = (
     CommandEntry("train", "embed.train", "Learn a vector for each word of a text."),
-    CommandEntry("nearest", "embed.nearest", "List what lies near a word."),
+    CommandEntry("nearest", "embed.nearest", "List the tokens nearest to a word."),
     CommandEntry("analogy", "embed.analogy", "Answer: A is to B as C is to what?"),
-    CommandEntry("similarity", "embed.similarity", "Say how near two words are."),
-    CommandEntry("evaluate", "embed.evaluate", "Judge vectors by people's similarities and by analogies."),
+    CommandEntry("similarity", "embed.similarity", "Print the cosine similarity of two words."),
+    CommandEntry("evaluate", "embed.evaluate", "Evaluate vectors on human similarities and on analogies."),
     CommandEntry("from", "embed.from_run", "Take the vectors of a trained model's symbols."),
     CommandEntry("export", "embed.export", "Write vectors for other programs."),
-    CommandEntry("import", "embed.import_file", "Bring in vectors of word2vec, GloVe or fastText."),
+    CommandEntry("import", "embed.import_file", "Import vectors of word2vec, GloVe or fastText."),
     CommandEntry("map", "embed.vectors_map", "Draw vectors on a plane."),
 )
 COMMANDS = (
@@ -51,10 +51,8 @@ COMMANDS = (
     CommandEntry("decode", "decode", "Turn ids back into the exact text.", TEXT),
     CommandEntry("train", "train", "Train a language model on text.", MODELS),
     CommandEntry("eval", "evaluate", "Score text: nats, perplexity, bits per character and byte.", MODELS),
-    CommandEntry("generate", "generate", "Write text with a trained model.", MODELS),
-    CommandEntry(
-        "embed", "", "Word vectors: learn them, ask them, judge them, draw them, exchange them.", VECTORS, EMBED
-    ),
+    CommandEntry("generate", "generate", "Generate text with a trained model.", MODELS),
+    CommandEntry("embed", "", "Word vectors: learn, query, evaluate, draw and exchange them.", VECTORS, EMBED),
     CommandEntry("info", "info", "Describe a run, a token store, a vocabulary or vectors.", OTHERS),
     CommandEntry("bench", "bench", "Measure what this machine can do and what share of it each model reaches.", OTHERS),
 )

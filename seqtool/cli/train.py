@@ -1,4 +1,4 @@
-"""`seqtool train`: learn a language model."""
+"""`seqtool train`: train a language model."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def command(
         list[str],
         typer.Argument(
             metavar="DATA...",
-            help="Text files, - for standard input, or a store. FILE=3 is read three times in each pass.",
+            help="Text files, - for standard input, or a token store; FILE=3 is read three times in each pass.",
         ),
     ],
     output: Annotated[
@@ -87,7 +87,7 @@ def command(
             "-o",
             "--output",
             metavar="RUN",
-            help="The run directory to make.",
+            help="Run directory to write.",
             show_default="runs/NAME-MODEL",
             rich_help_panel=Panel.PROGRESS,
         ),
@@ -95,18 +95,28 @@ def command(
     *,
     vocab: Annotated[
         Optional[Path],
-        typer.Option("--vocab", metavar="FILE", help="A vocabulary made before.", rich_help_panel=Panel.VOCABULARY),
+        typer.Option(
+            "--vocab",
+            metavar="FILE",
+            help="Use this vocabulary instead of learning one.",
+            rich_help_panel=Panel.VOCABULARY,
+        ),
     ] = None,
     vocab_type: Annotated[
         Optional[str],
-        option_of(VOCABULARY_TYPES, "--vocab-type", help="Vocabulary to learn.", panel=Panel.VOCABULARY),
+        option_of(
+            VOCABULARY_TYPES,
+            "--vocab-type",
+            help="Type of the vocabulary to learn from the text.",
+            panel=Panel.VOCABULARY,
+        ),
     ] = None,
     vocab_size: Annotated[
         Optional[int],
         typer.Option(
             "--vocab-size",
             metavar="N",
-            help="Its size.",
+            help="Size of the vocabulary to learn.",
             show_default="by the text",
             rich_help_panel=Panel.VOCABULARY,
         ),
@@ -116,7 +126,7 @@ def command(
         typer.Option(
             "--valid",
             metavar="FILE|SHARE",
-            help="Validation text, or how much of each file to hold back.",
+            help="Validation text, or the share of each file to hold back for validation.",
             show_default="0.1",
             rich_help_panel=Panel.DATA,
         ),
@@ -126,7 +136,7 @@ def command(
         typer.Option(
             "--embeddings",
             metavar="VECTORS",
-            help="Vectors that the embedding begins with; --vocab-type is then theirs, if not given.",
+            help="Start the embedding from these vectors; --vocab-type is then theirs by default.",
             rich_help_panel=Panel.DATA,
         ),
     ] = None,
@@ -138,7 +148,7 @@ def command(
             "--config",
             metavar="FILE.toml|RECIPE|RUN/config.json",
             autocompletion=configurations,
-            help="Settings: yours, a recipe's, or a run's with its vocabulary; a flag beats them.",
+            help="Take settings from a file, a recipe, or a run (with its vocabulary); options override them.",
             rich_help_panel=Panel.DATA,
         ),
     ] = None,
@@ -148,19 +158,21 @@ def command(
             "--list-recipes",
             callback=_list_recipes,
             is_eager=True,
-            help="Show the recipes, and stop.",
+            help="List the recipes and exit.",
             rich_help_panel=Panel.PROGRESS,
         ),
     ] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on exactly where the run in -o was.", rich_help_panel=Panel.CHECKPOINTS),
+        typer.Option(
+            "--resume", help="Continue the run in -o exactly where it stopped.", rich_help_panel=Panel.CHECKPOINTS
+        ),
     ] = False,
     resume_or_begin: Annotated[
         bool,
         typer.Option(
             "--resume-or-begin",
-            help="--resume where the run in -o is there, else begin it.",
+            help="Continue the run in -o if it exists, else begin it: for jobs that may be restarted.",
             rich_help_panel=Panel.CHECKPOINTS,
         ),
     ] = False,
@@ -168,7 +180,7 @@ def command(
         bool,
         typer.Option(
             "--tensorboard",
-            help="Write TensorBoard's files into RUN/tensorboard.",
+            help="Log to TensorBoard files in RUN/tensorboard.",
             rich_help_panel=Panel.PROGRESS,
         ),
     ] = False,
@@ -177,22 +189,26 @@ def command(
         typer.Option(
             "--trackio",
             metavar="PROJECT",
-            help="Track the run in a trackio project.",
+            help="Log to a trackio project.",
             rich_help_panel=Panel.PROGRESS,
         ),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show what would be trained, and stop.", rich_help_panel=Panel.PROGRESS),
+        typer.Option(
+            "--dry-run", help="Show the settings, parameters and memory, and exit.", rich_help_panel=Panel.PROGRESS
+        ),
     ] = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
     settings: dict[str, Any],
 ) -> None:
-    """Train a language model on text. With nothing but a file it makes a vocabulary, holds back validation text, picks
-    sizes, trains, keeps the best weights, and says what to run next. SIGTERM, Ctrl-C, SIGUSR1 and SIGUSR2 end it after
-    the step under way with a checkpoint to --resume from; a second one ends it at once.
+    """Train a language model on text.
+
+    Given only a file, it learns a vocabulary, holds back text for validation, chooses sizes, trains, keeps the weights
+    with the best validation loss, and prints what to run next. Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 stop it after the
+    current step with a checkpoint for --resume; a second one stops it at once.
     """
     if resume_or_begin and output is None:
         raise UsageError("--resume-or-begin needs -o RUN: the name by which the run is found again")
@@ -248,7 +264,7 @@ def _request(
     errors: str,
     force: bool,
 ) -> Request:
-    """What flags and --config ask for; UsageError for what no text could make right."""
+    """The request that options and --config make; UsageError for what is wrong whatever the text is."""
     resolved, of_data, learned = _with_file(config, settings, vocab, vocabulary)
     document = document or of_data["document"]
     _check_early(resolved, vocabulary, errors, document or "file")
@@ -282,11 +298,11 @@ VOCABULARY_SETTINGS = {
     "symbols": "--symbols",
     "split_digits": "--split-digits",
 }
-"""The settings of a vocabulary to learn, as VocabularyConfig calls them, and their flags here."""
+"""The settings of VocabularyConfig that this command has, and their flags."""
 
 
 def _vocabulary_settings(settings: dict[str, Any], vocab_type: str | None, vocab_size: int | None) -> dict[str, Any]:
-    """The settings of a vocabulary to learn that flags give, by VocabularyConfig's names."""
+    """The settings of a vocabulary to learn that flags give, by the names of VocabularyConfig."""
     given = {"type": vocab_type, "size": vocab_size, **settings}
     return {name: given[name] for name in VOCABULARY_SETTINGS if given.get(name) is not None}
 
@@ -294,10 +310,10 @@ def _vocabulary_settings(settings: dict[str, Any], vocab_type: str | None, vocab
 def _with_file(
     config: str | None, settings: dict[str, Any], vocab: Path | None, vocabulary: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """The settings of flags and of --config, which flags beat; what --config says of the data; and the settings of both
-    for a vocabulary to learn.
+    """Three sets of settings: of model and training, of the data in --config, and of a vocabulary to learn.
 
-    A flag beats more than its namesake: any length beats every length, --vocab all that describes a vocabulary.
+    Flags override --config, and some override more than their namesake: any length overrides all lengths, and --vocab
+    all that describes a vocabulary.
     """
     from_file = _file_settings(config)
     if any(settings.get(name) for name in LENGTHS):
@@ -317,7 +333,7 @@ def _with_file(
 
 
 def _file_settings(config: str | None) -> dict[str, Any]:
-    """The settings that --config names: of a TOML file, a recipe, or a run with its vocabulary."""
+    """The settings of --config: a TOML file, a recipe, or a run with its vocabulary."""
     from seqtool.files.writing import read_toml
     from seqtool.settings.defaults import recipe_file
 
@@ -332,7 +348,7 @@ def _file_settings(config: str | None) -> dict[str, Any]:
 
 
 def _device(settings: dict[str, Any], resumed: Path | None) -> torch.device:
-    """The device to train on: the one asked for, else the one that a resumed run was begun on."""
+    """The device to train on: the one asked for, or else the one on which a resumed run began."""
     from seqtool.models.device import choose_device
     from seqtool.runs import read_config
 
@@ -341,7 +357,7 @@ def _device(settings: dict[str, Any], resumed: Path | None) -> torch.device:
 
 
 def _trained(path: Path, plan: Plan, force: bool, tracking: Tracking, quiet: bool, world: World) -> tuple[Outcome, int]:
-    """Train, showing how it goes; how far it came, and the signal that ended it, or 0."""
+    """Train, showing the progress; the outcome, and the number of the signal that stopped it, or 0."""
     from seqtool.tasks.language.task import LanguageTask
     from seqtool.training.session import train_run
 
@@ -376,7 +392,7 @@ def _trained(path: Path, plan: Plan, force: bool, tracking: Tracking, quiet: boo
             with contextlib.redirect_stdout(sys.stderr):
                 tracking.finish()
         ended = outcome.complete or stopped()
-    return outcome, stopped() or (0 if ended else int(signal.SIGTERM))  # another process may have had the signal
+    return outcome, stopped() or (0 if ended else int(signal.SIGTERM))  # another process may have received the signal
 
 
 def _trackers(tensorboard: bool, trackio: str | None, config: RunConfig) -> list[Any]:
@@ -387,7 +403,7 @@ def _trackers(tensorboard: bool, trackio: str | None, config: RunConfig) -> list
         settings = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
 
         def make(run: Path, first_step: int) -> Any:
-            with contextlib.redirect_stdout(sys.stderr):  # it greets; stdout is for data
+            with contextlib.redirect_stdout(sys.stderr):  # trackio prints a greeting, and stdout is for data
                 return tracking.trackio(trackio, run.name, settings)
 
         makers.append(make)
@@ -395,11 +411,11 @@ def _trackers(tensorboard: bool, trackio: str | None, config: RunConfig) -> list
 
 
 NEVER_ZERO = (*LENGTHS, "lr", "eval_every", "checkpoint_every")
-"""Settings whose 0 stands for what suits the text: nobody who writes it asks for that."""
+"""Settings whose 0 means the default for the text: a user who writes 0 means something else."""
 
 
 def _check_early(settings: dict[str, Any], vocabulary: dict[str, Any], errors: str, document: str) -> None:
-    """Refuse settings that no text could make right, before anything is read."""
+    """UsageError for settings that are wrong whatever the text is, before it is read."""
     chosen(errors, ERROR_HANDLERS, "--errors")
     document_break(document)
     problems = check_given(settings, ModelConfig, TrainConfig)
@@ -422,7 +438,7 @@ def _check_packages(tensorboard: bool, trackio: str | None) -> None:
 
 
 def _check_weights(config: str | None, before: list[float] | None, weights: list[float]) -> None:
-    """UsageError where the run that --config names read its files at other rates than the data now say."""
+    """UsageError if the run of --config read its files at other rates than DATA asks for."""
     if before not in (None, weights):
         raise UsageError(f"--config {config}: that run read its files {before} times; give DATA as FILE=N so")
 
@@ -430,7 +446,7 @@ def _check_weights(config: str | None, before: list[float] | None, weights: list
 def _check_unused(
     first: str, vocab: Path | None, vocabulary: dict[str, Any], document: str | None, errors: str
 ) -> None:
-    """UsageError for flags that a vocabulary made before, or a token store as the `first` data, makes idle."""
+    """UsageError for flags that have no effect with a given vocabulary, or with a token store as the `first` data."""
     from seqtool.text.store import is_store
 
     store = is_store(Path(first))

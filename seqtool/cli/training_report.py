@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def plan_report(config: RunConfig) -> dict[str, Any]:
-    """The resolved configuration, the parameters and the memory they take in training."""
+    """The resolved configuration, the number of parameters, and the memory that training takes for them."""
     parameters = config.parameters
     training = config.training
     frozen = config.symbols.size * config.model.embed_width if training.freeze else 0
@@ -39,7 +39,7 @@ def plan_report(config: RunConfig) -> dict[str, Any]:
 
 
 def _changed_rate(before: TrainConfig, now: TrainConfig) -> str:
-    """What of the learning rate and its schedule differs from that with which a run was trained so far."""
+    """Which settings of the learning rate differ from those that a run was trained with so far."""
     return ", ".join(
         f"--{name.replace('_', '-')} {getattr(now, name)} (was {getattr(before, name)})"
         for name in RATE_SETTINGS
@@ -48,7 +48,7 @@ def _changed_rate(before: TrainConfig, now: TrainConfig) -> str:
 
 
 def pretrained_message(record: dict[str, Any]) -> str:
-    """How much of the vocabulary and of the text has a vector to begin with."""
+    """How much of the vocabulary and of the text starts from a given vector."""
     shares = [record[f"matched_{name}"] / record[name] for name in ("symbols", "tokens")]
     return (
         f"{record['matched_symbols']:,} of {record['symbols']:,} symbols start from {record['name']} "
@@ -57,12 +57,12 @@ def pretrained_message(record: dict[str, Any]) -> str:
 
 
 def announce(plan: Plan, before: TrainConfig | None, world: World, quiet: bool) -> None:
-    """Say what is about to be trained, and what differs from how a resumed run was trained `before`."""
+    """Tell what is about to be trained, and which rates of a resumed run differ from those `before`."""
     note(_announcement(plan.config, world), quiet)
     if plan.data.about_unknown:
         note(plan.data.about_unknown, quiet)
     if before is not None and (changed := _changed_rate(before, plan.config.training)):
-        note(f"from here on, not as it was begun: {changed}", quiet)
+        note(f"from here on, other than before: {changed}", quiet)
 
 
 def _announcement(config: RunConfig, world: World) -> str:
@@ -84,7 +84,7 @@ def _announcement(config: RunConfig, world: World) -> str:
 
 
 def _held_back(config: RunConfig) -> str:
-    """Which text of the data is validated on, in parentheses; nothing where it is a file of its own."""
+    """Which part of the data is held back for validation, in parentheses; empty with a validation file."""
     held = config.data.get("held_back")
     if not isinstance(held, dict):
         return ""
@@ -98,13 +98,13 @@ def _held_back(config: RunConfig) -> str:
 
 
 def command_to_resume(data: list[str], path: Path, errors: str) -> str:
-    """The command that goes on with a run."""
+    """The command that continues a run."""
     replacing = ["--errors", errors] if errors != "strict" else []
     return shlex.join(["seqtool", "train", *data, "-o", str(path), *replacing, "--resume"])
 
 
 def stopped_message(outcome: Outcome, path: Path, again: str) -> str:
-    """What is left of a training that a signal ended."""
+    """What a training that a signal stopped has left, and how to continue it."""
     kept = f"go on with: {again}" if outcome.kept else f"nothing was kept, and {path} is as it was"
     return f"stopped at step {outcome.progress.step}; {kept}"
 
@@ -114,7 +114,7 @@ def _stopped_early(progress: Progress, training: TrainConfig) -> bool:
 
 
 def result_report(path: Path, progress: Progress, training: TrainConfig) -> dict[str, Any]:
-    """What a training that ended by itself reports."""
+    """The report of a training that was not stopped by a signal."""
     return {
         "run": str(path),
         "steps": progress.step,
@@ -128,7 +128,7 @@ def result_report(path: Path, progress: Progress, training: TrainConfig) -> dict
 
 
 def say_how_it_ended(outcome: Outcome, training: TrainConfig, again: str, quiet: bool) -> None:
-    """Say that nothing was left to do or that training stopped early, and the command that goes on all the same."""
+    """Tell that there was nothing left to do or that training stopped early, and how to continue all the same."""
     progress = outcome.progress
     nothing_left = outcome.first_step == progress.step
     if nothing_left:

@@ -41,28 +41,35 @@ EXAMPLES = ("seqtool embed train novel.txt -o novel.vectors",)
 
 @with_settings(EmbedConfig)
 def command(
-    data: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Text files, - for standard input, or a store.")],
+    data: Annotated[
+        list[str], typer.Argument(metavar="TEXT...", help="Text files, - for standard input, or a token store.")
+    ],
     output: Annotated[
         Path,
         typer.Option(
             "-o",
             "--output",
             metavar="VECTORS",
-            help="The file of vectors to make.",
+            help="File of vectors to write.",
             rich_help_panel=Panel.PROGRESS,
         ),
     ],
     *,
     vocab: Annotated[
         Optional[Path],
-        typer.Option("--vocab", metavar="FILE", help="A vocabulary made before.", rich_help_panel=Panel.VOCABULARY),
+        typer.Option(
+            "--vocab",
+            metavar="FILE",
+            help="Use this vocabulary instead of learning one.",
+            rich_help_panel=Panel.VOCABULARY,
+        ),
     ] = None,
     vocab_type: Annotated[
         Optional[str],
         option_of(
             VOCABULARY_TYPES,
             "--vocab-type",
-            help="Vocabulary to learn; words are what white space separates.",
+            help="Type of the vocabulary to learn from the text; words are separated by white space.",
             panel=Panel.VOCABULARY,
             default="word",
         ),
@@ -72,7 +79,7 @@ def command(
         typer.Option(
             "--vocab-size",
             metavar="N",
-            help="Its size.",
+            help="Size of the vocabulary to learn.",
             show_default="by the text, words 1,000,000 at most",
             rich_help_panel=Panel.VOCABULARY,
         ),
@@ -82,39 +89,45 @@ def command(
         typer.Option(
             "--min-count",
             metavar="N",
-            help="What is rarer gets no vector.",
+            help="Words that occur fewer times get no vector.",
             show_default="1 to 5, by the text's length; 1 with --vocab or a store",
             rich_help_panel=Panel.VOCABULARY,
         ),
     ] = None,
     lowercase: Annotated[
         bool,
-        typer.Option("--lowercase/--keep-case", help="Fold to lower case.", rich_help_panel=Panel.VOCABULARY),
+        typer.Option(
+            "--lowercase/--keep-case", help="Lower-case the text, or keep its case.", rich_help_panel=Panel.VOCABULARY
+        ),
     ] = False,
     normalize: Annotated[
-        str, option_of(NORMALIZATIONS, "--normalize", help="Unicode normalisation.", panel=Panel.VOCABULARY)
+        str, option_of(NORMALIZATIONS, "--normalize", help="Unicode normalisation of the text.", panel=Panel.VOCABULARY)
     ] = "none",
     errors: Errors = "strict",
     document: Annotated[
         Optional[str],
-        option_of(SHOWN_DOCUMENT_BREAKS, "--document", help="Windows end at these.", panel=Panel.DATA, default="line"),
+        option_of(
+            SHOWN_DOCUMENT_BREAKS,
+            "--document",
+            help="What separates documents, at which windows end.",
+            panel=Panel.DATA,
+            default="line",
+        ),
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option(
-            "--resume", help="Go on exactly where learning -o was stopped.", rich_help_panel=Panel.CHECKPOINTS
-        ),
+        typer.Option("--resume", help="Continue exactly where learning -o stopped.", rich_help_panel=Panel.CHECKPOINTS),
     ] = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
     settings: dict[str, Any],
 ) -> None:
-    """Learn a vector for each word of a text from what stands near it: in the same line, unless --document says else.
+    """Learn a vector for each word of a text from its context: the words near it in the same line, or --document.
 
-    skipgram and cbow predict words from their neighbours (word2vec; with --subword fastText), glove and svd factorise
-    counts of neighbours, one-hot is what all this is better than. Ctrl-C and SIGTERM leave a checkpoint to
-    --resume from (not of svd, which is learned at once).
+    skipgram and cbow predict words from their neighbours (word2vec; with --subword, fastText), glove and svd factorise
+    counts of co-occurrences, and one-hot is a baseline. Ctrl-C and SIGTERM leave a checkpoint for --resume, except with
+    svd and one-hot, which have no steps.
     """
     chosen(errors, ERROR_HANDLERS, "--errors")
     document_break(document or "line")
@@ -176,7 +189,7 @@ def _check_flags(config: EmbedConfig, document: str | None, min_count: int | Non
 
 
 def _checked_settings(settings: dict[str, Any], vocab_size: int | None) -> EmbedConfig:
-    """The settings of the method; UsageError for what no text could make right."""
+    """The settings of the method; UsageError for what is wrong whatever the text is."""
     for name in ("epochs", "time", "lr", "x_max"):
         if settings.get(name) == 0:
             raise UsageError(f"--{name.replace('_', '-')} 0: leave it out, or give more")
@@ -190,7 +203,7 @@ def _checked_settings(settings: dict[str, Any], vocab_size: int | None) -> Embed
 
 
 def _check_unused(vocab: Path | None, first: str, of_vocabulary: bool, errors: str) -> None:
-    """UsageError for flags that a whole vocabulary, that of a file or of the `first` data, makes idle."""
+    """UsageError for flags that have no effect with a given vocabulary, or with a token store as the `first` data."""
     from seqtool.text.store import is_store
 
     whole = "--vocab" if vocab is not None else first if is_store(Path(first)) else ""
@@ -203,7 +216,7 @@ def _check_unused(vocab: Path | None, first: str, of_vocabulary: bool, errors: s
 
 
 def _report(vectors: Vectors, progress: EmbeddingProgress, method: str, output: Path, json: bool, quiet: bool) -> None:
-    """Report what was learned, and say what to do with it."""
+    """Report what was learned, and what to run next."""
     write_report(
         {
             "vectors": str(output),
@@ -265,7 +278,7 @@ def _learned(
 
 
 def _stopped(checkpoint: Path) -> str:
-    """What is left after a signal, and the command that goes on."""
+    """What learning that a signal stopped has left, and how to continue it."""
     if not checkpoint.exists():
         return "stopped before anything was learned"
     words = [word for word in sys.argv[1:] if word not in ("--force", "--resume")]
@@ -273,7 +286,7 @@ def _stopped(checkpoint: Path) -> str:
 
 
 def _device(config: EmbedConfig) -> str:
-    """Where to compute. torch is asked, and takes a second to load, only where there may be more than a CPU."""
+    """The device to compute on. torch, which takes a second to load, is asked only if there may be an accelerator."""
     from seqtool.embeddings.skipgram import skipgram_library
 
     if config.device == "cpu" or config.method in METHODS_WITHOUT_STEPS:

@@ -32,7 +32,7 @@ Interactive = Annotated[
     bool, typer.Option("-i", "--interactive", help="Ask for words at a prompt, until the input ends.")
 ]
 Count = Annotated[
-    int, typer.Option("-n", "--count", min=1, max=MAX_ANSWERS, help="Number of answers to each question.")
+    int, typer.Option("-n", "--count", min=1, max=MAX_ANSWERS, help="Answers to each question.")
 ]
 Words = Optional[list[str]]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EXAMPLES = ("seqtool bench --model lstm --hidden 512 --batch-size 32 --bptt 128",)
 FIRST = ("--model", "--hidden", "--layers", "--batch-size", "--precision")
 MOST_SECONDS = 3600.0
-BUSY = 0.03  # share of the processors that other programs may have before it is told
+BUSY = 0.03  # share of the processors used by other programs from which a warning is given
 # The settings of training that change what a step costs.
 OF_A_STEP = ("batch_size", "bptt", "optimizer", "clip_norm", "clip_value", "clip_agc", "label_smoothing", "z_loss",
              "ar", "tar", "device", "precision")  # fmt: skip
@@ -42,7 +42,11 @@ def command(
     model: Annotated[
         Optional[list[str]],
         option_of(
-            tuple(ARCHITECTURES), "--model", help="Architecture; may be repeated.", panel=Panel.MODEL, default="all"
+            tuple(ARCHITECTURES),
+            "--model",
+            help="Architecture to measure; may be repeated.",
+            panel=Panel.MODEL,
+            default="all",
         ),
     ] = None,
     vocab_size: Annotated[
@@ -52,7 +56,7 @@ def command(
             metavar="N",
             min=2,
             max=MAX_VOCABULARY,
-            help="Symbols: 256 are as many as text by characters or bytes has; bpe has thousands.",
+            help="Size of the vocabulary: about 256 for characters or bytes, thousands for bpe.",
             rich_help_panel=Panel.MODEL,
         ),
     ] = 256,
@@ -61,7 +65,7 @@ def command(
         typer.Option(
             "--seconds",
             metavar="X",
-            help="How long each of the measurements takes, about.",
+            help="Approximate time of each measurement.",
             rich_help_panel=Panel.MACHINE,
         ),
     ] = 1.0,
@@ -69,12 +73,11 @@ def command(
     quiet: Quiet = False,
     settings: dict[str, Any],
 ) -> None:
-    """Measure what this machine can do (products of matrices by precision, memory) and what share of it each model
-    reaches in training and in generating; and say which precision and which batch would be fastest.
+    """Measure what this machine can do (matrix products in each precision, memory) and what share of it each model
+    reaches in training and generation, and say which precision and which batch size are fastest.
 
-    Models have the sizes that train would give them, unless flags say otherwise.
-    Batches are --batch-size, twice and four times that.
-    The text is random; no file is written. About a minute with the defaults: end other programs first.
+    Models have train's default sizes, unless options say otherwise. Batch sizes are --batch-size, twice and four times
+    that. The text is random, and no file is written. This takes about a minute by default: end other programs first.
     """
     names = list(dict.fromkeys(chosen(name, tuple(ARCHITECTURES), "--model") for name in model or ARCHITECTURES))
     if not 0 < seconds <= MOST_SECONDS:
@@ -103,7 +106,7 @@ def command(
 
 
 def _check_early(settings: dict[str, Any]) -> None:
-    """Refuse settings that no model could have, before torch is loaded."""
+    """UsageError for settings that no model can have, before torch is loaded."""
     problems = check_given(settings, ModelConfig, TrainConfig)
     if problems:
         raise UsageError("; ".join(problems))
@@ -121,7 +124,7 @@ def _setup(asked: dict[str, Any], names: list[str], vocab_size: int, accelerator
 
 
 def _precisions(asked: str, device: torch.device) -> list[str]:
-    """The precisions to measure; UsageError for one that the device does not compute in."""
+    """The precisions to measure; UsageError for one that the device has no instructions for."""
     from seqtool.bench.machine import native_precisions
 
     precisions = native_precisions(device)
@@ -137,7 +140,7 @@ def _precisions(asked: str, device: torch.device) -> list[str]:
 def _report(
     measured: Measured, best: dict[str, TrainingSpeed], setups: Sequence[Setup], vocab_size: int, seconds: float
 ) -> dict[str, Any]:
-    """All that was measured, the fastest of each model, and the settings."""
+    """All measurements, the fastest of each model, and the settings."""
     from seqtool.files.writing import provenance
 
     return {
@@ -151,7 +154,7 @@ def _report(
 
 
 def _settings(setup: Setup) -> dict[str, Any]:
-    """Those of the model and those of training that a step depends on."""
+    """The settings of the model, and those of the training that affect the cost of a step."""
     training = {name: value for name, value in dataclasses.asdict(setup.training).items() if name in OF_A_STEP}
     return {**dataclasses.asdict(setup.model), **training}
 

@@ -65,31 +65,40 @@ def command(
     texts: Annotated[
         Optional[list[str]],
         typer.Argument(
-            metavar="[TEXT...]", help="Text or token stores to score; with --text, further runs.", show_default="-"
+            metavar="[TEXT...]", help="Text or token stores to score; with --text, more runs.", show_default="-"
         ),
     ] = None,
     *,
     text: Annotated[
         Optional[list[str]],
-        typer.Option("--text", metavar="TEXT", help="Text to compare several runs on.", rich_help_panel=Panel.DATA),
+        typer.Option(
+            "--text",
+            metavar="TEXT",
+            help="Text to compare several runs on; may be repeated.",
+            rich_help_panel=Panel.DATA,
+        ),
     ] = None,
     per: Annotated[
-        Optional[str], option_of(UNITS, "--per", help="A row for each, as it is read.", panel=Panel.SCORING)
+        Optional[str], option_of(UNITS, "--per", help="Write a row for each, as it is read.", panel=Panel.SCORING)
     ] = None,
     carry: Annotated[
         bool,
-        typer.Option("--carry", help="With --per line: score the lines as one text.", rich_help_panel=Panel.SCORING),
+        typer.Option(
+            "--carry",
+            help="With --per line: score the lines as one text, not each by itself.",
+            rich_help_panel=Panel.SCORING,
+        ),
     ] = False,
     bits: Annotated[
         bool,
-        typer.Option("--bits", help="With --per: bits in the first column, not nats.", rich_help_panel=Panel.SCORING),
+        typer.Option("--bits", help="With --per: write bits instead of nats.", rich_help_panel=Panel.SCORING),
     ] = False,
     given: Annotated[
         Optional[str],
         typer.Option(
             "--given",
             metavar="PREFIX",
-            help="Text that is read, unscored, before each document or line.",
+            help="Text that precedes each document or line as context and is not scored.",
             rich_help_panel=Panel.DATA,
         ),
     ] = None,
@@ -102,16 +111,17 @@ def command(
 ) -> None:
     """Score text: nats, perplexity per token, word and character, bits per character and byte.
 
-    Every token counts once, the first included (given <s>). Several texts make a row each and a total; several runs
-    and --text a table. A transformer reads a token context / stride times.
+    Every token is scored once, the first one given <s>. Several texts give a row each and a total; several runs with
+    --text give a table. A transformer reads each token context / stride times.
 
-    Bits per byte compares models whose vocabularies lose nothing of the text. What is lost is said (unknown words,
-    letter case, white space of a word vocabulary), and such a model is never called best: it did not pay for it.
+    Bits per byte compares models whose vocabularies lose nothing of the text. What a vocabulary loses is reported
+    (unknown words, letter case, white space), and its model is never marked as best, because what is lost costs it
+    nothing.
 
-    --per writes nats, tokens, perplexity per token and the text, tabs between them; in the text a backslash is \\\\, a
-    tab \\t, a newline \\n, a carriage return \\r: printf %b turns them back. A word is what white space separates, and
-    the space before it in its line belongs to it; a line's end is a row too. So rows of words, tokens, documents and,
-    with --carry, lines add up to the total. A token across a border counts to the first word it is part of.
+    --per writes nats, tokens, perplexity per token and the text, separated by tabs; in the text a backslash is \\\\, a
+    tab \\t, a newline \\n, a carriage return \\r, which printf %b converts back. Words are separated by white space and
+    include the space before them in the line; the end of a line is a row of its own. Rows of words, tokens, documents
+    and, with --carry, lines therefore add up to the total. A token of several words counts for the first of them.
     """
     config = checked(EvalConfig(**settings))
     _check_flags(per, carry, bits, given, errors, document)
@@ -143,7 +153,7 @@ def command(
 
 
 class _Job(NamedTuple):
-    """What is scored, how, and how it is reported."""
+    """What to score, how, and how to report it."""
 
     names: Sequence[str]
     errors: str
@@ -154,7 +164,7 @@ class _Job(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """What a row of --per is for, whether lines are one text, what separates documents, and the unit of cost."""
+    """The unit of a row of --per, whether lines are one text, what separates documents, and whether costs are bits."""
 
     per: str
     carry: bool
@@ -165,7 +175,7 @@ class _Rows(NamedTuple):
 def _check_flags(
     per: str | None, carry: bool, bits: bool, given: str | None, errors: str, document: str | None
 ) -> None:
-    """UsageError for flags that are wrong or have no effect, whatever is scored."""
+    """UsageError for flags that are wrong or have no effect, whatever the text is."""
     if per is not None:
         chosen(per, UNITS, "--per")
     if carry and per != "line":
@@ -184,7 +194,7 @@ def _check_flags(
 
 
 def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, document: str | None) -> None:
-    """Refuse what is not a run where one is expected, what is not text, and flags that only text needs."""
+    """Refuse what is not a run or not text where one is expected, and flags that have no effect on token stores."""
     from seqtool.cli.info import kind_of
     from seqtool.runs import is_run
     from seqtool.text.encoded import documents_are_settled
@@ -206,7 +216,7 @@ def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, docume
 
 
 def _check_runs(runs: Sequence[Run], config: EvalConfig, oov: bool, quiet: bool) -> None:
-    """UsageError for settings that do not fit a run, `oov` among them if it was given; say how windows overlap."""
+    """UsageError for settings that do not fit a run (`oov`: --oov was given); tell how windows overlap."""
     from seqtool.scoring.scorer import check_window
 
     for run in runs:
@@ -223,7 +233,7 @@ def _check_runs(runs: Sequence[Run], config: EvalConfig, oov: bool, quiet: bool)
 def _sources(
     names: Sequence[str], errors: str, *, empty_files: bool = False, rereadable: bool = False, document: str = "file"
 ) -> list[Source]:
-    """What these names stand for, in order: texts that follow one another are one source, a token store is one."""
+    """The sources of these names, in order: adjacent texts are one source, each token store is one."""
     from seqtool.text.documents import TextSource
     from seqtool.text.store import is_store, open_store
 
@@ -294,7 +304,7 @@ def _compare(runs: Sequence[Run], breaks: Sequence[str], job: _Job) -> None:
 
 
 def _report_of_run(run: Run, sources: Sequence[Source], document: str, job: _Job) -> dict[str, Any]:
-    """The report of a run on all sources, with what tells it from other runs."""
+    """The report of a run on all sources, with its model, vocabulary and parameters."""
     from seqtool.scoring.reports import total_report
     from seqtool.text.documents import TextSource
 
@@ -311,19 +321,19 @@ def _report_of_run(run: Run, sources: Sequence[Source], document: str, job: _Job
 
 
 def _compares(report: dict[str, Any]) -> bool:
-    """Whether a report's bits per byte compare with those of other vocabularies."""
+    """Whether a report's bits per byte can be compared between vocabularies."""
     return not report["text_lost"] and report["bits_per_byte"] is not None
 
 
 def _lost(report: dict[str, Any]) -> str:
-    """What to say behind a row whose bits per byte do not compare."""
+    """The mark of a row whose bits per byte cannot be compared; else empty."""
     return f"loses {', '.join(report['text_lost'])}" if report["text_lost"] else ""
 
 
 def _write_entry(
     report: dict[str, Any], name: str, columns: dict[str, str], forms: Sequence[str], json: bool, mark: str = ""
 ) -> None:
-    """A report as a JSON line or as a row of a table, with a `mark` behind it."""
+    """Write a report as a JSON line, or as a row of a table with a `mark` at its end."""
     if json:
         write(json_module.dumps(report, ensure_ascii=False) + "\n", flush=True)
         return
@@ -332,15 +342,15 @@ def _write_entry(
 
 
 def _forms(names: Iterable[str], columns: dict[str, str]) -> list[str]:
-    """The forms of a table's columns: names, figures, of which the first come before the last is known, and a mark."""
+    """The forms of a table's columns: names, figures (of fixed width: rows are written as they come), and a mark."""
     return [to_left(names), *(">16" for _ in columns), ""]
 
 
 def _write_rows(run: Run, job: _Job, rows: _Rows) -> None:
-    """Write the rows of `--per`, in input order; what can be answered is written before more is read."""
+    """Write the rows of `--per` in input order, each as soon as its text has arrived."""
     from seqtool.scoring.rows import score_rows
 
-    # Only a row of a document can say that there is nothing in a file.
+    # Only rows of documents can show that a file is empty.
     for source in _sources(job.names, job.errors, empty_files=rows.per == "document"):
         for scored in score_rows(
             run.model,
@@ -356,7 +366,7 @@ def _write_rows(run: Run, job: _Job, rows: _Rows) -> None:
 
 
 def _write_in_parts(parts: Iterable[str]) -> None:
-    """Write text whose parts may be many and short, or longer together than memory."""
+    """Write the parts of a text together, about WRITTEN_CHARACTERS at a time."""
     held: list[str] = []
     size = 0
     for part in parts:
@@ -384,7 +394,7 @@ def _json_parts(row: Row, per: str, bits: bool) -> Iterator[str]:
 def _tsv_parts(row: Row, per: str, bits: bool) -> Iterator[str]:
     shown, cost = row.perplexity, row.nats / math.log(2) if bits else row.nats
     yield f"{cost:.6f}\t{row.tokens}\t{(math.inf if row.tokens else math.nan) if shown is None else shown:.4f}\t"
-    ended = ""  # a line's last newline is not shown
+    ended = ""  # held back, because a line's last newline is not shown
     for part in row.text:
         text = ended + part
         ended = "\n" if text.endswith("\n") and per in ("line", "document") else ""

@@ -1,4 +1,4 @@
-"""`seqtool info`: what an artifact is and what made it; what there is to compute with on this machine."""
+"""`seqtool info`: what an artifact is and what made it, or what this machine computes with."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from seqtool.errors import InputError, UsageError
 PARTS_OF_RUN = ("config.json", "vocab.model", "model.safetensors", "metrics.jsonl", "checkpoint")
 PARTS_OF_STORE = ("store.json", "vocab.model", "ids-*.safetensors")
 HEAD_BYTES = 1 << 16
-VOCABULARY_BEGINS = b"\n"  # the tag of a SentencePiece model's first piece
-VOCABULARY_HOLDS = b"<unk>\x15"  # and the tag of its score
+VOCABULARY_BEGINS = b"\n"  # the field tag of a SentencePiece model's first piece
+VOCABULARY_HOLDS = b"<unk>\x15"  # a piece and the field tag of its score
 WEIGHTS_BEGIN = b'{"'
 HEADER_BYTES = 64
-HEADER_BEGINS = b"{"  # of safetensors, after eight bytes that say how long it is
+HEADER_BEGINS = b"{"  # a safetensors header, after eight bytes of its length
 EXAMPLES = ("seqtool info runs/novel-lstm",)
 
 
@@ -31,11 +31,11 @@ def command(
     ] = None,
     *,
     machine: Annotated[
-        bool, typer.Option("--machine", help="What this machine computes with, instead: torch and the parts in C.")
+        bool, typer.Option("--machine", help="Describe this machine instead: torch and the parts in C.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Describe a run, a token store, a vocabulary or vectors."""
+    """Describe a run, a token store, a vocabulary or vectors: what it is, and what made it."""
     if path is None and not machine:
         raise UsageError("missing argument 'PATH': name what to describe, or give --machine")
     if path is None:
@@ -47,7 +47,7 @@ def command(
 
 
 def write_machine(as_json: bool) -> None:
-    """Write what there is to compute with: the processor, torch, and what became of each part in C."""
+    """Write what this machine computes with: the processor, torch, and the state of each part in C."""
     import torch
 
     from seqtool.bench.machine import device_name
@@ -62,7 +62,7 @@ def write_machine(as_json: bool) -> None:
 
 
 def describe_artifact(path: Path) -> dict[str, Any]:
-    """What `path` is, as a flat report; InputError when it is none of ours."""
+    """What `path` is, as a flat report; InputError if seqtool did not make it."""
     if str(path) == "-":
         raise InputError("info describes what lies on disk, not standard input: name its file or directory")
     if not path.exists():
@@ -106,7 +106,7 @@ def _run_report(path: Path) -> dict[str, Any]:
 
 
 def _file_report(path: Path) -> dict[str, Any]:
-    """What a file of vectors, a vocabulary or an embedding checkpoint is; empty for any other file."""
+    """The report of a file of vectors, a vocabulary or an embedding checkpoint; empty for any other file."""
     from seqtool.embeddings.learning import CHECKPOINT_FORMAT
     from seqtool.vectors.vectors import is_vectors, read_vectors
 
@@ -125,7 +125,7 @@ def _file_report(path: Path) -> dict[str, Any]:
 
 
 def kind_of(path: Path) -> str:
-    """What an artifact of ours that is no run is, to be told where something else is expected; empty if it is none."""
+    """The kind of an artifact other than a run, for a message where something else is expected; else empty."""
     if (path / "store.json").is_file():
         return "a token store"
     if not path.is_file():
@@ -141,7 +141,7 @@ def kind_of(path: Path) -> str:
 
 
 def whole_of(path: Path) -> str:
-    """The run or store that a path is a part of; empty if it is none."""
+    """The run or token store that a path is a part of; else empty."""
     inside = path.parent.name == "checkpoint"
     folder, part = (path.parent.parent, "checkpoint") if inside else (path.parent, path.name)
     if (folder / "config.json").is_file() and part in PARTS_OF_RUN:

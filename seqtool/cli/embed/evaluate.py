@@ -1,4 +1,4 @@
-"""`seqtool embed evaluate`: vectors held against people's judgements."""
+"""`seqtool embed evaluate`: comparing vectors with human judgements."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def command(
         typer.Argument(
             metavar="FILE...",
             help="Word similarity (two words and a number: WordSim-353, SimLex-999, ...) or analogies (four words, "
-            "as Google's; or a word and its answers, as BATS): the content tells which. - is standard input.",
+            "as Google's; or a word and its answers, as BATS); the content tells which. - is standard input.",
         ),
     ],
     *,
@@ -39,16 +39,16 @@ def command(
             "--top",
             metavar="N",
             min=1,
-            help="Analogies: only the N most frequent tokens are asked for and answered with.",
+            help="Analogies: use only questions and answers among the N most frequent tokens.",
         ),
     ] = None,
     errors: Errors = "strict",
     json: Json = False,
 ) -> None:
-    """Judge vectors: Spearman's rank correlation with people's similarities, and accuracy on analogies by 3CosAdd.
+    """Evaluate vectors: Spearman's rank correlation with human similarities, and accuracy on analogies by 3CosAdd.
 
-    Words are looked up as they are, and in lower case where only that is known. What is not covered does not count:
-    accuracy and correlation are over the covered part, whose share is given beside them.
+    Words are looked up as they are, and in lower case if only that is known. Correlation and accuracy are over the
+    questions whose words all have vectors; their share is reported as well.
     """
     from seqtool.text.documents import stream_name
     from seqtool.vectors.judging import Analogies
@@ -75,7 +75,7 @@ def command(
 
 
 def _uncovered(name: str, judged: Similarities | Analogies, space: Space, top: int | None) -> str:
-    """Why nothing of a file is covered."""
+    """A note on why no question of a file has vectors for all its words."""
     missing = judged.unknown(space)
     if not missing:
         return f"no question of {name} is among the {top} most frequent tokens: raise --top"

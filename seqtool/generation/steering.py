@@ -21,6 +21,7 @@ from seqtool.settings.generation import MAX_BEAM_TOKENS, GenerateConfig
 from seqtool.text.decoding import Seam
 
 UNLIMITED = 1 << 62
+SMALL_LAYER = 256  # sequences that are copied in less time than it takes to merge them step by step
 
 
 def most_tokens(config: GenerateConfig) -> int:
@@ -57,8 +58,8 @@ class SeenNGrams(NamedTuple):
 
     Immutable: texts with a common beginning share it. `layers` are mappings of decreasing size, from the first size - 1
     tokens of a sequence to its last, each with its number of sequences. A new sequence is merged with the last layers
-    as long as these are no larger than the result so far (Bentley & Saxe 1980, Decomposable searching problems), so
-    adding the T tokens of a text takes O(T log T) time.
+    as long as these are small or no larger than the result so far (Bentley & Saxe 1980, Decomposable searching
+    problems), so adding the T tokens of a text takes O(T log T) time.
     """
 
     size: int
@@ -80,18 +81,23 @@ class SeenNGrams(NamedTuple):
     @property
     def barred(self) -> list[int]:
         """The tokens that would complete a repetition if they came next."""
-        return [token for _, layer in self.layers for token in layer.get(self.recent, ())]
+        barred: list[int] = []
+        for _, layer in self.layers:
+            barred += layer.get(self.recent, ())
+        return barred
 
     def added(self, token: int) -> SeenNGrams:
         """The sequences in the text with one more token."""
         layers = list(self.layers)
         if len(self.recent) == self.size - 1:
             count = 1
-            newest: Mapping[tuple[int, ...], tuple[int, ...]] = {self.recent: (token,)}
-            while layers and layers[-1][0] <= count:
+            newest: dict[tuple[int, ...], tuple[int, ...]] = {self.recent: (token,)}
+            while layers and layers[-1][0] <= max(count, SMALL_LAYER):
                 older_count, older = layers.pop()
-                newest = {**older, **{key: older.get(key, ()) + after for key, after in newest.items()}}
-                count += older_count
+                merged = dict(older)
+                for key, after in newest.items():
+                    merged[key] = merged.get(key, ()) + after
+                count, newest = count + older_count, merged
             layers.append((count, newest))
         recent = (*self.recent, token)[max(0, len(self.recent) + 2 - self.size) :]
         return SeenNGrams(self.size, recent, tuple(layers))
@@ -164,13 +170,12 @@ class Steering:
 
     def after(self, one: Written, token: int, skip: int = 0) -> Written:
         """What has been written, with one more token, of which the first `skip` bytes belong to the prompt."""
-        states = zip(self._favours, one.favoured, strict=True)
-        return Written(
-            length=one.length + 1,
-            state=self.constraint.after(one.state, token, skip) if self.constraint else 0,
-            favoured=tuple(favour.after(state, token, skip)[0] for favour, state in states),
-            ngrams=one.ngrams.added(token) if one.ngrams is not None else None,
-        )
+        favoured = one.favoured
+        if favoured:
+            states = zip(self._favours, favoured, strict=True)
+            favoured = tuple(favour.after(state, token, skip)[0] for favour, state in states)
+        state = self.constraint.after(one.state, token, skip) if self.constraint else 0
+        return Written(one.length + 1, state, favoured, one.ngrams.added(token) if one.ngrams is not None else None)
 
     def first_score(self, one: Written, token: int, skip: int) -> float:
         """What the rules add to log p of a first token whose first `skip` bytes are the prompt's; -inf if barred."""

@@ -11,7 +11,7 @@ from seqtool.generation.beam import beam_search
 from seqtool.generation.constraint import Constraint, TokenBytes
 from seqtool.generation.favour import Favour
 from seqtool.generation.generating import Sample, generate
-from seqtool.generation.steering import SeenNGrams, Steering, Written
+from seqtool.generation.steering import SMALL_LAYER, SeenNGrams, Steering, Written
 from seqtool.models.decoding.stepper import ModelStepper
 from seqtool.settings.generation import GenerateConfig
 from tests.zoo import BEGIN, ZOO, V, zoo_model
@@ -101,7 +101,7 @@ def test_a_token_copies_few_of_the_ngrams_before_it():
         before, ngrams = ngrams, ngrams.added(token)
         kept = sum(new is old for new, old in zip(ngrams.layers, before.layers, strict=False))
         copied += sum(count for count, _ in ngrams.layers[kept:])
-    assert copied <= tokens * (1 + math.log2(tokens))
+    assert copied <= tokens * (SMALL_LAYER + math.log2(tokens))
 
 
 def test_a_text_whose_tokens_are_all_used_ends():

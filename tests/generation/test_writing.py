@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
 from seqtool.generation.generating import Sample
-from seqtool.generation.writing import Writer, stop_finder
+from seqtool.generation.writing import Writer, stop_finder, written_text
+from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.decoding import Seam
+from seqtool.text.documents import TextSource
+from seqtool.text.learning import learn_vocabulary
 
 
 class Letters:
@@ -117,3 +121,15 @@ def test_any_text_in_blocks_of_any_size_ends_where_a_slow_reader_ends_it(seed: i
             shown += writer.take()
         expected = stopped_by_hand(text, stops, keep_stop, least)
         assert (shown, one.finished) == (writer.text, one.finished) == expected, (text, stops, least)
+
+
+def test_a_character_that_the_end_cuts_is_left_out_with_its_tokens(tmp_path: Path):
+    (tmp_path / "text").write_text("aé🙂\n" * 9)
+    vocabulary = learn_vocabulary(TextSource([str(tmp_path / "text")]), VocabularyConfig(type="byte"))
+    ids = vocabulary.encode("aé🙂").tolist()
+    for count, expected, tokens in [(1, "a", 1), (2, "a", 1), (3, "aé", 3), (6, "aé", 3), (7, "aé🙂", 7)]:
+        writer, one = Writer(vocabulary.decoder(Seam()), []), Sample([], tokens=ids[:count], finished="length")
+        one.token_nats = [1.0] * count
+        writer.read(one)
+        assert (writer.text, len(one.tokens), one.nats) == (expected, tokens, tokens)
+        assert written_text(vocabulary, ids[:count]) == expected

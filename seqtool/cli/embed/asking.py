@@ -31,9 +31,7 @@ VectorsPath = Annotated[
 Interactive = Annotated[
     bool, typer.Option("-i", "--interactive", help="Ask for words at a prompt, until the input ends.")
 ]
-Count = Annotated[
-    int, typer.Option("-n", "--count", min=1, max=MAX_ANSWERS, help="Answers to each question.")
-]
+Count = Annotated[int, typer.Option("-n", "--count", min=1, max=MAX_ANSWERS, help="Answers to each question.")]
 Words = Optional[list[str]]
 
 

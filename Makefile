@@ -4,11 +4,12 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := build/demo
+PYTHONS := 3.11 3.12 3.13
 WHEEL := build/wheel
 SANITIZE := build/sanitize
 LEFTOVERS := build/lib* build/temp* build/bdist*
 
-.PHONY: help install demo test test-slow test-crash test-sanitize check format wheel bench clean
+.PHONY: help install demo test test-slow test-crash test-sanitize test-pythons check format wheel bench clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -62,6 +63,12 @@ test-sanitize: $(INSTALLED)  ## Run the tests of what is in C under the address 
 		$(abspath $(RUN))/python -m pytest -q --capture=sys \
 		--deselect tests/native/test_loading.py::test_memory_that_is_freed_serves_again tests/native \
 		tests/models/test_recurrence.py tests/models/test_loss.py tests/models/decoding tests/embeddings/test_skipgram.py
+
+# python3.11, python3.12 and python3.13 must be there; an environment each, in build/.
+test-pythons:  ## Run the tests on every version of Python that is supported, one after the other
+	for version in $(PYTHONS); do \
+		$(MAKE) test PYTHON=python$$version VENV=build/python$$version || exit 1; \
+	done
 
 check: $(INSTALLED)  ## Format, lint, types and tests
 	$(RUN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""The exceptions that seqtool raises on purpose, each with the exit code it ends a command with."""
+"""The exceptions that seqtool raises on purpose, each with the exit code of the command that it ends."""
 
 
 class SeqtoolError(Exception):
@@ -12,7 +12,7 @@ class BusyError(SeqtoolError):
 
 
 class UsageError(SeqtoolError):
-    """The request contradicts itself or asks for something that does not exist."""
+    """The command contradicts itself or asks for something that does not exist."""
 
     exit_code = 2
 
@@ -24,13 +24,13 @@ class InputError(SeqtoolError):
 
 
 class DivergedError(SeqtoolError):
-    """Training reached a loss or a gradient that is not a finite number."""
+    """The loss or the gradient of a training is not a finite number."""
 
     exit_code = 4
 
 
 class StoppedError(SeqtoolError):
-    """A signal asked the program to stop; what could be saved has been saved."""
+    """A signal stopped the program, after everything that can be continued was saved."""
 
     def __init__(self, signal_number: int, message: str = "") -> None:
         super().__init__(message)

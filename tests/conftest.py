@@ -8,8 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.training.trainer import Trainer
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models here are so small that a second thread only waits
 
@@ -152,3 +156,11 @@ def start() -> Iterator[Start]:
         process.wait()
         for stream in (process.stdin, process.stdout, process.stderr):
             stream.close()
+
+
+@pytest.fixture
+def trainer(tmp_path: Path, prose: str) -> Trainer:
+    """Trains on some of the prose by characters, without the command."""
+    from tests.training.trainer import Trainer
+
+    return Trainer(prose[:5000], tmp_path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.cli.console import Meter, note, write, write_report
+from seqtool.cli.console import Meter, in_columns, note, table, write, write_report
 from seqtool.cli.options import Json, Quiet, chosen, option_of, with_settings
 from seqtool.errors import UsageError
 from seqtool.settings.architectures import ARCHITECTURES
@@ -19,6 +19,8 @@ from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 
 if TYPE_CHECKING:
+    import torch
+
     from seqtool.bench.generation import GenerationSpeed
     from seqtool.bench.measuring import Measured
     from seqtool.bench.setup import Setup
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 EXAMPLES = ("seqtool bench --model lstm --hidden 512 --batch-size 32 --bptt 128",)
 FIRST = ("--model", "--hidden", "--layers", "--batch-size", "--precision")
 MOST_SECONDS = 3600.0
-BUSY = 0.03  # share of the processors that other programs may have before it is told
+BUSY = 0.03  # share of the processors used by other programs from which a warning is given
 # The settings of training that change what a step costs.
 OF_A_STEP = ("batch_size", "bptt", "optimizer", "clip_norm", "clip_value", "clip_agc", "label_smoothing", "z_loss",
              "ar", "tar", "device", "precision")  # fmt: skip
@@ -40,7 +42,11 @@ def command(
     model: Annotated[
         Optional[list[str]],
         option_of(
-            tuple(ARCHITECTURES), "--model", help="Architecture; may be repeated.", panel=Panel.MODEL, default="all"
+            tuple(ARCHITECTURES),
+            "--model",
+            help="Architecture to measure; may be repeated.",
+            panel=Panel.MODEL,
+            default="all",
         ),
     ] = None,
     vocab_size: Annotated[
@@ -50,7 +56,7 @@ def command(
             metavar="N",
             min=2,
             max=MAX_VOCABULARY,
-            help="Symbols: 256 are as many as text by characters or bytes has; bpe has thousands.",
+            help="Size of the vocabulary: about 256 for characters or bytes, thousands for bpe.",
             rich_help_panel=Panel.MODEL,
         ),
     ] = 256,
@@ -59,7 +65,7 @@ def command(
         typer.Option(
             "--seconds",
             metavar="X",
-            help="How long each of the measurements takes, about.",
+            help="Approximate time of each measurement.",
             rich_help_panel=Panel.MACHINE,
         ),
     ] = 1.0,
@@ -67,34 +73,24 @@ def command(
     quiet: Quiet = False,
     settings: dict[str, Any],
 ) -> None:
-    """Measure what this machine can do (products of matrices by precision, memory) and what share of it each model
-    reaches in training and in generating; and say which precision and which batch would be fastest.
+    """Measure what this machine can do (matrix products in each precision, memory) and what share of it each model
+    reaches in training and generation, and say which precision and which batch size are fastest.
 
-    Models have the sizes that train would give them, unless flags say otherwise.
-    Batches are --batch-size, twice and four times that.
-    The text is random; no file is written. About a minute with the defaults: end other programs first.
+    Models have train's default sizes, unless options say otherwise. Batch sizes are --batch-size, twice and four times
+    that. The text is random, and no file is written. This takes about a minute by default: end other programs first.
     """
     names = list(dict.fromkeys(chosen(name, tuple(ARCHITECTURES), "--model") for name in model or ARCHITECTURES))
     if not 0 < seconds <= MOST_SECONDS:
         raise UsageError(f"--seconds {seconds:g}: more than 0, at most {MOST_SECONDS:g}")
     _check_early(settings)
 
-    from seqtool.bench.machine import native_precisions
     from seqtool.bench.measuring import measure, measurement_count
     from seqtool.bench.training import fastest
-    from seqtool.files.writing import provenance
     from seqtool.models.device import choose_device
 
     device = choose_device(settings.get("device", TrainConfig.device))
     setups = [_setup({**settings, "model": name}, names, vocab_size, device.type != "cpu") for name in names]
-    asked = settings.get("precision", "auto")
-    precisions = native_precisions(device)
-    if asked != "auto" and asked not in precisions:
-        raise UsageError(
-            f"--precision {asked}: {device} has no instructions for it; choose from {', '.join(precisions)}"
-        )
-    if asked != "auto":
-        precisions = [asked]
+    precisions = _precisions(settings.get("precision", "auto"), device)
     count = measurement_count(setups, precisions)
     note(f"{count} measurements of about {seconds:g} s each on {device}", quiet)
     meter = Meter("measurements", count, quiet)
@@ -102,15 +98,7 @@ def command(
     meter.close()
     best = fastest(measured.training)
     if json:
-        report = {
-            **dataclasses.asdict(measured),
-            "fastest": {name: dataclasses.asdict(speed) for name, speed in best.items()},
-            "vocab_size": vocab_size,
-            "seconds": seconds,
-            "settings": {setup.model.model: _settings(setup) for setup in setups},
-            "made_by": provenance(),
-        }
-        write_report(report, as_json=True)
+        write_report(_report(measured, best, setups, vocab_size, seconds), as_json=True)
         return
     write(_of_machine(measured) + "\n")
     write(_of_training(measured, best, vocab_size) + "\n")
@@ -118,7 +106,7 @@ def command(
 
 
 def _check_early(settings: dict[str, Any]) -> None:
-    """Refuse settings that no model could have, before torch is loaded."""
+    """UsageError for settings that no model can have, before torch is loaded."""
     problems = check_given(settings, ModelConfig, TrainConfig)
     if problems:
         raise UsageError("; ".join(problems))
@@ -135,8 +123,38 @@ def _setup(asked: dict[str, Any], names: list[str], vocab_size: int, accelerator
         raise UsageError(f"{error} (of {asked['model']}: name the models that you mean with --model)") from error
 
 
+def _precisions(asked: str, device: torch.device) -> list[str]:
+    """The precisions to measure; UsageError for one that the device has no instructions for."""
+    from seqtool.bench.machine import native_precisions
+
+    precisions = native_precisions(device)
+    if asked == "auto":
+        return precisions
+    if asked not in precisions:
+        raise UsageError(
+            f"--precision {asked}: {device} has no instructions for it; choose from {', '.join(precisions)}"
+        )
+    return [asked]
+
+
+def _report(
+    measured: Measured, best: dict[str, TrainingSpeed], setups: Sequence[Setup], vocab_size: int, seconds: float
+) -> dict[str, Any]:
+    """All measurements, the fastest of each model, and the settings."""
+    from seqtool.files.writing import provenance
+
+    return {
+        **dataclasses.asdict(measured),
+        "fastest": {name: dataclasses.asdict(speed) for name, speed in best.items()},
+        "vocab_size": vocab_size,
+        "seconds": seconds,
+        "settings": {setup.model.model: _settings(setup) for setup in setups},
+        "made_by": provenance(),
+    }
+
+
 def _settings(setup: Setup) -> dict[str, Any]:
-    """Those of the model and those of training that a step depends on."""
+    """The settings of the model, and those of the training that affect the cost of a step."""
     training = {name: value for name, value in dataclasses.asdict(setup.training).items() if name in OF_A_STEP}
     return {**dataclasses.asdict(setup.model), **training}
 
@@ -144,13 +162,13 @@ def _settings(setup: Setup) -> dict[str, Any]:
 def _of_machine(measured: Measured) -> str:
     machine, busy = measured.machine, measured.others_cpu_share or 0.0
     rates = ", ".join(f"{rate:,.0f} in {precision}" for precision, rate in machine.matrix_gflops_per_s.items())
-    parts = "\n          ".join(f"{name:<10}  {report}" for name, report in machine.parts.items())
+    parts = "          ".join(in_columns([name, str(report)], ("<10", "")) for name, report in machine.parts.items())
     others = f"others    had {busy:.0%} of the processors meanwhile: all numbers are too low\n" if busy > BUSY else ""
     return (
         f"machine   {machine.name}, {machine.device}, {machine.threads} threads, torch {machine.torch}\n"
         f"products  GFLOP/s: {rates} (matrices {machine.matrix_size} x {machine.matrix_size})\n"
         f"memory    GB/s: {machine.read_gb_per_s:,.1f} read, {machine.copy_gb_per_s:,.1f} copied\n"
-        f"in C      {parts}\n{others}"
+        f"in C      {parts}{others}"
     )
 
 
@@ -178,7 +196,7 @@ def _of_training(measured: Measured, best: dict[str, TrainingSpeed], vocab_size:
         for name, speed in best.items()
     )
     return (
-        f"{_table(rows)}\n{advice}\n"
+        f"{table(rows)}\n{advice}\n"
         f"{vocab_size:,} symbols. Operations are those of matrix products, forward and backward; of attention the\n"
         "causal half. Speed is not quality: a larger batch takes fewer steps over the same text, and may need\n"
         "more of it to learn as much.\n"
@@ -200,7 +218,7 @@ def _of_generation(speeds: Sequence[GenerationSpeed]) -> str:
             ]
         )
     return (
-        f"{_table(rows)}\n"
+        f"{table(rows)}\n"
         "In fp32. One stream reads all weights for each token: from the cache, where they fit into it, which is\n"
         "faster than memory.\n"
     )
@@ -208,12 +226,3 @@ def _of_generation(speeds: Sequence[GenerationSpeed]) -> str:
 
 def _named(speed: TrainingSpeed | GenerationSpeed) -> str:
     return f"{speed.model} {speed.layers} x {speed.hidden}"
-
-
-def _table(rows: list[list[str]]) -> str:
-    """Rows in columns, numbers to the right; the first row names them."""
-    columns = []
-    for column in zip(*rows, strict=True):
-        width, number = max(map(len, column)), column[1][:1].isdigit()
-        columns.append([cell.rjust(width) if number else cell.ljust(width) for cell in column])
-    return "".join("  ".join(row).rstrip() + "\n" for row in zip(*columns, strict=True))

@@ -1,4 +1,4 @@
-"""The table of commands: what `seqtool --help` lists without importing any of them, and the module that has each."""
+"""The table of commands, which `seqtool --help` lists without importing any of them, and loading one by its name."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from seqtool.errors import UsageError
 from seqtool.settings.choices import choose_from
 
 WRONG_USAGE = 2
-# Typer hands a flag that is None to pydantic, whose import takes as long as all else that --help does.
+# Typer hands a flag that is None to pydantic, whose import would double the time of --help.
 NOT_GIVEN = dict.fromkeys(("help", "install_completion", "show_completion"), False)
 GROUP_SETTINGS = {**CONTEXT_SETTINGS, "default_map": NOT_GIVEN}
 
 
 class CommandEntry(NamedTuple):
-    """A command: its name, its module in seqtool.cli, its line and its panel in the list. A group has commands of its
-    own instead of a module.
+    """A command: its name, its module in seqtool.cli, and its line and panel in the list of commands.
+
+    A group has commands of its own instead of a module.
     """
 
     name: str
@@ -35,13 +36,13 @@ TEXT, MODELS, VECTORS, OTHERS = "Text and ids", "Models", "Word vectors", "Artif
 
 EMBED = (
     CommandEntry("train", "embed.train", "Learn a vector for each word of a text."),
-    CommandEntry("nearest", "embed.nearest", "List what lies near a word."),
+    CommandEntry("nearest", "embed.nearest", "List the tokens nearest to a word."),
     CommandEntry("analogy", "embed.analogy", "Answer: A is to B as C is to what?"),
-    CommandEntry("similarity", "embed.similarity", "Say how near two words are."),
-    CommandEntry("evaluate", "embed.evaluate", "Judge vectors by people's similarities and by analogies."),
+    CommandEntry("similarity", "embed.similarity", "Print the cosine similarity of two words."),
+    CommandEntry("evaluate", "embed.evaluate", "Evaluate vectors on human similarities and on analogies."),
     CommandEntry("from", "embed.from_run", "Take the vectors of a trained model's symbols."),
     CommandEntry("export", "embed.export", "Write vectors for other programs."),
-    CommandEntry("import", "embed.import_file", "Bring in vectors of word2vec, GloVe or fastText."),
+    CommandEntry("import", "embed.import_file", "Import vectors of word2vec, GloVe or fastText."),
     CommandEntry("map", "embed.vectors_map", "Draw vectors on a plane."),
 )
 COMMANDS = (
@@ -50,35 +51,33 @@ COMMANDS = (
     CommandEntry("decode", "decode", "Turn ids back into the exact text.", TEXT),
     CommandEntry("train", "train", "Train a language model on text.", MODELS),
     CommandEntry("eval", "evaluate", "Score text: nats, perplexity, bits per character and byte.", MODELS),
-    CommandEntry("generate", "generate", "Write text with a trained model.", MODELS),
-    CommandEntry(
-        "embed", "", "Word vectors: learn them, ask them, judge them, draw them, exchange them.", VECTORS, EMBED
-    ),
+    CommandEntry("generate", "generate", "Generate text with a trained model.", MODELS),
+    CommandEntry("embed", "", "Word vectors: learn, query, evaluate, draw and exchange them.", VECTORS, EMBED),
     CommandEntry("info", "info", "Describe a run, a token store, a vocabulary or vectors.", OTHERS),
     CommandEntry("bench", "bench", "Measure what this machine can do and what share of it each model reaches.", OTHERS),
 )
 
 
 class CommandGroup(TyperGroup):
-    """The commands of a table; the module of one is imported when it is to run, and no other."""
+    """The commands of a table; only the module of the command that runs is imported."""
 
     entries: dict[str, CommandEntry] = {}
 
     def fill(self, entries: Sequence[CommandEntry]) -> CommandGroup:
-        """The group itself with these commands, known by their names and lines only."""
+        """Add these commands by their names and lines only, and return the group."""
         self.entries = {entry.name: entry for entry in entries}
         self.commands = {entry.name: TyperCommand(entry.name, short_help=entry.help) for entry in entries}
         return self
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options before the name of a command; where there is no name, show the help and leave."""
+        """Parse the options before the name of a command; without a name, show the help and exit."""
         if not args and not ctx.resilient_parsing:
             typer.echo(ctx.get_help())
             raise typer.Exit(WRONG_USAGE)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The name, the command and its arguments; UsageError with the nearest name where there is no such command."""
+        """The name, the command and its arguments; UsageError, with the nearest name, if there is no such command."""
         if args[0] in self.entries:
             return args[0], load(self.entries[args[0]]), args[1:]
         if ctx.resilient_parsing:
@@ -96,7 +95,7 @@ class CommandGroup(TyperGroup):
 
 
 def load(entry: CommandEntry) -> Command | CommandGroup:
-    """Import the module of a command and build it; of a group only the names of its commands."""
+    """Import the module of a command and build the command; a group is built without its commands' modules."""
     if entry.commands:
         group = CommandGroup(name=entry.name, help=entry.help, context_settings=GROUP_SETTINGS, rich_markup_mode=None)
         return group.fill(entry.commands)

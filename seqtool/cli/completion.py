@@ -1,4 +1,4 @@
-"""What <TAB> offers behind an option or in place of an argument. Where nothing is returned the shell offers files."""
+"""What <TAB> offers as the value of an option or an argument. If nothing is offered, the shell offers files."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 
-MOST_ENTRIES = 1000  # of a directory that are looked at
+MOST_ENTRIES = 1000  # of a directory that are read
 RUN_FILE = "config.json"
 
 Completion = Callable[[str], list[str]]
 
 
 def offering(choices: Sequence[str]) -> Completion:
-    """Offers those of `choices` that begin as what was typed."""
+    """A completion that offers the `choices` that begin with what was typed."""
 
     def complete(incomplete: str) -> list[str]:
         return [choice for choice in choices if choice.startswith(incomplete)]
@@ -22,7 +22,7 @@ def offering(choices: Sequence[str]) -> Completion:
 
 
 def runs(incomplete: str) -> list[str]:
-    """The run directories whose path begins as what was typed, and those inside the directories that do."""
+    """Run directories whose path begins with what was typed, and those inside other directories that do."""
     found = []
     for path in _directories(incomplete):
         inside = [path] if _is_run(path) else [one for one in _directories(f"{path}/") if _is_run(one)]
@@ -31,7 +31,7 @@ def runs(incomplete: str) -> list[str]:
 
 
 def configurations(incomplete: str) -> list[str]:
-    """What --config may be: the recipes, the TOML files and the configurations of runs that begin as what was typed."""
+    """Values of --config that begin with what was typed: recipes, TOML files and configurations of runs."""
     from seqtool.settings.defaults import recipes
 
     files = [path for path in _entries(incomplete) if path.endswith(".toml")]
@@ -48,7 +48,7 @@ def _directories(incomplete: str) -> list[str]:
 
 
 def _entries(incomplete: str) -> Iterator[str]:
-    """The paths that begin as `incomplete`, as a shell takes them without quotes; hidden ones only where asked for."""
+    """Paths that begin with `incomplete` and need no quotes in a shell; hidden ones only if a dot was typed."""
     folder, slash, start = incomplete.rpartition("/")
     try:
         names = sorted(os.listdir(folder + slash or "."))[:MOST_ENTRIES]

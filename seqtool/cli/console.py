@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -19,7 +19,7 @@ CURVE_WIDTH, CURVE_HEIGHT = 64, 8
 
 
 def printable(text: str) -> str:
-    """Text whose control characters are spelled out, so that it cannot steer a terminal."""
+    """Text with its control characters escaped, so that it cannot control a terminal."""
     return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
@@ -47,13 +47,45 @@ def write_report(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
         write(json.dumps(report, ensure_ascii=False) + "\n")
         return
-    width = max(len(name) for name in report)
+    forms = (to_left(report), "")
     for name, value in report.items():
-        write(f"{name.replace('_', ' '):<{width}}  {_readable(value)}\n")
+        write(in_columns([name.replace("_", " "), _readable(value)], forms))
+
+
+def in_columns(cells: Sequence[str], forms: Sequence[str]) -> str:
+    """A line of a table: cells two spaces apart, each formatted by its form, such as `<9` or `>16` or nothing.
+
+    There may be fewer cells than forms.
+    """
+    return "  ".join(map(format, cells, forms)) + "\n"
+
+
+def to_left(cells: Iterable[str]) -> str:
+    """The form of a left-aligned column of these cells."""
+    return f"<{max(map(len, cells))}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in aligned columns, numbers to the right; the first row has the columns' names.
+
+    A column is one of numbers if its cell in the second row begins with a digit.
+    """
+    forms = []
+    for column in zip(*rows, strict=True):
+        form = to_left(column)
+        forms.append(form.replace("<", ">") if column[1][:1].isdigit() else form)
+    return "".join(in_columns(row, forms).rstrip() + "\n" for row in rows)
+
+
+def cell(value: Any) -> str:
+    """A value as the cell of a table."""
+    if isinstance(value, str):
+        return value
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
 
 
 def note(text: str, quiet: bool = False) -> None:
-    """Say something to the person, on stderr."""
+    """Write a line to stderr, for the person at the terminal."""
     if not quiet:
         print(printable(text), file=sys.stderr, flush=True)
 
@@ -81,8 +113,8 @@ def duration(seconds: float) -> str:
 
 
 class Meter:
-    """Shows on stderr how much of an amount (0: unknown) is done: a line that renews itself on a terminal, a rare one
-    elsewhere.
+    """Shows on stderr how much of a `total` (0: unknown) is done: on a terminal in one updated line, elsewhere in a
+    line every PLAIN_LINE_EVERY_S.
     """
 
     def __init__(self, unit: str, total: int, quiet: bool) -> None:
@@ -92,7 +124,7 @@ class Meter:
         self._began = self._shown = time.monotonic()
 
     def __call__(self, done: int, more: str = "") -> None:
-        """Show the amount that is done, and what more there is to say, when it is time to."""
+        """Show the amount that is done, followed by `more`, if enough time has passed since the last line."""
         now = time.monotonic()
         if self._quiet or now - self._shown < (RENEW_EVERY_S if self._terminal else PLAIN_LINE_EVERY_S):
             return
@@ -110,14 +142,14 @@ class Meter:
         )
 
     def close(self) -> None:
-        """Take the line away."""
+        """Erase the line."""
         if self._terminal and not self._quiet and self._shown > self._began:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 class TrainingProgress:
-    """Shows training on stderr: a curve of the loss over a bar on a terminal, a rare line elsewhere, nothing when
-    quiet.
+    """Shows a training on stderr: on a terminal a curve of the loss over a progress bar, elsewhere a line every
+    PLAIN_LINE_EVERY_S, and nothing when quiet.
     """
 
     def __init__(self, quiet: bool) -> None:
@@ -158,7 +190,7 @@ class TrainingProgress:
             note(text)
 
     def _picture(self) -> Any:
-        """The curve of the loss so far, over the whole training's width, and the bar under it."""
+        """The curve of the loss so far, on an axis as long as the whole training, over the progress bar."""
         from rich.console import Group
         from rich.text import Text
 
@@ -169,7 +201,7 @@ class TrainingProgress:
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[TrainingProgress]:
-        """Show curve and bar, on a terminal, while the block runs."""
+        """Show the curve and the bar on a terminal while the block runs."""
         if self._quiet or not sys.stderr.isatty():
             yield self
             return

@@ -1,16 +1,16 @@
-"""A curve of losses drawn with characters: each holds two by four dots (Unicode's Braille patterns)."""
+"""Drawing a curve of losses with Unicode's Braille patterns: each character is two by four dots."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # the bit of each dot: four rows of two
+DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # the bit of each dot, by row and column
 BLANK = 0x2800
 
 
 def draw(points: Sequence[tuple[float, float]], width: int, height: int, end: float) -> list[str]:
-    """Lines of text in which x runs from 0 to `end` and y over the finite values there are, the largest on top."""
+    """A plot of (x, y) `points` as lines: x from 0 to `end`, y from the least finite value up to the largest."""
     finite = [(x, y) for x, y in points if math.isfinite(y)]
     if not finite or end <= 0:
         return []

@@ -14,11 +14,11 @@ EXAMPLES = ("seqtool encode novel.txt --vocab novel.model | seqtool decode --voc
 
 
 def command(
-    ids: Annotated[str, typer.Argument(metavar="[IDS]", help="A file of ids; - is standard input.")] = "-",
+    ids: Annotated[str, typer.Argument(metavar="[IDS]", help="File of ids; - is standard input.")] = "-",
     *,
-    vocab: Annotated[Path, typer.Option("--vocab", metavar="FILE", help="The vocabulary they were encoded with.")],
+    vocab: Annotated[Path, typer.Option("--vocab", metavar="FILE", help="Vocabulary that the ids were encoded with.")],
 ) -> None:
-    """Turn ids back into the exact text. The layout of the ids does not matter."""
+    """Turn ids back into the exact text, however they are laid out in lines."""
     from seqtool.text.documents import open_bytes, stream_name
     from seqtool.text.tables import read_ids
     from seqtool.text.vocabulary import load_vocabulary

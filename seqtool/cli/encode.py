@@ -26,19 +26,22 @@ def command(
         Optional[list[str]], typer.Argument(metavar="[TEXT...]", help="Files of UTF-8 text; - is standard input.")
     ] = None,
     *,
-    vocab: Annotated[Path, typer.Option("--vocab", metavar="FILE", help="A vocabulary (SentencePiece model).")],
-    pieces: Annotated[bool, typer.Option("--pieces", help="Print pieces instead of ids, as spm_encode does.")] = False,
+    vocab: Annotated[
+        Path, typer.Option("--vocab", metavar="FILE", help="Vocabulary to encode with, a SentencePiece model.")
+    ],
+    pieces: Annotated[bool, typer.Option("--pieces", help="Print pieces instead of ids, like spm_encode.")] = False,
     output: Annotated[
-        Optional[Path], typer.Option("-o", "--output", metavar="STORE", help="Write a token store to train from.")
+        Optional[Path],
+        typer.Option("-o", "--output", metavar="STORE", help="Write the ids to a token store, to train from."),
     ] = None,
     errors: Errors = "strict",
     document: DocumentBreak = None,
     force: Force = False,
-    append: Annotated[bool, typer.Option("--append", help="Add to the store that -o names.")] = False,
+    append: Annotated[bool, typer.Option("--append", help="Add the text to the store of -o.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn text into ids: a line of ids for each line of text, the newline's own id closing it."""
+    """Turn text into ids: a line of ids for each line of text, which the newline's id ends."""
     from seqtool.files.writing import refuse_directory
     from seqtool.text.documents import TextSource
     from seqtool.text.store import append_to_store, write_store
@@ -56,7 +59,7 @@ def command(
         texts or ["-"],
         errors=chosen(errors, ERROR_HANDLERS, "--errors"),
         document=document_break(document or "file"),
-        empty_files=output is not None,  # a document of a store, as of `eval`
+        empty_files=output is not None,  # an empty file is a document of a store, as it is for `eval`
     )
     size = source.size()
     meter = Meter("bytes", size, quiet or (output is None and sys.stdout.isatty()))
@@ -75,7 +78,7 @@ def command(
 
 
 def printed(vocabulary: Vocabulary, source: TextSource, pieces: bool) -> Iterator[bytes]:
-    """The ids of a text in decimal, or its pieces, in the text's lines; a long line comes in parts."""
+    """The ids of a text in decimal, or its pieces, in lines like the text's; a long line comes in parts."""
     from seqtool.text.blocks import encodable
     from seqtool.text.documents import lines_of
     from seqtool.text.tables import ByteTable, LineJoiner
@@ -89,7 +92,7 @@ def printed(vocabulary: Vocabulary, source: TextSource, pieces: bool) -> Iterato
         rows[newline] = b"\n" if pieces else rows[newline] + b"\n"
     lines = LineJoiner(ByteTable(rows), newline if vocabulary.has_newline else -1)
     for block in encodable(vocabulary, source.blocks()):
-        # A foreign vocabulary without a newline does not tell by its ids where a line ends.
+        # The ids of a foreign vocabulary without a newline do not show where a line ends.
         for text in [block.text] if vocabulary.has_newline else lines_of(block.text):
             yield lines.join(vocabulary.encode(text))
             if text.endswith("\n") and lines.inside_line:

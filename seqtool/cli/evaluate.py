@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import typer
 
-from seqtool.cli.console import Meter, in_row, note, write, write_report
+from seqtool.cli.console import Meter, cell, in_columns, in_row, note, to_left, write, write_report
 from seqtool.cli.options import (
     Device,
     DocumentBreak,
@@ -65,31 +65,40 @@ def command(
     texts: Annotated[
         Optional[list[str]],
         typer.Argument(
-            metavar="[TEXT...]", help="Text or token stores to score; with --text, further runs.", show_default="-"
+            metavar="[TEXT...]", help="Text or token stores to score; with --text, more runs.", show_default="-"
         ),
     ] = None,
     *,
     text: Annotated[
         Optional[list[str]],
-        typer.Option("--text", metavar="TEXT", help="Text to compare several runs on.", rich_help_panel=Panel.DATA),
+        typer.Option(
+            "--text",
+            metavar="TEXT",
+            help="Text to compare several runs on; may be repeated.",
+            rich_help_panel=Panel.DATA,
+        ),
     ] = None,
     per: Annotated[
-        Optional[str], option_of(UNITS, "--per", help="A row for each, as it is read.", panel=Panel.SCORING)
+        Optional[str], option_of(UNITS, "--per", help="Write a row for each, as it is read.", panel=Panel.SCORING)
     ] = None,
     carry: Annotated[
         bool,
-        typer.Option("--carry", help="With --per line: score the lines as one text.", rich_help_panel=Panel.SCORING),
+        typer.Option(
+            "--carry",
+            help="With --per line: score the lines as one text, not each by itself.",
+            rich_help_panel=Panel.SCORING,
+        ),
     ] = False,
     bits: Annotated[
         bool,
-        typer.Option("--bits", help="With --per: bits in the first column, not nats.", rich_help_panel=Panel.SCORING),
+        typer.Option("--bits", help="With --per: write bits instead of nats.", rich_help_panel=Panel.SCORING),
     ] = False,
     given: Annotated[
         Optional[str],
         typer.Option(
             "--given",
             metavar="PREFIX",
-            help="Text that is read, unscored, before each document or line.",
+            help="Text that precedes each document or line as context and is not scored.",
             rich_help_panel=Panel.DATA,
         ),
     ] = None,
@@ -102,24 +111,23 @@ def command(
 ) -> None:
     """Score text: nats, perplexity per token, word and character, bits per character and byte.
 
-    Every token counts once, the first included (given <s>). Several texts make a row each and a total; several runs
-    and --text a table. A transformer reads a token context / stride times.
+    Every token is scored once, the first one given <s>. Several texts give a row each and a total; several runs with
+    --text give a table. A transformer reads each token context / stride times.
 
-    Bits per byte compares models whose vocabularies lose nothing of the text. What is lost is said (unknown words,
-    letter case, white space of a word vocabulary), and such a model is never called best: it did not pay for it.
+    Bits per byte compares models whose vocabularies lose nothing of the text. What a vocabulary loses is reported
+    (unknown words, letter case, white space), and its model is never marked as best, because what is lost costs it
+    nothing.
 
-    --per writes nats, tokens, perplexity per token and the text, tabs between them; in the text a backslash is \\\\, a
-    tab \\t, a newline \\n, a carriage return \\r: printf %b turns them back. A word is what white space separates, and
-    the space before it in its line belongs to it; a line's end is a row too. So rows of words, tokens, documents and,
-    with --carry, lines add up to the total. A token across a border counts to the first word it is part of.
+    --per writes nats, tokens, perplexity per token and the text, separated by tabs; in the text a backslash is \\\\, a
+    tab \\t, a newline \\n, a carriage return \\r, which printf %b converts back. Words are separated by white space and
+    include the space before them in the line; the end of a line is a row of its own. Rows of words, tokens, documents
+    and, with --carry, lines therefore add up to the total. A token of several words counts for the first of them.
     """
     config = checked(EvalConfig(**settings))
     _check_flags(per, carry, bits, given, errors, document)
-    given = given or ""
 
     from seqtool.models.device import choose_device
     from seqtool.runs import load_run
-    from seqtool.scoring.scorer import check_window
     from seqtool.text.store import is_store
 
     paths = [run, *map(Path, texts or [])] if text else [run]
@@ -128,44 +136,46 @@ def command(
     if per is not None and len(paths) > 1:
         raise UsageError("--per is for one run: leave out --per, or name one run")
     runs = [load_run(path, choose_device(device)) for path in paths]
-    for loaded in runs:
-        if "oov" in settings and loaded.vocabulary.type != "word":
-            raise UsageError(
-                f"--oov is for a vocabulary of type word: that of {loaded.path} is of type {loaded.vocabulary.type}"
-            )
-    for loaded in runs:
-        context, stride = check_window(loaded.model, config.context, config.stride)
-        if config.context or config.stride:
-            note(
-                f"{loaded.path}: context {context}, stride {stride}: a token is read {context / stride:.4g} times",
-                quiet,
-            )
-
-    def breaks(loaded: Run) -> str:
-        return document or str(loaded.config.data.get("document", "file"))
-
-    document = breaks(runs[0])
-    if carry and document == "line" and not all(is_store(Path(name)) for name in names):
+    _check_runs(runs, config, "oov" in settings, quiet)
+    breaks = [document or str(loaded.config.data.get("document", "file")) for loaded in runs]
+    if carry and breaks[0] == "line" and not all(is_store(Path(name)) for name in names):
         raise UsageError("--carry: lines are documents here, scored by themselves; leave it out or add --document file")
+    job = _Job(names, errors, given or "", config, json, quiet)
     if len(runs) > 1:
-        sources = _sources(names, errors, empty_files=len(names) > 1, rereadable=True)
-        _compare(runs, sources, [breaks(loaded) for loaded in runs], config, given, json, quiet)
+        _compare(runs, breaks, job)
     elif per is not None:
-        # Only a row of a document can say that there is nothing in a file.
-        sources = _sources(names, errors, empty_files=per == "document")
-        _write_rows(runs[0], sources, config, given, (per, carry, document), bits, json)
+        _write_rows(runs[0], job, _Rows(per, carry, breaks[0], bits))
     elif len(names) > 1:
-        sources = [one for name in names for one in _sources([name], errors, empty_files=True, document=document)]
-        _tabulate(runs[0], sources, config, given, max(map(len, names)), json, quiet)
+        _tabulate(runs[0], breaks[0], job)
     else:
-        (report,) = _reports(runs[0], _sources(names, errors, document=document), config, given, quiet)
+        (report,) = _reports(runs[0], _sources(names, errors, document=breaks[0]), job)
         write_report(report if json else {**report, "text_lost": ", ".join(report["text_lost"]) or "nothing"}, json)
+
+
+class _Job(NamedTuple):
+    """What to score, how, and how to report it."""
+
+    names: Sequence[str]
+    errors: str
+    given: str
+    config: EvalConfig
+    json: bool
+    quiet: bool
+
+
+class _Rows(NamedTuple):
+    """The unit of a row of --per, whether lines are one text, what separates documents, and whether costs are bits."""
+
+    per: str
+    carry: bool
+    document: str
+    bits: bool
 
 
 def _check_flags(
     per: str | None, carry: bool, bits: bool, given: str | None, errors: str, document: str | None
 ) -> None:
-    """UsageError for flags that are wrong or have no effect, whatever is scored."""
+    """UsageError for flags that are wrong or have no effect, whatever the text is."""
     if per is not None:
         chosen(per, UNITS, "--per")
     if carry and per != "line":
@@ -184,9 +194,10 @@ def _check_flags(
 
 
 def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, document: str | None) -> None:
-    """Refuse what is not a run where one is expected, what is not text, and flags that only text needs."""
+    """Refuse what is not a run or not text where one is expected, and flags that have no effect on token stores."""
     from seqtool.cli.info import kind_of
     from seqtool.runs import is_run
+    from seqtool.text.encoded import documents_are_settled
     from seqtool.text.store import is_store
 
     for path in runs:
@@ -199,15 +210,30 @@ def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, docume
             raise InputError(f"{name} is {kind}, not text: name text or a token store")
     if all(is_store(Path(name)) for name in names):
         if document is not None:
-            raise UsageError(f"--document: the documents of {names[0]} are those it was encoded with; leave it out")
+            raise documents_are_settled(names[0])
         if errors != "strict":
             raise UsageError(f"--errors {errors}: {names[0]} is a token store, which holds no text; leave it out")
+
+
+def _check_runs(runs: Sequence[Run], config: EvalConfig, oov: bool, quiet: bool) -> None:
+    """UsageError for settings that do not fit a run (`oov`: --oov was given); tell how windows overlap."""
+    from seqtool.scoring.scorer import check_window
+
+    for run in runs:
+        if oov and run.vocabulary.type != "word":
+            raise UsageError(
+                f"--oov is for a vocabulary of type word: that of {run.path} is of type {run.vocabulary.type}"
+            )
+    for run in runs:
+        context, stride = check_window(run.model, config.context, config.stride)
+        if config.context or config.stride:
+            note(f"{run.path}: context {context}, stride {stride}: a token is read {context / stride:.4g} times", quiet)
 
 
 def _sources(
     names: Sequence[str], errors: str, *, empty_files: bool = False, rereadable: bool = False, document: str = "file"
 ) -> list[Source]:
-    """What these names stand for, in order: texts that follow one another are one source, a token store is one."""
+    """The sources of these names, in order: adjacent texts are one source, each token store is one."""
     from seqtool.text.documents import TextSource
     from seqtool.text.store import is_store, open_store
 
@@ -223,140 +249,137 @@ def _sources(
     return sources
 
 
-def _reports(
-    run: Run, sources: Sequence[Source], config: EvalConfig, given: str, quiet: bool
-) -> Iterator[dict[str, Any]]:
-    """The reports of some sources, while it is shown how far scoring is."""
+def _reports(run: Run, sources: Sequence[Source], job: _Job) -> Iterator[dict[str, Any]]:
+    """The reports of some sources, showing the progress of scoring."""
     from seqtool.scoring.reports import text_reports
 
     meter: Meter | None = None
 
     def progress(done: int, tokens: int) -> None:
         nonlocal meter
-        meter = meter or Meter("tokens", tokens, quiet)
+        meter = meter or Meter("tokens", tokens, job.quiet)
         meter(done)
 
-    yield from text_reports(run, sources, config, given=given, progress=progress)
+    yield from text_reports(run, sources, job.config, given=job.given, progress=progress)
     if meter is not None:
         meter.close()
 
 
-def _tabulate(
-    run: Run, sources: Sequence[Source], config: EvalConfig, given: str, longest_name: int, json: bool, quiet: bool
-) -> None:
-    """A row for each text, in order, and one for all."""
+def _tabulate(run: Run, document: str, job: _Job) -> None:
+    """Write a row for each text, in order, and one for all."""
     from seqtool.scoring.reports import total_report
 
-    width = max(len("total"), longest_name)
+    sources = [one for name in job.names for one in _sources([name], job.errors, empty_files=True, document=document)]
+    forms = _forms(["total", *job.names], FILE_COLUMNS)
     reports: list[dict[str, Any]] = []
-    for report in _reports(run, sources, config, given, quiet):
-        if not (json or reports):
-            write(_cells("text", FILE_COLUMNS.values(), width) + "\n")
+    for report in _reports(run, sources, job):
+        if not (job.json or reports):
+            write(in_columns(["text", *FILE_COLUMNS.values()], forms))
         reports.append(report)
-        _write_entry(report, "text", FILE_COLUMNS, width, json, _lost(report))
+        _write_entry(report, "text", FILE_COLUMNS, forms, job.json, _lost(report))
     total = total_report(reports)
-    _write_entry(total, "text", FILE_COLUMNS, width, json, _lost(total))
+    _write_entry(total, "text", FILE_COLUMNS, forms, job.json, _lost(total))
 
 
-def _compare(
-    runs: Sequence[Run],
-    sources: Sequence[Source],
-    breaks: Sequence[str],
-    config: EvalConfig,
-    given: str,
-    json: bool,
-    quiet: bool,
-) -> None:
-    """A row for each run on the same text, the one with the fewest bits per byte of those that lose nothing marked."""
-    from seqtool.scoring.reports import total_report
-    from seqtool.text.documents import TextSource
-
-    width = max(len("run"), *(len(str(run.path)) for run in runs))
+def _compare(runs: Sequence[Run], breaks: Sequence[str], job: _Job) -> None:
+    """Write a row for each run on the same text, and mark the one with the fewest bits per byte among those that lose
+    nothing. `breaks` says what separates documents for each run.
+    """
+    forms = _forms(["run", *(str(run.path) for run in runs)], RUN_COLUMNS)
+    sources = _sources(job.names, job.errors, empty_files=len(job.names) > 1, rereadable=True)
     reports = []
     for run, document in zip(runs, breaks, strict=True):
-        for source in sources:
-            if isinstance(source, TextSource):
-                source.document = document
-        about = {
-            "model": run.config.model.model,
-            "vocabulary": f"{run.vocabulary.type} {run.vocabulary.size:,}",
-            "parameters": run.config.parameters,
-        }
-        parts = list(_reports(run, sources, config, given, quiet))
-        reports.append({**(total_report(parts) if len(parts) > 1 else parts[0]), **about})
-        if json:
-            _write_entry(reports[-1], "run", RUN_COLUMNS, width, json)
-    if json:
+        reports.append(_report_of_run(run, sources, document, job))
+        if job.json:
+            _write_entry(reports[-1], "run", RUN_COLUMNS, forms, job.json)
+    if job.json:
         return
-    write(_cells("run", RUN_COLUMNS.values(), width) + "\n")
+    write(in_columns(["run", *RUN_COLUMNS.values()], forms))
     compared = [report["bits_per_byte"] for report in reports if _compares(report)]
     for report in reports:
         best = _compares(report) and report["bits_per_byte"] == min(compared)
-        _write_entry(report, "run", RUN_COLUMNS, width, json, "  best" if best else _lost(report))
+        _write_entry(report, "run", RUN_COLUMNS, forms, job.json, "best" if best else _lost(report))
     if not compared and len({report["vocabulary_sha256"] for report in reports}) == 1:
-        note("these runs share a vocabulary: their perplexities per token compare", quiet)
+        note("these runs share a vocabulary: their perplexities per token compare", job.quiet)
+
+
+def _report_of_run(run: Run, sources: Sequence[Source], document: str, job: _Job) -> dict[str, Any]:
+    """The report of a run on all sources, with its model, vocabulary and parameters."""
+    from seqtool.scoring.reports import total_report
+    from seqtool.text.documents import TextSource
+
+    for source in sources:
+        if isinstance(source, TextSource):
+            source.document = document
+    parts = list(_reports(run, sources, job))
+    return {
+        **(total_report(parts) if len(parts) > 1 else parts[0]),
+        "model": run.config.model.model,
+        "vocabulary": f"{run.vocabulary.type} {run.vocabulary.size:,}",
+        "parameters": run.config.parameters,
+    }
 
 
 def _compares(report: dict[str, Any]) -> bool:
-    """Whether a report's bits per byte compare with those of other vocabularies."""
+    """Whether a report's bits per byte can be compared between vocabularies."""
     return not report["text_lost"] and report["bits_per_byte"] is not None
 
 
 def _lost(report: dict[str, Any]) -> str:
-    """What to say behind a row whose bits per byte do not compare."""
-    return f"  loses {', '.join(report['text_lost'])}" if report["text_lost"] else ""
+    """The mark of a row whose bits per byte cannot be compared; else empty."""
+    return f"loses {', '.join(report['text_lost'])}" if report["text_lost"] else ""
 
 
 def _write_entry(
-    report: dict[str, Any], name: str, columns: dict[str, str], width: int, json: bool, mark: str = ""
+    report: dict[str, Any], name: str, columns: dict[str, str], forms: Sequence[str], json: bool, mark: str = ""
 ) -> None:
-    """A report as a JSON line or as a row of a table."""
+    """Write a report as a JSON line, or as a row of a table with a `mark` at its end."""
     if json:
         write(json_module.dumps(report, ensure_ascii=False) + "\n", flush=True)
         return
-    write(_cells(report[name], (_cell(report[column]) for column in columns), width) + mark + "\n", flush=True)
+    cells = [report[name], *(cell(report[column]) for column in columns), *([mark] if mark else [])]
+    write(in_columns(cells, forms), flush=True)
 
 
-def _cells(name: str, cells: Iterable[str], width: int) -> str:
-    return f"{name:<{width}}" + "".join(f"  {cell:>16}" for cell in cells)
+def _forms(names: Iterable[str], columns: dict[str, str]) -> list[str]:
+    """The forms of a table's columns: names, figures (of fixed width: rows are written as they come), and a mark."""
+    return [to_left(names), *(">16" for _ in columns), ""]
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
-
-
-def _write_rows(
-    run: Run,
-    sources: Sequence[Source],
-    config: EvalConfig,
-    given: str,
-    unit: tuple[str, bool, str],
-    bits: bool,
-    json: bool,
-) -> None:
-    """Write the rows of `--per`, in input order; what can be answered is written before more is read.
-
-    `unit` is what a row is for, whether lines are one text, and what separates documents.
-    """
+def _write_rows(run: Run, job: _Job, rows: _Rows) -> None:
+    """Write the rows of `--per` in input order, each as soon as its text has arrived."""
     from seqtool.scoring.rows import score_rows
 
-    (per, carry, document), shown = unit, _json_parts if json else _tsv_parts
-    for source in sources:
-        for rows in score_rows(
-            run.model, run.vocabulary, source, config, per=per, carry=carry, document=document, given=given
+    # Only rows of documents can show that a file is empty.
+    for source in _sources(job.names, job.errors, empty_files=rows.per == "document"):
+        for scored in score_rows(
+            run.model,
+            run.vocabulary,
+            source,
+            job.config,
+            per=rows.per,
+            carry=rows.carry,
+            document=rows.document,
+            given=job.given,
         ):
-            held: list[str] = []
-            size = 0
-            for row in rows:
-                for part in shown(row, per, bits):
-                    held.append(part)
-                    size += len(part)
-                    if size >= WRITTEN_CHARACTERS:
-                        write("".join(held))
-                        held, size = [], 0
-            write("".join(held), flush=True)
+            _write_in_parts(part for row in scored for part in _parts(row, rows, job.json))
+
+
+def _write_in_parts(parts: Iterable[str]) -> None:
+    """Write the parts of a text together, about WRITTEN_CHARACTERS at a time."""
+    held: list[str] = []
+    size = 0
+    for part in parts:
+        held.append(part)
+        size += len(part)
+        if size >= WRITTEN_CHARACTERS:
+            write("".join(held))
+            held, size = [], 0
+    write("".join(held), flush=True)
+
+
+def _parts(row: Row, rows: _Rows, json: bool) -> Iterator[str]:
+    return (_json_parts if json else _tsv_parts)(row, rows.per, rows.bits)
 
 
 def _json_parts(row: Row, per: str, bits: bool) -> Iterator[str]:
@@ -371,7 +394,7 @@ def _json_parts(row: Row, per: str, bits: bool) -> Iterator[str]:
 def _tsv_parts(row: Row, per: str, bits: bool) -> Iterator[str]:
     shown, cost = row.perplexity, row.nats / math.log(2) if bits else row.nats
     yield f"{cost:.6f}\t{row.tokens}\t{(math.inf if row.tokens else math.nan) if shown is None else shown:.4f}\t"
-    ended = ""  # a line's last newline is not shown
+    ended = ""  # held back, because a line's last newline is not shown
     for part in row.text:
         text = ended + part
         ended = "\n" if text.endswith("\n") and per in ("line", "document") else ""

@@ -1,4 +1,4 @@
-"""`seqtool generate`: write text."""
+"""`seqtool generate`: generate text with a trained model."""
 
 from __future__ import annotations
 
@@ -37,18 +37,20 @@ MOST_FAVOUR = 1000.0  # nats
 @with_settings(GenerateConfig)
 def command(
     run: RunPath,
-    source: Annotated[Optional[str], typer.Argument(metavar="[-]", help="- reads a prompt from each line.")] = None,
+    source: Annotated[
+        Optional[str], typer.Argument(metavar="[-]", help="- reads prompts from standard input, one a line.")
+    ] = None,
     *,
     prompt: Annotated[
         Optional[str],
-        typer.Option("--prompt", metavar="TEXT", help="Text to go on from.", rich_help_panel=Panel.DATA),
+        typer.Option("--prompt", metavar="TEXT", help="Text to continue.", rich_help_panel=Panel.DATA),
     ] = None,
     prompts: Annotated[
         Optional[str],
         typer.Option(
             "--prompts",
             metavar="FILE",
-            help="Read a prompt from each line of a file.",
+            help="Read prompts from a file, one a line.",
             rich_help_panel=Panel.DATA,
         ),
     ] = None,
@@ -60,26 +62,26 @@ def command(
             metavar="N",
             min=1,
             max=1_000_000,
-            help="Texts to write for each prompt.",
+            help="Number of texts for each prompt.",
             rich_help_panel=Panel.SAMPLING,
         ),
     ] = 1,
     stop: Annotated[
         Optional[list[str]],
         typer.Option(
-            "--stop", metavar="TEXT", help="End before this text; may be repeated.", rich_help_panel=Panel.LENGTH
+            "--stop", metavar="TEXT", help="Stop before this text; may be repeated.", rich_help_panel=Panel.LENGTH
         ),
     ] = None,
     keep_stop: Annotated[
         bool,
-        typer.Option("--keep-stop", help="End behind the --stop text instead.", rich_help_panel=Panel.LENGTH),
+        typer.Option("--keep-stop", help="Stop after the --stop text, and write it.", rich_help_panel=Panel.LENGTH),
     ] = False,
     ban: Annotated[
         Optional[list[str]],
         typer.Option(
             "--ban",
             metavar="TEXT",
-            help="Never write this text, however it is spelled; may be repeated.",
+            help="Never write this text, whatever tokens spell it; may be repeated.",
             rich_help_panel=Panel.CONSTRAINTS,
         ),
     ] = None,
@@ -88,8 +90,8 @@ def command(
         typer.Option(
             "--favour",
             metavar="TEXT=B",
-            help="Add B nats to log p of what is written for each time this text is in it, spread over its bytes; B "
-            "below 0 disfavours; may be repeated.",
+            help="Add B nats to a text's log probability for each occurrence of TEXT; negative B for fewer; may be "
+            "repeated.",
             rich_help_panel=Panel.CONSTRAINTS,
         ),
     ] = None,
@@ -97,14 +99,14 @@ def command(
         bool,
         typer.Option(
             "--escapes/--no-escapes",
-            help="In --prompt, --stop, --ban and --favour read \\n, \\r, \\t, \\xNN (a byte), \\uNNNN, \\UNNNNNNNN "
-            "and, for a backslash, \\\\; prompts in files and pipes stay as they are.",
+            help="In --prompt, --stop, --ban and --favour, interpret \\n, \\r, \\t, \\xNN (a byte), \\uNNNN, "
+            "\\UNNNNNNNN and \\\\ (a backslash); prompts in files are taken as they are.",
             rich_help_panel=Panel.DATA,
         ),
     ] = True,
     echo: Annotated[
         bool,
-        typer.Option("--echo/--no-echo", help="Print the prompt as well.", rich_help_panel=Panel.PROGRESS),
+        typer.Option("--echo/--no-echo", help="Write the prompt before the text.", rich_help_panel=Panel.PROGRESS),
     ] = True,
     errors: Errors = "strict",
     device: Device = "auto",
@@ -112,10 +114,10 @@ def command(
     quiet: Quiet = False,
     settings: dict[str, Any],
 ) -> None:
-    """Write text with a trained model, as it is made.
+    """Generate text with a trained model; each text is written as it is generated.
 
-    A sample depends on the seed, its prompt and which of the prompt's -n it is: not on the others made beside it.
-    --constrain judges what is written after the prompt; it takes Python's re, and every sample matches.
+    A text depends on the seed, on its prompt, and on its number among the prompt's -n texts, not on what is generated
+    beside it. --constrain takes a regular expression of Python's re, which every text after its prompt matches.
     """
     chosen(errors, ERROR_HANDLERS, "--errors")
     words = _Words(
@@ -125,14 +127,9 @@ def command(
         favours=[_favour(text, escapes) for text in favour or ()],
     )
     given = set(settings)
-    config = GenerateConfig(**{"seed": secrets.randbelow(2**32), **settings})
     _check_sources(source, prompt, prompts, errors, heal="heal" in given)
     _check_words(words, given, keep_stop)
-    if config.alternatives and not json:
-        raise UsageError("--alternatives are shown by --json: give it too")
-    config = checked(config)
-    if problems := check_generation_effect(config, given):
-        raise UsageError("; ".join(problems))
+    config = _checked_config(settings, json)
 
     from seqtool.models.device import choose_device
     from seqtool.runs import load_run
@@ -150,18 +147,35 @@ def command(
     )
     lines = _prompt_lines(prompts or "-", errors) if source or prompts else iter([[words.prompt]])
     note(f"seed {config.seed}", quiet or config.greedy or config.beam > 0 or "seed" in given)
-    told = quiet or loaded.model.context is None
+    _write_texts(job, lines, echo, json, quiet)
+
+
+def _checked_config(settings: dict[str, Any], json: bool) -> GenerateConfig:
+    """The settings, with a random seed if none is given; UsageError for what is wrong or has no effect."""
+    config = GenerateConfig(**{"seed": secrets.randbelow(2**32), **settings})
+    if config.alternatives and not json:
+        raise UsageError("--alternatives are shown by --json: give it too")
+    config = checked(config)
+    if problems := check_generation_effect(config, set(settings)):
+        raise UsageError("; ".join(problems))
+    return config
+
+
+def _write_texts(job: _Job, lines: Iterator[list[str]], echo: bool, json: bool, quiet: bool) -> None:
+    """Write the texts of the prompts in `lines` as they are generated, and note once if a limit cut one."""
+    config, vocabulary = job.config, job.run.vocabulary
+    told = quiet or job.run.model.context is None
     told_of_beam = quiet or not (config.beam and config.until_end)
     for texts in lines:
-        requests = [_request(loaded.vocabulary, text) for text in texts]
-        if not told and (beyond := _beyond_context(loaded, requests, config)):
+        requests = [_request(vocabulary, text) for text in texts]
+        if not told and (beyond := _beyond_context(job.run, requests, config)):
             note(beyond)
             told = True
         for made in _made(job, requests):
             if not json:
-                _print(made, echo, divided=samples > 1)
+                _print(made, echo, divided=job.copies > 1)
             elif made.ends:
-                record = _record(loaded.vocabulary, made, config.seed, echo)
+                record = _record(vocabulary, made, config.seed, echo)
                 write(json_module.dumps(record, ensure_ascii=False) + "\n", flush=True)
             if not told_of_beam and made.sample.finished == "length":
                 note("--until-end: the likeliest text that --beam finds does not end within 4,096 tokens")
@@ -169,7 +183,7 @@ def command(
 
 
 class _Words(NamedTuple):
-    """The texts that flags give."""
+    """The texts that options give."""
 
     prompt: str
     stops: list[str]
@@ -178,7 +192,7 @@ class _Words(NamedTuple):
 
 
 class _Job(NamedTuple):
-    """What is made of each prompt."""
+    """What to generate for each prompt."""
 
     run: Run
     stepper: Stepper
@@ -191,7 +205,7 @@ class _Job(NamedTuple):
 
 
 class _Request(NamedTuple):
-    """A prompt, its ids, and how text goes on from it."""
+    """A prompt, its ids, and how generated text joins it."""
 
     text: str
     ids: list[int]
@@ -244,20 +258,20 @@ def _check_words(words: _Words, given: set[str], keep_stop: bool) -> None:
 
 
 def _beyond_context(run: Run, requests: list[_Request], config: GenerateConfig) -> str:
-    """What to say where a prompt, or what is written after it, is more than a transformer sees at once."""
+    """A note if a prompt, or the text after it, is longer than the model's context; else empty."""
     from seqtool.generation.steering import most_tokens
 
     context = run.model.context or 0
     longest = 1 + max(len(request.ids) for request in requests)
     if longest > context:
-        return f"of a prompt longer than the model's context of {context} tokens only the end is read"
+        return f"a prompt is longer than the model's context of {context} tokens: only its end is read"
     if longest + most_tokens(config) > context:
-        return f"beyond its context of {context} tokens the model goes on from the newest half of them"
+        return f"beyond its context of {context} tokens the model continues from the newest half of them"
     return ""
 
 
 def _token_rows(vocabulary: Vocabulary, allow_unk: bool) -> list[bytes]:
-    """The bytes that each id adds to a text; none for what is not written."""
+    """The bytes that each id adds to a text; empty for ids that are never written."""
     rows = list(vocabulary.token_strings)
     if not allow_unk:
         rows[vocabulary.unknown_id] = b""
@@ -280,7 +294,7 @@ def _steering(vocabulary: Vocabulary, config: GenerateConfig, pattern: str | Non
 
 
 def _healing(vocabulary: Vocabulary, config: GenerateConfig, given: set[str]) -> Healing | None:
-    """What finds tokens that begin inside a prompt; None where there are none, or none are wanted."""
+    """Token healing, or None if it is turned off or the vocabulary has no use for it."""
     from seqtool.generation.healing import Healing
 
     healing = Healing(_token_rows(vocabulary, allow_unk=False)) if vocabulary.keeps_spaces else None
@@ -295,10 +309,10 @@ def _healing(vocabulary: Vocabulary, config: GenerateConfig, given: set[str]) ->
 
 
 def _prompt_lines(path: str, errors: str) -> Iterator[list[str]]:
-    """The lines of a file or standard input, those together that came together."""
+    """The lines of a file or standard input, in lists of lines that arrived together."""
     from seqtool.text.documents import TextSource, lines_of
 
-    held: list[str] = []  # the parts of a line whose end has not come yet
+    held: list[str] = []  # the parts of an incomplete line
     for block in TextSource([path], errors=errors).blocks():
         lines = []
         for line in lines_of(block.text):
@@ -313,7 +327,7 @@ def _prompt_lines(path: str, errors: str) -> Iterator[list[str]]:
 
 
 def _print(made: _Made, echo: bool, divided: bool) -> None:
-    """Print new text, with the prompt before the first of it; after the last a newline, where there is none."""
+    """Write the new text of a sample, after the prompt if it is the first, and end the last with a newline."""
     prompt = made.sample.prompt_text if echo else ""
     write(prompt + made.new if made.begins else made.new, flush=True)
     if made.ends:
@@ -322,7 +336,7 @@ def _print(made: _Made, echo: bool, divided: bool) -> None:
 
 
 class _Made(NamedTuple):
-    """The text of the next sample in order, and what of it is new."""
+    """A sample, its text so far, the new part of it, and whether that is the sample's first or last."""
 
     sample: Sample
     text: str
@@ -332,9 +346,7 @@ class _Made(NamedTuple):
 
 
 def _batches(job: _Job, requests: list[_Request]) -> Iterator[list[Sample]]:
-    """The samples of the prompts, some of them again whenever they have grown; of beams there may be fewer than
-    `copies`.
-    """
+    """The samples of the prompts in batches, each again whenever it has grown; a beam may give fewer than `copies`."""
     from seqtool.generation.beam import beam_search
     from seqtool.generation.generating import Sample, generate
     from seqtool.generation.writing import stop_finder, written_text
@@ -357,12 +369,12 @@ def _batches(job: _Job, requests: list[_Request]) -> Iterator[list[Sample]]:
 
 
 def _made(job: _Job, requests: list[_Request]) -> Iterator[_Made]:
-    """The samples in order, each as it is made once those before it are done."""
+    """The samples in order: each is given as it grows once those before it have ended."""
     from seqtool.generation.writing import Writer
 
     batch: list[Sample] = []
     writers: list[Writer] = []
-    shown, begins = 0, True  # the sample of the batch that is being shown
+    shown, begins = 0, True  # the index in the batch of the sample being written
     for grown in _batches(job, requests):
         if grown is not batch:
             batch, shown = grown, 0
@@ -383,7 +395,7 @@ def _made(job: _Job, requests: list[_Request]) -> Iterator[_Made]:
 
 
 def _record(vocabulary: Vocabulary, made: _Made, seed: int, echo: bool) -> dict[str, Any]:
-    """What --json says of a sample."""
+    """The JSON object of a sample."""
     one = made.sample
     written = [
         {"token": vocabulary.token_text(token), "id": token, "log_p": -nats}
@@ -393,7 +405,7 @@ def _record(vocabulary: Vocabulary, made: _Made, seed: int, echo: bool) -> dict[
         place["alternatives"] = [
             {"token": vocabulary.token_text(token), "id": token, "log_p": log_p}
             for token, log_p in likeliest
-            if log_p > -math.inf  # which may not be written
+            if log_p > -math.inf  # that is, unless it is forbidden
         ]
     return {
         **({"prompt": one.prompt_text} if echo else {}),

@@ -1,7 +1,7 @@
-"""What `--help` shows: usage, options in panels by job, examples; plain text, with a little colour on a terminal.
+"""What `--help` shows: usage, options in panels by job, and examples, as plain text, coloured on a terminal.
 
-Typer's own form imports rich and lays out tables, which takes twice as long as everything else that `--help` does, and
-without rich it has no panels.
+Typer's own help imports rich and lays out tables, which takes twice as long as the rest of `--help`, and without rich
+it has no panels.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typer.core import TyperArgument, TyperCommand, TyperOption
 from seqtool.settings.fields import Panel
 
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-MOST_IN_ONE_PANEL = 12  # options that need no panels
-WIDEST_NAME = 30  # of what stands in the first column; what is longer has a line of its own
+MOST_IN_ONE_PANEL = 12  # options of a command without panels
+WIDEST_NAME = 30  # characters of the first column; a longer name has a line of its own
 NAMES = re.compile(r"^[a-z]+(?= *$)|(?<![^ ,/])--?\w[\w-]*")  # of commands and flags
 OPTIONS = "Options"
 
 
 class Command(TyperCommand):
-    """A command whose options are shown in panels, those of `first` (as `--time`) before the others."""
+    """A command whose options are shown in panels, those named in `first` in a panel before the others."""
 
     first: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """The arguments, and the options without which the command refuses to run, as the usage line has them."""
+        """The arguments and the required options, as the usage line shows them."""
         params = self.get_params(ctx)
         needed = [f"{one.opts[0]} {one.metavar}" for one in params if isinstance(one, TyperOption) and one.required]
         arguments = [str(one.metavar) for one in params if isinstance(one, TyperArgument)]
         return ["[OPTIONS]", *needed, *arguments]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and, panel by panel, the options."""
+        """Write the arguments, and the options panel by panel."""
         arguments = [one for one in self.get_params(ctx) if isinstance(one, TyperArgument)]
         panels = {"Arguments": [(str(one.metavar), explained(one)) for one in arguments]}
         for title, options in self.panels(ctx).items():
@@ -44,13 +44,13 @@ class Command(TyperCommand):
         write_panels(formatter, panels)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the examples, each on a line of its own, so that it can be copied."""
+        """Write the examples, each on one line so that it can be copied."""
         with formatter.section(styled("Examples" if len(self.examples) > 1 else "Example", bold=True)):
             for example in self.examples:
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
     def panels(self, ctx: Any) -> dict[str, list[TyperOption]]:
-        """The options that `--help` shows in each panel, in order; one panel where there are few."""
+        """The options of each panel, in order; a single panel if there are few options."""
         options = [one for one in self.get_params(ctx) if isinstance(one, TyperOption) and not one.hidden]
         if len(options) <= MOST_IN_ONE_PANEL:
             return {OPTIONS: options}
@@ -68,7 +68,7 @@ def panel_of(option: TyperOption) -> str:
 
 
 def write_panels(formatter: Any, panels: dict[str, list[tuple[str, str]]]) -> None:
-    """Write headings and, under each, rows of a name and what it means, in two columns that all panels share."""
+    """Write headings, and under each its rows of a name and a text, in columns of the same width for all panels."""
     width = min(WIDEST_NAME, max(len(name) for rows in panels.values() for name, _ in rows))
     for title, rows in panels.items():
         if rows:
@@ -81,7 +81,7 @@ def _coloured(name: str) -> str:
 
 
 def named(option: TyperOption, width: int) -> str:
-    """The flags of an option and what its value stands for; choices that do not fit in `width` go on below."""
+    """The flags of an option and the name of its value; choices that do not fit in `width` continue below."""
     flags = "/".join([", ".join(sorted(option.opts, key=len)), *option.secondary_opts])
     if option.is_flag or not option.metavar:
         return flags
@@ -106,7 +106,7 @@ def _limits(param: TyperOption | TyperArgument) -> str:
 
 
 def _default(param: TyperOption | TyperArgument) -> str:
-    """The default of a parameter as a person would give it; nothing where that is nothing."""
+    """The default of a parameter as a person would type it; empty if there is none."""
     if param.required:
         return "required" if isinstance(param, TyperOption) else ""
     if isinstance(param.show_default, str):
@@ -120,6 +120,6 @@ def _default(param: TyperOption | TyperArgument) -> str:
 
 
 def styled(text: str, **style: Any) -> str:
-    """Text with colours, which echo drops where stdout is no terminal; without, where the user wants none."""
+    """Text with colours, unless NO_COLOR or a dumb terminal forbids them; without a terminal echo drops them."""
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     return text if plain else typer.style(text, **style)

@@ -1,4 +1,4 @@
-"""`seqtool info`: what an artifact is and what made it; what there is to compute with on this machine."""
+"""`seqtool info`: what an artifact is and what made it, or what this machine computes with."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from seqtool.errors import InputError, UsageError
 PARTS_OF_RUN = ("config.json", "vocab.model", "model.safetensors", "metrics.jsonl", "checkpoint")
 PARTS_OF_STORE = ("store.json", "vocab.model", "ids-*.safetensors")
 HEAD_BYTES = 1 << 16
-VOCABULARY_BEGINS = b"\n"  # the tag of a SentencePiece model's first piece
-VOCABULARY_HOLDS = b"<unk>\x15"  # and the tag of its score
+VOCABULARY_BEGINS = b"\n"  # the field tag of a SentencePiece model's first piece
+VOCABULARY_HOLDS = b"<unk>\x15"  # a piece and the field tag of its score
 WEIGHTS_BEGIN = b'{"'
 HEADER_BYTES = 64
-HEADER_BEGINS = b"{"  # of safetensors, after eight bytes that say how long it is
+HEADER_BEGINS = b"{"  # a safetensors header, after eight bytes of its length
 EXAMPLES = ("seqtool info runs/novel-lstm",)
 
 
@@ -31,11 +31,11 @@ def command(
     ] = None,
     *,
     machine: Annotated[
-        bool, typer.Option("--machine", help="What this machine computes with, instead: torch and the parts in C.")
+        bool, typer.Option("--machine", help="Describe this machine instead: torch and the parts in C.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Describe a run, a token store, a vocabulary or vectors."""
+    """Describe a run, a token store, a vocabulary or vectors: what it is, and what made it."""
     if path is None and not machine:
         raise UsageError("missing argument 'PATH': name what to describe, or give --machine")
     if path is None:
@@ -47,7 +47,7 @@ def command(
 
 
 def write_machine(as_json: bool) -> None:
-    """Write what there is to compute with: the processor, torch, and what became of each part in C."""
+    """Write what this machine computes with: the processor, torch, and the state of each part in C."""
     import torch
 
     from seqtool.bench.machine import device_name
@@ -62,35 +62,52 @@ def write_machine(as_json: bool) -> None:
 
 
 def describe_artifact(path: Path) -> dict[str, Any]:
-    """What `path` is, as a flat report; InputError when it is none of ours."""
+    """What `path` is, as a flat report; InputError if seqtool did not make it."""
     if str(path) == "-":
         raise InputError("info describes what lies on disk, not standard input: name its file or directory")
     if not path.exists():
         raise InputError(f"{path} does not exist: check the name")
     if (path / "config.json").is_file():
-        from seqtool.runs import WEIGHTS, read_config
-
-        config = read_config(path)
-        return {
-            "kind": "run",
-            "path": str(path),
-            **dataclasses.asdict(config.model),
-            "vocab_size": config.symbols.size,
-            "parameters": config.parameters,
-            "weights": (path / WEIGHTS).is_file(),
-            "vocabulary_sha256": config.vocabulary_sha256,
-            "training": dataclasses.asdict(config.training),
-            "data": config.data,
-            "made_by": config.made_by,
-        }
+        return _run_report(path)
     if (path / "store.json").is_file():
         from seqtool.text.store import open_store
 
         return {"kind": "token store", "path": str(path), **open_store(path).description}
-    if path.is_dir() and (whole := whole_of(path)):
+    if path.is_file() and (report := _file_report(path)):
+        return report
+    if whole := whole_of(path):
         raise InputError(f"{path} is a part of {whole}: name that")
     if path.is_dir():
         raise InputError(f"{path} is neither a run nor a token store: it has no config.json and no store.json")
+    if not _head(path):
+        raise InputError(f"{path} is empty: there is nothing to describe")
+    raise InputError(
+        f"{path} is neither a vocabulary, vectors, a store nor a run of seqtool; bring vectors of another program in "
+        f"with seqtool embed import {shlex.quote(str(path))} -o VECTORS"
+    )
+
+
+def _run_report(path: Path) -> dict[str, Any]:
+    from seqtool.runs import WEIGHTS, read_config
+
+    config = read_config(path)
+    return {
+        "kind": "run",
+        "path": str(path),
+        **dataclasses.asdict(config.model),
+        "vocab_size": config.symbols.size,
+        "parameters": config.parameters,
+        "weights": (path / WEIGHTS).is_file(),
+        "vocabulary_sha256": config.vocabulary_sha256,
+        "training": dataclasses.asdict(config.training),
+        "data": config.data,
+        "made_by": config.made_by,
+    }
+
+
+def _file_report(path: Path) -> dict[str, Any]:
+    """The report of a file of vectors, a vocabulary or an embedding checkpoint; empty for any other file."""
+    from seqtool.embeddings.learning import CHECKPOINT_FORMAT
     from seqtool.vectors.vectors import is_vectors, read_vectors
 
     if is_vectors(path):
@@ -102,23 +119,13 @@ def describe_artifact(path: Path) -> dict[str, Any]:
         from seqtool.text.vocabulary import load_vocabulary
 
         return {"path": str(path), **load_vocabulary(path).describe()}
-    if head[8:].startswith(HEADER_BEGINS):
-        from seqtool.embeddings.learning import CHECKPOINT_FORMAT
-
-        if CHECKPOINT_FORMAT.encode() in head:
-            return {"kind": "embedding checkpoint", "path": str(path), "bytes": path.stat().st_size}
-    if whole := whole_of(path):
-        raise InputError(f"{path} is a part of {whole}: name that")
-    if not head:
-        raise InputError(f"{path} is empty: there is nothing to describe")
-    raise InputError(
-        f"{path} is neither a vocabulary, vectors, a store nor a run of seqtool; bring vectors of another program in "
-        f"with seqtool embed import {shlex.quote(str(path))} -o VECTORS"
-    )
+    if head[8:].startswith(HEADER_BEGINS) and CHECKPOINT_FORMAT.encode() in head:
+        return {"kind": "embedding checkpoint", "path": str(path), "bytes": path.stat().st_size}
+    return {}
 
 
 def kind_of(path: Path) -> str:
-    """What an artifact of ours that is no run is, to be told where something else is expected; empty if it is none."""
+    """The kind of an artifact other than a run, for a message where something else is expected; else empty."""
     if (path / "store.json").is_file():
         return "a token store"
     if not path.is_file():
@@ -134,7 +141,7 @@ def kind_of(path: Path) -> str:
 
 
 def whole_of(path: Path) -> str:
-    """The run or store that a path is a part of; empty if it is none."""
+    """The run or token store that a path is a part of; else empty."""
     inside = path.parent.name == "checkpoint"
     folder, part = (path.parent.parent, "checkpoint") if inside else (path.parent, path.name)
     if (folder / "config.json").is_file() and part in PARTS_OF_RUN:

@@ -1,4 +1,4 @@
-"""The program: its commands, and how every error becomes one sentence and an exit code."""
+"""The program: running a command, and turning every error into one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from seqtool.cli.console import note
 from seqtool.errors import SeqtoolError, StoppedError, out_of_memory
 
 PIPE_CLOSED = 141
-# How often an idle thread of torch's looks for work before it sleeps, some 15 microseconds: about as long as a training
-# that is alone leaves it idle between two operations. A thread that looks for longer keeps its core from the others:
-# beside a second training, or a busy core, a step then takes many times as long. OpenMP reads it when torch loads it.
+# How often an idle OpenMP thread checks for work before it sleeps: for about 15 microseconds, as long as a training
+# leaves it idle between two operations. Threads that spin longer take cores from others: beside a second training, or
+# with another program busy, a step then takes many times as long. OpenMP reads this when torch loads it.
 SPINS_BEFORE_SLEEP = "1000"
 
 
@@ -37,14 +37,14 @@ def _seqtool(
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and exit with its code."""
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # talk has nowhere to go
+        sys.stderr = open(os.devnull, "w")  # it was closed
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS_BEFORE_SLEEP)
     signal.signal(signal.SIGTERM, _stop)
     with contextlib.suppress(AttributeError, ValueError):
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a closed pipe is an error that we turn into exit code 141
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # so that a closed pipe raises BrokenPipeError
     try:
         if sys.stdout is None:
             raise SeqtoolError("standard output is closed: give results somewhere to go")
@@ -56,16 +56,16 @@ def main() -> NoReturn:
         if os.environ.get("SEQTOOL_DEBUG") == "1" and not isinstance(error, SystemExit):
             raise
         code = _explained(error)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what is left to do needs no care
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to clean up
     if code == PIPE_CLOSED or not _flushed():
         os._exit(PIPE_CLOSED)
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        os._exit(code)  # all is written; a thread of torch's that outlives the interpreter would abort the process
+        os._exit(code)  # everything is written; a torch thread that outlives the interpreter would abort the process
     sys.exit(code)
 
 
 def program() -> CommandGroup:
-    """The program: a group of commands that are not imported yet."""
+    """The program as a group of commands, whose modules are imported when they run."""
     app = typer.Typer(name="seqtool", cls=CommandGroup, context_settings=GROUP_SETTINGS, rich_markup_mode=None)
     app.callback(epilog="A first run: seqtool train novel.txt, then what it prints.")(_seqtool)
     group = typer.main.get_command(app)
@@ -80,9 +80,9 @@ def _run() -> int:
 
 
 def _explained(error: BaseException) -> int:
-    """Say what went wrong in one sentence on stderr; the exit code."""
+    """Report an error in one sentence on stderr, and return the exit code."""
     if isinstance(error, SystemExit):
-        # Typer ends a command whose reader went away with exit 1; the pipe's own code is ours to give.
+        # Typer exits with 1 when the reader of a pipe has gone; ours is 141.
         return PIPE_CLOSED if isinstance(error.__context__, BrokenPipeError) else int(error.code or 0)
     if isinstance(error, StoppedError):
         if str(error):
@@ -92,7 +92,7 @@ def _explained(error: BaseException) -> int:
         return 128 + signal.SIGINT
     if isinstance(error, SeqtoolError):
         if os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ:
-            _say(str(error))  # torchrun's other processes would say the same
+            _say(str(error))  # only once: the other processes of torchrun have the same error
         return error.exit_code
     if isinstance(error, typer.TyperException):
         _say(_mended(error))
@@ -110,8 +110,8 @@ def _explained(error: BaseException) -> int:
 
 
 def _mended(error: typer.TyperException) -> str:
-    """What was wrong with the arguments, in one sentence, with the nearest flag or where to look."""
-    if meant := getattr(error, "possibilities", None):  # of a flag that does not exist
+    """What is wrong with the arguments, in one sentence that names the nearest flag or --help."""
+    if meant := getattr(error, "possibilities", None):  # flags like the one that does not exist
         return f"no such option {getattr(error, 'option_name', '')}: did you mean {meant[0]}?"
     message = getattr(error, "format_message", error.__str__)()
     command = getattr(getattr(error, "ctx", None), "command_path", "seqtool")
@@ -134,7 +134,7 @@ def _flushed() -> bool:
     except BrokenPipeError:
         return False
     except OSError:
-        pass  # told already
+        pass  # already reported
     return True
 
 

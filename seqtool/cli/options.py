@@ -1,4 +1,4 @@
-"""Flags made from the settings in seqtool.settings, so that each default, choice and help text is written once."""
+"""Command-line options made from the settings in seqtool.settings, and the options that several commands share."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from seqtool.settings.fields import Panel, flag_of
 from seqtool.settings.vocabulary import ERROR_HANDLERS, SHOWN_DOCUMENT_BREAKS, is_document_break
 
 VALUE_NAMES: dict[type, str] = {bool: "", int: "N", float: "X", str: "TEXT"}
-"""What stands for a value in `--help` where a setting has no better name for it."""
+"""The name of a value in `--help`, by type, for a setting that has no other."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 OFFERED = {"DEVICE": DEVICES, "N|full": ("full",)}
-"""What <TAB> offers for a setting without choices, by what stands for its value in `--help`."""
+"""What <TAB> offers for a setting without choices, by the name of its value in `--help`."""
 
 
 def option_of(choices: Sequence[str], *flags: str, help: str, panel: Panel | None = None, default: str = "") -> Any:
-    """An option that takes one of `choices`, which its help names and <TAB> offers; `default` is shown in brackets.
+    """An option that takes one of `choices`, which its help lists and <TAB> offers; `default` is shown in brackets.
 
-    Of a choice such as at:TEXT <TAB> offers what stands before the user's own text.
+    For a choice such as at:TEXT, <TAB> offers the part before the user's own text.
     """
     return typer.Option(
         *flags,
@@ -50,12 +50,14 @@ DocumentBreak = Annotated[
     option_of(
         SHOWN_DOCUMENT_BREAKS,
         "--document",
-        help="What separates documents inside a file; at:TEXT: a text, dropped with the newline behind it.",
+        help="What separates documents within a file; at:TEXT is a text that is removed, with a newline after it.",
         panel=Panel.DATA,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.", rich_help_panel=Panel.PROGRESS)]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.", rich_help_panel=Panel.PROGRESS)]
+Quiet = Annotated[
+    bool, typer.Option("-q", "--quiet", help="Show no progress and no notes.", rich_help_panel=Panel.PROGRESS)
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing result.", rich_help_panel=Panel.PROGRESS)]
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", autocompletion=runs, help="A run directory that seqtool train made.")
@@ -66,7 +68,7 @@ Device = Annotated[
         "--device",
         metavar="DEVICE",
         autocompletion=offering(DEVICES),
-        help="auto, cpu, cuda, cuda:1 or mps.",
+        help="Device to compute on: auto, cpu, cuda, cuda:1 or mps.",
         rich_help_panel=Panel.MACHINE,
     ),
 ]
@@ -75,7 +77,7 @@ Device = Annotated[
 def with_settings(
     *kinds: type[Any], leave_out: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add a flag for every setting of these dataclasses; the command gets those that were given as `settings`."""
+    """Add an option for each setting of these dataclasses; the command gets the given ones as the dict `settings`."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         items = [item for kind in kinds for item in dataclasses.fields(kind) if item.name not in leave_out]
@@ -118,7 +120,7 @@ def _option(item: dataclasses.Field[Any]) -> Any:
 
 
 def _shown(item: dataclasses.Field[Any]) -> str | bool:
-    """The default of a setting as `--help` shows it; False where there is nothing to show."""
+    """The default of a setting as `--help` shows it; False if there is nothing to show."""
     if isinstance(item.default, bool):
         flags = flag_of(item).split("/")
         return flags[0 if item.default else 1].lstrip("-") if len(flags) > 1 else False
@@ -138,7 +140,7 @@ def document_break(value: str) -> str:
 
 
 def refuse_unused(given: dict[str, bool], why: str) -> None:
-    """UsageError naming the flags that were given and have no effect on the job at hand, and why."""
+    """UsageError naming the flags that were given although they have no effect here, and why."""
     if flags := [flag for flag, was_given in given.items() if was_given]:
         raise UsageError(f"{' and '.join(flags)}: {why}")
 
@@ -148,9 +150,9 @@ ESCAPED = {"n": b"\n", "r": b"\r", "t": b"\t", "\\": b"\\"}
 
 
 def text_of(argument: str, flag: str, *, escapes: bool) -> str:
-    """The text that an argument stands for: with `escapes`, \\n is a newline, \\xNN a byte, \\uNNNN a character.
+    """The text of an argument; with `escapes`, \\n is a newline, \\xNN a byte, \\uNNNN a character.
 
-    UsageError when a backslash begins no escape, and where the text is not UTF-8.
+    UsageError for a backslash that begins no escape, and for text that is not UTF-8.
     """
 
     def unescaped(match: re.Match[str]) -> bytes:

@@ -1,4 +1,4 @@
-"""Signals that end a training: the first after the step under way, the second at once."""
+"""Stopping a training by signals: the first stops it after the current step, the second at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ STOPPING = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 
 @contextmanager
 def stop_flag() -> Iterator[Callable[[], int]]:
-    """Give a function that tells which signal asked to stop, or 0."""
+    """While the block runs, catch signals; give a function that returns the number of the first one, or 0.
+
+    A second signal raises StoppedError.
+    """
     received = 0
 
     def remember(number: int, frame: object) -> None:

@@ -1,10 +1,9 @@
-"""`seqtool train`: learn a language model."""
+"""`seqtool train`: train a language model."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shlex
 import signal
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from seqtool.cli.completion import configurations
-from seqtool.cli.console import TrainingProgress, duration, note, write, write_report
+from seqtool.cli.console import TrainingProgress, in_columns, note, to_left, write, write_report
 from seqtool.cli.options import (
     DocumentBreak,
     Errors,
@@ -27,11 +26,21 @@ from seqtool.cli.options import (
     with_settings,
 )
 from seqtool.cli.signals import stop_flag
+from seqtool.cli.training_report import (
+    announce,
+    command_to_resume,
+    plan_report,
+    pretrained_message,
+    result_report,
+    say_how_it_ended,
+    say_next,
+    stopped_message,
+)
 from seqtool.errors import SeqtoolError, StoppedError, UsageError, out_of_memory
 from seqtool.settings.checking import DATA_SETTINGS, check_given, settings_from_file
 from seqtool.settings.fields import Panel
 from seqtool.settings.model import ModelConfig
-from seqtool.settings.training import LENGTHS, RATE_SETTINGS, TrainConfig
+from seqtool.settings.training import LENGTHS, TrainConfig
 from seqtool.settings.vocabulary import ERROR_HANDLERS, LEARNED_BY, VOCABULARY_TYPES, VocabularyConfig
 
 if TYPE_CHECKING:
@@ -39,7 +48,7 @@ if TYPE_CHECKING:
 
     from seqtool.runs import RunConfig
     from seqtool.tasks.language.planning import Plan
-    from seqtool.training.progress import Progress
+    from seqtool.tasks.language.request import Request
     from seqtool.training.session import Outcome
     from seqtool.training.tracking import Tracking
     from seqtool.training.world import World
@@ -57,9 +66,9 @@ def _list_recipes(wanted: bool) -> None:
     if wanted:
         from seqtool.settings.defaults import recipes
 
-        width = max(map(len, recipes()))
-        for name, what in recipes().items():
-            write(f"{name:<{width}}  {what}\n")
+        forms = (to_left(recipes()), "")
+        for recipe in recipes().items():
+            write(in_columns(recipe, forms))
         raise typer.Exit()
 
 
@@ -69,7 +78,7 @@ def command(
         list[str],
         typer.Argument(
             metavar="DATA...",
-            help="Text files, - for standard input, or a store. FILE=3 is read three times in each pass.",
+            help="Text files, - for standard input, or a token store; FILE=3 is read three times in each pass.",
         ),
     ],
     output: Annotated[
@@ -78,7 +87,7 @@ def command(
             "-o",
             "--output",
             metavar="RUN",
-            help="The run directory to make.",
+            help="Run directory to write.",
             show_default="runs/NAME-MODEL",
             rich_help_panel=Panel.PROGRESS,
         ),
@@ -86,18 +95,28 @@ def command(
     *,
     vocab: Annotated[
         Optional[Path],
-        typer.Option("--vocab", metavar="FILE", help="A vocabulary made before.", rich_help_panel=Panel.VOCABULARY),
+        typer.Option(
+            "--vocab",
+            metavar="FILE",
+            help="Use this vocabulary instead of learning one.",
+            rich_help_panel=Panel.VOCABULARY,
+        ),
     ] = None,
     vocab_type: Annotated[
         Optional[str],
-        option_of(VOCABULARY_TYPES, "--vocab-type", help="Vocabulary to learn.", panel=Panel.VOCABULARY),
+        option_of(
+            VOCABULARY_TYPES,
+            "--vocab-type",
+            help="Type of the vocabulary to learn from the text.",
+            panel=Panel.VOCABULARY,
+        ),
     ] = None,
     vocab_size: Annotated[
         Optional[int],
         typer.Option(
             "--vocab-size",
             metavar="N",
-            help="Its size.",
+            help="Size of the vocabulary to learn.",
             show_default="by the text",
             rich_help_panel=Panel.VOCABULARY,
         ),
@@ -107,7 +126,7 @@ def command(
         typer.Option(
             "--valid",
             metavar="FILE|SHARE",
-            help="Validation text, or how much of each file to hold back.",
+            help="Validation text, or the share of each file to hold back for validation.",
             show_default="0.1",
             rich_help_panel=Panel.DATA,
         ),
@@ -117,7 +136,7 @@ def command(
         typer.Option(
             "--embeddings",
             metavar="VECTORS",
-            help="Vectors that the embedding begins with; --vocab-type is then theirs, if not given.",
+            help="Start the embedding from these vectors; --vocab-type is then theirs by default.",
             rich_help_panel=Panel.DATA,
         ),
     ] = None,
@@ -129,7 +148,7 @@ def command(
             "--config",
             metavar="FILE.toml|RECIPE|RUN/config.json",
             autocompletion=configurations,
-            help="Settings: yours, a recipe's, or a run's with its vocabulary; a flag beats them.",
+            help="Take settings from a file, a recipe, or a run (with its vocabulary); options override them.",
             rich_help_panel=Panel.DATA,
         ),
     ] = None,
@@ -139,19 +158,21 @@ def command(
             "--list-recipes",
             callback=_list_recipes,
             is_eager=True,
-            help="Show the recipes, and stop.",
+            help="List the recipes and exit.",
             rich_help_panel=Panel.PROGRESS,
         ),
     ] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on exactly where the run in -o was.", rich_help_panel=Panel.CHECKPOINTS),
+        typer.Option(
+            "--resume", help="Continue the run in -o exactly where it stopped.", rich_help_panel=Panel.CHECKPOINTS
+        ),
     ] = False,
     resume_or_begin: Annotated[
         bool,
         typer.Option(
             "--resume-or-begin",
-            help="--resume where the run in -o is there, else begin it.",
+            help="Continue the run in -o if it exists, else begin it: for jobs that may be restarted.",
             rich_help_panel=Panel.CHECKPOINTS,
         ),
     ] = False,
@@ -159,7 +180,7 @@ def command(
         bool,
         typer.Option(
             "--tensorboard",
-            help="Write TensorBoard's files into RUN/tensorboard.",
+            help="Log to TensorBoard files in RUN/tensorboard.",
             rich_help_panel=Panel.PROGRESS,
         ),
     ] = False,
@@ -168,48 +189,97 @@ def command(
         typer.Option(
             "--trackio",
             metavar="PROJECT",
-            help="Track the run in a trackio project.",
+            help="Log to a trackio project.",
             rich_help_panel=Panel.PROGRESS,
         ),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show what would be trained, and stop.", rich_help_panel=Panel.PROGRESS),
+        typer.Option(
+            "--dry-run", help="Show the settings, parameters and memory, and exit.", rich_help_panel=Panel.PROGRESS
+        ),
     ] = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
     settings: dict[str, Any],
 ) -> None:
-    """Train a language model on text. With nothing but a file it makes a vocabulary, holds back validation text, picks
-    sizes, trains, keeps the best weights, and says what to run next. SIGTERM, Ctrl-C, SIGUSR1 and SIGUSR2 end it after
-    the step under way with a checkpoint to --resume from; a second one ends it at once.
+    """Train a language model on text.
+
+    Given only a file, it learns a vocabulary, holds back text for validation, chooses sizes, trains, keeps the weights
+    with the best validation loss, and prints what to run next. Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 stop it after the
+    current step with a checkpoint for --resume; a second one stops it at once.
     """
-    vocabulary = _vocabulary_settings(settings, vocab_type, vocab_size)
-    settings = {name: value for name, value in settings.items() if name not in VOCABULARY_SETTINGS}
-    flags = frozenset(settings)
-    settings, of_data, learned = _with_file(config, settings, vocab, vocabulary)
-    document = document or of_data["document"]
-    _check_early(settings, vocabulary, errors, document or "file")
     if resume_or_begin and output is None:
         raise UsageError("--resume-or-begin needs -o RUN: the name by which the run is found again")
+    vocabulary = _vocabulary_settings(settings, vocab_type, vocab_size)
+    settings = {name: value for name, value in settings.items() if name not in VOCABULARY_SETTINGS}
+    request = _request(
+        data, output, settings, vocabulary, config, vocab, valid, document, embeddings, errors=errors, force=force
+    )
+    _check_packages(tensorboard, trackio)
 
     from seqtool.runs import CHECKPOINT, is_run, read_config
-    from seqtool.tasks.language.data import parse_weights
     from seqtool.tasks.language.planning import plan_run
-    from seqtool.tasks.language.request import Request, reserved_run
+    from seqtool.tasks.language.request import reserved_run
     from seqtool.training.tracking import Tracking
     from seqtool.training.world import joined_world, own_device
 
-    _check_packages(tensorboard, trackio)
+    if resume_or_begin and output is not None:
+        resume = is_run(output) and (output / CHECKPOINT).is_file()
+    device = _device(request.settings, output if resume else None)
+    with joined_world(own_device(device)) as world, reserved_run(request, resume, dry_run, world) as path:
+        quiet = quiet or not world.main
+        before = read_config(path).training if resume else None
+        plan = plan_run(path, request, str(device), resume, dry_run, world)
+        if plan.data.beginning is not None:
+            note(pretrained_message(plan.data.beginning.record), quiet)
+        if dry_run:
+            if world.main:
+                write_report(plan_report(plan.config), json)
+            return
+        announce(plan, before, world, quiet)
+        tracking = Tracking(_trackers(tensorboard, trackio, plan.config))
+        outcome, number = _trained(path, plan, force, tracking, quiet, world)
+    again = command_to_resume(data, path, errors)
+    if number:
+        raise StoppedError(number, stopped_message(outcome, path, again) if world.main else "")
+    if world.main:
+        write_report(result_report(path, outcome.progress, plan.config.training), json)
+    say_how_it_ended(outcome, plan.config.training, again, quiet)
+    say_next(path, valid, quiet)
+
+
+def _request(
+    data: list[str],
+    output: Path | None,
+    settings: dict[str, Any],
+    vocabulary: dict[str, Any],
+    config: str | None,
+    vocab: Path | None,
+    valid: str | None,
+    document: str | None,
+    embeddings: Path | None,
+    *,
+    errors: str,
+    force: bool,
+) -> Request:
+    """The request that options and --config make; UsageError for what is wrong whatever the text is."""
+    resolved, of_data, learned = _with_file(config, settings, vocab, vocabulary)
+    document = document or of_data["document"]
+    _check_early(resolved, vocabulary, errors, document or "file")
+
+    from seqtool.tasks.language.data import parse_weights
+    from seqtool.tasks.language.request import Request
+
     paths, weights = parse_weights(data)
     _check_weights(config, of_data["weights"], weights)
     _check_unused(paths[0], vocab, vocabulary, document, errors)
-    request = Request(
+    return Request(
         data=paths,
         weights=weights,
         output=output,
-        settings=settings,
+        settings=resolved,
         vocab=vocab or of_data["vocab"],
         vocabulary=learned,
         valid=valid or of_data["valid"],
@@ -217,31 +287,8 @@ def command(
         embeddings=embeddings or of_data["embeddings"],
         errors=errors,
         force=force,
-        flags=flags,
+        flags=frozenset(settings),
     )
-    if resume_or_begin and output is not None:
-        resume = is_run(output) and (output / CHECKPOINT).is_file()
-    device = _device(settings, output if resume else None)
-    with joined_world(own_device(device)) as world, reserved_run(request, resume, dry_run, world) as path:
-        quiet = quiet or not world.main
-        before = read_config(path).training if resume else None
-        plan = plan_run(path, request, str(device), resume, dry_run, world)
-        if plan.data.beginning is not None:
-            note(_beginning(plan.data.beginning.record), quiet)
-        if dry_run:
-            if world.main:
-                write_report(_plan_report(plan.config), json)
-            return
-        _announce(plan, before, world, quiet)
-        tracking = Tracking(_trackers(tensorboard, trackio, plan.config))
-        outcome, number = _trained(path, plan, force, tracking, quiet, world)
-    again = _again(data, path, errors)
-    if number:
-        raise StoppedError(number, _stopped(outcome, path, again) if world.main else "")
-    if world.main:
-        write_report(_results(path, outcome.progress, plan.config.training), json)
-    _say_how_it_ended(outcome, plan.config.training, again, quiet)
-    _say_next(path, valid, quiet)
 
 
 VOCABULARY_SETTINGS = {
@@ -251,11 +298,11 @@ VOCABULARY_SETTINGS = {
     "symbols": "--symbols",
     "split_digits": "--split-digits",
 }
-"""The settings of a vocabulary to learn, as VocabularyConfig calls them, and their flags here."""
+"""The settings of VocabularyConfig that this command has, and their flags."""
 
 
 def _vocabulary_settings(settings: dict[str, Any], vocab_type: str | None, vocab_size: int | None) -> dict[str, Any]:
-    """The settings of a vocabulary to learn that flags give, by VocabularyConfig's names."""
+    """The settings of a vocabulary to learn that flags give, by the names of VocabularyConfig."""
     given = {"type": vocab_type, "size": vocab_size, **settings}
     return {name: given[name] for name in VOCABULARY_SETTINGS if given.get(name) is not None}
 
@@ -263,10 +310,10 @@ def _vocabulary_settings(settings: dict[str, Any], vocab_type: str | None, vocab
 def _with_file(
     config: str | None, settings: dict[str, Any], vocab: Path | None, vocabulary: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """The settings of flags and of --config, which flags beat; what --config says of the data; and the settings of both
-    for a vocabulary to learn.
+    """Three sets of settings: of model and training, of the data in --config, and of a vocabulary to learn.
 
-    A flag beats more than its namesake: any length beats every length, --vocab all that describes a vocabulary.
+    Flags override --config, and some override more than their namesake: any length overrides all lengths, and --vocab
+    all that describes a vocabulary.
     """
     from_file = _file_settings(config)
     if any(settings.get(name) for name in LENGTHS):
@@ -286,7 +333,7 @@ def _with_file(
 
 
 def _file_settings(config: str | None) -> dict[str, Any]:
-    """The settings that --config names: of a TOML file, a recipe, or a run with its vocabulary."""
+    """The settings of --config: a TOML file, a recipe, or a run with its vocabulary."""
     from seqtool.files.writing import read_toml
     from seqtool.settings.defaults import recipe_file
 
@@ -301,7 +348,7 @@ def _file_settings(config: str | None) -> dict[str, Any]:
 
 
 def _device(settings: dict[str, Any], resumed: Path | None) -> torch.device:
-    """The device to train on: the one asked for, else the one that a resumed run was begun on."""
+    """The device to train on: the one asked for, or else the one on which a resumed run began."""
     from seqtool.models.device import choose_device
     from seqtool.runs import read_config
 
@@ -310,7 +357,7 @@ def _device(settings: dict[str, Any], resumed: Path | None) -> torch.device:
 
 
 def _trained(path: Path, plan: Plan, force: bool, tracking: Tracking, quiet: bool, world: World) -> tuple[Outcome, int]:
-    """Train, showing how it goes; how far it came, and the signal that ended it, or 0."""
+    """Train, showing the progress; the outcome, and the number of the signal that stopped it, or 0."""
     from seqtool.tasks.language.task import LanguageTask
     from seqtool.training.session import train_run
 
@@ -345,7 +392,7 @@ def _trained(path: Path, plan: Plan, force: bool, tracking: Tracking, quiet: boo
             with contextlib.redirect_stdout(sys.stderr):
                 tracking.finish()
         ended = outcome.complete or stopped()
-    return outcome, stopped() or (0 if ended else int(signal.SIGTERM))  # another process may have had the signal
+    return outcome, stopped() or (0 if ended else int(signal.SIGTERM))  # another process may have received the signal
 
 
 def _trackers(tensorboard: bool, trackio: str | None, config: RunConfig) -> list[Any]:
@@ -356,7 +403,7 @@ def _trackers(tensorboard: bool, trackio: str | None, config: RunConfig) -> list
         settings = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
 
         def make(run: Path, first_step: int) -> Any:
-            with contextlib.redirect_stdout(sys.stderr):  # it greets; stdout is for data
+            with contextlib.redirect_stdout(sys.stderr):  # trackio prints a greeting, and stdout is for data
                 return tracking.trackio(trackio, run.name, settings)
 
         makers.append(make)
@@ -364,11 +411,11 @@ def _trackers(tensorboard: bool, trackio: str | None, config: RunConfig) -> list
 
 
 NEVER_ZERO = (*LENGTHS, "lr", "eval_every", "checkpoint_every")
-"""Settings whose 0 stands for what suits the text: nobody who writes it asks for that."""
+"""Settings whose 0 means the default for the text: a user who writes 0 means something else."""
 
 
 def _check_early(settings: dict[str, Any], vocabulary: dict[str, Any], errors: str, document: str) -> None:
-    """Refuse settings that no text could make right, before anything is read."""
+    """UsageError for settings that are wrong whatever the text is, before it is read."""
     chosen(errors, ERROR_HANDLERS, "--errors")
     document_break(document)
     problems = check_given(settings, ModelConfig, TrainConfig)
@@ -391,7 +438,7 @@ def _check_packages(tensorboard: bool, trackio: str | None) -> None:
 
 
 def _check_weights(config: str | None, before: list[float] | None, weights: list[float]) -> None:
-    """UsageError where the run that --config names read its files at other rates than the data now say."""
+    """UsageError if the run of --config read its files at other rates than DATA asks for."""
     if before not in (None, weights):
         raise UsageError(f"--config {config}: that run read its files {before} times; give DATA as FILE=N so")
 
@@ -399,7 +446,7 @@ def _check_weights(config: str | None, before: list[float] | None, weights: list
 def _check_unused(
     first: str, vocab: Path | None, vocabulary: dict[str, Any], document: str | None, errors: str
 ) -> None:
-    """UsageError for flags that a vocabulary made before, or a token store as the `first` data, makes idle."""
+    """UsageError for flags that have no effect with a given vocabulary, or with a token store as the `first` data."""
     from seqtool.text.store import is_store
 
     store = is_store(Path(first))
@@ -413,136 +460,3 @@ def _check_unused(
             {"--document": document is not None, "--errors": errors != "strict"},
             f"{first} is encoded already; leave that out",
         )
-
-
-def _plan_report(config: RunConfig) -> dict[str, Any]:
-    """The resolved configuration, the parameters and the memory they take in training."""
-    parameters = config.parameters
-    training = config.training
-    frozen = config.symbols.size * config.model.embed_width if training.freeze else 0
-    slots = {"sgd": int(training.momentum > 0), "adagrad": 1, "rmsprop": 1, "adafactor": 0, "asgd": 1, "nt-asgd": 1}
-    copies = 2 + slots.get(training.optimizer, 2) + (training.ema > 0)
-    logits = 2 * 4 * training.batch_size // training.accumulate * training.bptt * config.symbols.size
-    return {
-        **dataclasses.asdict(config.model),
-        **dataclasses.asdict(config.training),
-        "vocab_size": config.symbols.size,
-        **{name: config.data[name] for name in ("train_tokens", "valid_tokens")},
-        "parameters": parameters,
-        "frozen_parameters": frozen,
-        "weights_gradients_optimizer_bytes": 4 * (frozen + (parameters - frozen) * copies),
-        "logits_bytes": logits,
-    }
-
-
-def _changed_rate(before: TrainConfig, now: TrainConfig) -> str:
-    """What of the learning rate and its schedule differs from that with which a run was trained so far."""
-    return ", ".join(
-        f"--{name.replace('_', '-')} {getattr(now, name)} (was {getattr(before, name)})"
-        for name in RATE_SETTINGS
-        if getattr(now, name) != getattr(before, name)
-    )
-
-
-def _beginning(record: dict[str, Any]) -> str:
-    """How much of the vocabulary and of the text has a vector to begin with."""
-    shares = [record[f"matched_{name}"] / record[name] for name in ("symbols", "tokens")]
-    return (
-        f"{record['matched_symbols']:,} of {record['symbols']:,} symbols start from {record['name']} "
-        f"({shares[0]:.1%}); they are {shares[1]:.1%} of the text's tokens"
-    )
-
-
-def _announce(plan: Plan, before: TrainConfig | None, world: World, quiet: bool) -> None:
-    """Say what is about to be trained, and what differs from how a resumed run was trained `before`."""
-    note(_announcement(plan.config, world), quiet)
-    if plan.data.about_unknown:
-        note(plan.data.about_unknown, quiet)
-    if before is not None and (changed := _changed_rate(before, plan.config.training)):
-        note(f"from here on, not as it was begun: {changed}", quiet)
-
-
-def _announcement(config: RunConfig, world: World) -> str:
-    model, training = config.model, config.training
-    length = (
-        f"{duration(training.time)}"
-        if training.time
-        else f"{training.epochs:g} epochs"
-        if training.epochs
-        else f"{training.steps:,} steps"
-    )
-    return (
-        f"{model.model}, {model.layers} x {model.hidden}, {config.parameters:,} parameters, "
-        f"{config.symbols.size:,} symbols; {config.data['train_tokens']:,} tokens to train on, "
-        f"{config.data['valid_tokens']:,} to validate{_held_back(config)}; "
-        f"{length} on {world.device.type} in {training.precision}"
-        + (f" by {world.size} processes" if world.size > 1 else "")
-    )
-
-
-def _held_back(config: RunConfig) -> str:
-    """Which text of the data is validated on, in parentheses; nothing where it is a file of its own."""
-    held = config.data.get("held_back")
-    if not isinstance(held, dict):
-        return ""
-    parts = []
-    if held["ends"]:
-        of = "it" if held["files"] == 1 else f"each of {held['ends']:,} files"
-        parts.append(f"the last {held['share']:.2g} of {of}")
-    if held["whole"]:
-        parts.append(f"{held['whole']:,} of {held['files'] - held['ends']:,} small files, spread over all")
-    return f" ({' and '.join(parts)})"
-
-
-def _again(data: list[str], path: Path, errors: str) -> str:
-    """The command that goes on with a run."""
-    replacing = ["--errors", errors] if errors != "strict" else []
-    return shlex.join(["seqtool", "train", *data, "-o", str(path), *replacing, "--resume"])
-
-
-def _stopped(outcome: Outcome, path: Path, again: str) -> str:
-    """What is left of a training that a signal ended."""
-    kept = f"go on with: {again}" if outcome.kept else f"nothing was kept, and {path} is as it was"
-    return f"stopped at step {outcome.progress.step}; {kept}"
-
-
-def _stopped_early(progress: Progress, training: TrainConfig) -> bool:
-    return progress.stagnant(training) and progress.share(training) < 1.0
-
-
-def _results(path: Path, progress: Progress, training: TrainConfig) -> dict[str, Any]:
-    """What a training that ended by itself reports."""
-    return {
-        "run": str(path),
-        "steps": progress.step,
-        "tokens": progress.tokens,
-        "seconds": progress.elapsed_s,
-        "best_step": progress.best_step,
-        "valid_nats_per_token": progress.best_loss,
-        "skipped_steps": progress.skipped,
-        "stopped_early": _stopped_early(progress, training),
-    }
-
-
-def _say_how_it_ended(outcome: Outcome, training: TrainConfig, again: str, quiet: bool) -> None:
-    """Say that nothing was left to do or that training stopped early, and the command that goes on all the same."""
-    progress = outcome.progress
-    nothing_left = outcome.first_step == progress.step
-    if nothing_left:
-        note(f"nothing was left to do: all {progress.step:,} steps were done before", quiet)
-    if _stopped_early(progress, training):
-        note(
-            f"stopped early, at step {progress.step:,}: the last {progress.since_best} validations were no better than "
-            f"that of step {progress.best_step:,} (--early-stop {training.early_stop}); "
-            f"go on all the same with: {again} --early-stop 0",
-            quiet,
-        )
-    elif nothing_left:
-        note(f"make it longer with: {again} --steps {2 * progress.step}", quiet)
-
-
-def _say_next(path: Path, valid: str | None, quiet: bool) -> None:
-    scored = valid if valid and Path(valid).exists() else "TEXT"
-    note(f"next: seqtool eval {path} {scored}", quiet)
-    note(f"      seqtool generate {path} --prompt 'Once'", quiet)
-    note(f"      seqtool info {path}", quiet)

@@ -42,7 +42,7 @@ def command(
             "-o",
             "--output",
             metavar="FILE",
-            help="The SentencePiece model to write; - is standard output.",
+            help="SentencePiece model to write; - is standard output.",
             rich_help_panel=Panel.PROGRESS,
         ),
     ],
@@ -55,7 +55,7 @@ def command(
         typer.Option(
             "--seed",
             metavar="N",
-            help="bpe, unigram: seed of the sample that is learned from where a text is very long.",
+            help="bpe, unigram: seed of the sample that is drawn from a very long text.",
             show_default="0",
             rich_help_panel=Panel.DATA,
         ),
@@ -66,7 +66,7 @@ def command(
 ) -> None:
     """Learn a vocabulary from text: a standard SentencePiece model.
 
-    Lossless for every type but word: white space is kept, and unseen characters are spelled in bytes.
+    All types but word are lossless: they keep white space and spell unseen characters in bytes.
     """
     from seqtool.files.writing import atomic_writer, refuse_file
     from seqtool.text.documents import TextSource
@@ -114,7 +114,7 @@ def _check_unused(config: VocabularyConfig, min_count: bool, seed: int | None, f
 
 
 def _measured(vocabulary: Vocabulary, source: TextSource) -> dict[str, Any]:
-    """How many characters of the text, of its first millions, a token holds, and the share of unknown tokens."""
+    """Characters per token and the share of unknown tokens, measured on the first REPORT_CHARACTERS of the text."""
     from seqtool.text.blocks import encodable
 
     characters = tokens = unknowns = 0

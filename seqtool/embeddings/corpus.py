@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError
-from seqtool.text.store import IdSequence
+from seqtool.text.sequences import IdSequence, document_numbers
 from seqtool.text.vocabulary import Vocabulary
 
 CHUNK_TOKENS = 1 << 20
@@ -48,7 +48,7 @@ class Corpus:
         ids = self.ids[number * CHUNK_TOKENS : (number + 1) * CHUNK_TOKENS]
         words = self._words[ids]
         kept = words != NOT_A_WORD
-        return Chunk(words[kept], np.cumsum(ids == self.begin_id)[kept])
+        return Chunk(words[kept], document_numbers(ids, self.begin_id)[kept])
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order."""

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from seqtool.embeddings.corpus import Corpus, make_corpus
-from seqtool.errors import InputError, UsageError
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextSource
+from seqtool.text.encoded import documents_are_settled, read_encoded
 from seqtool.text.learning import learn_vocabulary
-from seqtool.text.store import encode_text, is_store, open_store
+from seqtool.text.store import is_store
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 MOST_WORDS = 1_000_000
@@ -35,25 +35,19 @@ def read_corpus(
     InputError for what cannot be read or has too few words, UsageError for what does not go with a store.
     """
     name = ", ".join(data)
-    if any(is_store(Path(path)) for path in data):
-        if len(data) > 1:
-            raise UsageError("give one token store, or text: encode several texts into one store")
-        if document is not None:
-            raise UsageError(f"--document: the documents of {data[0]} are those it was encoded with; leave it out")
-        store = open_store(Path(data[0]))
-        if vocab is not None and load_vocabulary(vocab).sha256 != store.vocabulary.sha256:
-            raise InputError(f"{data[0]} was encoded with another vocabulary than {vocab}: leave --vocab out")
-        corpus = make_corpus(store.ids, store.vocabulary, name, min_count or 1)
-        return store.vocabulary, corpus, store.description["input_sha256"]
-    source = TextSource(data, errors=errors, document=document or DOCUMENT, rereadable=True, progress=progress)
-    if vocab is not None:
-        vocabulary = load_vocabulary(vocab)
-    else:
-        least = min_count or default_min_count(source.size())
-        learned = replace(config, min_count=least) if config.type == "word" else config
-        vocabulary = learn_vocabulary(source, learned, seed, MOST_WORDS)
-    encoded = encode_text(vocabulary, source)
-    return vocabulary, make_corpus(encoded.ids, vocabulary, name, min_count or 1), encoded.sha256
+    if document is not None and len(data) == 1 and is_store(Path(data[0])):
+        raise documents_are_settled(name)
+
+    def source() -> TextSource:
+        return TextSource(data, errors=errors, document=document or DOCUMENT, rereadable=True, progress=progress)
+
+    def learned(text: TextSource) -> Vocabulary:
+        rare = min_count or default_min_count(text.size())
+        of_words = replace(config, min_count=rare) if config.type == "word" else config
+        return learn_vocabulary(text, of_words, seed, MOST_WORDS)
+
+    encoded = read_encoded(data, None if vocab is None else load_vocabulary(vocab), source, learned)
+    return encoded.vocabulary, make_corpus(encoded.ids, encoded.vocabulary, name, min_count or 1), encoded.sha256
 
 
 def default_min_count(text_bytes: int) -> int:

@@ -1,12 +1,12 @@
-"""The signed tensor file: named tensors, and metadata with a hash of everything, in one safetensors file.
+"""The signed tensor file: named tensors, and metadata with a hash, in one safetensors file.
 
 Weights, checkpoints and vectors are such files. Any reader of safetensors reads them; ours reads the header first and
 compares every type, shape and offset in it with the size of the file, so that memory is taken only for what is there.
 
 The metadata are one JSON object in the entry METADATA, with the SHA-256 in its `sha256`. Two layouts are written, and
 the reader tells them apart: BY_WIDTH, that of the safetensors library, whose hash covers names, types, shapes, values
-and metadata; and AS_GIVEN for large files that are mapped, whose values are hashed in pieces on all cores, and whose
-header follows byte by byte from the metadata and from the names, types and shapes, which the caller expects.
+and metadata; and AS_GIVEN, of vectors, which may be large and are mapped: their values are hashed in pieces on all
+cores, and the header follows byte by byte from the metadata and from names, types and shapes that the reader expects.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ NAMES = {
 DTYPES = {name: dtype for dtype, name in NAMES.items()}
 
 
-class Entry(NamedTuple):
+class TensorEntry(NamedTuple):
     """What the header says of one tensor; `dtype` as safetensors calls it, `start` and `end` in bytes of the data."""
 
     name: str
@@ -66,14 +66,14 @@ class Entry(NamedTuple):
     end: int
 
 
-class Part(NamedTuple):
+class TensorBytes(NamedTuple):
     """A tensor's entry and the bytes of its values."""
 
-    entry: Entry
+    entry: TensorEntry
     data: memoryview
 
 
-def _digest_of_all(parts: Sequence[Part], metadata: Mapping[str, Any]) -> str:
+def _digest_of_all(parts: Sequence[TensorBytes], metadata: Mapping[str, Any]) -> str:
     """SHA-256 of the metadata, and of the name, type, shape and values of each tensor, sorted by name."""
     digest = hashlib.sha256(canonical_sha256(metadata).encode())
     for entry, data in sorted(parts, key=lambda part: part.entry.name):
@@ -82,7 +82,7 @@ def _digest_of_all(parts: Sequence[Part], metadata: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _digest_in_pieces(parts: Sequence[Part], metadata: Mapping[str, Any]) -> str:
+def _digest_in_pieces(parts: Sequence[TensorBytes], metadata: Mapping[str, Any]) -> str:
     """SHA-256 of the metadata and of the hashes of HASHED_BYTES each of all values joined."""
     digest = hashlib.sha256(canonical_sha256(metadata).encode())
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -115,42 +115,49 @@ def _hashed(views: list[memoryview]) -> bytes:
 
 
 @dataclass(frozen=True)
-class Layout:
+class TensorLayout:
     """In which order tensors lie in a file, how its header is spelled, and what the hash is of."""
 
-    sort_key: Callable[[Entry], Any] | None
+    sort_key: Callable[[TensorEntry], Any] | None
     alignment: int  # of the data, in bytes
     separators: tuple[str, str]  # of the header's JSON
     sort_metadata: bool
-    digest: Callable[[Sequence[Part], Mapping[str, Any]], str]
+    digest: Callable[[Sequence[TensorBytes], Mapping[str, Any]], str]
 
-    def header(self, entries: Sequence[Entry], metadata: Mapping[str, Any]) -> bytes:
-        """The header, with its length before it and spaces after it up to the alignment."""
-        content: dict[str, Any] = {
-            "__metadata__": {METADATA: json.dumps(metadata, sort_keys=self.sort_metadata)},
-            **{
-                entry.name: {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": (entry.start, entry.end)}
-                for entry in entries
-            },
-        }
-        spelled = json.dumps(content, separators=self.separators).encode()
-        length = -(-(8 + len(spelled)) // self.alignment) * self.alignment - 8
-        return length.to_bytes(8, "little") + spelled.ljust(length)
+    def header(self, entries: Sequence[TensorEntry], metadata: Mapping[str, Any]) -> bytes:
+        """The header of a file of this layout."""
+        said = {METADATA: json.dumps(metadata, sort_keys=self.sort_metadata)}
+        return spelled_header(entries, said, self.alignment, self.separators)
 
 
-def _by_width(entry: Entry) -> tuple[int, str]:
+def spelled_header(
+    entries: Sequence[TensorEntry],
+    metadata: Mapping[str, str],
+    alignment: int,
+    separators: tuple[str, str] = (", ", ": "),
+) -> bytes:
+    """A header of safetensors, with its length before it and spaces after it up to the alignment."""
+    content: dict[str, Any] = {"__metadata__": metadata}
+    for name, dtype, shape, start, end in entries:
+        content[name] = {"dtype": dtype, "shape": shape, "data_offsets": (start, end)}
+    spelled = json.dumps(content, separators=separators).encode()
+    length = -(-(8 + len(spelled)) // alignment) * alignment - 8
+    return length.to_bytes(8, "little") + spelled.ljust(length)
+
+
+def _by_width(entry: TensorEntry) -> tuple[int, str]:
     return -list(WIDTHS).index(entry.dtype), entry.name
 
 
-BY_WIDTH = Layout(_by_width, 8, (",", ":"), sort_metadata=False, digest=_digest_of_all)
-AS_GIVEN = Layout(None, 64, (", ", ": "), sort_metadata=True, digest=_digest_in_pieces)
+BY_WIDTH = TensorLayout(_by_width, 8, (",", ":"), sort_metadata=False, digest=_digest_of_all)
+AS_GIVEN = TensorLayout(None, 64, (", ", ": "), sort_metadata=True, digest=_digest_in_pieces)
 
 
 def write_tensors(
     path: Path,
     tensors: Mapping[str, Tensor | npt.NDArray[Any]],
     metadata: Mapping[str, Any],
-    layout: Layout = BY_WIDTH,
+    layout: TensorLayout = BY_WIDTH,
 ) -> None:
     """Write torch's or numpy's tensors, atomically. The same content gives the same bytes."""
     parts = _placed([_part(name, values) for name, values in tensors.items()], layout)
@@ -162,7 +169,7 @@ def write_tensors(
             stream.write(part.data)
 
 
-def _part(name: str, values: Tensor | npt.NDArray[Any]) -> Part:
+def _part(name: str, values: Tensor | npt.NDArray[Any]) -> TensorBytes:
     """A tensor's values as bytes on the CPU; its place in the file is not known yet."""
     if isinstance(values, np.ndarray):
         array = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
@@ -172,17 +179,17 @@ def _part(name: str, values: Tensor | npt.NDArray[Any]) -> Part:
 
         tensor = values.detach().cpu().contiguous()
         dtype, flat = DTYPES[str(tensor.dtype).removeprefix("torch.")], tensor.reshape(-1).view(torch.uint8).numpy()
-    return Part(Entry(name, dtype, tuple(values.shape), 0, len(flat)), flat.data)
+    return TensorBytes(TensorEntry(name, dtype, tuple(values.shape), 0, len(flat)), flat.data)
 
 
-def _placed(parts: list[Part], layout: Layout) -> list[Part]:
+def _placed(parts: list[TensorBytes], layout: TensorLayout) -> list[TensorBytes]:
     """The parts in the layout's order, one after the other."""
     sort_key = layout.sort_key
     if sort_key:
         parts = sorted(parts, key=lambda part: sort_key(part.entry))
     placed, start = [], 0
     for entry, data in parts:
-        placed.append(Part(entry._replace(start=start, end=start + len(data)), data))
+        placed.append(TensorBytes(entry._replace(start=start, end=start + len(data)), data))
         start += len(data)
     return placed
 
@@ -192,10 +199,10 @@ class TensorFile:
     """An open tensor file, whose header was found to fit its size. The values are not read yet."""
 
     path: Path
-    entries: list[Entry]
+    entries: list[TensorEntry]
     metadata: dict[str, Any]
     _sha256: Any
-    _layout: Layout
+    _layout: TensorLayout
     _begin: int  # of the data, in bytes from the beginning of the file
     _stream: IO[bytes]
 
@@ -212,7 +219,7 @@ class TensorFile:
         content = self._checked(mmap.ACCESS_COPY)
         return {entry.name: self._tensor(entry, content) for entry in self.entries}
 
-    def _tensor(self, entry: Entry, content: mmap.mmap) -> Tensor:
+    def _tensor(self, entry: TensorEntry, content: mmap.mmap) -> Tensor:
         """A tensor with its own storage, as torch's random generators need, at an address that fits its type."""
         import torch
 
@@ -242,7 +249,7 @@ class TensorFile:
         except (OSError, ValueError) as error:
             raise InputError(f"cannot map {self.path}: {error}") from error
         data = memoryview(content)[self._begin :]
-        parts = [Part(entry, data[entry.start : entry.end]) for entry in self.entries]
+        parts = [TensorBytes(entry, data[entry.start : entry.end]) for entry in self.entries]
         if self._sha256 != self._layout.digest(parts, self.metadata):
             raise _damaged(self.path)
         return content
@@ -284,7 +291,7 @@ def _opened(path: Path, stream: IO[bytes], not_ours: str) -> TensorFile:
     return TensorFile(path, entries, metadata, sha256, layout, begin, stream)
 
 
-def parse_header(header: bytes) -> tuple[list[Entry], dict[str, Any]]:
+def parse_header(header: bytes) -> tuple[list[TensorEntry], dict[str, Any]]:
     """What a header says: the tensors in the order of their data, and our metadata.
 
     ValueError or RecursionError unless it is JSON of tensors that lie one after the other, none named twice, each as
@@ -303,7 +310,7 @@ def parse_header(header: bytes) -> tuple[list[Entry], dict[str, Any]]:
     return entries, metadata
 
 
-def _entry(name: str, said: Any) -> Entry:
+def _entry(name: str, said: Any) -> TensorEntry:
     if not isinstance(said, dict) or said.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"{name} lacks a type, a shape or a place")
     dtype, shape, offsets = said["dtype"], said["shape"], said["data_offsets"]
@@ -314,7 +321,7 @@ def _entry(name: str, said: Any) -> Entry:
     width, (start, end) = WIDTHS[dtype], offsets
     if width * math.prod(max(count, 1) for count in shape) > MAX_BYTES or end - start != width * math.prod(shape):
         raise ValueError(f"{name} is not as long as its shape")
-    return Entry(name, dtype, tuple(shape), start, end)
+    return TensorEntry(name, dtype, tuple(shape), start, end)
 
 
 def _are_counts(value: Any) -> bool:

@@ -13,7 +13,7 @@ from seqtool.settings.architectures import ARCHITECTURES, using
 from seqtool.settings.choices import choose_from
 from seqtool.settings.embedding import EMBED_USES, EmbedConfig
 from seqtool.settings.fields import flag_of
-from seqtool.settings.generation import GenerateConfig
+from seqtool.settings.generation import MAX_BEAM_TOKENS, GenerateConfig
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.training import FULL, LENGTHS, TrainConfig
@@ -210,6 +210,11 @@ def _check_generation(config: GenerateConfig) -> list[str]:
         problems.append("--greedy and --beam each say how tokens are chosen: give one of them")
     if config.min_tokens > config.max_tokens and not config.until_end:
         problems.append(f"--min-tokens {config.min_tokens} is more than --max-tokens {config.max_tokens}")
+    if config.beam and config.until_end and config.min_tokens > MAX_BEAM_TOKENS:
+        problems.append(
+            f"--min-tokens {config.min_tokens} is more than the {MAX_BEAM_TOKENS:,} tokens that --beam --until-end "
+            "writes at most: lower it"
+        )
     for flag, asked in (("--min-tokens", config.min_tokens), ("--no-repeat-ngram", config.no_repeat_ngram)):
         if asked and config.constrain:
             problems.append(f"{flag} could keep a text from matching --constrain: let the expression say it")

@@ -16,34 +16,38 @@ LONGEST_NGRAM = 100  # characters
 class EmbedConfig:
     """How vectors are learned from text."""
 
-    method: str = setting("skipgram", "How vectors are learned.", panel=Panel.METHOD, choices=EMBED_METHODS)
+    method: str = setting(
+        "skipgram", "How vectors are learned; one-hot is a baseline.", panel=Panel.METHOD, choices=EMBED_METHODS
+    )
     dim: int = setting(
         100,
-        "Numbers in a vector.",
+        "Dimensions of a vector.",
         panel=Panel.METHOD,
         low=1,
         high=1 << 16,
         shown_default="100; one-hot: one for each token",
     )
-    window: int = setting(5, "Tokens on each side that count as near.", panel=Panel.METHOD, low=1, high=1000)
-    negative: int = setting(5, "skipgram, cbow: noise words for each word.", panel=Panel.METHOD, low=1, high=1000)
+    window: int = setting(
+        5, "Tokens on each side of a word that are its context.", panel=Panel.METHOD, low=1, high=1000
+    )
+    negative: int = setting(5, "skipgram, cbow: negative samples for each word.", panel=Panel.METHOD, low=1, high=1000)
     noise_power: float = setting(
         0.75,
-        "Noise words, and svd's contexts, are weighted by their count to this power.",
+        "Weight negative samples, and svd's contexts, by their count to this power.",
         panel=Panel.METHOD,
         low=0,
         high=1,
     )
     subsample: float = setting(
         1e-3,
-        "skipgram, cbow: leave out words that are more frequent than this share, by lot (0: none).",
+        "skipgram, cbow: skip words at random that are a larger share of the text than this (0: none).",
         panel=Panel.METHOD,
         low=0,
         high=1,
     )
     epochs: float = setting(
         0.0,
-        "Passes over the text; of glove over its counts.",
+        "Passes over the text; for glove over its co-occurrence counts.",
         panel=Panel.LENGTH,
         low=0,
         high=1e6,
@@ -51,7 +55,7 @@ class EmbedConfig:
     )
     time: float = setting(
         0.0,
-        "Learn for about this long: 60s, 10m, 2h; soon after the beginning it becomes a number of passes.",
+        "Learn for about this long, such as 60s, 10m or 2h; the number of passes follows from the speed of the first.",
         panel=Panel.LENGTH,
         low=0,
         high=1e9,
@@ -60,7 +64,7 @@ class EmbedConfig:
     )
     x_max: float = setting(
         0.0,
-        "glove: counts from here on have full weight.",
+        "glove: counts from this on have full weight.",
         panel=Panel.METHOD,
         low=0,
         high=1e9,
@@ -68,7 +72,7 @@ class EmbedConfig:
     )
     lr: float = setting(
         0.0,
-        "Learning rate at the beginning.",
+        "Initial learning rate.",
         panel=Panel.METHOD,
         low=0,
         high=1e3,
@@ -76,29 +80,31 @@ class EmbedConfig:
     )
     subword: bool = setting(
         False,
-        "skipgram, cbow: a word is the mean of its character n-grams and itself, so that unseen words have a vector.",
+        "skipgram, cbow: make a word's vector of its character n-grams too, so that unseen words have one.",
         panel=Panel.NGRAMS,
         flag="--subword/--no-subword",
     )
     shortest_ngram: int = setting(
-        3, "--subword: characters of the shortest n-gram.", panel=Panel.NGRAMS, low=1, high=LONGEST_NGRAM
+        3, "--subword: length of the shortest n-gram, in characters.", panel=Panel.NGRAMS, low=1, high=LONGEST_NGRAM
     )
     longest_ngram: int = setting(
-        6, "--subword: characters of the longest n-gram.", panel=Panel.NGRAMS, low=1, high=LONGEST_NGRAM
+        6, "--subword: length of the longest n-gram, in characters.", panel=Panel.NGRAMS, low=1, high=LONGEST_NGRAM
     )
     ngram_rows: int = setting(
         0,
-        "--subword: vectors that the n-grams share.",
+        "--subword: number of vectors that the n-grams are hashed to.",
         panel=Panel.NGRAMS,
         low=0,
         high=1 << 24,
         shown_default="by the vocabulary",
     )
     checkpoint_every: float = setting(
-        60.0, "Seconds between checkpoints, from which --resume goes on.", panel=Panel.CHECKPOINTS, low=1, high=1e9
+        60.0, "Write a checkpoint for --resume every X seconds.", panel=Panel.CHECKPOINTS, low=1, high=1e9
     )
-    seed: int = setting(0, "Fixes everything random.", panel=Panel.MACHINE, low=0, high=2**63 - 1)
-    device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps.", panel=Panel.MACHINE, metavar="DEVICE")
+    seed: int = setting(0, "Seed of everything random.", panel=Panel.MACHINE, low=0, high=2**63 - 1)
+    device: str = setting(
+        "auto", "Device to compute on: auto, cpu, cuda, cuda:1 or mps.", panel=Panel.MACHINE, metavar="DEVICE"
+    )
 
 
 EMBED_USES = {

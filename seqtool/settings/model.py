@@ -14,60 +14,88 @@ MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or a
 class ModelConfig:
     """What is needed to build a model and to read its weights back."""
 
-    model: str = setting(DEFAULT, "Architecture.", panel=Panel.MODEL, choices=tuple(ARCHITECTURES))
-    layers: int = setting(1, "Stacked layers.", panel=Panel.MODEL, low=1, high=512, shown_default="by model and time")
+    model: str = setting(DEFAULT, "Architecture of the model.", panel=Panel.MODEL, choices=tuple(ARCHITECTURES))
+    layers: int = setting(
+        1, "Number of stacked layers.", panel=Panel.MODEL, low=1, high=512, shown_default="by model and time"
+    )
     hidden: int = setting(
-        256, "Width of a layer.", panel=Panel.MODEL, low=1, high=65536, shown_default="by model and time"
+        256, "Width of each layer.", panel=Panel.MODEL, low=1, high=65536, shown_default="by model and time"
     )
     embed: int = setting(
-        0, "Width of the embedding (0: --hidden's).", panel=Panel.MODEL, low=0, high=65536, shown_default="by model"
+        0,
+        "Width of the embedding, if not --hidden (0).",
+        panel=Panel.MODEL,
+        low=0,
+        high=65536,
+        shown_default="by model",
     )
     input: str = setting(
         "learned",
-        "First representation of a token: a learned embedding, or one-hot.",
+        "What represents a token: a learned embedding or a one-hot vector.",
         panel=Panel.MODEL,
         choices=("learned", "one-hot"),
     )
     activation: str = setting(
         "tanh",
-        "Activation of rnn and ffn.",
+        "Activation function of rnn and ffn.",
         panel=Panel.MODEL,
         choices=("tanh", "relu", "sigmoid"),
         shown_default="rnn tanh, ffn relu",
     )
     init: str = setting(
         "default",
-        "Initial weights: torch's default, Xavier, orthogonal, or the identity with zero biases.",
+        "Initial weights: torch's default, Xavier, orthogonal, or the identity with zero biases (for relu).",
         panel=Panel.MODEL,
         choices=("default", "xavier", "orthogonal", "identity"),
         shown_default="by model",
     )
     forget_bias: float = setting(
-        0.0, "Initial bias of the LSTM's forget gate (0: as --init leaves it).", panel=Panel.MODEL, low=-100, high=100
+        0.0,
+        "Initial bias of the LSTM's forget gate, such as 1 to remember longer at first (0: by --init).",
+        panel=Panel.MODEL,
+        low=-100,
+        high=100,
     )
     context: int = setting(
-        64, "Tokens that ffn and transformer see.", panel=Panel.MODEL, low=1, high=1 << 20, shown_default="by model"
+        64,
+        "Number of tokens that ffn and transformer see.",
+        panel=Panel.MODEL,
+        low=1,
+        high=1 << 20,
+        shown_default="by model",
     )
-    heads: int = setting(4, "Attention heads of the transformer.", panel=Panel.MODEL, low=1, high=1024)
+    heads: int = setting(
+        4, "Attention heads of the transformer; divides --hidden.", panel=Panel.MODEL, low=1, high=1024
+    )
     position: str = setting(
-        "rope", "How the transformer knows positions.", panel=Panel.MODEL, choices=("learned", "sinusoidal", "rope")
+        "rope", "Position encoding of the transformer.", panel=Panel.MODEL, choices=("learned", "sinusoidal", "rope")
     )
     stem: int = setting(
         4,
-        "A transformer's input is the sum of embeddings of the last so many tokens, a table for each place (1: plain).",
+        "Input of the transformer: the sum of embeddings of the last N tokens, a table for each place (1: plain).",
         panel=Panel.MODEL,
         low=1,
         high=64,
         shown_default="4, or 2 for a large vocabulary",
     )
-    norm: str = setting("layer", "Normalisation in the transformer.", panel=Panel.MODEL, choices=("layer", "rms"))
-    feedforward: str = setting(
-        "relu", "Feed-forward block of the transformer.", panel=Panel.MODEL, choices=("relu", "gelu", "swiglu")
+    norm: str = setting(
+        "layer", "Normalisation of the transformer: LayerNorm or RMSNorm.", panel=Panel.MODEL, choices=("layer", "rms")
     )
-    tied: bool = setting(False, "Share the embedding with the output layer.", panel=Panel.MODEL, flag="--tied/--untied")
+    feedforward: str = setting(
+        "relu",
+        "Activation of the transformer's feed-forward block.",
+        panel=Panel.MODEL,
+        choices=("relu", "gelu", "swiglu"),
+    )
+    tied: bool = setting(
+        False,
+        "Share the embedding's weights with the output layer, which saves parameters.",
+        panel=Panel.MODEL,
+        flag="--tied/--untied",
+    )
     dropout: float = setting(
         0.0,
-        "Dropout on embeddings, between layers and before the output.",
+        "Dropout on embeddings, between layers and before the output; more of it against overfitting.",
         panel=Panel.REGULARISATION,
         low=0,
         below=1,
@@ -75,7 +103,7 @@ class ModelConfig:
     )
     dropout_input: float = setting(
         -1.0,
-        "Of that, the one on embeddings.",
+        "Dropout on embeddings only.",
         panel=Panel.REGULARISATION,
         low=-1,
         below=1,
@@ -83,7 +111,7 @@ class ModelConfig:
     )
     dropout_hidden: float = setting(
         -1.0,
-        "Of that, the one between layers.",
+        "Dropout between layers only.",
         panel=Panel.REGULARISATION,
         low=-1,
         below=1,
@@ -91,21 +119,25 @@ class ModelConfig:
     )
     dropout_output: float = setting(
         -1.0,
-        "Of that, the one before the output.",
+        "Dropout before the output only.",
         panel=Panel.REGULARISATION,
         low=-1,
         below=1,
         shown_default="--dropout's; transformer 0",
     )
     dropout_embedding: float = setting(
-        0.0, "Leave out whole symbols of the embedding.", panel=Panel.REGULARISATION, low=0, below=1
+        0.0, "Drop whole symbols from the embedding (AWD-LSTM: 0.1).", panel=Panel.REGULARISATION, low=0, below=1
     )
     weight_dropout: float = setting(
-        0.0, "Dropout on the weights from hidden state to hidden state.", panel=Panel.REGULARISATION, low=0, below=1
+        0.0,
+        "Dropout on hidden-to-hidden weights (DropConnect; AWD-LSTM: 0.5).",
+        panel=Panel.REGULARISATION,
+        low=0,
+        below=1,
     )
     variational: bool = setting(
         False,
-        "One dropout mask for all tokens of a sequence, or a new one for each.",
+        "Use one dropout mask for all tokens of a sequence, or a new one for each token.",
         panel=Panel.REGULARISATION,
         flag="--variational/--no-variational",
     )

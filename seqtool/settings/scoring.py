@@ -12,22 +12,27 @@ class EvalConfig:
     """How text is scored."""
 
     context: int = setting(
-        0, "Tokens a transformer sees at most.", panel=Panel.SCORING, low=0, high=MAX_COUNT, shown_default="the model's"
+        0,
+        "Number of tokens that a transformer sees.",
+        panel=Panel.SCORING,
+        low=0,
+        high=MAX_COUNT,
+        shown_default="the model's",
     )
     stride: int = setting(
         0,
-        "Tokens a transformer's window moves on.",
+        "Tokens that a transformer's window moves by; fewer give more context and take longer.",
         panel=Panel.SCORING,
         low=0,
         high=MAX_COUNT,
         shown_default="half the context",
     )
     batch_size: int = setting(
-        256, "Lines, documents or windows scored at once, at most.", panel=Panel.MACHINE, low=1, high=1 << 20
+        256, "Lines, documents or windows to score at once.", panel=Panel.MACHINE, low=1, high=1 << 20
     )
     oov: str = setting(
         "include",
-        "Unknown words of a `word` vocabulary: scored, or only read.",
+        "Score the unknown words of a `word` vocabulary, or only read them.",
         panel=Panel.SCORING,
         choices=("include", "exclude"),
     )

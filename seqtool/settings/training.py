@@ -23,15 +23,14 @@ class TrainConfig:
     )
     accumulate: int = setting(
         1,
-        "Compute a mini-batch in so many parts, which takes less memory for the same result.",
+        "Compute a mini-batch in N parts and add their gradients: less memory for the same result.",
         panel=Panel.OPTIMIZER,
         low=1,
         high=1 << 20,
     )
     bptt: int = setting(
         64,
-        "Time steps that gradients flow back through; full: to the document's beginning (a transformer's is its "
-        "--context).",
+        "Time steps that gradients flow back through; full: to the document's beginning (transformer: --context).",
         panel=Panel.TRUNCATION,
         low=1,
         high=1 << 20,
@@ -40,7 +39,7 @@ class TrainConfig:
     )
     bptt_advance: int = setting(
         0,
-        "Tokens to go forward at each step, at most --bptt: truncation with k1 of these and k2 of those.",
+        "Tokens to advance at each step, at most --bptt: truncated BPTT(k1, k2) with this as k1 and --bptt as k2.",
         panel=Panel.TRUNCATION,
         low=0,
         high=1 << 20,
@@ -48,33 +47,33 @@ class TrainConfig:
     )
     bptt_jitter: bool = setting(
         False,
-        "Draw each batch's length around --bptt, its rate in proportion (AWD-LSTM).",
+        "Draw each batch's length at random around --bptt, and scale its learning rate with it (AWD-LSTM).",
         panel=Panel.TRUNCATION,
         flag="--bptt-jitter",
     )
     stateful: bool = setting(
         True,
-        "Carry the hidden state from batch to batch, or start each sequence afresh.",
+        "Carry the hidden state over from batch to batch, or begin every sequence with a zero state.",
         panel=Panel.TRUNCATION,
         flag="--stateful/--stateless",
     )
     within_documents: bool = setting(
         False,
-        "Begin afresh at each document, or read on across their borders.",
+        "Begin afresh at each document, or read on across the borders of documents.",
         panel=Panel.TRUNCATION,
         flag="--within-documents/--across-documents",
         shown_default="within, where documents are long",
     )
     subword_sampling: float = setting(
         0.0,
-        "Split words anew in each pass: for bpe the share of merges left out, for unigram the smoothing (0: never).",
+        "Split words at random in each pass: for bpe the rate of merge dropout, for unigram the smoothing (0: off).",
         panel=Panel.REGULARISATION,
         low=0,
         high=1,
     )
 
     # The update rule and its rate.
-    optimizer: str = setting("adamw", "Update rule.", panel=Panel.OPTIMIZER, choices=OPTIMIZER_NAMES)
+    optimizer: str = setting("adamw", "Optimizer of the weights.", panel=Panel.OPTIMIZER, choices=OPTIMIZER_NAMES)
     lr: float = setting(
         0.0, "Peak learning rate.", panel=Panel.RATE, low=0, high=1e6, shown_default="by optimizer and model"
     )
@@ -87,12 +86,14 @@ class TrainConfig:
         shown_default="0.9 for sgd, 0.95 for muon",
     )
     nesterov: bool = setting(
-        False, "Nesterov's momentum, for sgd.", panel=Panel.OPTIMIZER, flag="--nesterov/--no-nesterov"
+        False, "Use Nesterov momentum, for sgd.", panel=Panel.OPTIMIZER, flag="--nesterov/--no-nesterov"
     )
-    beta1: float = setting(0.9, "Decay of the mean gradient: adam, adamw, muon.", panel=Panel.OPTIMIZER, low=0, below=1)
+    beta1: float = setting(
+        0.9, "Decay of the running mean of gradients: adam, adamw, muon.", panel=Panel.OPTIMIZER, low=0, below=1
+    )
     beta2: float = setting(
         0.99,
-        "Decay of the mean squared gradient: adam, adamw, adadelta, rmsprop, muon.",
+        "Decay of the running mean of squared gradients: adam, adamw, adadelta, rmsprop, muon.",
         panel=Panel.OPTIMIZER,
         low=0,
         below=1,
@@ -106,76 +107,88 @@ class TrainConfig:
         shown_default="by model for adamw and muon, else 0",
     )
     average_from: float = setting(
-        0.5, "asgd: share of the training after which weights are averaged.", panel=Panel.OPTIMIZER, low=0, below=1
+        0.5, "asgd: share of the training after which the weights are averaged.", panel=Panel.OPTIMIZER, low=0, below=1
     )
     nonmonotone: int = setting(
         5,
-        "nt-asgd: average once a validation is no better than the best before the last so many.",
+        "nt-asgd: begin to average once a validation is no better than the best of those before the last N.",
         panel=Panel.OPTIMIZER,
         low=1,
         high=1000,
     )
     ema: float = setting(
         0.0,
-        "Keep an exponential moving average of the weights with this decay, as 0.999 (0: none).",
+        "Keep an exponential moving average of the weights with this decay, such as 0.999 (0: none).",
         panel=Panel.OPTIMIZER,
         low=0,
         below=1,
     )
     schedule: str = setting(
         "cosine",
-        "How the rate falls.",
+        "How the learning rate falls after the warm-up.",
         panel=Panel.RATE,
         choices=SCHEDULE_NAMES,
         shown_default="cosine; constant for asgd and nt-asgd",
     )
     warmup: float = setting(
-        0.03, "Linear warm-up: steps, or under 1 a share of the whole.", panel=Panel.RATE, low=0, high=MAX_COUNT
+        0.03,
+        "Linear warm-up: a number of steps, or below 1 a share of the training.",
+        panel=Panel.RATE,
+        low=0,
+        high=MAX_COUNT,
     )
-    final_lr: float = setting(0.0, "Last rate of the schedule as a share of --lr.", panel=Panel.RATE, low=0, high=1)
+    final_lr: float = setting(
+        0.0, "Last learning rate of the schedule, as a share of --lr.", panel=Panel.RATE, low=0, high=1
+    )
     decay: float = setting(
-        0.2, "wsd: share of the training, at its end, in which the rate falls.", panel=Panel.RATE, low=0, high=1
+        0.2, "wsd: share of the training, at its end, over which the rate falls.", panel=Panel.RATE, low=0, high=1
     )
     decay_every: float = setting(
         0.25,
-        "step: the rate falls every so many steps, or under 1 after each such share of the whole.",
+        "step: lower the rate every N steps, or below 1 after each such share of the training.",
         panel=Panel.RATE,
         low=0,
         high=MAX_COUNT,
     )
     decay_factor: float = setting(
-        0.3, "step and plateau: what the rate is multiplied by.", panel=Panel.RATE, low=0, high=1
+        0.3, "step, plateau: multiply the rate by this to lower it.", panel=Panel.RATE, low=0, high=1
     )
     decay_patience: int = setting(
-        1, "plateau: the rate falls after so many validations without a better one.", panel=Panel.RATE, low=1, high=1000
+        1, "plateau: lower the rate after N validations without a better one.", panel=Panel.RATE, low=1, high=1000
     )
     clip_norm: float = setting(
         1.0,
-        "Rescale gradients whose norm is larger (0: never).",
+        "Rescale the gradient when its norm is larger than this (0: never).",
         panel=Panel.TRUNCATION,
         low=0,
         high=1e9,
         shown_default="1",
     )
     clip_value: float = setting(
-        0.0, "Clamp each component of the gradient to +-this (0: never).", panel=Panel.TRUNCATION, low=0, high=1e9
+        0.0,
+        "Clamp each component of the gradient between -X and X (0: never).",
+        panel=Panel.TRUNCATION,
+        low=0,
+        high=1e9,
     )
     clip_agc: float = setting(
         0.0,
-        "Rescale the gradient of a unit's weights to this share of their norm, as 0.01 (adaptive clipping; 0: never).",
+        "Limit the gradient of a unit's weights to this share of their norm, such as 0.01 (adaptive; 0: never).",
         panel=Panel.TRUNCATION,
         low=0,
         high=1e9,
     )
 
     freeze: bool = setting(
-        False, "Keep the embedding as --embeddings gives it.", panel=Panel.MODEL, flag="--freeze/--no-freeze"
+        False,
+        "Keep the embedding that --embeddings gives, without training it.",
+        panel=Panel.MODEL,
+        flag="--freeze/--no-freeze",
     )
 
     softmax: str = setting(
         "seen",
-        "Symbols whose probability is learned: those that the training text has, while the others share that of one "
-        "more token; or all of the vocabulary.",
+        "Symbols with a learned probability: those seen in training, while the others share one; or all.",
         panel=Panel.MODEL,
         choices=("seen", "all"),
     )
@@ -183,43 +196,41 @@ class TrainConfig:
     # What the objective has beside the cross-entropy.
     label_smoothing: float = setting(
         0.0,
-        "Share of the target's probability that is spread over all symbols.",
+        "Share of the target's probability to spread evenly over all symbols.",
         panel=Panel.REGULARISATION,
         low=0,
         below=1,
     )
     z_loss: float = setting(
         0.0,
-        "Weight of the squared log of the softmax's denominator, as 1e-4.",
+        "Weight of the squared log of the softmax's denominator, such as 1e-4, to keep logits small.",
         panel=Panel.REGULARISATION,
         low=0,
         high=1e3,
     )
     ar: float = setting(
         0.0,
-        "Weight of the squared activations that the output reads (AWD-LSTM: 2).",
+        "Activation regularisation: weight of the squared activations before the output (AWD-LSTM: 2).",
         panel=Panel.REGULARISATION,
         low=0,
         high=1e6,
     )
     tar: float = setting(
         0.0,
-        "Weight of their squared changes from token to token (AWD-LSTM: 1).",
+        "Temporal activation regularisation: weight of their squared change between tokens (AWD-LSTM: 1).",
         panel=Panel.REGULARISATION,
         low=0,
         high=1e6,
     )
 
     # How long, and what is kept.
-    steps: int = setting(
-        0, "Train for this many steps.", panel=Panel.LENGTH, low=0, high=MAX_COUNT, shown_default="by text"
-    )
+    steps: int = setting(0, "Train for N steps.", panel=Panel.LENGTH, low=0, high=MAX_COUNT, shown_default="by text")
     epochs: float = setting(
         0.0, "Train for this many passes over the text.", panel=Panel.LENGTH, low=0, high=1e9, shown_default="--steps"
     )
     time: float = setting(
         0.0,
-        "Train for about this long: 60s, 10m, 2h; soon after the beginning it becomes a number of steps.",
+        "Train for about this long, such as 60s, 10m or 2h; the number of steps follows from the speed of the first.",
         panel=Panel.LENGTH,
         low=0,
         high=1e9,
@@ -228,18 +239,22 @@ class TrainConfig:
     )
     early_stop: int = setting(
         0,
-        "Stop after this many validations without a better one (0: never).",
+        "Stop after N validations without a better one (0: never).",
         panel=Panel.LENGTH,
         low=0,
         high=MAX_COUNT,
         shown_default="4",
     )
     min_gain: float = setting(
-        0.0, "A validation is better when it is so many nats per token lower.", panel=Panel.LENGTH, low=0, high=1e3
+        0.0,
+        "Take a validation for better only if it is at least this many nats per token lower.",
+        panel=Panel.LENGTH,
+        low=0,
+        high=1e3,
     )
     eval_every: int = setting(
         0,
-        "Steps between validations.",
+        "Validate every N steps.",
         panel=Panel.PROGRESS,
         low=0,
         high=MAX_COUNT,
@@ -247,7 +262,7 @@ class TrainConfig:
     )
     checkpoint_every: int = setting(
         0,
-        "Steps between checkpoints, from which --resume goes on.",
+        "Write a checkpoint for --resume every N steps.",
         panel=Panel.CHECKPOINTS,
         low=0,
         high=MAX_COUNT,
@@ -255,14 +270,14 @@ class TrainConfig:
     )
     keep_checkpoints: int = setting(
         1,
-        "Keep the last so many checkpoints, those before the last as checkpoint/step-N.safetensors.",
+        "Keep the last N checkpoints, those before the last as checkpoint/step-*.safetensors.",
         panel=Panel.CHECKPOINTS,
         low=1,
         high=10_000,
     )
     probe_gradients: int = setting(
         0,
-        "At each validation, record the gradient of a loss by the hidden state up to so many tokens before.",
+        "At each validation, record the loss's gradient with respect to hidden states up to LAGS tokens back.",
         panel=Panel.PROGRESS,
         low=0,
         high=1 << 16,
@@ -270,20 +285,22 @@ class TrainConfig:
     )
 
     # The machine.
-    seed: int = setting(0, "Fixes everything random.", panel=Panel.MACHINE, low=0, high=2**63 - 1)
-    device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps.", panel=Panel.MACHINE, metavar="DEVICE")
+    seed: int = setting(0, "Seed of everything random.", panel=Panel.MACHINE, low=0, high=2**63 - 1)
+    device: str = setting(
+        "auto", "Device to compute on: auto, cpu, cuda, cuda:1 or mps.", panel=Panel.MACHINE, metavar="DEVICE"
+    )
     precision: str = setting(
-        "auto", "Arithmetic of the matrix products.", panel=Panel.MACHINE, choices=("auto", "fp32", "bf16", "fp16")
+        "auto", "Number format of the matrix products.", panel=Panel.MACHINE, choices=("auto", "fp32", "bf16", "fp16")
     )
     compile: str = setting(
         "auto",
-        "Compile the training step; auto: in long trainings, if it is faster.",
+        "Compile the training step with torch; auto: in long trainings, if it is faster.",
         panel=Panel.MACHINE,
         choices=("auto", "on", "off"),
     )
     shard: bool = setting(
         False,
-        "Under torchrun, split the weights of a transformer over the processes.",
+        "Under torchrun, split a transformer's weights over the processes, if they do not fit one device.",
         panel=Panel.MACHINE,
         flag="--shard/--no-shard",
     )

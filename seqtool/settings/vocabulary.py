@@ -21,15 +21,29 @@ LONGEST_SYMBOL = 100  # characters
 class VocabularyConfig:
     """How a vocabulary is learned."""
 
-    type: str = setting("bpe", "Kind of vocabulary.", panel=Panel.VOCABULARY, choices=VOCABULARY_TYPES)
-    size: int = setting(
-        0, "Number of entries.", panel=Panel.VOCABULARY, low=0, high=MAX_VOCABULARY, shown_default="by the text"
+    type: str = setting(
+        "bpe",
+        "Unit of the vocabulary: subwords (bpe, unigram), characters, bytes or words.",
+        panel=Panel.VOCABULARY,
+        choices=VOCABULARY_TYPES,
     )
-    normalize: str = setting("none", "Unicode normalisation.", panel=Panel.VOCABULARY, choices=NORMALIZATIONS)
-    lowercase: bool = setting(False, "Fold to lower case.", panel=Panel.VOCABULARY, flag="--lowercase/--keep-case")
+    size: int = setting(
+        0,
+        "Number of entries, special symbols included.",
+        panel=Panel.VOCABULARY,
+        low=0,
+        high=MAX_VOCABULARY,
+        shown_default="by the text",
+    )
+    normalize: str = setting(
+        "none", "Unicode normalisation of the text.", panel=Panel.VOCABULARY, choices=NORMALIZATIONS
+    )
+    lowercase: bool = setting(
+        False, "Lower-case the text, or keep its case.", panel=Panel.VOCABULARY, flag="--lowercase/--keep-case"
+    )
     min_count: int = setting(
         0,
-        "word: what is rarer is <unk>.",
+        "word: words that occur fewer times become <unk>.",
         panel=Panel.VOCABULARY,
         low=0,
         high=MAX_COUNT,
@@ -37,17 +51,17 @@ class VocabularyConfig:
     )
     symbols: str = setting(
         "",
-        "Symbols that are kept whole wherever they stand, commas between them.",
+        "Strings that are always one token, such as <sep>, separated by commas.",
         panel=Panel.VOCABULARY,
         metavar="SYMBOL,...",
     )
     split_digits: bool = setting(
-        False, "bpe, unigram: each digit stands for itself.", panel=Panel.VOCABULARY, flag="--split-digits"
+        False, "bpe, unigram: make every digit a token of its own.", panel=Panel.VOCABULARY, flag="--split-digits"
     )
 
     @property
     def symbol_list(self) -> list[str]:
-        """The symbols that are kept whole."""
+        """The symbols that are never split."""
         return self.symbols.split(",") if self.symbols else []
 
 

@@ -1,4 +1,4 @@
-"""Regrouping the blocks of a text so that each can be encoded by itself: ids do not depend on how a text arrives."""
+"""Regrouping text into blocks that can be encoded independently, so that ids do not depend on how the text arrives."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from seqtool.text.encoding import Ids
 from seqtool.text.symbols import symbol_pattern
 from seqtool.text.vocabulary import Vocabulary
 
-GROUP_CHARACTERS = 1 << 16  # of short blocks, which are encoded together
-MAX_HELD_CHARACTERS = 1 << 20  # of a line or a word that must be encoded whole
+GROUP_CHARACTERS = 1 << 16  # of short blocks that are encoded in one call
+MAX_HELD_CHARACTERS = 1 << 20  # of a line or a word that has to be encoded whole
 WHITE_SPACE = re.compile(r"\s")
 
 
 def encode_blocks(vocabulary: Vocabulary, blocks: Iterable[TextBlock]) -> Iterator[Ids]:
-    """Ids of each block, the beginning symbol before each document: the stream that models are trained on."""
+    """Ids of the blocks, `<s>` before each document: the stream that models are trained on."""
     begin = np.array([vocabulary.begin_id], dtype=vocabulary.dtype)
     newline = vocabulary.newline_ids[0]
     for group in _groups(encodable(vocabulary, blocks), vocabulary.has_newline):
@@ -34,7 +34,7 @@ def encode_blocks(vocabulary: Vocabulary, blocks: Iterable[TextBlock]) -> Iterat
 
 
 def _groups(blocks: Iterable[TextBlock], has_newline: bool) -> Iterator[list[TextBlock]]:
-    """Short blocks together, to be encoded at once; all but the last of a group end with a newline."""
+    """Groups of short blocks to encode in one call; all but the last block of a group end with a newline."""
     group: list[TextBlock] = []
     characters = 0
     for block in blocks:
@@ -48,7 +48,7 @@ def _groups(blocks: Iterable[TextBlock], has_newline: bool) -> Iterator[list[Tex
 
 
 def encodable(vocabulary: Vocabulary, blocks: Iterable[TextBlock]) -> Iterator[TextBlock]:
-    """The same text in blocks that can each be encoded by itself, so that ids do not depend on how the text arrived."""
+    """The same text in blocks that can be encoded independently with this vocabulary."""
     if vocabulary.type == "word":
         return whole_words(blocks)
     if vocabulary.type == "foreign":
@@ -57,7 +57,7 @@ def encodable(vocabulary: Vocabulary, blocks: Iterable[TextBlock]) -> Iterator[T
 
 
 def whole_symbols(blocks: Iterable[TextBlock], symbols: Collection[str]) -> Iterator[TextBlock]:
-    """The same text in blocks that end inside no symbol: behind a newline or one, or where a long part is cut."""
+    """The same text in blocks that end inside no symbol: after a newline or a symbol, or where a long line is cut."""
     pattern = symbol_pattern(symbols)
     if pattern is None:
         yield from blocks
@@ -79,8 +79,8 @@ def whole_symbols(blocks: Iterable[TextBlock], symbols: Collection[str]) -> Iter
 
 
 def _last_cut(text: str, pattern: re.Pattern[str], longest: int) -> int:
-    """Where a text whose last line is not complete can be cut last, so that no symbol is on both sides."""
-    cut, settled = text.rfind("\n") + 1, len(text) - longest + 1  # a symbol that begins later may not have arrived yet
+    """The last place to cut a text whose last line is incomplete without cutting a symbol, of `longest` characters."""
+    cut, settled = text.rfind("\n") + 1, len(text) - longest + 1  # a symbol that begins later may be incomplete
     for match in pattern.finditer(text, cut):
         if match.start() >= settled:
             break
@@ -89,7 +89,7 @@ def _last_cut(text: str, pattern: re.Pattern[str], longest: int) -> int:
 
 
 def whole_lines(blocks: Iterable[TextBlock], name: str) -> Iterator[TextBlock]:
-    """The same text in blocks that end where lines or documents do; InputError for a line too long to be held."""
+    """The same text in blocks that end where a line or document ends; InputError for a line that is too long."""
     rest, starts = "", False
     for block in blocks:
         if block.starts_document:
@@ -110,9 +110,9 @@ def whole_lines(blocks: Iterable[TextBlock], name: str) -> Iterator[TextBlock]:
 
 
 def whole_words(blocks: Iterable[TextBlock]) -> Iterator[TextBlock]:
-    """The same text in blocks that end at white space: where a long line was cut inside a word, the word moves on.
+    """The same text in blocks that end after white space: a word that a block was cut in moves to the next block.
 
-    A word is cut after every MAX_HELD_CHARACTERS, which no block has by itself, so that none fills the memory.
+    A word longer than MAX_HELD_CHARACTERS is cut after each such number, so that memory stays bounded.
     """
     rest, starts = "", False
     for block in blocks:
@@ -120,7 +120,7 @@ def whole_words(blocks: Iterable[TextBlock]) -> Iterator[TextBlock]:
             if rest:
                 yield TextBlock(rest, starts)
             rest, starts = "", True
-        if not block.text:  # an empty file, whose document has no words
+        if not block.text:  # an empty file: a document without words
             yield block
             starts = False
             continue

@@ -1,4 +1,4 @@
-"""Decoding ids into text as they arrive, at the beginning of a text or after a prompt."""
+"""Decoding a stream of ids into text, from the beginning of a text or after a prompt."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class Seam(NamedTuple):
-    """How the text of further tokens joins the prompt, where tokens bring their own spaces."""
+    """How the text of generated tokens joins the prompt's, where tokens carry the spaces between words."""
 
     first: bytes = b""
-    """What the prompt's tokens hold beyond its text: the space after its last word."""
+    """Bytes to write first: the space that the prompt's tokens have after its last word and its text has not."""
     drop_space: bool = False
-    """The first word goes without its space: the prompt ends with white space, or is empty."""
+    """Whether to drop the space before the first word: the prompt is empty or ends with white space."""
     skip: int = 0
-    """How many bytes of the first token belong to the prompt."""
+    """How many bytes of the first token are part of the prompt."""
 
 
 class TextDecoder:
-    """Turns a stream of ids into text as it comes: a character appears once all of its bytes are there."""
+    """Decodes a stream of ids: a character is written once all of its bytes have arrived."""
 
     def __init__(self, vocabulary: Vocabulary, seam: Seam) -> None:
         self._vocabulary = vocabulary
@@ -35,16 +35,16 @@ class TextDecoder:
             every_line = vocabulary.begins_with_space and vocabulary.has_newline
             newline = vocabulary.newline_ids[0] if every_line else -1
             self._table = LineJoiner(vocabulary.token_table, newline, inside_line=not seam.drop_space)
-        self._space = seam.first  # after the last word so far; a line's last word has none
+        self._space = seam.first  # held back after a word, because the last word of a line has none
         self._skip = seam.skip
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, ids: Iterable[int]) -> str:
-        """The text that these further ids complete."""
+        """The characters that the next ids complete."""
         return self._utf8.decode(self.feed_bytes(ids))
 
     def feed_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes of these further ids, complete characters or not."""
+        """The bytes of the next ids, which may end inside a character."""
         array = np.asarray(ids if isinstance(ids, (np.ndarray, list)) else list(ids), dtype=np.int64)
         self._vocabulary.check(array)
         data = self._space + self._table.join(array)
@@ -58,12 +58,12 @@ class TextDecoder:
         return data[skipped:]
 
     def unfinished(self, ids: Sequence[int]) -> int:
-        """How many of the last of these ids, which were fed, hold only bytes of a character that is not complete."""
+        """How many of the `ids` fed last consist only of bytes of an incomplete character."""
         count, left = 0, len(self._utf8.getstate()[0])
         while left and count < len(ids) and (size := self._vocabulary.token_table.lengths[ids[-1 - count]]) <= left:
             count, left = count + 1, left - size
         return count
 
     def finish(self) -> str:
-        """What is left: an incomplete character, as U+FFFD."""
+        """The rest of the text: U+FFFD for an incomplete character."""
         return self._utf8.decode(b"", True)

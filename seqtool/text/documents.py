@@ -1,4 +1,4 @@
-"""Reading files and standard input as documents, in blocks of lines, in memory that does not grow with the text."""
+"""Reading files and standard input as documents, a block of lines at a time, in bounded memory."""
 
 from __future__ import annotations
 
@@ -23,16 +23,14 @@ from seqtool.settings.vocabulary import DOCUMENT_AT
 from seqtool.text.marks import refuse_marked
 
 READ_BYTES = 1 << 18
-SEGMENT_CHARACTERS = 8192  # a longer line is cut here, counted from its beginning, so that no line fills the memory
-WHITE_SPACE_END = 0x3001  # no character from here on separates words
+SEGMENT_CHARACTERS = 8192  # a line is cut after every such number of characters, so that memory stays bounded
+WHITE_SPACE_END = 0x3001  # all white space is below this code point
 BYTE_ORDER_MARK = "\ufeff"
 CODE_POINTS = 0x110000  # in Unicode
 
 
 class TextBlock(NamedTuple):
-    """Some whole lines of a document, or part of a line that is longer than SEGMENT_CHARACTERS; of an empty
-    file nothing.
-    """
+    """Whole lines of a document, or part of a line longer than SEGMENT_CHARACTERS; no text for an empty file."""
 
     text: str
     starts_document: bool
@@ -40,7 +38,7 @@ class TextBlock(NamedTuple):
 
 @dataclass
 class TextCounts:
-    """How much text was read: the denominators of perplexity."""
+    """How much text was read: the denominators of perplexities and bits per character and byte."""
 
     documents: int = 0
     words: int = 0
@@ -49,7 +47,7 @@ class TextCounts:
     _inside_word: bool = False
 
     def add(self, block: TextBlock) -> None:
-        """Count a block; a word that a long line's cut splits counts once."""
+        """Count a block; a word on both sides of a cut in a long line counts once."""
         text = block.text
         if block.starts_document:
             self.documents += 1
@@ -68,11 +66,11 @@ class TextSource:
     """Text in files or on standard input (`-`), read as a stream of blocks as often as needed.
 
     `document` says what separates documents besides the end of a file: `file` (nothing), `blank-line`, `line`, or `at:`
-    and a text.
-    With `rereadable`, standard input and pipes are kept in a temporary file, so that they can be read twice.
-    With `empty_files`, a file without text is a document without text, and no error even if all of them are.
-    After a whole pass `sha256` holds the hash of all bytes read, and `file_documents` how many documents each file has.
-    `progress` is told how many bytes have been read, as they are.
+    and a text. `errors` is what to do with bytes that are not UTF-8: `strict` or `replace`.
+    With `rereadable`, standard input and pipes are copied to a temporary file, so that they can be read again.
+    With `empty_files`, an empty file is a document without text, and it is no error if all files are empty.
+    After a whole pass `sha256` is the hash of all bytes, and `file_documents` the number of documents in each file.
+    `progress` is called with the number of bytes read so far.
     """
 
     def __init__(
@@ -100,16 +98,16 @@ class TextSource:
 
     @property
     def name(self) -> str:
-        """How messages call this source."""
+        """The source's name in messages."""
         return ", ".join(map(stream_name, self.paths))
 
     @property
     def waits(self) -> bool:
-        """Whether reading may wait for what writes a pipe."""
+        """Whether reading may block, waiting for a pipe."""
         return not all(path in self._copies or _is_regular(path) for path in self.paths)
 
     def size(self) -> int:
-        """Bytes in all; 0 when a part comes from a pipe and is not `rereadable`."""
+        """Bytes in all; 0 if that is unknown, because a part is a pipe and not `rereadable`."""
         size = 0
         for path in self.paths:
             if path not in self._copies and not _is_regular(path):
@@ -121,7 +119,7 @@ class TextSource:
         return size
 
     def blocks(self) -> Iterator[TextBlock]:
-        """Yield the text in order; InputError for what cannot be read, is not UTF-8, or holds no text at all."""
+        """Yield the text in order; InputError if it cannot be read, is not UTF-8, or is empty."""
         read = _BytesRead(self.progress)
         empty = not self.empty_files
         self.file_documents = []
@@ -136,7 +134,7 @@ class TextSource:
             raise InputError(f"{self.name} is empty: there is no text to read")
 
     def _file_blocks(self, path: str, read: _BytesRead) -> Iterator[TextBlock]:
-        """The text of one file; where empty files are documents, an empty block for one without text."""
+        """The text of one file; an empty block for an empty file if these are documents."""
         name, copy = stream_name(path), self._copies.get(path)
         stream = copy if copy is not None else open_bytes(path)
         without_text = self.empty_files
@@ -162,7 +160,7 @@ class _BytesRead:
         self._count, self._progress = 0, progress
 
     def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same chunks."""
+        """Pass the chunks through."""
         for chunk in chunks:
             self.digest.update(chunk)
             self._count += len(chunk)
@@ -171,13 +169,20 @@ class _BytesRead:
             yield chunk
 
 
+def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[TextBlock]:
+    """The blocks of a source, which are counted on their way."""
+    for block in source.blocks():
+        counts.add(block)
+        yield block
+
+
 def stream_name(path: str) -> str:
-    """How messages call a file, or standard input."""
+    """The name of a file or of standard input in messages."""
     return "standard input" if path == "-" else path
 
 
 def open_bytes(path: str) -> IO[bytes]:
-    """Open a file, or standard input for `-`, for reading; InputError says why not."""
+    """Open a file, or standard input for `-`, for reading; InputError when that fails."""
     if path == "-":
         if sys.stdin is None:
             raise InputError("standard input is closed: give it some text, or name a file")
@@ -196,8 +201,8 @@ def open_bytes(path: str) -> IO[bytes]:
 
 
 def chunks_of(stream: IO[bytes], name: str) -> Iterator[bytes]:
-    """The bytes of a stream as they arrive; InputError when they cannot be read."""
-    read = getattr(stream, "read1", stream.read)  # what has arrived, without waiting for a full buffer
+    """The bytes of a stream as they arrive; InputError when reading fails."""
+    read = getattr(stream, "read1", stream.read)  # returns what has arrived, without waiting for a full buffer
     while True:
         try:
             chunk = read(READ_BYTES)
@@ -209,8 +214,9 @@ def chunks_of(stream: IO[bytes], name: str) -> Iterator[bytes]:
 
 
 def decode_utf8(chunks: Iterable[bytes], name: str, errors: str = "strict") -> Iterator[str]:
-    """Decode UTF-8 as it arrives and drop a byte-order mark; InputError names the byte where it is not UTF-8, after the
-    text before it.
+    """Decode UTF-8 as it arrives, without a byte-order mark.
+
+    At the first byte that is not UTF-8 the text before it is yielded, and then InputError names the byte.
     """
     pending, offset, first = b"", 0, True
     for chunk, final in _with_last(chunks):
@@ -234,12 +240,12 @@ def decode_utf8(chunks: Iterable[bytes], name: str, errors: str = "strict") -> I
 
 
 def split_documents(blocks: Iterable[str], document: str) -> Iterator[TextBlock]:
-    """Mark where documents start. Nothing is lost: a separating newline or blank line ends the document before it."""
+    """Mark where documents start, keeping all text: a separating newline or blank line ends the document before it."""
     if document == "line":
         return _split_at_lines(blocks)
     if document == "blank-line":
         return _split_at_blank_lines(blocks)
-    # Of a file that at:TEXT divides, `split_at` has found the documents before.
+    # With at:TEXT, `split_at` has split the file into its documents before.
     return (TextBlock(text, number == 0) for number, text in enumerate(blocks))
 
 
@@ -274,14 +280,14 @@ def _split_at_blank_lines(blocks: Iterable[str]) -> Iterator[TextBlock]:
 
 
 def split_at(chunks: Iterable[str], delimiter: str) -> Iterator[Iterator[str]]:
-    """The documents of a text, each as it arrives: the delimiter is in none, nor a newline right behind it."""
+    """The documents of a text, each as it arrives, without the delimiters and a newline right after one."""
     for is_border, parts in itertools.groupby(_with_borders(chunks, delimiter), key=lambda part: part is None):
         if not is_border:
             yield (part for part in parts if part is not None)
 
 
 def _with_borders(chunks: Iterable[str], delimiter: str) -> Iterator[str | None]:
-    """The text between delimiters, in parts that are not empty, and None for each delimiter."""
+    """The text between delimiters in non-empty parts, and None for each delimiter."""
     border = re.compile(re.escape(delimiter) + r"(\r?\n)?")
     rest = ""
     for chunk in chunks:
@@ -306,13 +312,13 @@ def _with_borders(chunks: Iterable[str], delimiter: str) -> Iterator[str | None]
 
 
 def _begun(delimiter: str, text: str) -> int:
-    """Where in a text its end begins that may be the beginning of a delimiter."""
+    """Where a delimiter may begin that the end of a text does not complete; the text's length if nowhere."""
     lengths = range(min(len(delimiter) - 1, len(text)), 0, -1)
     return len(text) - next((length for length in lengths if text.endswith(delimiter[:length])), 0)
 
 
 def lines_of(text: str) -> list[str]:
-    """Lines with their newline; only `\\n` ends a line."""
+    """Lines with their newlines; only `\\n` ends a line."""
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
@@ -325,7 +331,7 @@ def code_points(text: str) -> npt.NDArray[np.unsignedinteger]:
 
 @functools.cache
 def _white_space() -> npt.NDArray[np.bool_]:
-    """Which code points up to WHITE_SPACE_END separate words."""
+    """Whether each code point up to WHITE_SPACE_END is white space."""
     return np.array([chr(point).isspace() for point in range(WHITE_SPACE_END + 1)])
 
 
@@ -335,7 +341,7 @@ def segments_of(line: str) -> list[str]:
 
 
 def _divided(chunks: Iterable[str], document: str) -> Iterator[TextBlock]:
-    """The text of a file in blocks, divided into documents."""
+    """The text of a file in blocks, split into documents."""
     if not document.startswith(DOCUMENT_AT):
         yield from split_documents(_whole_lines(chunks), document)
         return
@@ -344,7 +350,7 @@ def _divided(chunks: Iterable[str], document: str) -> Iterator[TextBlock]:
 
 
 def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:
-    """Regroup text so that each part ends with a newline, or at a multiple of SEGMENT_CHARACTERS in a long line."""
+    """Regroup text so that each part ends with a newline, or at a multiple of SEGMENT_CHARACTERS within a line."""
     rest = ""
     for chunk in chunks:
         rest += chunk

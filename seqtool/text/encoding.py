@@ -1,7 +1,7 @@
 """Encoding text into ids: by byte, by character, or by the pieces that SentencePiece finds.
 
-SentencePiece writes a space as U+2581, so a U+2581 in the text itself is always spelled in its UTF-8 bytes. What the
-vocabulary lacks is spelled in bytes too, where it has them.
+SentencePiece writes a space as U+2581, so a U+2581 in the text itself is encoded as its UTF-8 bytes. So is every
+character that the vocabulary lacks, if it has the bytes.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Ids = npt.NDArray[np.unsignedinteger[Any]]
 Encoder = Callable[[str], Ids]
 
 SPACE_BYTES = SPACE.encode()
-SYMBOL_PLACES = 0xD800  # code points of surrogates, which no text has, stand for symbols
+SYMBOL_PLACES = 0xD800  # the first surrogate: code points that no text has, used for user-defined symbols
 
 
 def encoder_of(
     model: SentencePieceModel, kind: str, symbols: Mapping[str, int], newline_ids: list[int], *, folds: bool
 ) -> Encoder:
-    """The encoder for a vocabulary of type `kind`.
+    """The fastest encoder for a vocabulary of type `kind`, whose `symbols` are never split.
 
-    `symbols` are never split. `folds` says that the model normalizes text, which only SentencePiece can do.
+    `folds` says that the model normalizes or lower-cases text, which is left to SentencePiece.
     """
     if kind == "byte" and not folds and not symbols:
         return ByteEncoder(model)
@@ -56,9 +56,9 @@ class ByteEncoder:
 
 
 def character_table(model: SentencePieceModel, symbols: Mapping[str, int]) -> Ids | None:
-    """The id of each code point, `<unk>`'s where it is spelled in bytes; None if a piece has several characters.
+    """The id of each code point, or `<unk>`'s; shape (CODE_POINTS,). None if a piece has several characters.
 
-    Those from SYMBOL_PLACES on stand for the symbols, in order.
+    The code points from SYMBOL_PLACES on stand for the symbols, in order.
     """
     table = np.full(CODE_POINTS, model.unknown_id, dtype=model.dtype)
     for index, piece in enumerate(model.pieces):
@@ -90,10 +90,10 @@ class CharacterEncoder:
         return self._spelled(points, ids, missing) if missing.any() else ids
 
     def _spelled(self, points: npt.NDArray[np.unsignedinteger], ids: Ids, missing: npt.NDArray[np.bool_]) -> Ids:
-        """The ids with the UTF-8 bytes of each `missing` character in its place."""
+        """The ids with each `missing` character replaced by the ids of its UTF-8 bytes."""
         data = points[missing].astype(np.uint32).tobytes().decode("utf-32-le").encode()
         tokens = np.ones(len(points), dtype=np.int64)
-        for limit in (0x80, 0x800, 0x10000):  # from each of which UTF-8 takes one byte more
+        for limit in (0x80, 0x800, 0x10000):  # UTF-8 takes one more byte from each of these on
             tokens[missing] += points[missing] >= limit
         is_byte = np.repeat(missing, tokens)
         spelled = np.empty(len(is_byte), dtype=ids.dtype)
@@ -103,7 +103,7 @@ class CharacterEncoder:
 
 
 class PieceEncoder:
-    """Encodes with SentencePiece, each unit of a text by itself and only once (`units`)."""
+    """Encodes with SentencePiece, each unit of a text (see `units`) separately and only once."""
 
     def __init__(
         self, model: SentencePieceModel, kind: str, symbols: Mapping[str, int], newline_ids: list[int], *, folds: bool
@@ -129,7 +129,7 @@ class PieceEncoder:
         return np.frombuffer(self._units(text), dtype=self._model.dtype)
 
     def _encode_words(self, units: list[bytes]) -> list[list[int]]:
-        """Ids of the words of each unit, each word by itself: SentencePiece makes one <unk> of several in a row."""
+        """Ids of the words of each unit, one word at a time: SentencePiece merges a run of unknown words into one."""
         texts = [unit.decode() for unit in units]
         if self._symbol is not None:
             texts = [self._symbol.sub(r" \g<0> ", text) for text in texts]
@@ -140,7 +140,7 @@ class PieceEncoder:
         return [list(itertools.chain.from_iterable(itertools.islice(found, len(row)))) for row in words]
 
     def _encode_units(self, units: list[bytes]) -> list[list[int]]:
-        """Ids of texts without newlines, each by itself, every U+2581 spelled in bytes."""
+        """Ids of each unit, with U+2581 spelled in bytes."""
         rows = self._pieces(units)
         for index, unit in enumerate(units):
             if SPACE_BYTES in unit:
@@ -153,7 +153,7 @@ class PieceEncoder:
         return list(itertools.chain(first, *([*spelled, *part] for part in others)))
 
     def _pieces(self, texts: list[Any]) -> list[list[int]]:
-        """Ids that SentencePiece gives to each text, computed by all cores."""
+        """SentencePiece's ids of each text, computed on all cores."""
         if not texts:
             return []
         rows: list[list[int]] = self._model.processor.encode(texts, num_threads=os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""Learning a vocabulary from text with SentencePiece, from a sample of bounded size however long the text is."""
+"""Learning a vocabulary from text with SentencePiece, in bounded memory: of a long text from a random sample."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ from seqtool.text.sentencepiece_model import with_metadata
 from seqtool.text.symbols import symbol_pattern
 from seqtool.text.vocabulary import END_OF_LINE, Vocabulary
 
-# Merges and pieces hardly change beyond this, and SentencePiece holds its sample in memory: of unigram 23 times over.
+# A larger sample hardly changes the pieces, and SentencePiece holds it in memory, for unigram 23 times its size.
 SAMPLE_BYTES = {"bpe": 32 << 20, "unigram": 14 << 20}
-MAX_SAMPLE_COST = 128 << 20  # with LINE_COST for each line, which is what SentencePiece needs to hold one
-LINE_COST = 64
-MAX_COUNTED_WORDS = 1 << 20  # distinct words held while counting; beyond, the rarer half is forgotten
+MAX_SAMPLE_COST = 128 << 20  # bytes of a sample, and LINE_COST for each of its lines
+LINE_COST = 64  # bytes that SentencePiece takes to hold a line
+MAX_COUNTED_WORDS = 1 << 20  # distinct words while counting; beyond that the rarer half is dropped
 MAX_DEFAULT_SIZE = {"char": 32_000, "word": 50_000}
 BYTE_LEVEL_SYMBOLS = 2 + 256  # <unk>, <s> and the bytes that unseen characters fall back to
-MAX_WORD_CHARACTERS = 200  # what is longer is data, not a word: <unk>
-RESERVED = "\u2585"  # SentencePiece leaves out any line with this sign in it
+MAX_WORD_CHARACTERS = 200  # a longer word is taken for data and becomes <unk>
+RESERVED = "\u2585"  # SentencePiece skips every line that contains this character
 WORD_SYMBOLS = 3  # <unk>, <s>, <eos>
-LEAST_UNKNOWN, MOST_UNKNOWN = 1e-3, 0.5  # shares of a text's words: from where on <unk> is learned; and worth it
+# Shares of a text's words: with more unknown than the first a model learns <unk>; more than the second is too many.
+LEAST_UNKNOWN, MOST_UNKNOWN = 1e-3, 0.5
 
 
 def learn_vocabulary(
     source: TextSource, config: VocabularyConfig, seed: int = 0, most_words: int = MAX_DEFAULT_SIZE["word"]
 ) -> Vocabulary:
-    """Learn a vocabulary of the type and size in `config` from a source that can be read again; of words without a size
-    `most_words` at most.
+    """Learn a vocabulary of the type and size in `config` from a source that can be read more than once.
 
-    UsageError when the text cannot fill the size, naming the largest (or smallest) that works.
+    A `word` vocabulary without a size has at most `most_words`. `seed` draws the sample of a long text. UsageError when
+    the text cannot fill the size, naming the largest or smallest that works.
     """
     sample_bytes = text_bytes = source.size()
     least = 1
@@ -51,7 +52,7 @@ def learn_vocabulary(
         only = BYTE_LEVEL_SYMBOLS + len(config.symbol_list) + 1
         _check_size(config, only, only)
         for _ in source.blocks():
-            pass  # so that unreadable text is refused and its hash is known, as for every other type
+            pass  # refuse unreadable text and compute the hash, as for the other types
         model, size = _run_sentencepiece([SPACE], config, model_type="char"), 0
     elif config.type == "char":
         model, size = _learn_characters(source, config)
@@ -86,8 +87,8 @@ def _learn_characters(source: TextSource, config: VocabularyConfig) -> tuple[byt
         found = np.bincount(code_points(_normalized(text, config)))
         totals[: len(found)] += found
     counts = {chr(point): int(totals[point]) for point in np.flatnonzero(totals)}
-    # A space is always there (SentencePiece's model of "no characters at all" does not exist); a newline, a tab and
-    # U+2581 are spelled in bytes.
+    # The space is always a piece, because SentencePiece needs at least one; newline, tab, NUL and U+2581 are spelled in
+    # bytes.
     counts[" "] = counts.get(" ", 0) + 1
     for character in ("\n", "\t", "\0", SPACE):
         counts.pop(character, None)
@@ -100,7 +101,7 @@ def _learn_characters(source: TextSource, config: VocabularyConfig) -> tuple[byt
 
 
 def _one_each(symbols: list[str]) -> Iterator[str]:
-    """Each symbol on a line of its own: SentencePiece then takes every one."""
+    """Each symbol as a sentence of its own, so that SentencePiece takes every one as a piece."""
     return iter(symbols)
 
 
@@ -130,7 +131,7 @@ def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) 
 
 
 def _word_counts(source: TextSource, config: VocabularyConfig) -> Counter[str]:
-    """How often each word occurs; of a text with very many, the rarest may be missing."""
+    """How often each word occurs; rare words may be missing where there are more than MAX_COUNTED_WORDS."""
     counts: Counter[str] = Counter()
     symbol = symbol_pattern(config.symbol_list)
     for block in whole_words(source.blocks()):
@@ -145,10 +146,11 @@ def _word_counts(source: TextSource, config: VocabularyConfig) -> Counter[str]:
 
 
 def _least_count(counts: Counter[str], room: int, is_asked: bool) -> int:
-    """How often a word must occur, where nothing is said: twice, if else no word of the text were `<unk>`.
+    """How often a word must occur to be a piece, without --min-count: twice, so that the text has some `<unk>`.
 
-    A model learns only from unknown words how likely one is. Once, where the `room` asked for takes rarer words, where
-    other words are unknown already, and where a text would lose most of its words.
+    A model learns the probability of unknown words only from a text that has some. Once is enough where words are
+    unknown anyway, where half of the text would become unknown, and where the size asked for needs the rarer words:
+    `room` is the number of words that fit.
     """
     known = [count for word, count in counts.items() if _can_be_a_piece(word)]
     tokens, once = counts.total(), known.count(1)
@@ -159,14 +161,14 @@ def _least_count(counts: Counter[str], room: int, is_asked: bool) -> int:
 
 
 def about_unknown(vocabulary: Vocabulary, config: VocabularyConfig) -> str:
-    """What to tell of `<unk>` in a word vocabulary that was just learned without a --min-count; else nothing."""
+    """A note on which words are `<unk>`, for a word vocabulary just learned without --min-count; else empty."""
     if config.type != "word" or config.min_count or vocabulary.metadata["min_count"] == 1:
         return ""
     return "words that occur once are <unk>, from which a model learns how likely those are; --min-count 1 keeps them"
 
 
 def _no_words(name: str, counts: Counter[str], min_count: int) -> SeqtoolError:
-    """Why a text has no word to learn."""
+    """The error for a text that has no word to learn."""
     if not counts:
         return InputError(f"{name} holds no words, only white space: give more text")
     pieces = [word for word in counts if _can_be_a_piece(word)]
@@ -181,7 +183,7 @@ def _no_words(name: str, counts: Counter[str], min_count: int) -> SeqtoolError:
 
 
 def _can_be_a_piece(word: str) -> bool:
-    """Whether SentencePiece takes a word; the special symbols' names and its own reserved signs it does not."""
+    """Whether SentencePiece takes a word as a piece: not the names of special symbols, nor its reserved characters."""
     return (
         word not in ("<unk>", "<s>", END_OF_LINE)
         and len(word) <= MAX_WORD_CHARACTERS
@@ -193,7 +195,7 @@ def _learn_subwords(sample: bytes, text_bytes: int, config: VocabularyConfig) ->
     try:
         return _learn_pieces(sample.replace(RESERVED.encode(), b""), text_bytes, config)
     except _NothingToLearnError:
-        return _learn_pieces(b" \n", 0, config)  # a text of what is spelled in bytes anyhow, as newlines and NUL
+        return _learn_pieces(b" \n", 0, config)  # a text of nothing but characters that are spelled in bytes
 
 
 def _learn_pieces(sample: bytes, text_bytes: int, config: VocabularyConfig) -> tuple[bytes, int]:
@@ -201,12 +203,12 @@ def _learn_pieces(sample: bytes, text_bytes: int, config: VocabularyConfig) -> t
     options = dict(
         model_type=config.type,
         allow_whitespace_only_pieces=True,
-        # The rarest signs of a script with thousands are spelled in bytes.
+        # In scripts with thousands of characters the rarest are spelled in bytes.
         character_coverage=1.0 if distinct <= 1000 else 0.9995,
-        required_chars=SPACE,  # without a piece of its own a space would be spelled as U+2581
+        required_chars=SPACE,  # a space without a piece would be spelled in the bytes of U+2581
     )
     if config.size:
-        # SentencePiece names the smallest size that works, but only when the size could hold the bytes.
+        # SentencePiece names the smallest size that works only if the size has room for the bytes.
         smallest = BYTE_LEVEL_SYMBOLS + len(config.symbol_list) + 1
         model = _run_sentencepiece(_lines(sample), config, vocab_size=max(config.size, smallest), **options)
         _check_size(config, smallest, MAX_VOCABULARY)
@@ -219,14 +221,14 @@ def _learn_pieces(sample: bytes, text_bytes: int, config: VocabularyConfig) -> t
 
 
 def default_merges(text_bytes: int) -> int:
-    """How many pieces longer than a character suit a text: about the square root of its bytes, 16,000 at most."""
+    """The default number of pieces longer than a character: the square root of the text's bytes, 16,000 at most."""
     return min(16_000, round(math.sqrt(text_bytes)))
 
 
 def _sample(source: TextSource, most_bytes: int, seed: int) -> tuple[bytes, bool]:
-    """Lines of a text, cut into segments, and whether they are all: of a long text `most_bytes`, drawn by lot.
+    """Lines of a text, cut into segments, and whether they are all of it: of a long text about `most_bytes`, at random.
 
-    Where there are so many short lines that they cost too much, every second one is left out, as often as needed.
+    If many short lines exceed MAX_SAMPLE_COST, every second line is dropped, as often as needed.
     """
     chance = min(1.0, most_bytes / max(source.size(), 1))
     chooser = np.random.default_rng(seed)
@@ -244,12 +246,12 @@ def _sample(source: TextSource, most_bytes: int, seed: int) -> tuple[bytes, bool
 
 
 def _lines(sample: bytes) -> Iterator[bytes]:
-    """The lines of a sample, one at a time: a list of them would take several times the memory."""
+    """The lines of a sample, one at a time: a list of them takes several times the memory."""
     return (line[:-1] for line in io.BytesIO(sample))
 
 
 def _normalized(text: str, config: VocabularyConfig) -> str:
-    """The text as SentencePiece will see it, for counting."""
+    """The text as SentencePiece will normalize it."""
     return folded(text, config.normalize, config.lowercase)
 
 
@@ -318,7 +320,7 @@ def _normalization(config: VocabularyConfig, folder: str) -> dict[str, str]:
 
 
 def _explained(message: str, config: VocabularyConfig) -> SeqtoolError:
-    """SentencePiece's complaint in the user's words."""
+    """SentencePiece's error message in the user's terms."""
     if match := re.search(r"value <= (\d+)", message):
         largest = int(match[1])
         return _SizeError(

@@ -1,7 +1,7 @@
-"""What a vocabulary loses of a text: what decoding its ids does not give back.
+"""What a vocabulary loses of a text: what decoding its ids does not restore.
 
-Ids that give the text back spell it, so what they cost bounds what the text itself costs, whatever the vocabulary: bits
-per byte compare. What is lost was never paid for.
+Bits per byte compare models of different vocabularies only if nothing is lost: where decoding restores the text, the
+nats of its ids are an upper bound on the nats of the text itself; what is lost is not counted in them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ FOLDED = {
     ("nfkc", False): "compatibility characters",
     ("nfkc", True): "letter case or compatibility characters",
 }
-# Words of a line come back with one space between them.
+# Decoding words puts one space between them and none at the ends of a line.
 OTHER_LAYOUT = re.compile(r"[^\S\n ]|[\n ] | \n")
-UNKNOWN_WORD = re.compile(r"(?<!\S)<unk>(?!\S)")  # which the unknown id spells
+UNKNOWN_WORD = re.compile(r"(?<!\S)<unk>(?!\S)")  # an <unk> in the text itself, which the unknown id restores
 
 
 class LostText:
-    """Watches a text on its way to be encoded."""
+    """Records what a vocabulary loses of a text while the text is read."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -40,14 +40,14 @@ class LostText:
         self._before = "\n"
 
     def watch(self, blocks: Iterable[TextBlock]) -> Iterator[TextBlock]:
-        """The same text."""
+        """Pass the text through, in blocks that can be encoded independently."""
         for block in encodable(self._vocabulary, blocks):
             self._look(block)
             yield block
         self._end_document()
 
     def kinds(self, unknowns: int) -> list[str]:
-        """What was lost of the text watched, in which the unknown id stands `unknowns` times."""
+        """What is lost of the text that was read, whose ids contain `unknowns` unknown ids."""
         found = {
             UNKNOWN_WORDS: self._words and unknowns > self._spelled_unknowns,
             FOLDED[self._fold]: self._folds,
@@ -70,7 +70,7 @@ class LostText:
             self._changes = self._vocabulary.decode(self._vocabulary.encode(text)) != text
 
     def _parts(self, text: str) -> bool:
-        """Whether a symbol stands against a word, from which decoding parts it."""
+        """Whether a symbol touches a word: decoding puts a space between them."""
         matches = self._symbol.finditer(text) if self._symbol else iter(())
         sides = (
             text[max(0, match.start() - 1) : match.start()] + text[match.end() : match.end() + 1] for match in matches
@@ -83,7 +83,7 @@ class LostText:
 
 
 def lost_of_ids(vocabulary: Vocabulary, unknowns: int) -> list[str]:
-    """What a vocabulary lost, or may have lost, of a text of which only the ids are known."""
+    """What a vocabulary lost, or perhaps lost, of a text of which only the ids are known."""
     found = {
         UNKNOWN_WORDS: vocabulary.type == "word" and unknowns > 0,
         f"perhaps {FOLDED[_fold_of(vocabulary)]}": FOLDED[_fold_of(vocabulary)] != "",
@@ -94,7 +94,7 @@ def lost_of_ids(vocabulary: Vocabulary, unknowns: int) -> list[str]:
 
 
 def _fold_of(vocabulary: Vocabulary) -> tuple[str, bool]:
-    """The normal form that a vocabulary brings text into, and whether it makes it lower case."""
+    """The normal form of a vocabulary, and whether it lower-cases."""
     if vocabulary.type == "foreign":
         return "none", False
     normalize = "nfkc" if vocabulary.metadata.get("normalize") == "nfkc" else "none"

@@ -1,4 +1,4 @@
-"""What files that are not UTF-8 text begin with, so that none is learned from or scored as if it were."""
+"""Recognizing files that are not UTF-8 text by their first bytes, so that none is trained on or scored as text."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from seqtool.errors import InputError
 
-HEAD_BYTES = 512  # in which every mark lies
-# What a file begins with, what it is then, and the command that writes its text, where there is one.
+HEAD_BYTES = 512  # enough for every signature
+# The first bytes of a kind of file, its name, and the command that prints its text, if there is one.
 MARKS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x1f[\x8b\x9d]", "compressed by gzip", "gzip -dc {}"),
     (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "compressed by bzip2", "bzip2 -dc {}"),
@@ -48,7 +48,7 @@ MARKS: tuple[tuple[bytes, str, str], ...] = (
 
 
 def refuse_marked(chunks: Iterable[bytes], name: str, path: str) -> Iterator[bytes]:
-    """The same bytes, the first line of them together; InputError when they begin as a file of another kind does."""
+    """Pass chunks through, the first line in one; InputError when they begin like a file of one of these kinds."""
     arriving, head = iter(chunks), b""
     for chunk in arriving:
         head += chunk

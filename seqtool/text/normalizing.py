@@ -1,4 +1,4 @@
-"""Folding text as a vocabulary folds it: SentencePiece's rules, for those who must know what it will see."""
+"""Unicode normalization and lower-casing exactly as SentencePiece does them, without running it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ SPACE = "\u2581"  # how SentencePiece writes a space
 
 
 def folded(text: str, normalize: str, lowercase: bool) -> str:
-    """The text in the normal form `normalize` (none or nfkc), in lower case if asked for.
+    """The text in the normal form `normalize` (none or nfkc), lower-cased if asked for.
 
-    Each character is folded by itself, wherever it stands: a capital sigma at a word's end is an ordinary small one.
+    Each character is folded without its context: a capital sigma never becomes a final sigma.
     """
     if text.isascii():
         return text.lower() if lowercase else text

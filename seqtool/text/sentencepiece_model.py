@@ -1,6 +1,6 @@
-"""SentencePiece models: reading and checking one, and the field in which ours say what made them.
+"""Reading and checking SentencePiece models, and the metadata that seqtool stores in its own.
 
-A model is a serialized protocol buffer (`ModelProto` in SentencePiece's `sentencepiece_model.proto`).
+A model is a serialized protocol buffer: `ModelProto` in SentencePiece's `sentencepiece_model.proto`.
 """
 
 from __future__ import annotations

@@ -1,32 +1,29 @@
-"""Sequences of ids on disk: memory-mapped, so that training reads 1 GB of text with the memory of one batch.
+"""Token stores: the ids of a text on disk, memory-mapped, so that training on 1 GB takes the memory of one batch.
 
-A token store is a directory: `vocab.model`, shards `ids-00000.safetensors`, and `store.json`: what it holds, each
-shard's tokens and checksum, what made it of which input, and the checksum of all that. A shard is a safetensors file
-with one tensor `ids` of uint16 or uint32. Its header of HEADER_BYTES holds our mark and version, the vocabulary's hash,
-the count and the SHA-256 of the ids, and follows from `store.json` byte by byte, so that damage to any byte is found.
+A token store is a directory of `vocab.model`, shards `ids-00000.safetensors`, and `store.json`, which has the counts,
+each shard's number of tokens and checksum, how each input was encoded, and a checksum of all that. A shard is a
+safetensors file with one tensor `ids` of uint16 or uint32. Its header, padded to HEADER_BYTES, holds the format and
+version, the vocabulary's hash, and the number and SHA-256 of the ids. It is computed from `store.json` and compared
+byte by byte, so that damage to any byte is found.
 
-To append is to write further shards beside the old ones and then to replace `store.json`: whatever happens before
-that, the store is the old one, and shards that no `store.json` names are nothing.
+Appending writes further shards beside the old ones and then replaces `store.json`. Until that moment the store is the
+old one, and shards that `store.json` does not name are ignored.
 """
 
 from __future__ import annotations
 
-import bisect
 import hashlib
-import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from seqtool.errors import InputError
-from seqtool.files.spools import Spool
+from seqtool.files.tensors import DTYPES, TensorEntry, spelled_header
 from seqtool.files.writing import (
     atomic_directory,
     canonical_sha256,
@@ -38,8 +35,9 @@ from seqtool.files.writing import (
     write_json,
 )
 from seqtool.text.blocks import encode_blocks
-from seqtool.text.documents import TextBlock, TextCounts, TextSource
+from seqtool.text.documents import TextCounts, TextSource, counted_blocks
 from seqtool.text.encoding import Ids
+from seqtool.text.sequences import IdSequence, JoinedIds
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 STORE_FORMAT = "seqtool token store 2"
@@ -48,62 +46,8 @@ DESCRIPTION, VOCABULARY = "store.json", "vocab.model"
 SHARD, SHARDS = "ids-{:05d}.safetensors", "ids-*.safetensors"
 COUNTS = ("tokens", "documents", "words", "characters", "bytes")
 SHARD_TOKENS = 32 << 20
-SCANNED_TOKENS = 1 << 20
 HEADER_BYTES = 512
-MAX_LISTED_FILES = 10_000  # of an input, whose documents are counted file by file
-
-
-class IdSequence(Protocol):
-    """A long sequence of ids of which parts are taken: `len(ids)`, `ids[start:stop]`."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, span: slice) -> Ids: ...
-
-
-class Slice:
-    """A part `start:stop` of a sequence, without reading it."""
-
-    def __init__(self, ids: IdSequence, start: int, stop: int) -> None:
-        self._ids, self._start, self._stop = ids, start, stop
-
-    def __len__(self) -> int:
-        return self._stop - self._start
-
-    def __getitem__(self, span: slice) -> Ids:
-        start, stop, _ = span.indices(len(self))
-        return self._ids[self._start + start : self._start + max(start, stop)]
-
-
-class Joined:
-    """Several sequences as one."""
-
-    def __init__(self, parts: Sequence[IdSequence]) -> None:
-        self._parts = parts
-        self._ends = list(accumulate(len(part) for part in parts))
-
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    def __getitem__(self, span: slice) -> Ids:
-        start, stop, _ = span.indices(len(self))
-        taken: list[Ids] = []
-        index = bisect.bisect_right(self._ends, start)
-        while start < stop:
-            begin = self._ends[index] - len(self._parts[index])
-            taken.append(self._parts[index][start - begin : stop - begin])
-            start, index = self._ends[index], index + 1
-        return taken[0] if len(taken) == 1 else np.concatenate([self._parts[0][:0], *taken])
-
-
-@dataclass(frozen=True)
-class EncodedText:
-    """The ids of a text, `<s>` before each document, with the counts and the hash of the text they came from."""
-
-    ids: IdSequence
-    counts: TextCounts
-    sha256: str
-    file_documents: list[int]
-    """How many documents each file has."""
+MAX_LISTED_FILES = 10_000  # of one input; beyond that its documents are not counted by file
 
 
 @dataclass(frozen=True)
@@ -117,55 +61,27 @@ class TokenStore:
 
     @property
     def file_documents(self) -> list[int]:
-        """How many documents each file has that was encoded; what was encoded at once is one, where that is unknown."""
+        """The number of documents in each encoded file; an input without counts by file is taken as one file."""
         return [
             count
             for one in self.description["inputs"]
             for count in (one["files"] if _are_parts(one) else [one["documents"]])
         ]
 
+    @property
+    def counts(self) -> TextCounts:
+        """How much text was encoded."""
+        return TextCounts(**{name: self.description[name] for name in COUNTS if name != "tokens"})
 
-def encode_text(vocabulary: Vocabulary, source: TextSource) -> EncodedText:
-    """Encode a whole source into an unnamed temporary file and map it: memory stays flat, nothing is left behind."""
-    counts = TextCounts()
-    ids = spooled(encode_blocks(vocabulary, counted_blocks(source, counts)), vocabulary)
-    return EncodedText(ids, counts, source.sha256, source.file_documents)
+    @property
+    def sha256(self) -> str:
+        """The hash of the text that was encoded."""
+        return str(self.description["input_sha256"])
 
-
-def spooled(arrays: Iterable[Ids], vocabulary: Vocabulary) -> IdSequence:
-    """Arrays of ids as one, many of them in an unnamed temporary file; SeqtoolError when there is no room for it."""
-    spool = Spool("ids")
-    for ids in arrays:
-        spool.append(np.ascontiguousarray(ids))
-    return spool.mapped(vocabulary.dtype)
-
-
-def document_spans(ids: IdSequence, begin_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Where the documents in a stream of ids begin, after the `<s>` of each, and where they end.
-
-    What stands before the first `<s>` is a document too.
-    """
-    found = [
-        scanned + 1 + np.flatnonzero(ids[scanned : scanned + SCANNED_TOKENS] == begin_id)
-        for scanned in range(0, len(ids), SCANNED_TOKENS)
-    ]
-    starts = np.concatenate([np.empty(0, np.int64), *found]).astype(np.int64)
-    if not len(starts) or starts[0] != 1:
-        starts = np.concatenate([[0], starts])
-    return starts, np.append(starts[1:] - 1, len(ids))
-
-
-def document_ids(ids: IdSequence, begin_id: int) -> Iterator[IdSequence]:
-    """The documents in a stream of ids, each without the `<s>` before it."""
-    start = None
-    for scanned in range(0, len(ids), SCANNED_TOKENS):
-        part = ids[scanned : scanned + SCANNED_TOKENS]
-        for begin in np.flatnonzero(part == begin_id).tolist():
-            if start is not None:
-                yield Slice(ids, start, scanned + begin)
-            start = scanned + begin + 1
-    if start is not None:
-        yield Slice(ids, start, len(ids))
+    def check_vocabulary(self, vocabulary: Vocabulary, mend: str) -> None:
+        """InputError, ending with `mend`, unless the store was encoded with this vocabulary."""
+        if self.vocabulary.sha256 != vocabulary.sha256:
+            raise InputError(f"{self.path} was encoded with another vocabulary than {vocabulary.name}: {mend}")
 
 
 def write_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> dict[str, Any]:
@@ -176,23 +92,21 @@ def write_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> dict[
 
 
 def append_to_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> dict[str, Any]:
-    """Encode a source into further shards of the store at `path`, and return its description.
+    """Encode a source into further shards of the store at `path`, atomically, and return its description.
 
-    The store is the old one until `store.json` is replaced, which names the new shards. InputError when it was made
-    with another vocabulary, SeqtoolError when another process appends.
+    InputError if the store has another vocabulary, SeqtoolError while another process appends to it.
     """
     if not is_store(path):
         raise InputError(f"{path} is not a token store to append to: leave --append out to make one")
     with locked(path):
         remove_strays(path)
         store = open_store(path, verify=False)
-        if store.vocabulary.sha256 != vocabulary.sha256:
-            raise InputError(f"{path} was encoded with another vocabulary than {vocabulary.name}: give --vocab its own")
+        store.check_vocabulary(vocabulary, "give --vocab its own")
         try:
             return _add(path, vocabulary, source, store.description["shards"], store.description["inputs"])
         finally:
             count = len(read_json(path / DESCRIPTION)["shards"])
-            named = {SHARD.format(number) for number in range(count)}  # never a path from the data
+            named = {SHARD.format(number) for number in range(count)}  # never a path from store.json
             for file in path.glob(SHARDS):
                 if file.name not in named:
                     file.unlink()
@@ -201,7 +115,7 @@ def append_to_store(path: Path, vocabulary: Vocabulary, source: TextSource) -> d
 def _add(
     path: Path, vocabulary: Vocabulary, source: TextSource, shards: list[dict[str, Any]], inputs: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Write the shards of one more input and then the description that names them."""
+    """Write the shards of one more input, and then the description that names them."""
     counts = TextCounts()
     added = _write_shards(path, len(shards), vocabulary, encode_blocks(vocabulary, counted_blocks(source, counts)))
     if not counts.characters:
@@ -228,7 +142,7 @@ def _add(
 
 
 def _write_shards(path: Path, first: int, vocabulary: Vocabulary, arrays: Iterable[Ids]) -> list[dict[str, Any]]:
-    """Write ids as they come into shards from number `first` on, flush each to disk, and describe them."""
+    """Write ids, as they come, to shards from number `first` on, flushed to disk, and describe these."""
     shards: list[dict[str, Any]] = []
     shard = _ShardWriter(path, first, vocabulary)
     for array in arrays:
@@ -243,9 +157,9 @@ def _write_shards(path: Path, first: int, vocabulary: Vocabulary, arrays: Iterab
 
 
 class _ShardWriter:
-    """One shard: ids as they come, and at the end the header, without which it is none.
+    """Writes one shard: ids as they come, and the header last, so that an incomplete shard is not valid.
 
-    A thread hashes and writes what has come while the next is encoded.
+    A thread hashes and writes ids while the next are encoded.
     """
 
     def __init__(self, path: Path, number: int, vocabulary: Vocabulary) -> None:
@@ -279,20 +193,16 @@ class _ShardWriter:
 
 
 def _shard_header(vocabulary: Vocabulary, tokens: int, sha256: str) -> bytes:
-    """The header of a shard of HEADER_BYTES: safetensors', its metadata ours. It follows from what the shard holds."""
-    dtype = {2: "U16", 4: "U32"}[vocabulary.dtype.itemsize]
-    header = {
-        "__metadata__": {
-            "format": SHARD_FORMAT,
-            "version": SHARD_VERSION,
-            "vocabulary_sha256": vocabulary.sha256,
-            "tokens": str(tokens),
-            "sha256": sha256,
-        },
-        "ids": {"dtype": dtype, "shape": [tokens], "data_offsets": [0, tokens * vocabulary.dtype.itemsize]},
+    """The safetensors header of a shard, of HEADER_BYTES, with our metadata."""
+    metadata = {
+        "format": SHARD_FORMAT,
+        "version": SHARD_VERSION,
+        "vocabulary_sha256": vocabulary.sha256,
+        "tokens": str(tokens),
+        "sha256": sha256,
     }
-    length = HEADER_BYTES - 8
-    return length.to_bytes(8, "little") + json.dumps(header).encode().ljust(length)
+    ids = TensorEntry("ids", DTYPES[vocabulary.dtype.name], (tokens,), 0, tokens * vocabulary.dtype.itemsize)
+    return spelled_header([ids], metadata, HEADER_BYTES)
 
 
 def is_store(path: Path) -> bool:
@@ -301,9 +211,9 @@ def is_store(path: Path) -> bool:
 
 
 def open_store(path: Path, verify: bool = True) -> TokenStore:
-    """Map a token store; InputError when a part is missing, cut short, edited or foreign.
+    """Map a token store; InputError if a part is missing, cut short, edited, or of another store.
 
-    With `verify` every shard is read once to check it; without, for one who trusts another's check, none is.
+    With `verify` every shard is read once to check its checksum; without, another process has done that.
     """
     description = read_json(path / DESCRIPTION)
     if description.get("format") != STORE_FORMAT:
@@ -325,7 +235,7 @@ def open_store(path: Path, verify: bool = True) -> TokenStore:
     parts = [_open_shard(path, number, shard, vocabulary, verify) for number, shard in enumerate(shards)]
     if sum(map(len, parts)) != description["tokens"]:
         raise InputError(f"{path / DESCRIPTION} counts other tokens than the shards hold: it was edited")
-    return TokenStore(path, Joined(parts), vocabulary, description)
+    return TokenStore(path, JoinedIds(parts), vocabulary, description)
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
@@ -338,14 +248,14 @@ def _are_counts(entry: dict[str, Any]) -> bool:
 
 
 def _are_parts(entry: dict[str, Any]) -> bool:
-    """Whether an input says how its documents lie in files."""
+    """Whether an input has consistent counts of documents by file."""
     files = entry.get("files")
     whole = isinstance(files, list) and all(type(count) is int and count >= 0 for count in files)
     return whole and sum(files) == entry["documents"]  # type: ignore[arg-type]
 
 
 def _open_shard(path: Path, number: int, shard: dict[str, Any], vocabulary: Vocabulary, verify: bool) -> Ids:
-    file = path / SHARD.format(number)  # never a path from the data
+    file = path / SHARD.format(number)  # never a path from store.json
     tokens, sha256 = shard.get("tokens"), shard.get("sha256")
     if type(tokens) is not int or tokens < 0 or type(sha256) is not str or shard.get("file") != file.name:
         raise InputError(f"{path / DESCRIPTION} does not describe {file.name}: it was edited")
@@ -369,10 +279,3 @@ def _open_shard(path: Path, number: int, shard: dict[str, Any], vocabulary: Voca
     if verify and int(ids.max()) >= vocabulary.size:
         raise InputError(f"{file} holds ids that its vocabulary lacks: encode the text again")
     return ids
-
-
-def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[TextBlock]:
-    """The blocks of a source, which are counted on their way."""
-    for block in source.blocks():
-        counts.add(block)
-        yield block

@@ -1,7 +1,7 @@
-"""Splitting text at random into other pieces than the best, so that a model learns words in more than one spelling.
+"""Subword regularization: splitting words into pieces at random, so that a model sees more than one split of a word.
 
-SentencePiece can draw such splits, but not the same ones for the same seed in another process; these are. A word's
-splits are drawn VARIANTS times for each text that is sampled, and each place where it stands takes one of them.
+SentencePiece can sample splits, but with the same seed not the same ones in another process; these are reproducible.
+For each text, VARIANTS splits of each word are drawn, and each occurrence of the word takes one of them.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from seqtool.text.normalizing import SPACE
 from seqtool.text.vocabulary import Vocabulary
 
 VARIANTS = 8
-MAX_UNITS = 1 << 17  # words whose splits are held at once
-# What no piece reaches over: a word with the space before it, the spaces before that, a newline; and U+2581 itself.
-# The longest are cut, so that a text without spaces takes no longer.
+MAX_UNITS = 1 << 17  # words whose splits are cached
+# Units that no piece crosses: a word with the space before it, the spaces before that, a newline, a U+2581. Longer ones
+# are cut, because the time to split one grows faster than its length.
 UNIT = re.compile(f" {{1,64}}(?= [^ \n{SPACE}])| ?[^ \n{SPACE}]{{1,64}}| {{1,64}}|\n|{SPACE}")
 
 
 class SubwordSampler:
     """Draws splits of a text into the pieces of a bpe or unigram vocabulary.
 
-    For bpe a merge is left out with probability `share` wherever it could be made (BPE-dropout: Provilkov et al. 2020,
-    algorithm 1). For unigram a split is drawn with its probability to the power of `share` (Kudo 2018, section 3.3).
+    For bpe each possible merge is skipped with probability `share` (BPE-dropout: Provilkov et al. 2020, algorithm 1).
+    For unigram a split is drawn with probability proportional to its own to the power `share` (Kudo 2018, section 3.3).
     """
 
     def __init__(self, vocabulary: Vocabulary, share: float, seed: list[int]) -> None:
@@ -54,7 +54,7 @@ class SubwordSampler:
         return np.array(ids, dtype=self._vocabulary.dtype)
 
     def _drawn(self, unit: str) -> list[int]:
-        if unit == SPACE:  # stands for a space in pieces, so that the character itself is spelled in bytes
+        if unit == SPACE:  # in pieces it means a space, so the character itself is spelled in bytes
             return self._vocabulary.byte_ids(SPACE)
         if unit in self._vocabulary.symbols:
             return [self._vocabulary.symbols[unit]]
@@ -74,7 +74,7 @@ class SubwordSampler:
 def merge_with_dropout(
     symbols: list[str], scores: Mapping[str, float], share: float, random: np.random.Generator
 ) -> list[str]:
-    """Merge neighbours, the best pair first, each possible merge left out with probability `share` each time."""
+    """Merge neighbours, the best pair first, skipping each possible merge with probability `share` in each round."""
     while True:
         best, where = -math.inf, -1
         for index in range(len(symbols) - 1):
@@ -90,7 +90,7 @@ def draw_split(
     text: str, scores: Mapping[str, float], longest: int, share: float, random: np.random.Generator
 ) -> list[str]:
     """Draw a split with probability proportional to exp(share * sum of its pieces' scores), by forward filtering and
-    backward sampling; a character that is no piece stands alone and counts as the rarest one.
+    backward sampling. A character that is not a piece stands alone, with a score below the lowest.
     """
     rarest = min(scores.values(), default=0.0) - 10.0
     total = [0.0] + [-math.inf] * len(text)  # log of the sum over all splits of the first characters

@@ -9,13 +9,13 @@ from seqtool.settings.vocabulary import MAX_SYMBOLS
 
 
 def symbol_pattern(symbols: Collection[str]) -> re.Pattern[str] | None:
-    """What matches any of the symbols, the longest that fits; None where there are none."""
+    """A pattern that matches any of the symbols, the longest where several match; None if there are none."""
     longest_first = sorted(symbols, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first))) if symbols else None
 
 
 def known_symbols(claimed: object, pieces: Sequence[str], prefix: str) -> dict[str, int]:
-    """The ids of the symbols that a model's metadata claims, of those that are among its pieces after `prefix`."""
+    """The ids of the symbols `claimed` in a model's metadata, of those that, after `prefix`, are among its pieces."""
     if not isinstance(claimed, list) or len(claimed) > MAX_SYMBOLS:
         return {}
     known = {piece: index for index, piece in enumerate(pieces)}

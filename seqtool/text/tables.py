@@ -1,4 +1,4 @@
-"""Ids as text for whole arrays at once: joining a string of bytes for each id, and reading decimal numbers."""
+"""Ids to text and text to ids for whole arrays at once: joining a byte string per id, and parsing decimal numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from seqtool.errors import InputError
 from seqtool.text.documents import chunks_of
 
-JOINED_ROWS = 1 << 15  # at a time: what the processor's cache holds
+JOINED_ROWS = 1 << 15  # at a time, so that they stay in the processor's cache
 MAX_DIGITS = 9
 SPACE = b" \t\n\v\f\r"
 NO_SPACE = bytes(byte for byte in range(256) if byte not in SPACE)
@@ -19,7 +19,7 @@ IS_SPACE = np.isin(np.arange(256), list(SPACE))
 
 
 class ByteTable:
-    """A string of bytes for each index."""
+    """A byte string for each index, in one array."""
 
     def __init__(self, rows: Sequence[bytes]) -> None:
         self._bytes = np.frombuffer(b"".join(rows), dtype=np.uint8)
@@ -45,9 +45,9 @@ class ByteTable:
 
 
 class LineJoiner:
-    """Joins rows, as they come, into lines: where a row begins with a space, the first of a line goes without it.
+    """Joins rows into lines as they come, dropping the leading space of each line's first row.
 
-    `newline` is the row that ends a line (-1: none does); `inside_line` says that one has begun.
+    `newline` is the row that ends a line (-1: none does); `inside_line` says that a line has begun already.
     """
 
     def __init__(self, table: ByteTable, newline: int, inside_line: bool = False) -> None:
@@ -55,25 +55,25 @@ class LineJoiner:
         self.inside_line = inside_line
 
     def join(self, indices: npt.NDArray[np.integer]) -> bytes:
-        """The bytes of these further rows; empty ones count for nothing."""
+        """The bytes of these further rows; an empty row does not begin a line."""
         indices = indices[self._table.lengths[indices] > 0]
         inside = np.concatenate([[self.inside_line], indices != self._newline])
         self.inside_line = bool(inside[-1])
         return self._table.join(indices, skip=~inside[:-1] & (self._table.first_bytes(indices) == ord(" ")))
 
     def end_line(self) -> bytes:
-        """A newline that no row stands for."""
+        """End a line without a row, and return the newline."""
         self.inside_line = False
         return b"\n"
 
 
 def read_ids(stream: IO[bytes], name: str) -> Iterator[npt.NDArray[np.int64]]:
-    """The decimal numbers in a stream, as they come; InputError names the first word that is not one."""
+    """The decimal numbers in a stream, as they arrive; InputError names the first word that is not a number."""
     rest = b""
     for chunk in chunks_of(stream, name):
         data = rest + chunk
         cut = len(data.rstrip(NO_SPACE))
-        # The last word may go on in the next chunk; one that is too long already is refused at once.
+        # The last word may continue in the next chunk; one that is already too long is refused here.
         cut = cut if len(data) - cut <= MAX_DIGITS else len(data)
         yield _numbers(data[:cut], name)
         rest = data[cut:]
@@ -81,7 +81,7 @@ def read_ids(stream: IO[bytes], name: str) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def _numbers(data: bytes, name: str) -> npt.NDArray[np.int64]:
-    digits = np.frombuffer(data, dtype=np.uint8) - ord("0")  # what is below "0" wraps around to a large number
+    digits = np.frombuffer(data, dtype=np.uint8) - ord("0")  # a byte below "0" wraps around to a large number
     inside = np.concatenate([[False], digits < 10, [False]])
     starts = np.flatnonzero(inside[1:-1] & ~inside[:-2])
     ends = np.flatnonzero(inside[1:-1] & ~inside[2:])

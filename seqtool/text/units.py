@@ -1,12 +1,12 @@
-"""Encoding text by units that SentencePiece splits independently of each other: what it said of each is remembered.
+"""Encoding text in units that SentencePiece splits independently of each other, with a cache of their ids.
 
-Text repeats its words. Where no piece of a vocabulary holds a space after another character, a run of spaces with the
-word after it is encoded alike wherever it stands, so it is encoded once; elsewhere a unit is a whole line. A line
-longer than SEGMENT_CHARACTERS is cut, so that no line fills the memory.
+Text repeats its words. Where no piece of a vocabulary has a space after another character, a word with the spaces
+before it gets the same ids everywhere, so it is a unit and is encoded once. For other vocabularies a unit is a whole
+line. A line longer than SEGMENT_CHARACTERS is cut, so that memory stays bounded.
 
-The one exception is `unigram`, where two splits of a word can be equally likely (`--` and `-` of `---`):
-SentencePiece then takes one by the rounding errors of all that stands before it in the line, and here it is always
-the same one.
+With `unigram` the ids can differ from SentencePiece's where two splits of a word are equally likely (`---` as `--` `-`
+or `-` `--`): SentencePiece's choice depends on rounding errors summed over the line so far, and here the same word is
+always split the same way.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ import numpy as np
 
 from seqtool.text.documents import SEGMENT_CHARACTERS, segments_of
 
-MAX_UNITS = 1 << 18  # held at once, and
-MAX_UNIT_BYTES = 64  # the longest that is held after its block: together at most about 70 MB
+MAX_UNITS = 1 << 18  # in the cache
+MAX_UNIT_BYTES = 64  # of a unit that stays in the cache, which takes about 70 MB at most
 CUT, BEGIN, MORE_SPACE = b"\xfd", b"\xff", b"\xfe"  # bytes that UTF-8 never holds
 
 
 class UnitEncoder:
-    """Gives the ids of a text from those of its units, which `encode` (many at once, as bytes of UTF-8) tells.
+    """Encodes a text unit by unit, each new unit by `encode`.
 
-    `split` cuts a text into units; a newline at the end of one is `newline`. `typecode` is the array type of an id.
+    `split` cuts a text into units. `encode` maps many units at once, as UTF-8 without their newlines, to ids; `newline`
+    are the ids of the newline that ends a unit. `typecode` is the array type of an id.
     """
 
     def __init__(
@@ -58,17 +59,17 @@ class UnitEncoder:
 
 
 def line_units(text: str, symbols: re.Pattern[bytes] | None = None) -> list[bytes]:
-    """The lines of a text, BEGIN before each; a long one in segments, and every symbol by itself."""
+    """The lines of a text, BEGIN before each; long lines in segments, and each symbol a unit of its own."""
     return (BEGIN + _cut_lines(text, symbols).replace(CUT, CUT + BEGIN)).split(CUT)
 
 
 def whole_line_units(text: str) -> list[bytes]:
-    """The lines of a text, BEGIN before each, however long."""
+    """The lines of a text, BEGIN before each, none cut."""
     return (BEGIN + text.encode().replace(b"\n", b"\n" + CUT + BEGIN)).split(CUT)
 
 
 def segment_units(text: str, symbols: re.Pattern[bytes] | None = None) -> list[bytes]:
-    """The words of a text, as in `word_units`, none reaching over a segment of a long line or a symbol."""
+    """The words of a text, as in `word_units`, cut also at symbols and where a long line is cut."""
     return _spaced_units(_cut_lines(text, symbols))
 
 
@@ -87,13 +88,13 @@ def _spaced_units(data: bytes) -> list[bytes]:
 
 
 def unit_text(unit: bytes) -> bytes:
-    """What a unit stands for, without the newline."""
+    """The text of a unit, without its newline."""
     text = unit[1:] if unit.startswith(BEGIN) else b" " + unit
     return text.removesuffix(b"\n").replace(MORE_SPACE, b" ")
 
 
 def _cut_lines(text: str, symbols: re.Pattern[bytes] | None) -> bytes:
-    """A text as UTF-8, CUT after each line, around each symbol, and between the segments of what is long between."""
+    """A text as UTF-8 with CUT after each line, around each symbol, and between the segments of longer parts."""
     data = text.encode().replace(b"\n", b"\n" + CUT)
     if symbols is not None:
         data = symbols.sub(CUT + rb"\g<0>" + CUT, data)
@@ -104,7 +105,7 @@ def _cut_lines(text: str, symbols: re.Pattern[bytes] | None) -> bytes:
 
 
 def _segments(line: bytes) -> bytes:
-    """A long line, CUT between its segments."""
+    """A long line with CUT between its segments."""
     text = line.decode()
     ended = "\n" if text.endswith("\n") else ""
     return CUT.join(segment.encode() for segment in segments_of(text.removesuffix(ended))) + ended.encode()

@@ -1,11 +1,11 @@
-"""Vocabularies: SentencePiece models of five types, applied so that no character is lost.
+"""Vocabularies: SentencePiece models of five types, all but `word` lossless.
 
-Spaces are kept as they are, a newline has an id of its own, and a character that the vocabulary lacks becomes its UTF-8
-bytes. Ids are those of `spm_encode` with the same model, but for two cases: a U+2581 in the text, with which
-SentencePiece writes a space, is spelled in bytes, and a line longer than SEGMENT_CHARACTERS is encoded in segments.
+Spaces are kept, a newline has an id of its own, and a character that the vocabulary lacks becomes its UTF-8 bytes. Ids
+are those of `spm_encode` with the same model, with two exceptions: a U+2581 in the text, which SentencePiece writes for
+a space, is spelled in bytes, and a line longer than SEGMENT_CHARACTERS is encoded in segments.
 
-A model of another maker (type `foreign`) encodes each line exactly as `spm_encode` does, white space and normalization
-included, and the newline's id ends the line.
+A model that another program made (type `foreign`) encodes each line exactly as `spm_encode` does, with its treatment
+of white space and its normalization, and the newline's id ends the line.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from seqtool.text.sentencepiece_model import MAX_MODEL_BYTES, SentencePieceModel
 from seqtool.text.symbols import known_symbols, symbol_pattern
 from seqtool.text.tables import ByteTable
 
-END_OF_LINE = "<eos>"  # what ends a line in a `word` vocabulary
+END_OF_LINE = "<eos>"  # the newline's piece in a `word` vocabulary
 
 
 class Vocabulary:
     """A mapping between text and ids, made from a serialized SentencePiece model.
 
-    `encode` gives ids of the smallest unsigned type that fits. `begin_id` is the beginning-of-text symbol `<s>`.
-    `symbols` are the ids of the user-defined symbols, which are never split. InputError when `model` is not a model.
+    `encode` gives ids of `dtype`, the smallest unsigned type that fits. `begin_id` is the beginning-of-text symbol
+    `<s>`. `symbols` are the ids of the user-defined symbols, which are never split. InputError if `model` is not one.
     """
 
     def __init__(self, model: bytes, name: str = "vocabulary") -> None:
         self.model = model
         self.name = name
         self.metadata, learned = split_metadata(model)
-        # What made a model does not change what it does: a vocabulary that is learned again has the same hash.
+        # Without what made the model, so that the same vocabulary learned again has the same hash.
         settings = {key: value for key, value in self.metadata.items() if key != "made_by"}
         self.sha256 = sha256(learned + canonical_sha256(settings).encode())
         self._model = SentencePieceModel(model, name)
@@ -101,7 +101,7 @@ class Vocabulary:
 
     @functools.cached_property
     def keeps_spaces(self) -> bool:
-        """Whether the spaces at both ends of a text are in its ids, and no others."""
+        """Whether ids hold the spaces at both ends of a text, and none that are not in it."""
         return self.decode(self.encode(" a ").tolist()) == " a "
 
     def decoder(self, seam: Seam | None = None) -> TextDecoder:
@@ -115,7 +115,7 @@ class Vocabulary:
             return Seam(drop_space=spaced)
         if not prompt:
             return Seam(drop_space=self.begins_with_space)
-        # The last four tokens hold the last character, be it in bytes.
+        # The last four tokens hold the last character, even if it is spelled in bytes.
         end = b"".join(self._bytes_of(index) for index in ids[-4:]).decode(errors="ignore")
         if spaced:
             return Seam(drop_space=not end[-1:].isspace())
@@ -150,11 +150,11 @@ class Vocabulary:
         return self._bytes_of(index)
 
     def token_in_line(self, index: int) -> str:
-        """The text of one id inside a line, of a word without the space before it; part of a character is U+FFFD."""
+        """The text of one id inside a line: a word without its space, and U+FFFD for part of a character."""
         return self.decode([index]) if self.type == "word" else self.token_bytes(index).decode(errors="replace")
 
     def token_text(self, index: int) -> str:
-        """The text of one id as it is shown: its piece, if it stands for no whole characters."""
+        """The text of one id to show to a person: its piece if its bytes are not whole characters."""
         try:
             return self.token_strings[index].decode() or self._model.pieces[index]
         except UnicodeDecodeError:

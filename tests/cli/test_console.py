@@ -1,4 +1,4 @@
-"""What a person sees: the curve's dots, and the view of a training on a real terminal."""
+"""What a person sees: rows, tables, durations, and the view of a training on a real terminal."""
 
 from __future__ import annotations
 
@@ -8,42 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from seqtool.cli.curve import BLANK, draw
+import pytest
+
+from seqtool.cli.console import cell, duration, in_columns, in_row, printable, table, to_left
+from seqtool.cli.curve import BLANK
 from tests.conftest import ROOT
-
-
-def dots(lines: list[str]) -> list[tuple[int, int]]:
-    """Columns and rows (from the top) of the dots in a drawing."""
-    places = {
-        0x01: (0, 0),
-        0x02: (0, 1),
-        0x04: (0, 2),
-        0x40: (0, 3),
-        0x08: (1, 0),
-        0x10: (1, 1),
-        0x20: (1, 2),
-        0x80: (1, 3),
-    }
-    found = []
-    for row, line in enumerate(lines):
-        for column, character in enumerate(line[8:]):
-            for bit, (x, y) in places.items():
-                if ord(character) - BLANK & bit:
-                    found.append((2 * column + x, 4 * row + y))
-    return sorted(found)
-
-
-def test_a_falling_line_is_drawn_from_corner_to_corner():
-    lines = draw([(share / 7, 4.0 - share * 3 / 7) for share in range(8)], width=4, height=2, end=1.0)
-    assert dots(lines) == [(n, n) for n in range(8)]
-    assert lines[0].startswith("  4.000 ")
-    assert lines[-1].startswith("  1.000 ")
-
-
-def test_nothing_and_one_point_and_no_numbers():
-    assert draw([], 4, 2, 1.0) == []
-    assert draw([(0.5, float("nan"))], 4, 2, 1.0) == []
-    assert len(dots(draw([(0.5, 2.0), (0.6, float("inf"))], 4, 2, 1.0))) == 1
 
 
 def test_on_a_terminal_the_curve_grows_and_goes(prose_file: Path, tmp_path: Path):
@@ -69,3 +38,38 @@ def test_on_a_terminal_the_curve_grows_and_goes(prose_file: Path, tmp_path: Path
     assert "validation loss" in text
     assert process.stdout is not None
     assert "best step" in process.stdout.read().decode()
+
+
+def test_a_row_is_padded_by_its_forms_as_far_as_it_has_cells():
+    forms = [to_left(["name", "é", "ab"]), ">6", ""]
+    assert in_columns(["é", "1,000", "best"], forms) == "é      1,000  best\n"
+    assert in_columns(["a longer name", "9"], forms) == "a longer name       9\n"
+    assert in_columns(["ab", "-", " kept as it is "], forms) == "ab         -   kept as it is \n"
+
+
+def test_a_table_puts_numbers_to_the_right_and_ends_lines_where_text_does():
+    rows = [["model", "tokens/s", "share", ""], ["lstm 2 x 64", "12,345", "9.0%", "fastest"], ["gru", "9", "", ""]]
+    assert table(rows) == (
+        "model        tokens/s  share\n"
+        "lstm 2 x 64    12,345   9.0%  fastest\n"
+        "gru                 9\n"
+    )  # fmt: skip
+
+
+def test_values_in_cells():
+    assert [cell(value) for value in ("bpe 400", None, 12345, 0, 1234.5, 1.0)] == [
+        "bpe 400", "-", "12,345", "0", "1,234.5000", "1.0000"
+    ]  # fmt: skip
+
+
+def test_control_characters_are_escaped_and_rows_can_be_turned_back():
+    assert printable("a\tb\n\x1b[31mred\x9f\r") == "a\tb\n\\x1b[31mred\\x9f\\x0d"
+    text = "a\\n\tb\r\nc\\"
+    assert in_row(text) == r"a\\n\tb\r\nc\\"
+    turned_back = subprocess.run(["bash", "-c", 'printf %b "$1"', "-", in_row(text)], capture_output=True)
+    assert turned_back.stdout.decode() == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (3725, "1 h 2 min")])
+def test_durations(seconds: float, text: str):
+    assert duration(seconds) == text

@@ -145,14 +145,6 @@ def test_train_alone_makes_a_run_in_runs(seqtool: Command, tmp_path: Path):
         }
 
 
-def test_dry_run_tells_the_plan_and_writes_nothing(seqtool: Command, prose_file: Path, tmp_path: Path):
-    plan = json.loads(seqtool("train", prose_file, "--dry-run", "--json", "--hidden", 10, cwd=tmp_path).stdout)
-    assert plan["hidden"] == 10
-    assert plan["parameters"] > 0
-    assert plan["steps"] > 0
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_flag_beats_the_file_beats_the_default(seqtool: Command, prose_file: Path, tmp_path: Path):
     (tmp_path / "settings.toml").write_text('hidden = 20\nembed = 12\ntime = "2m"\n')
     result = seqtool("train", prose_file, "--dry-run", "--json", "--config", tmp_path / "settings.toml", "--hidden", 30)
@@ -160,29 +152,6 @@ def test_a_flag_beats_the_file_beats_the_default(seqtool: Command, prose_file: P
     assert (plan["hidden"], plan["embed"], plan["time"], plan["layers"]) == (30, 12, 120.0, 1)
     (tmp_path / "settings.toml").write_text("hiden = 20\n")
     assert "hiden" in error_of(seqtool("train", prose_file, "--config", tmp_path / "settings.toml"), 3)
-
-
-def test_info_describes_every_artifact(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
-    seqtool("encode", prose_file, "--vocab", small_run / "vocab.model", "-o", tmp_path / "store")
-    for path, kind in (
-        (small_run, "run"),
-        (small_run / "vocab.model", "vocabulary"),
-        (tmp_path / "store", "token store"),
-    ):
-        described = json.loads(seqtool("info", path, "--json").stdout)
-        assert described["kind"] == kind
-        assert described["made_by"]["program"] == "seqtool"
-    error_of(seqtool("info", tmp_path), 3)
-    (tmp_path / "empty").touch()
-    for path, message in (
-        (small_run / "config.json", f"a part of the run {small_run}"),
-        (small_run / "model.safetensors", f"a part of the run {small_run}"),
-        (small_run / "checkpoint", f"a part of the run {small_run}"),
-        (tmp_path / "store" / "store.json", f"a part of the token store {tmp_path / 'store'}"),
-        (tmp_path / "empty", "is empty"),
-        ("-", "not standard input"),
-    ):
-        assert message in error_of(seqtool("info", path), 3)
 
 
 def damaged(run: Path, folder: Path, damage: str) -> Path:
@@ -259,20 +228,6 @@ def test_force_replaces_only_what_seqtool_made(seqtool: Command, small_run: Path
         error_of(seqtool(*command, "--force", cwd=tmp_path), 2)
     assert (tmp_path / "text").read_text() == "some words\n" * 50
     assert (tmp_path / "precious" / "thesis").exists()
-
-
-@pytest.mark.parametrize(("line", "code"), [
-    ("seqtool eval {run} - <&-", 3),
-    ("seqtool info {run} >&-", 1),
-    ("seqtool info /nowhere 2>&-", 3),
-    ("seqtool info {run} > /dev/full", 1),
-])  # fmt: skip
-def test_closed_and_full_streams(shell: Command, small_run: Path, line: str, code: int):
-    result = shell(line.format(run=small_run))
-    assert result.returncode == code
-    assert result.stdout == b""
-    assert b"Traceback" not in result.stderr
-    assert b"bug" not in result.stderr
 
 
 def test_resume_refuses_edited_settings(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
@@ -360,10 +315,6 @@ def test_bytes_that_are_not_utf8_can_be_replaced(seqtool: Command, small_run: Pa
     assert seqtool("eval", small_run, "-", "--errors", "replace", stdin=b"caf\xe9 x").returncode == 0
 
 
-def test_debug_shows_the_traceback(seqtool: Command):
-    assert b"Traceback" in seqtool("info", "/nowhere", env={"SEQTOOL_DEBUG": "1"}).stderr
-
-
 def test_words_make_published_perplexities(seqtool: Command, prose_file: Path, tmp_path: Path):
     run = tmp_path / "run"
     result = seqtool("train", prose_file, "-o", run, "--vocab-type", "word", "--steps", 5, "--hidden", 16, "-q")
@@ -386,21 +337,3 @@ def test_documents_by_line_end_by_themselves(seqtool: Command, tmp_path: Path):
     assert sum(record["text"] in ("ann\n", "bob\n", "carl\n") for record in records) > 15
     report = json.loads(seqtool("eval", run, tmp_path / "names.txt", "--json").stdout)
     assert report["documents"] == 900
-
-
-@pytest.mark.parametrize(("asked", "shown"), [
-    ({}, "GOMP_SPINCOUNT = '1000'"),
-    ({"GOMP_SPINCOUNT": "7"}, "GOMP_SPINCOUNT = '7'"),
-    ({"OMP_WAIT_POLICY": "ACTIVE"}, "OMP_WAIT_POLICY = 'ACTIVE'"),
-])  # fmt: skip
-def test_idle_threads_soon_sleep_unless_the_user_says_otherwise(small_run: Path, asked: dict[str, str], shown: str):
-    """OpenMP, which reads its environment when torch loads it, is asked what it has read."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    environment = {**kept, **asked, "PYTHONPATH": str(ROOT), "OMP_DISPLAY_ENV": "verbose"}
-    words = [sys.executable, "-m", "seqtool", "eval", small_run, "-"]
-    result = subprocess.run(words, input=b"the", capture_output=True, env=environment)
-    told = result.stderr.decode()
-    if "GOMP_SPINCOUNT" not in told:
-        pytest.skip("torch uses another OpenMP than GNU's")
-    assert shown in told
-    assert ("GOMP_SPINCOUNT = '1000'" in told) == (not asked)

@@ -294,6 +294,7 @@ def test_fewer_bits_write_text_of_about_the_same_probability(seqtool: Command, s
     (["--favour", "a=nan"], "write TEXT=B"),
     (["--favour", "a=0"], "write TEXT=B"),
     (["--favour", "=1"], "write TEXT=B"),
+    (["--min-tokens", "4097", "--beam", "2", "--until-end"], "--min-tokens 4097 is more than the 4,096 tokens that --beam"),
     (["--min-tokens", "9", "--max-tokens", "8"], "--min-tokens 9 is more than --max-tokens 8"),
     (["--min-tokens", "9", "--constrain", "a*"], "--min-tokens could keep a text from matching --constrain"),
     (["--no-repeat-ngram", "2", "--constrain", "a*"], "--no-repeat-ngram could keep a text from matching"),

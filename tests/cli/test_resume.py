@@ -114,26 +114,6 @@ def test_one_command_begins_goes_on_and_finds_itself_finished(seqtool: Command, 
     assert "-o" in error_of(seqtool(*begin, "--resume-or-begin"), 2)
 
 
-def test_early_stopping_is_said_and_can_be_gone_on_from(seqtool: Command, text: Path, tmp_path: Path):
-    run = tmp_path / "run"
-    begin = ["train", text, "-o", run, "--vocab-type", "char", *SMALL[:-1], "--lr", 1e-7, "--min-gain", 9]
-    begin += ["--early-stop", 2, "--eval-every", 5]
-    stopped = seqtool(*begin, "--steps", 200, "--json")
-    first = report(stopped)
-    assert (first["steps"], first["stopped_early"]) == (15, True)
-    said = stopped.stderr.decode()
-    assert "stopped early, at step 15" in said
-    assert "--early-stop 2" in said
-    assert "--resume --early-stop 0" in said
-    same = seqtool(*begin, "--steps", 200, "--resume", "--json")
-    assert report(same)["steps"] == 15
-    assert "stopped early" in same.stderr.decode()
-    longer = report(seqtool(*begin, "--steps", 400, "--resume", "--json"))
-    assert (longer["steps"], longer["stopped_early"]) == (25, True), "its patience begins anew"
-    to_the_end = report(seqtool("train", text, "-o", run, "--resume", "--early-stop", 0, "--steps", 40, "--json"))
-    assert (to_the_end["steps"], to_the_end["stopped_early"]) == (40, False)
-
-
 def test_the_rate_may_be_changed_by_a_flag_and_only_by_one(seqtool: Command, text: Path, tmp_path: Path):
     run = tmp_path / "run"
     assert seqtool("train", text, "-o", run, *SMALL, "--steps", 10, "--schedule", "constant").returncode == 0
@@ -275,3 +255,23 @@ def test_a_repeated_run_has_its_vectors_weights_and_kind_of_vocabulary(seqtool: 
     assert fewer.returncode == 0, fewer.stderr.decode()
     sizes = [json.loads((tmp_path / name / "config.json").read_text())["symbols"]["size"] for name in ("run", "fewer")]
     assert sizes[1] < sizes[0]
+
+
+def test_early_stopping_is_said_and_can_be_gone_on_from(seqtool: Command, text: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    begin = ["train", text, "-o", run, "--vocab-type", "char", *SMALL[:-1], "--lr", 1e-7, "--min-gain", 9]
+    begin += ["--early-stop", 2, "--eval-every", 5]
+    stopped = seqtool(*begin, "--steps", 200, "--json")
+    first = report(stopped)
+    assert (first["steps"], first["stopped_early"]) == (15, True)
+    said = stopped.stderr.decode()
+    assert "stopped early, at step 15" in said
+    assert "--early-stop 2" in said
+    assert "--resume --early-stop 0" in said
+    same = seqtool(*begin, "--steps", 200, "--resume", "--json")
+    assert report(same)["steps"] == 15
+    assert "stopped early" in same.stderr.decode()
+    longer = report(seqtool(*begin, "--steps", 400, "--resume", "--json"))
+    assert (longer["steps"], longer["stopped_early"]) == (25, True), "its patience begins anew"
+    to_the_end = report(seqtool("train", text, "-o", run, "--resume", "--early-stop", 0, "--steps", 40, "--json"))
+    assert (to_the_end["steps"], to_the_end["stopped_early"]) == (40, False)

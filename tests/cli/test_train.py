@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +10,7 @@ import pytest
 from seqtool.settings.defaults import recipes
 from seqtool.settings.training import SCHEDULE_NAMES
 from tests.cli.test_contract import error_of
-from tests.conftest import ROOT, Command
+from tests.conftest import Command
 
 BASE = ["--vocab-type", "char", "--hidden", "24", "--batch-size", "8", "--steps", "30", "-q"]
 
@@ -246,39 +241,6 @@ def test_settings_that_cannot_be_are_2(
     if message.startswith("seqtool[") and importlib.util.find_spec(message[8:-1]):
         pytest.skip("the extra is installed")
     assert message in error_of(seqtool("train", prose_file, "-o", tmp_path / "run", "--steps", 5, "-q", *arguments), 2)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_second_signal_leaves_at_once(prose_file: Path, tmp_path: Path):
-    """The first one asks for the end of a step that would take minutes."""
-    settings = [
-        "--vocab-type",
-        "char",
-        "--model",
-        "rnn",
-        "--activation",
-        "sigmoid",
-        "--batch-size",
-        "8",
-        "--bptt",
-        "2000",
-        "--hidden",
-        "4096",
-    ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "seqtool", "train", prose_file, "-o", tmp_path / "run", *settings],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stderr is not None
-    process.stderr.readline()
-    time.sleep(3)
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    assert process.poll() is None
-    began = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 128 + signal.SIGTERM
-    assert time.monotonic() - began < 10
     assert list(tmp_path.iterdir()) == []
 
 

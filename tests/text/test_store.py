@@ -15,11 +15,7 @@ from seqtool.text import store
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.store import (
-    Joined,
-    Slice,
     append_to_store,
-    document_ids,
-    encode_text,
     open_store,
     write_store,
 )
@@ -152,23 +148,3 @@ def test_an_append_by_another_vocabulary_or_beside_another_append_is_refused(
         append_to_store(written / "ids", vocabulary, source)
     with locked(written), pytest.raises(SeqtoolError, match="another process"):
         append_to_store(written, vocabulary, source)
-
-
-def test_encoded_text_lies_on_disk_not_in_memory(prose_file: Path, vocabulary: Vocabulary):
-    assert isinstance(encode_text(vocabulary, TextSource([str(prose_file)])).ids, np.memmap)
-
-
-def test_parts_and_joins():
-    joined = Joined([np.arange(3, dtype=np.uint16), np.arange(3, 10, dtype=np.uint16)])
-    assert len(joined) == 10
-    assert joined[2:5].tolist() == [2, 3, 4]
-    assert Slice(joined, 2, 8)[1:100].tolist() == [3, 4, 5, 6, 7]
-    assert len(Slice(joined, 2, 8)) == 6
-
-
-def test_documents_lie_between_the_beginning_symbols(monkeypatch: pytest.MonkeyPatch):
-    ids = np.array([1, 5, 6, 1, 1, 7], dtype=np.uint16)
-    for scanned in (1, 2, 100):
-        monkeypatch.setattr(store, "SCANNED_TOKENS", scanned)
-        found = [document[0 : len(document)].tolist() for document in document_ids(ids, 1)]
-        assert found == [[5, 6], [], [7]]

@@ -1,4 +1,4 @@
-"""`seqtool embed analogy`: a is to b as c is to what?"""
+"""`seqtool embed analogy`: A is to B as C is to what?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def command(
     vectors: VectorsPath,
     words: Annotated[
         Words,
-        typer.Argument(metavar="A B C", help="Words, or phrases in quotes; - reads the three from each line."),
+        typer.Argument(
+            metavar="A B C", help="Words, or phrases in quotes; - reads three from each line of standard input."
+        ),
     ] = None,
     *,
     count: Count = 10,
@@ -29,10 +31,10 @@ def command(
     errors: Errors = "strict",
     json: Json = False,
 ) -> None:
-    """Answer: A is to B as C is to what? The tokens nearest to B - A + C, all of length 1, but not A, B and C.
+    """Answer: A is to B as C is to what? The tokens nearest to B - A + C of unit vectors, without A, B and C.
 
-    In a line tabs separate the three, or white space where there is no tab. A row for each answer: A, B, C, answer,
-    cosine.
+    In a line the three are separated by tabs, or by white space if there is no tab. Each answer is a row: A, B, C,
+    answer, cosine.
     """
 
     def answered(space: Space, questions: Sequence[Sequence[Query]]) -> Iterator[Answer]:

@@ -26,24 +26,26 @@ MAX_ANSWERS = 100_000
 PROMPT = "> "
 
 VectorsPath = Annotated[
-    Path, typer.Argument(metavar="VECTORS", help="A file of vectors: seqtool embed train, from or import makes one.")
+    Path, typer.Argument(metavar="VECTORS", help="File of vectors, made by seqtool embed train, from or import.")
 ]
 Interactive = Annotated[
-    bool, typer.Option("-i", "--interactive", help="Ask for one after the other, until the input ends.")
+    bool, typer.Option("-i", "--interactive", help="Ask for words at a prompt, until the input ends.")
 ]
-Count = Annotated[int, typer.Option("-n", "--count", min=1, max=MAX_ANSWERS, help="Answers to each question.")]
+Count = Annotated[
+    int, typer.Option("-n", "--count", min=1, max=MAX_ANSWERS, help="Answers to each question.")
+]
 Words = Optional[list[str]]
 
 
 class Answer(NamedTuple):
-    """The answer to a question: a JSON object, and the rows of a table."""
+    """The answer to a question, as a JSON object and as rows of a table."""
 
     record: dict[str, Any]
     rows: list[tuple[str | float, ...]]
 
 
 class Answerer(Protocol):
-    """Answers questions, each of as many queries as the command takes, in order."""
+    """Answers questions in order; each is a list of queries, as many as the command takes."""
 
     def __call__(self, space: Space, questions: Sequence[Sequence[Query]]) -> Iterable[Answer]: ...
 
@@ -57,10 +59,10 @@ def ask(
     errors: str,
     json: bool,
 ) -> None:
-    """Answer the questions that the arguments are, or with `-` or `--interactive` the lines of standard input.
+    """Answer the questions in the arguments, or with `-` or `--interactive` those in the lines of standard input.
 
-    `names` are those of a question's parts; with one part, every argument is a question. Of several questions those
-    that cannot be answered are told and counted.
+    `names` are the names of a question's parts; with a single part, every argument is a question. Of several questions
+    those that cannot be answered are reported and counted.
     """
     from_stdin = list(words) == ["-"]
     if interactive and words and not from_stdin:
@@ -84,7 +86,7 @@ def ask(
 
 
 def open_space(path: Path) -> Space:
-    """The vectors of a file, to ask."""
+    """The vectors of a file, ready to be queried."""
     from seqtool.vectors.neighbours import Space
     from seqtool.vectors.vectors import read_vectors
 
@@ -97,7 +99,7 @@ def neighbour_names(space: Space, neighbours: Iterable[Neighbour]) -> list[tuple
 
 
 def _query(space: Space, text: str) -> Query:
-    """Where a text lies; InputError with what it may have been meant to be."""
+    """The query for a text; InputError, with a word that may have been meant, for an unknown word."""
     from seqtool.vectors.neighbours import UnknownWordError
     from seqtool.vectors.spelling import mend
 
@@ -108,7 +110,7 @@ def _query(space: Space, text: str) -> Query:
 
 
 def _answer_words(space: Space, words: Sequence[str], answered: Answerer, json: bool) -> None:
-    """Answer each word by itself."""
+    """Answer each word as a question of its own."""
     failed = 0
     for start in range(0, len(words), BATCH):
         questions = []
@@ -123,7 +125,7 @@ def _answer_words(space: Space, words: Sequence[str], answered: Answerer, json: 
 
 
 def _tell_failed(space: Space, failed: int, asked: int, what: str) -> None:
-    """InputError, with the mend, when some questions could not be answered."""
+    """InputError, with what would help, if some questions could not be answered."""
     if failed:
         from seqtool.vectors.spelling import mend_of_unseen
 
@@ -134,7 +136,7 @@ def _tell_failed(space: Space, failed: int, asked: int, what: str) -> None:
 def _answer_lines(
     space: Space, names: Sequence[str], answered: Answerer, interactive: bool, errors: str, json: bool
 ) -> None:
-    """Answer lines as they arrive; those that cannot be are told, and counted at the end of a pipe."""
+    """Answer lines as they arrive; those that cannot be answered are reported, and counted at the end of a pipe."""
     asked = failed = 0
     if interactive:
         note(f"Each line asks: {' '.join(names)}. Ctrl-D leaves.")
@@ -154,7 +156,7 @@ def _answer_lines(
 
 
 def _parts(line: str, names: Sequence[str]) -> list[str]:
-    """The parts of a question: the whole line for one, or else what tabs or, without any, white space separates."""
+    """The parts of a question: the whole line if it has one part, else parts separated by tabs or white space."""
     if len(names) == 1:
         return [line]
     parts = [part.strip() for part in line.split("\t")] if "\t" in line else line.split()
@@ -164,8 +166,9 @@ def _parts(line: str, names: Sequence[str]) -> list[str]:
 
 
 def _arriving_lines(errors: str, interactive: bool) -> Iterator[list[tuple[int, str]]]:
-    """The lines of standard input that say something, with their numbers, at most BATCH at once of those that came
-    together; a person is prompted for them.
+    """The lines of standard input that are not blank, with their numbers: up to BATCH that arrived together.
+
+    With `interactive` a person is prompted for each line.
     """
     from seqtool.text.documents import chunks_of, decode_utf8, open_bytes
 
@@ -197,7 +200,7 @@ def _batches(lines: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
 
 
 def _prompted(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks, with a prompt before each wait."""
+    """Pass chunks through, writing the prompt before waiting for each."""
     while True:
         print(PROMPT, end="", file=sys.stderr, flush=True)
         chunk = next(chunks, b"")
@@ -207,9 +210,9 @@ def _prompted(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _typed_lines() -> Iterator[bytes]:
-    """The lines typed at a terminal, which can be edited."""
+    """The lines typed at a terminal, with line editing."""
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401 - it is input() that uses it
+        import readline  # noqa: F401 - input() uses it
 
     assert isinstance(sys.stdin, io.TextIOWrapper)
     sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
@@ -224,7 +227,7 @@ def _typed_lines() -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """Where input() writes its prompt and what is typed while the block runs: stdout is for answers."""
+    """Redirect stdout to stderr while the block runs, for input(), which writes its prompt and echo to stdout."""
     sys.stdout.flush()
     stdout = sys.stdout.fileno()
     kept = os.dup(stdout)
@@ -237,7 +240,7 @@ def _stdout_to_stderr() -> Iterator[None]:
 
 
 def _write(answers: Iterable[Answer], as_json: bool, to_person: bool = False) -> None:
-    """Write answers; `to_person` spells out control characters, which may have been typed by accident."""
+    """Write answers; `to_person` escapes control characters, which may have been typed by accident."""
     for answer in answers:
         if as_json:
             write(json_module.dumps(answer.record, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""`seqtool embed evaluate`: vectors held against people's judgements."""
+"""`seqtool embed evaluate`: comparing vectors with human judgements."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.cli.console import note, write, write_report
+from seqtool.cli.console import cell, in_columns, note, to_left, write, write_report
 from seqtool.cli.embed.asking import VectorsPath, open_space
 from seqtool.cli.options import Errors, Json, chosen
 from seqtool.errors import UsageError
@@ -29,7 +29,7 @@ def command(
         typer.Argument(
             metavar="FILE...",
             help="Word similarity (two words and a number: WordSim-353, SimLex-999, ...) or analogies (four words, "
-            "as Google's; or a word and its answers, as BATS): the content tells which. - is standard input.",
+            "as Google's; or a word and its answers, as BATS); the content tells which. - is standard input.",
         ),
     ],
     *,
@@ -39,16 +39,16 @@ def command(
             "--top",
             metavar="N",
             min=1,
-            help="Analogies: only the N most frequent tokens are asked for and answered with.",
+            help="Analogies: use only questions and answers among the N most frequent tokens.",
         ),
     ] = None,
     errors: Errors = "strict",
     json: Json = False,
 ) -> None:
-    """Judge vectors: Spearman's rank correlation with people's similarities, and accuracy on analogies by 3CosAdd.
+    """Evaluate vectors: Spearman's rank correlation with human similarities, and accuracy on analogies by 3CosAdd.
 
-    Words are looked up as they are, and in lower case where only that is known. What is not covered does not count:
-    accuracy and correlation are over the covered part, whose share is given beside them.
+    Words are looked up as they are, and in lower case if only that is known. Correlation and accuracy are over the
+    questions whose words all have vectors; their share is reported as well.
     """
     from seqtool.text.documents import stream_name
     from seqtool.vectors.judging import Analogies
@@ -75,7 +75,7 @@ def command(
 
 
 def _uncovered(name: str, judged: Similarities | Analogies, space: Space, top: int | None) -> str:
-    """Why nothing of a file is covered."""
+    """A note on why no question of a file has vectors for all its words."""
     missing = judged.unknown(space)
     if not missing:
         return f"no question of {name} is among the {top} most frequent tokens: raise --top"
@@ -87,12 +87,7 @@ def _uncovered(name: str, judged: Similarities | Analogies, space: Space, top: i
 
 def _write_sections(sections: list[dict[str, Any]]) -> None:
     """A row for each section."""
-    width = max(len("section"), *(len(section["section"]) for section in sections))
-    write(f"{'section':<{width}}" + "".join(f"  {column:>9}" for column in SECTION_COLUMNS) + "\n")
+    forms = (to_left(["section", *(section["section"] for section in sections)]), *(">9" for _ in SECTION_COLUMNS))
+    write(in_columns(["section", *SECTION_COLUMNS], forms))
     for section in sections:
-        cells = (_cell(section[column]) for column in SECTION_COLUMNS)
-        write(f"{section['section']:<{width}}" + "".join(f"  {cell:>9}" for cell in cells) + "\n")
-
-
-def _cell(value: float | int | None) -> str:
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+        write(in_columns([section["section"], *(cell(section[column]) for column in SECTION_COLUMNS)], forms))

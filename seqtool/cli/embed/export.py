@@ -19,7 +19,7 @@ STREAMED = ("word2vec", "glove")
 
 
 def command(
-    vectors: Annotated[Path, typer.Argument(metavar="VECTORS", help="A file of vectors.")],
+    vectors: Annotated[Path, typer.Argument(metavar="VECTORS", help="File of vectors.")],
     *,
     output: Annotated[
         Path,
@@ -27,7 +27,7 @@ def command(
             "-o",
             "--output",
             metavar="FILE",
-            help="The file to write, of npy FILE.npy and FILE.npy.txt, of projector a directory; - is stdout.",
+            help="File to write (npy: FILE.npy and FILE.npy.txt; projector: a directory); - is standard output.",
         ),
     ],
     format: Annotated[
@@ -35,20 +35,20 @@ def command(
         option_of(
             VECTOR_FORMATS,
             "--format",
-            help="What to write.",
+            help="Format to write.",
             default="by the name: .txt and .vec word2vec, .bin word2vec-binary, .npy npy",
         ),
     ] = None,
     most: Annotated[
         Optional[int],
-        typer.Option("--most", metavar="N", min=1, help="Only the N most frequent tokens.", show_default="all"),
+        typer.Option("--most", metavar="N", min=1, help="Write only the N most frequent tokens.", show_default="all"),
     ] = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write vectors for other programs: as word2vec's text or binary file, as GloVe's text, as numpy's FILE.npy with
-    the tokens in FILE.npy.txt, or as a directory for TensorBoard's projector. float32 survives all of them exactly.
+    """Write vectors for other programs: word2vec's text or binary format, GloVe's text, numpy's FILE.npy with the
+    tokens in FILE.npy.txt, or a directory for TensorBoard's projector. All of them keep float32 exactly.
     """
     kind = _format(output, format)
     to_stdout = str(output) == "-"
@@ -81,7 +81,7 @@ def command(
 
 
 def _format(output: Path, format: str | None) -> str:
-    """The format that was asked for, or that the name of the file tells."""
+    """The format asked for, or else that of the file's suffix."""
     if format is not None:
         return chosen(format, VECTOR_FORMATS, "--format")
     if output.suffix not in SUFFIXES:
@@ -90,7 +90,7 @@ def _format(output: Path, format: str | None) -> str:
 
 
 def _refuse(path: Path, kind: str, force: bool, vectors: Path) -> None:
-    """UsageError when the result cannot go to `path`; of directories only one that an export made is replaced."""
+    """UsageError if the result cannot be written to `path`; --force replaces a directory only if an export made it."""
     from seqtool.exchange.exporting_vectors import LABELS, PROJECTOR, TENSORS
     from seqtool.files.writing import refuse_directory, refuse_file
 

@@ -1,4 +1,4 @@
-"""`seqtool embed from`: the vectors that a run has learned."""
+"""`seqtool embed from`: the vectors of a trained run."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ LAYERS = ("input", "output")
 def command(
     run: RunPath,
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="VECTORS", help="The file of vectors to write.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="VECTORS", help="File of vectors to write.")],
     layer: Annotated[
         str,
-        option_of(LAYERS, "--layer", help="The embedding at the input, or the softmax layer's rows."),
+        option_of(LAYERS, "--layer", help="Take the input embedding, or the rows of the softmax layer."),
     ] = "input",
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Take the vectors of a trained model's symbols, those that its training text has. Of a run that was trained
-    with --input one-hot they are the columns of its first weights.
+    """Take the vectors of a trained model's symbols, of those that occur in its training text.
+
+    For a run trained with --input one-hot they are the columns of its first weight matrix.
     """
     chosen(layer, LAYERS, "--layer")
 

@@ -22,18 +22,18 @@ def command(
         str,
         typer.Argument(
             metavar="FILE",
-            help="Text or binary of word2vec's, text of GloVe's or fastText's (its .bin cannot be read); - is stdin.",
+            help="File in word2vec's text or binary format, or GloVe's or fastText's text (not .bin); - is stdin.",
         ),
     ],
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="VECTORS", help="The file of vectors to write.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="VECTORS", help="File of vectors to write.")],
     format: Annotated[
         Optional[str],
         option_of(
             IMPORT_FORMATS,
             "--format",
-            help="fastText's .vec is word2vec, its .bin none of these.",
-            default="by what is in the file",
+            help="Format of the file; fastText's .vec is word2vec.",
+            default="by the file's content",
         ),
     ] = None,
     errors: Errors = "strict",
@@ -41,8 +41,8 @@ def command(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Bring vectors in from word2vec's text or binary file, or from GloVe's or fastText's text. Of rows with the same
-    token the first is kept.
+    """Import vectors from word2vec's text or binary format, or from GloVe's or fastText's text. If several rows have
+    the same token, the first is kept.
     """
     if format is not None:
         chosen(format, IMPORT_FORMATS, "--format")

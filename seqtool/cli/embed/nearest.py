@@ -1,4 +1,4 @@
-"""`seqtool embed nearest`: what lies near a word."""
+"""`seqtool embed nearest`: the tokens nearest to a word."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ EXAMPLES = ("seqtool embed nearest novel.vectors king 'old man' -n 5",)
 def command(
     vectors: VectorsPath,
     words: Annotated[
-        Words, typer.Argument(metavar="WORD...", help="Words, or phrases in quotes; - reads one from each line.")
+        Words,
+        typer.Argument(
+            metavar="WORD...", help="Words, or phrases in quotes; - reads one from each line of standard input."
+        ),
     ] = None,
     *,
     count: Count = 10,
@@ -28,9 +31,9 @@ def command(
     errors: Errors = "strict",
     json: Json = False,
 ) -> None:
-    """List the tokens nearest to a word or phrase by cosine, exactly: its own words are left out.
+    """List the tokens nearest to a word or phrase by cosine, without its own words; the search is exact.
 
-    A phrase lies between its words. A row for each: word, neighbour, cosine.
+    The vector of a phrase is the mean of its words'. Each neighbour is a row: word, neighbour, cosine.
     """
 
     def answered(space: Space, questions: Sequence[Sequence[Query]]) -> Iterator[Answer]:

@@ -1,4 +1,4 @@
-"""`seqtool embed similarity`: how near two words are."""
+"""`seqtool embed similarity`: the cosine of two words."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ EXAMPLES = ("seqtool embed similarity novel.vectors king queen",)
 def command(
     vectors: VectorsPath,
     words: Annotated[
-        Words, typer.Argument(metavar="A B", help="Words, or phrases in quotes; - reads the two from each line.")
+        Words,
+        typer.Argument(
+            metavar="A B", help="Words, or phrases in quotes; - reads two from each line of standard input."
+        ),
     ] = None,
     *,
     interactive: Interactive = False,
     errors: Errors = "strict",
     json: Json = False,
 ) -> None:
-    """Print the cosine of the angle between two words or phrases.
+    """Print the cosine similarity of two words or phrases.
 
-    In a line a tab separates the two, or white space where there is no tab. A row for each: A, B, cosine.
+    In a line the two are separated by a tab, or by white space if there is no tab. Each pair is a row: A, B, cosine.
     """
 
     def answered(space: Space, questions: Sequence[Sequence[Query]]) -> Iterator[Answer]:

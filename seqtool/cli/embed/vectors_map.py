@@ -31,7 +31,9 @@ def command(
     *,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", metavar="FILE", help="A .html, .svg or .png to write; - is standard output."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="File to write, .html, .svg or .png; - is standard output."
+        ),
     ],
     most: Annotated[
         Optional[int],
@@ -48,24 +50,24 @@ def command(
     ] = None,
     method: Annotated[
         str,
-        option_of(MAP_METHODS, "--method", help="How the plane is found; tsne needs scikit-learn."),
+        option_of(MAP_METHODS, "--method", help="Projection onto the plane; tsne needs scikit-learn."),
     ] = MAP_METHODS[0],
     format: Annotated[
         Optional[str],
-        option_of(MAP_FORMATS, "--format", help="What to draw.", default="by the suffix; html for -"),
+        option_of(MAP_FORMATS, "--format", help="Format to write.", default="by the suffix; html for -"),
     ] = None,
     seed: Annotated[
         Optional[int],
-        typer.Option("--seed", metavar="N", min=0, help="Fixes what is random in tsne.", show_default="0"),
+        typer.Option("--seed", metavar="N", min=0, help="Seed of tsne.", show_default="0"),
     ] = None,
     errors: Errors = "strict",
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw word vectors on a plane: a page to zoom and search, or an SVG or PNG.
+    """Draw word vectors on a plane: an HTML page to zoom and search, or an SVG or PNG picture.
 
-    Near on the map is near by cosine, as far as a plane can show it. Symbols such as <unk> are shown only if named.
-    Both tsne and PNG need seqtool[map].
+    Words near each other on the map have a large cosine, as far as a plane can show it. Symbols such as <unk> are shown
+    only if they are named. tsne and PNG need seqtool[map].
     """
     _check_flags(method, format, seed, words_file, errors)
     seed = seed or 0
@@ -107,7 +109,7 @@ def _check_flags(method: str, format: str | None, seed: int | None, words_file: 
 
 
 def _check_packages(kind: str, method: str) -> None:
-    """UsageError naming the package that a PNG or t-SNE needs, where it is not installed."""
+    """UsageError naming the package that a PNG or t-SNE needs, if it is not installed."""
     from seqtool.vectors import mapping
 
     if kind == "png":
@@ -117,7 +119,7 @@ def _check_packages(kind: str, method: str) -> None:
 
 
 def _on_a_plane(shown: ChosenWords, method: str, seed: int, quiet: bool) -> tuple[Points, str]:
-    """A point for each word, of shape (N, 2), and how they were found, in words."""
+    """A point for each word, shape (N, 2), and a description of the projection."""
     from seqtool.vectors import mapping
 
     if method == "tsne":
@@ -130,7 +132,7 @@ def _on_a_plane(shown: ChosenWords, method: str, seed: int, quiet: bool) -> tupl
 
 
 def _drawn(words: WordMap, kind: str, vectors: Path, caption: str, settings: dict[str, Any]) -> bytes:
-    """The drawing, which says what made it."""
+    """The drawing, with what made it."""
     from seqtool.files.writing import file_sha256, provenance
     from seqtool.reports.drawing import DRAWERS, About
 
@@ -139,7 +141,7 @@ def _drawn(words: WordMap, kind: str, vectors: Path, caption: str, settings: dic
 
 
 def _write(content: bytes, output: Path, kind: str, quiet: bool) -> None:
-    """Write the drawing, and say what to open it with."""
+    """Write the drawing, and tell what to open it with."""
     from seqtool.files.writing import atomic_writer
 
     if str(output) == "-":
@@ -151,7 +153,7 @@ def _write(content: bytes, output: Path, kind: str, quiet: bool) -> None:
 
 
 def _lines(path: str, errors: str) -> list[str]:
-    """The words of a file, one a line; blank lines are none."""
+    """The words of a file, one a line, without blank lines."""
     from seqtool.text.documents import TextSource
 
     text = "".join(block.text for block in TextSource([path], errors=errors).blocks())

@@ -43,7 +43,7 @@ class Core(nn.Module):
     """
 
     output_deviation: float | None = None
-    """Of the output layer's first weights; None: as torch draws them."""
+    """Standard deviation of the output layer's initial weights; None: as torch draws them."""
 
     def forward(self, x: InputVectors, state: State | None) -> tuple[Tensor, State]:
         """Features (B, T, H) of the new tokens and the state after the last one; None begins a text.
@@ -64,7 +64,7 @@ class Core(nn.Module):
 
     @staticmethod
     def embedding_deviation(config: ModelConfig) -> float:
-        """Of the embedding's first numbers; a tied one scores as well, with logits of deviation 1."""
+        """Standard deviation of the embedding's initial weights; a tied one also scores, with logits of deviation 1."""
         return config.embed_width**-0.5 if config.tied else 1.0
 
     def initialize(self, config: ModelConfig) -> None:

@@ -23,7 +23,7 @@ from seqtool.settings.model import ModelConfig
 if TYPE_CHECKING:
     from seqtool.models.decoding.steps import Steps
 
-DEVIATION = 0.02  # of the first weights
+DEVIATION = 0.02  # standard, of the initial weights
 FIRST_POSITIONS = 4096  # that a table of positions begins with
 NORMS: dict[str, type[nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
@@ -167,7 +167,7 @@ class Transformer(Core):
 
     @staticmethod
     def embedding_deviation(config: ModelConfig) -> float:
-        """As of all its weights."""
+        """That of all its weights."""
         return DEVIATION
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ from seqtool.errors import InputError
 from seqtool.models.loss import IGNORE
 from seqtool.runs import RunConfig
 from seqtool.tasks.language.data import TrainingData
-from seqtool.text.store import IdSequence, document_spans
+from seqtool.text.sequences import IdSequence, document_spans
 from seqtool.training.task import Batch, Batches
 
 RESTART_STEPS = 32  # a lane's state is carried for this many batches, then begins afresh

@@ -15,21 +15,11 @@ from seqtool.embeddings.pretrained import PretrainedRows
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VocabularyConfig
-from seqtool.text.documents import TextCounts, TextSource
+from seqtool.text.documents import TextSource
+from seqtool.text.encoded import EncodedText, encode_text, read_encoded
 from seqtool.text.encoding import Ids
 from seqtool.text.learning import about_unknown, learn_vocabulary
-from seqtool.text.store import (
-    EncodedText,
-    IdSequence,
-    Joined,
-    Slice,
-    document_ids,
-    document_spans,
-    encode_text,
-    is_store,
-    open_store,
-    spooled,
-)
+from seqtool.text.sequences import IdSequence, IdSlice, JoinedIds, document_spans, documents_of, spooled
 from seqtool.text.subword_sampling import SubwordSampler
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 from seqtool.training.world import World, alone
@@ -89,7 +79,8 @@ def prepare_data(
     if world.size > 1 and "-" in data:
         raise UsageError("several processes cannot read one standard input: give a file, or a token store")
     reading = _Reading(errors, document)
-    vocabulary, encoded, told = _encoded(data, vocabulary, vocabulary_config, seed, reading, world)
+    encoded, told = _encoded(data, vocabulary, vocabulary_config, seed, reading, world)
+    vocabulary = encoded.vocabulary
     record: dict[str, Any] = {
         "name": ", ".join(data),
         "sha256": encoded.sha256,
@@ -137,22 +128,17 @@ def _encoded(
     seed: int,
     reading: _Reading,
     world: World,
-) -> tuple[Vocabulary, EncodedText, str]:
-    """The ids of DATA, the vocabulary that they are of, and what is to be said of its unknowns."""
-    if any(is_store(Path(path)) for path in data):
-        if len(data) > 1:
-            raise UsageError("give one token store, or text: encode several texts into one store")
-        store = open_store(Path(data[0]), verify=world.main)
-        if vocabulary is not None and vocabulary.sha256 != store.vocabulary.sha256:
-            raise InputError(f"{data[0]} was encoded with another vocabulary than {vocabulary.name}: leave --vocab out")
-        counts = TextCounts(**{name: store.description[name] for name in ("documents", "words", "characters", "bytes")})
-        encoded = EncodedText(store.ids, counts, store.description["input_sha256"], store.file_documents)
-        return store.vocabulary, encoded, ""
-    source, told = reading.source(data), ""
-    if vocabulary is None:
+) -> tuple[EncodedText, str]:
+    """The ids of DATA, and what is to be said of the unknowns of a vocabulary that was learned."""
+    told = ""
+
+    def learned(source: TextSource) -> Vocabulary:
+        nonlocal told
         vocabulary = learn_vocabulary(source, vocabulary_config, seed)
         told = about_unknown(vocabulary, vocabulary_config)
-    return vocabulary, encode_text(vocabulary, source), told
+        return vocabulary
+
+    return read_encoded(data, vocabulary, lambda: reading.source(data), learned, verify=world.main), told
 
 
 def _split(
@@ -181,13 +167,13 @@ def _sampler(vocabulary: Vocabulary, ids: IdSequence, share: float, seed: int) -
     begin = np.array([vocabulary.begin_id], vocabulary.dtype)
 
     def split_anew(sampler: SubwordSampler) -> Iterator[Ids]:
-        for document in document_ids(ids, vocabulary.begin_id):
+        for document in documents_of(ids, vocabulary.begin_id):
             yield begin
             decoder = vocabulary.decoder()
             for start in range(0, len(document), COUNTED_TOKENS):
                 yield sampler.encode(decoder.feed(document[start : start + COUNTED_TOKENS].tolist()))
 
-    return lambda text_pass: spooled(split_anew(SubwordSampler(vocabulary, share, [seed, text_pass])), vocabulary)
+    return lambda text_pass: spooled(split_anew(SubwordSampler(vocabulary, share, [seed, text_pass])), vocabulary.dtype)
 
 
 def _seen_counts(ids: IdSequence, vocabulary: Vocabulary) -> dict[int, int]:
@@ -270,8 +256,8 @@ def _joined(ids: IdSequence, spans: Sequence[range | None], vocabulary: Vocabula
     for span in merged:
         if parts and int(ids[span.start : span.start + 1][0]) != vocabulary.begin_id:
             parts.append(np.array([vocabulary.begin_id], vocabulary.dtype))
-        parts.append(Slice(ids, span.start, span.stop))
-    return parts[0] if len(parts) == 1 else Joined(parts or [np.empty(0, vocabulary.dtype)])
+        parts.append(IdSlice(ids, span.start, span.stop))
+    return parts[0] if len(parts) == 1 else JoinedIds(parts or [np.empty(0, vocabulary.dtype)])
 
 
 def _weighted(files: Sequence[range | None], weights: Sequence[float]) -> list[range | None]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from seqtool.models.predictor import Predictor
 from seqtool.scoring.scorer import Document, score_documents
+from seqtool.text.sequences import document_spans
 from seqtool.training.task import Validation
 
 VALIDATION_ROWS = 64  # parts of the validation text that are scored side by side during training
@@ -34,8 +35,8 @@ def validate(
     for start in (row * len(ids) // rows for row in range(rows)):
         warm = min(start, WARM_UP_TOKENS)
         part = ids[start - warm : start + size]
-        begins = [0, *(np.flatnonzero(part == model.begin_id) + 1).tolist()]
-        for begin, end in zip(begins, [*(begin - 1 for begin in begins[1:]), len(part)], strict=True):
+        starts, ends = document_spans(part, model.begin_id)
+        for begin, end in zip(starts.tolist(), ends.tolist(), strict=True):
             if end > max(begin, warm):
                 pieces.append(part[begin:end])
                 unscored.append(max(0, warm - begin))

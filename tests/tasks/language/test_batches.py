@@ -14,7 +14,6 @@ from seqtool.tasks.language.batches import (
     Resampled,
     Windows,
 )
-from seqtool.text.store import document_spans
 
 BEGIN = 999
 ALL = slice(None)
@@ -161,11 +160,6 @@ def test_full_reads_whole_documents_once_a_pass():
     rows = sorted([n for n in row if n != IGNORE] for row in batch.targets_BT.tolist())
     assert rows == [[1, 2, 3], [4, 5, 6, 7, 8], [9]]
     assert (batch.inputs_BT[:, 0] == BEGIN).all()
-
-
-def test_a_text_without_a_first_mark_is_a_document_too():
-    assert document_spans(np.array([5, 6, BEGIN, 7]), BEGIN)[0].tolist() == [0, 3]
-    assert [part.tolist() for part in document_spans(np.array([BEGIN, 5, BEGIN, 7]), BEGIN)] == [[1, 3], [2, 4]]
 
 
 def test_resampled_passes_go_on_where_they_should():

@@ -6,10 +6,15 @@ take), runs the command in a forked child, and answers with its exit code. It co
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
+import gc
 import glob
+import importlib
+import io
 import json
 import os
+import pkgutil
 import re
 import resource
 import sys
@@ -18,14 +23,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import numpy  # noqa: F401
-import sentencepiece  # noqa: F401
-import torch
 import torch._dynamo  # noqa: F401  # which --compile loads, and which takes longer than the tests
 
+import seqtool
 from seqtool.cli.main import main
-from seqtool.scoring import rows  # noqa: F401
-from seqtool.training import session  # noqa: F401
 
 MOST_S = 240.0
 
@@ -62,8 +63,20 @@ def wait(child: int, request: dict[str, Any]) -> int:
     return status
 
 
+def load() -> None:
+    """Import all that commands import where they need it, so that no child has to."""
+    for module in pkgutil.walk_packages(seqtool.__path__, "seqtool."):
+        if "._" not in module.name:  # neither __main__ nor what is written in C
+            importlib.import_module(module.name)
+    sys.argv = ["seqtool", "info", "/nowhere"]
+    with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
+        main()  # for what the parser of commands imports
+    gc.freeze()
+
+
 def serve() -> None:
     """Answer requests until stdin ends."""
+    load()
     requests, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
     for line in requests:
         child = os.fork()

@@ -1,1 +1,1 @@
-"""What a machine can do, and what share of it training and generating reach."""
+"""What a machine can do, and what share of that training and generation reach."""

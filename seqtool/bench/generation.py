@@ -1,4 +1,4 @@
-"""How fast text is written, one stream and many, and what share of the memory's speed reading the weights takes."""
+"""How fast text is written, in one stream and in many, and what share of the memory bandwidth the weights take."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from seqtool.models.size import parameter_count, step_weights
 from seqtool.settings.generation import GenerateConfig
 
 STREAMS = (1, 64)
-LEAST_TOKENS, MOST_TOKENS = 20, 4000  # of each text that is timed
+LEAST_TOKENS, MOST_TOKENS = 20, 4000  # of each timed text
 
 
 @dataclass(frozen=True)
 class GenerationSpeed:
-    """Writing with one model, so many texts side by side, weights in fp32."""
+    """One model that writes several texts side by side, with weights in fp32."""
 
     model: str
     layers: int
@@ -31,24 +31,27 @@ class GenerationSpeed:
     tokens_per_s: float
     """Of all streams together."""
     weight_bytes: int
-    """Of weights that are read for a token of each stream."""
+    """Of the weights that are read to write one token of every stream."""
     weight_gb_per_s: float
-    """At which they are: from the cache where they fit into it."""
+    """At which they are read: from the cache if they fit into it."""
     read_gb_per_s: float
-    """What the machine reaches on memory."""
+    """At which the machine reads memory."""
     share: float
-    """Of that, the part that reading weights takes; over 1 where they come from the cache."""
+    """The share of that which reading weights reaches; over 1 when they come from the cache."""
 
 
 def weight_bytes(setup: Setup) -> int:
-    """Bytes of weights that a step of generation reads, whatever the number of streams."""
+    """Bytes of weights that a step of generation reads, for any number of streams."""
     return FP32_BYTES * step_weights(setup.model, setup.symbols)
 
 
 def generation_speed(
     setup: Setup, streams: int, device: torch.device, seconds: float, read_gb_per_s: float
 ) -> GenerationSpeed:
-    """Tokens per second of that many texts written side by side, the median of several times after a warm-up."""
+    """Tokens per second of `streams` texts written side by side: the median of several runs after a warm-up.
+
+    SeqtoolError when the model does not fit in memory.
+    """
     needed = 2 * FP32_BYTES * parameter_count(setup.model, setup.symbols)
     require(needed, device, f"generating with {setup.model.model}", "lower --hidden or --layers")
     stepper = make_model(setup).to(device).eval().stepper()
@@ -72,7 +75,7 @@ def generation_speed(
 
 
 def _rate(stepper: Stepper, streams: int, tokens: int) -> float:
-    """Tokens per second of all streams together, their prompts' reading included."""
+    """Tokens per second of all streams together, reading the prompts included."""
     samples = [Sample([BEGIN_ID + 1], copy=copy) for copy in range(streams)]
     config = GenerateConfig(max_tokens=tokens, batch_size=streams)
     began = time.perf_counter()

@@ -1,7 +1,7 @@
-"""What a machine can do at most: products of matrices by precision, and bytes to and from memory.
+"""The limits of a machine: its rate of matrix products by precision, and its memory bandwidth.
 
-A model's speed is a share of these. A training step is mostly products; a token of one stream is mostly reading
-weights.
+The speed of a model is a share of these. A training step is mostly matrix products; writing a token in one stream is
+mostly reading weights.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from seqtool.native.loading import PartReport
 
 MATRIX_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MATRIX_SIZE, MATRIX_SIZE_CUDA = 2048, 8192
-BUFFER_BYTES, LEAST_BUFFER_BYTES = 1 << 29, 1 << 26  # much larger than a cache: half a gigabyte where there is room
+BUFFER_BYTES, LEAST_BUFFER_BYTES = 1 << 29, 1 << 26  # much larger than any cache; the first if there is room
 CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A device by name, and its limits."""
+    """A device and its limits."""
 
     device: str
     name: str
-    """Of the processor or the GPU."""
+    """The maker's, of the processor or GPU."""
     threads: int
-    """That torch computes with on the CPU."""
+    """With which torch computes on the CPU."""
     torch: str
     matrix_size: int
     matrix_gflops_per_s: dict[str, float]
-    """Of the product of two square matrices of `matrix_size`, by precision."""
+    """By precision, of the product of two square matrices of `matrix_size`."""
     buffer_bytes: int
     read_gb_per_s: float
-    """Of a sum over a buffer."""
+    """While a buffer is summed."""
     copy_gb_per_s: float
-    """Of a copy of a buffer: the bytes read and those written."""
+    """While a buffer is copied: bytes read plus bytes written."""
     parts: dict[str, PartReport]
     """What is written in C."""
 
@@ -51,7 +51,7 @@ def native_precisions(device: torch.device) -> list[str]:
 
 
 def device_name(device: torch.device) -> str:
-    """What the maker calls it."""
+    """The maker's name of the processor or GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     lines = CPUINFO.read_text().splitlines() if CPUINFO.exists() else []
@@ -60,12 +60,12 @@ def device_name(device: torch.device) -> str:
 
 
 def matrix_size(device: torch.device) -> int:
-    """Rows of the matrices whose product is measured: enough of them to keep the device busy."""
+    """Rows of the square matrices whose product is timed: enough to keep the device busy."""
     return MATRIX_SIZE_CUDA if device.type == "cuda" else MATRIX_SIZE
 
 
 def matrix_gflops_per_s(size: int, precision: str, device: torch.device, seconds: float) -> float:
-    """GFLOP/s of the product of two square matrices, 2 size^3 operations."""
+    """GFLOP/s of the product of two square matrices, 2 size^3 operations; SeqtoolError without memory for them."""
     dtype = MATRIX_DTYPES[precision]
     require(3 * size**2 * dtype.itemsize, device, "the product of two matrices", "end other programs")
     draws = torch.Generator().manual_seed(0)
@@ -75,7 +75,7 @@ def matrix_gflops_per_s(size: int, precision: str, device: torch.device, seconds
 
 
 def buffer_bytes(device: torch.device) -> int:
-    """Bytes of the buffer that is read and copied; SeqtoolError when two would not leave as much free again."""
+    """Bytes of the buffer to read and copy; SeqtoolError when four of the smallest do not fit in memory."""
     size = BUFFER_BYTES
     while size > LEAST_BUFFER_BYTES and not fits(4 * size, device):
         size //= 2
@@ -84,13 +84,13 @@ def buffer_bytes(device: torch.device) -> int:
 
 
 def read_gb_per_s(size_bytes: int, device: torch.device, seconds: float) -> float:
-    """GB/s at which a sum reads a buffer."""
+    """GB/s at which summing reads a buffer."""
     buffer = torch.ones(size_bytes // 4, device=device)
     return size_bytes / median_s(buffer.sum, seconds, device) / 1e9
 
 
 def copy_gb_per_s(size_bytes: int, device: torch.device, seconds: float) -> float:
-    """GB/s at which a buffer is read and written to another."""
+    """GB/s of copying a buffer to another: bytes read plus bytes written."""
     source = torch.ones(size_bytes // 4, device=device)
     target = torch.zeros_like(source)
     return 2 * size_bytes / median_s(lambda: target.copy_(source), seconds, device) / 1e9

@@ -1,4 +1,4 @@
-"""All measurements of a machine and of some models on it, one after the other."""
+"""All measurements of a machine and of some models on it, one after another."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from seqtool.errors import out_of_memory
 from seqtool.native import loading
 
 Announce = Callable[[int, str], None]
+"""Takes how many measurements are done, and what the next one is."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The machine's limits, and how near models come to them."""
+    """The limits of a machine, and the speeds of models on it."""
 
     machine: Machine
     training: list[TrainingSpeed]
@@ -50,8 +51,8 @@ def measure(
 ) -> Measured:
     """Measure the machine and each setup on it, each figure for about `seconds`.
 
-    `announce` is told before each measurement how many are done and what comes next. A larger batch for which there
-    is no memory is left out; SeqtoolError when there is none for the smallest.
+    `announce` is called before each measurement. A larger batch for which there is no memory is left out; SeqtoolError
+    when there is none for the smallest.
     """
     for setup in setups:
         require_for_training(setup, device)

@@ -1,4 +1,4 @@
-"""What else a machine does while it is measured: other programs make every number too low."""
+"""How busy other programs keep a machine while it is measured: they make every figure too low."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import time
 from pathlib import Path
 
 STAT = Path("/proc/stat")
-BUSY_FIELDS = (0, 1, 2, 5, 6, 7)  # user, nice, system, interrupts (hard, soft), and what other guests of the host took
+BUSY_FIELDS = (0, 1, 2, 5, 6, 7)  # user, nice, system, hard and soft interrupts, stolen by other guests of the host
 
 
 class OtherPrograms:
-    """How busy others keep the processors, from when this is made on."""
+    """Watches, from its creation on, how busy other programs keep the processors."""
 
     def __init__(self) -> None:
         self._began_s, self._before_s = time.monotonic(), _busy_s()
 
     def share(self) -> float | None:
-        """The part of all processors' time that other programs had, 0 to 1; None where the system does not tell."""
+        """The share of all processors' time that other programs took, 0 to 1; None where the system does not say."""
         elapsed_s, now_s = time.monotonic() - self._began_s, _busy_s()
         if self._before_s is None or now_s is None:
             return None
@@ -25,7 +25,7 @@ class OtherPrograms:
 
 
 def _busy_s() -> float | None:
-    """Seconds that processors have worked for others than this process."""
+    """Seconds that all processors have worked for other processes than this; None where the system does not say."""
     try:
         fields = STAT.read_text().splitlines()[0].split()[1:]
         all_s = sum(int(fields[place]) for place in BUSY_FIELDS) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""What is measured: a model with the settings that `seqtool train` would give it on a text of a million tokens."""
+"""The models that are measured: each with the settings that `seqtool train` gives it for a text of a million tokens."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from seqtool.settings.training import FULL, TrainConfig
 TOKENS = 1_000_000
 BEGIN_ID = 0
 FP32_BYTES = 4
-COPIES = 4  # of the weights in training: themselves, their gradients, and the two means that adamw keeps
+COPIES = 4  # of the weights in training: themselves, their gradients, and the two moments of adamw
 
 
 @dataclass(frozen=True)
 class Setup:
-    """A model, how it is trained, and the vocabulary: all symbols but `<s>` occur in the text."""
+    """The settings of a model and its training, and its symbols, of which all but `<s>` occur in the text."""
 
     model: ModelConfig
     training: TrainConfig
@@ -28,7 +28,7 @@ class Setup:
 
 
 def make_setup(asked: Mapping[str, Any], vocab_size: int, accelerator: bool) -> Setup:
-    """The complete settings of what was asked for; UsageError when they do not go together."""
+    """Complete the settings that were given; UsageError when they contradict each other."""
     if asked.get("bptt") == FULL:
         raise UsageError("--bptt full: there are no documents to read to the end; give a number of time steps")
     model, training = resolve(asked, Facts(TOKENS, vocab_size, accelerator))
@@ -36,6 +36,6 @@ def make_setup(asked: Mapping[str, Any], vocab_size: int, accelerator: bool) -> 
 
 
 def make_model(setup: Setup) -> LanguageModel:
-    """The model with its initial weights, the same each time: what a token costs does not depend on them."""
+    """The model with its initial weights, the same each time: its speed does not depend on them."""
     seen = [index for index in range(setup.symbols.size) if index != BEGIN_ID]
     return build_model(setup.model, setup.symbols, dict.fromkeys(seen, 1))

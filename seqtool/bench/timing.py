@@ -1,4 +1,4 @@
-"""How long something takes: medians of repetitions, after a warm-up, with the device's queue empty at both ends."""
+"""Timing: medians of repetitions after a warm-up, each begun and ended with nothing queued on the device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEAST_REPEATS = 3
 
 
 def wait_for(device: torch.device) -> None:
-    """Come back when the device has done all that it was given."""
+    """Wait until the device has done all work that is queued on it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -20,7 +20,7 @@ def wait_for(device: torch.device) -> None:
 
 
 def median_s(run: Callable[[], object], seconds: float, device: torch.device) -> float:
-    """Seconds that `run` takes: the median of as many times as fill `seconds`, three at least, after one more."""
+    """Seconds that `run` takes: after a warm-up, the median of as many runs as fill `seconds`, three at least."""
     run()
     wait_for(device)
     times: list[float] = []

@@ -1,7 +1,7 @@
-"""How fast the training loop itself goes, on random text, and what share of the machine's matrix rate that is.
+"""How fast the training loop runs on random text, and what share of the machine's rate of matrix products it reaches.
 
-`seqtool.training.loop.train` runs as it does in a training: batches cut from a text, forward and backward pass,
-clipping, update, and the lines that are logged. Only validation and files are left out.
+`seqtool.training.loop.train` runs as in any training: batches cut from a text, forward and backward pass, clipping,
+update, and logging. Only validation and files are left out.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from seqtool.training.progress import Progress
 from seqtool.training.task import Batches, Stopped, Validation
 from seqtool.training.world import alone
 
-WARM_UP_STEPS = 3  # in which kernels are chosen and buffers made
+WARM_UP_STEPS = 3  # in which kernels are chosen and buffers allocated
 BATCH_FACTORS = (1, 2, 4)
-ENDLESS_STEPS = 1 << 40  # steps: so many that no validation comes while some are timed, and the rate stays near zero
+ENDLESS_STEPS = 1 << 40  # so many that no validation comes among the timed steps
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ class TrainingSpeed:
     tokens_per_s: float
     gflops_per_s: float
     matrix_gflops_per_s: float
-    """What the machine reaches on large matrices in this precision."""
+    """Of the product of large matrices in this precision."""
     share: float
-    """Of that, the part that training reaches."""
+    """The share of that which training reaches."""
 
 
 class _Nowhere:
-    """A keeper of nothing."""
+    """Keeps no log, weights or checkpoint."""
 
     def log(self, record: dict[str, Any]) -> None:
         pass
@@ -73,7 +73,7 @@ class _Nowhere:
 
 
 class _Unvalidated:
-    """A validator that is never asked: no validation comes while steps are timed."""
+    """A validator that must never be called, since no validation comes among the timed steps."""
 
     def validate(self, model: Net, stopped: Stopped | None) -> Validation | None:
         raise AssertionError("a validation among timed steps")
@@ -83,7 +83,7 @@ class _Unvalidated:
 
 
 def with_batch(setup: Setup, precision: str, factor: int) -> Setup:
-    """The same with another precision and so many times the batch."""
+    """The same setup with another precision and `factor` times its batch."""
     size = factor * setup.training.batch_size
     return dataclasses.replace(
         setup, training=dataclasses.replace(setup.training, precision=precision, batch_size=size)
@@ -91,20 +91,20 @@ def with_batch(setup: Setup, precision: str, factor: int) -> Setup:
 
 
 def training_bytes(setup: Setup) -> int:
-    """The least that training takes: weights, gradients, the optimizer's means, and the logits with their gradient."""
+    """The least memory that training takes: for weights, gradients, moments, and the logits with their gradient."""
     training, size = setup.training, setup.symbols.size
     logits = 2 * training.batch_size * training.bptt * size
     return FP32_BYTES * (COPIES * parameter_count(setup.model, setup.symbols) + logits)
 
 
 def require_for_training(setup: Setup, device: torch.device) -> None:
-    """SeqtoolError when there is no memory to train so; UsageError when the sizes are beyond reason."""
+    """SeqtoolError when there is too little memory to train this; UsageError when the sizes are beyond reason."""
     what = f"training {setup.model.model}"
     require(training_bytes(setup), device, what, "lower --batch-size, --hidden or --layers")
 
 
 def training_speed(setup: Setup, device: torch.device, seconds: float, matrix_gflops_per_s: float) -> TrainingSpeed:
-    """Tokens per second in training, and what share of the machine's rate of products in its precision that is."""
+    """The speed of training, given the machine's rate of matrix products in its precision."""
     config, training = setup.model, setup.training
     step_s = statistics.median(step_times_s(setup, device, seconds))
     tokens_per_s = training.batch_size * training.bptt / step_s
@@ -126,8 +126,8 @@ def training_speed(setup: Setup, device: torch.device, seconds: float, matrix_gf
 
 
 def step_times_s(setup: Setup, device: torch.device, seconds: float) -> list[float]:
-    """Seconds of each of as many training steps as fill `seconds`, three at least, after a few more."""
-    training = dataclasses.replace(setup.training, schedule="constant", warmup=0.0)  # of a training without an end
+    """Seconds of each step of training: after a warm-up, of as many steps as fill `seconds`, three at least."""
+    training = dataclasses.replace(setup.training, schedule="constant", warmup=0.0)  # other schedules need a last step
     torch.manual_seed(training.seed)
     model = make_model(setup).to(device)
     ends: list[float] = []
@@ -141,13 +141,13 @@ def step_times_s(setup: Setup, device: torch.device, seconds: float) -> list[flo
     optimizers = make_optimizers(model.weights(), training)
     learner = Learner(model, Objective(model, training), optimizers, None, training, alone(device))
     batches = _random_batches(training, setup.symbols.size)
-    # Whether it is enough is asked once in each step.
+    # `stopped` is called once in each step.
     train(learner, batches, _Unvalidated(), _Nowhere(), Progress(steps=ENDLESS_STEPS), stopped=enough)
     return [after - before for before, after in itertools.pairwise(ends[WARM_UP_STEPS:])]
 
 
 def _random_batches(training: TrainConfig, vocab_size: int) -> Batches:
-    """Of a text whose tokens are drawn by lot."""
+    """Batches of a text of random tokens."""
     length = max(TOKENS, training.batch_size, training.bptt + 1)
     ids = np.random.default_rng(training.seed).integers(BEGIN_ID + 1, vocab_size, length, dtype=np.uint32)
     if training.stateful:
@@ -156,7 +156,7 @@ def _random_batches(training: TrainConfig, vocab_size: int) -> Batches:
 
 
 def fastest(speeds: Iterable[TrainingSpeed]) -> dict[str, TrainingSpeed]:
-    """For each model, the one with most tokens per second."""
+    """The speed with the most tokens per second of each model."""
     best: dict[str, TrainingSpeed] = {}
     for speed in speeds:
         if speed.model not in best or speed.tokens_per_s > best[speed.model].tokens_per_s:

@@ -86,12 +86,12 @@ def matched_rows(vectors: Vectors, vocabulary: Vocabulary) -> dict[int, int]:
 
 
 @torch.no_grad()
-def initialise_embedding(embedding: nn.Embedding, beginning: PretrainedRows) -> None:
+def initialise_embedding(embedding: nn.Embedding, pretrained: PretrainedRows) -> None:
     """Set the rows that have a vector; scale the others, which stay random, to the same root mean square."""
-    known_MD, weight_VD = torch.from_numpy(beginning.rows_MD), embedding.weight
+    known_MD, weight_VD = torch.from_numpy(pretrained.rows_MD), embedding.weight
     others = torch.ones(len(weight_VD), dtype=torch.bool)
-    others[torch.from_numpy(beginning.ids_M)] = False
+    others[torch.from_numpy(pretrained.ids_M)] = False
     if others.any():
         random_rms = weight_VD[others].square().mean().sqrt()
         weight_VD[others] *= known_MD.square().mean().sqrt() / random_rms
-    weight_VD[torch.from_numpy(beginning.ids_M)] = known_MD
+    weight_VD[torch.from_numpy(pretrained.ids_M)] = known_MD

@@ -1,1 +1,1 @@
-"""Writing text: samples, beams, constraints."""
+"""Writing text: sampling, beam search, constraints."""

@@ -4,12 +4,12 @@ r"""From a regular expression to a deterministic automaton over bytes.
 
 Python's own parser reads the expression. Each construct of the tree becomes a few states of a non-deterministic
 automaton (Thompson 1968, Regular expression search algorithm); the sets of its states that a text can lead to are the
-states of a deterministic one (Rabin & Scott 1959, Finite automata and their decision problems). Up to there it reads
-characters, of which it tells apart only those that some part of the expression tells apart; at the end each of its
-steps is spelled in UTF-8.
+states of a deterministic one (Rabin & Scott 1959, Finite automata and their decision problems). So far the automaton
+reads classes of characters that no part of the expression tells apart; at the end each of its moves is spelled in
+UTF-8.
 
-Texts that must not appear make another such automaton (Aho & Corasick 1975, Efficient string matching), and what both
-accept is a third.
+Banned texts make another automaton (Aho & Corasick 1975, Efficient string matching); the product of both accepts what
+each of them accepts.
 
 Shapes: S states of the byte automaton.
 """
@@ -33,22 +33,22 @@ from seqtool.errors import SeqtoolError, UsageError
 Ranges = list[tuple[int, int]]  # code points from the first number up to, not including, the second; sorted, disjoint
 Ints = npt.NDArray[np.int32]
 
-CODE_POINTS = 0x110000
-SURROGATES = 0xD800, 0xE000  # no characters: UTF-8 does not spell them
+UNICODE_SIZE = 0x110000
+SURROGATES = 0xD800, 0xE000  # no characters: UTF-8 has no spelling for them
 UNBOUNDED = (1 << 32) - 1  # the most that * and + repeat, as Python's parser writes it
 MAX_PATTERN_CHARACTERS = 100_000
-MAX_BUILD_STEPS = 1_000_000  # of building: about a second, and about a hundred megabytes
+MAX_BUILD_STEPS = 1_000_000  # about a second, and about a hundred megabytes
 MAX_STATES = 32_000  # of the byte automaton: a table of 33 MB, and distances that fit in 16 bits
-DEAD = 0  # the state from which no text is finished
+DEAD = 0  # the state from which nothing matches
 START = 1
-MARK = 0xFF  # no byte of UTF-8: the space that a word brings, which the first one goes without
+SPACE_MARK = 0xFF  # no byte of UTF-8: the space with which a word begins, unless it is the first
 
 CATEGORIES = {
     f"CATEGORY_{'NOT_' * letter.isupper()}{name}": f"\\{letter}"
     for name, letters in {"DIGIT": "dD", "SPACE": "sS", "WORD": "wW"}.items()
     for letter in letters
 }
-REFUSED = {  # by the parser's name: what users call it, and what they can write instead
+REFUSED = {  # by the parser's name: the user's name for it, and what to write instead
     "ASSERT": ("lookahead and lookbehind", "write out the texts that may stand there"),
     "ASSERT_NOT": ("lookahead and lookbehind", "write out the texts that may stand there"),
     "FAILURE": ("lookahead and lookbehind", "write out the texts that may stand there"),
@@ -63,8 +63,8 @@ REFUSED = {  # by the parser's name: what users call it, and what they can write
 
 
 def byte_automaton(pattern: str) -> tuple[Ints, list[int]]:
-    """The table (S, 256) of the state that each byte leads to from each state, and the states in which all of the text
-    matches. State START is that of the empty text, DEAD one from which nothing matches.
+    """The table (S, 256) of the state that each byte leads to from each state, and the states of texts that match as a
+    whole. START is the state of the empty text, DEAD that from which nothing matches.
 
     UsageError when the expression cannot be read or is too large.
     """
@@ -74,14 +74,17 @@ def byte_automaton(pattern: str) -> tuple[Ints, list[int]]:
 
 
 def avoiding(texts: Sequence[str]) -> tuple[Ints, list[int]]:
-    """The automaton, as of `byte_automaton`, of the texts in which none of these appears."""
+    """The automaton, as `byte_automaton` gives it, of the texts in which none of these appears.
+
+    UsageError when they are too large.
+    """
     spelled = [text.encode() for text in texts]
     if sum(map(len, spelled)) > MAX_STATES - 2:
         raise UsageError(f"--ban: texts of {sum(map(len, spelled)):,} bytes in all; at most {MAX_STATES - 2:,}")
     children, ends = _trie(spelled)
     table = np.zeros((len(children), 256), dtype=np.int32)
     table[START] = START
-    shorter = {START: START}  # the longest end of each state's text that is a beginning too
+    shorter = {START: START}  # the state of the longest proper suffix of each state's text that is in the tree
     waiting, alive = deque([START]), []
     while waiting:
         state = waiting.popleft()
@@ -99,7 +102,7 @@ def avoiding(texts: Sequence[str]) -> tuple[Ints, list[int]]:
 
 
 def _trie(texts: Sequence[bytes]) -> tuple[list[dict[int, int]], set[int]]:
-    """The tree of all beginnings of some texts: per state its children, {byte: state}; and the states of whole texts.
+    """The prefix tree of some texts: the children of each state, {byte: state}, and the states of whole texts.
 
     Its root is START; DEAD has no children.
     """
@@ -117,7 +120,7 @@ def _trie(texts: Sequence[bytes]) -> tuple[list[dict[int, int]], set[int]]:
 
 
 def both(one: tuple[Ints, list[int]], other: tuple[Ints, list[int]]) -> tuple[Ints, list[int]]:
-    """The automaton of the texts that two automata accept."""
+    """The automaton of the texts that two automata both accept; UsageError when it is too large."""
     width = len(other[0])
     numbers = {START * width + START: START}
     rows, accepting = [np.zeros(256, dtype=np.int32)], []
@@ -136,24 +139,25 @@ def both(one: tuple[Ints, list[int]], other: tuple[Ints, list[int]]) -> tuple[In
                 waiting.append(pair)
         rows.append(np.array([numbers.get(pair, DEAD) for pair in different.tolist()], dtype=np.int32)[which])
         if len(numbers) >= MAX_STATES:
-            raise UsageError("--constrain and --ban together are too large an automaton: ban less, or match less")
+            raise UsageError(
+                "--constrain and --ban together are too large an automaton: ban fewer texts or match fewer"
+            )
     return np.stack(rows), accepting
 
 
 def at_first(state: int, states: int) -> int:
-    """The state of a table made by `with_marks` from so many states where the next word goes without a space."""
+    """The counterpart of a state in the second half of the table that `with_marks` makes of one of `states` states."""
     return states + state
 
 
 def with_marks(table: Ints, lines: bool) -> Ints:
-    """The table that reads a MARK as a space, or nothing where the text or, with `lines`, a line begins; (2 S, 256).
-
-    The states of the second half are those where the next word is the first.
+    """The table that reads a SPACE_MARK as a space, but as nothing at the beginning of the text and, with `lines`, of
+    each line; (2 S, 256). In the states of its second half the next word is the first.
     """
     states = len(table)
     doubled = np.concatenate([table, table])
-    doubled[:states, MARK] = table[:, ord(" ")]
-    doubled[states:, MARK] = np.arange(states)
+    doubled[:states, SPACE_MARK] = table[:, ord(" ")]
+    doubled[states:, SPACE_MARK] = np.arange(states)
     if lines:
         newline = table[:, ord("\n")]
         doubled[:, ord("\n")] = np.tile(np.where(newline == DEAD, DEAD, at_first(0, states) + newline), 2)
@@ -161,7 +165,7 @@ def with_marks(table: Ints, lines: bool) -> Ints:
 
 
 class _Allowance:
-    """The steps that building an automaton may take: memory and time are refused before they are used."""
+    """How many steps building an automaton may still take, so that too large a one is refused before it is built."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern, self.left = pattern, MAX_BUILD_STEPS
@@ -179,6 +183,7 @@ class _Allowance:
 
 
 def shortened(pattern: str) -> str:
+    """An expression as a message shows it."""
     return repr(pattern if len(pattern) <= 60 else pattern[:57] + "...")
 
 
@@ -190,7 +195,7 @@ def _parse(pattern: str) -> tuple[list[tuple[Any, Any]], int]:
         raise SeqtoolError("--constrain needs re._parser, which this Python lacks: use CPython 3.11 to 3.14") from error
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of syntax that may change its meaning one day
+            warnings.simplefilter("ignore")  # about syntax whose meaning may change one day
             parsed = parser.parse(pattern)
     except (re.error, OverflowError, ValueError) as error:
         raise UsageError(f"--constrain {shortened(pattern)} is not a regular expression: {error}") from error
@@ -198,14 +203,14 @@ def _parse(pattern: str) -> tuple[list[tuple[Any, Any]], int]:
 
 
 def _characters_automaton(pattern: str, allowance: _Allowance) -> tuple[list[dict[int, int]], list[bool], Ints]:
-    """The deterministic automaton over classes of characters: per state its moves, {class: state}, and whether it
-    accepts; and the class of each code point, 0 where the expression has no use for it.
+    """The deterministic automaton over classes of characters: the moves of each state, {class: state}, and whether it
+    accepts; and the class of each code point, 0 for one that is in no set of the expression.
     """
     allowance.require(len(pattern) <= MAX_PATTERN_CHARACTERS)
     automaton = _Nondeterministic(allowance)
     try:
         tree, flags = _parse(pattern)
-        # The whole text has to match: anchors at both ends say so once more.
+        # Anchors at both ends change nothing: the whole text has to match.
         while tree and tree[0][0].name == "AT" and tree[0][1].name in ("AT_BEGINNING", "AT_BEGINNING_STRING"):
             del tree[0]
         while tree and tree[-1][0].name == "AT" and tree[-1][1].name in ("AT_END", "AT_END_STRING"):
@@ -218,7 +223,7 @@ def _characters_automaton(pattern: str, allowance: _Allowance) -> tuple[list[dic
 
 
 class _Nondeterministic:
-    """Thompson's automaton: from a state one goes on freely to some others, or reads a character of one set."""
+    """Thompson's automaton: a state leads to some others without reading, or reads a character of one set."""
 
     def __init__(self, allowance: _Allowance) -> None:
         self.allowance = allowance
@@ -227,15 +232,15 @@ class _Nondeterministic:
         self.sets: dict[Any, tuple[int, Ranges]] = {}
 
     def new_state(self) -> int:
-        self.allowance.spend(3)  # it takes some memory
+        self.allowance.spend(3)  # for the memory that it takes
         self.free.append([])
         self.reads.append(None)
         return len(self.free) - 1
 
     def add(self, tree: Iterable[tuple[Any, Any]], state: int, flags: int) -> int:
-        """Add what reads a syntax tree, from `state` on; the state in which it has been read.
+        """Add states that read a syntax tree, from `state` on; the state behind it.
 
-        No two constructs read from one state: each is given the fresh one that ended the last.
+        A state reads for one construct only: each begins in the new state that ended the one before.
         """
         for operation, argument in tree:
             self.allowance.spend(1)
@@ -261,7 +266,7 @@ class _Nondeterministic:
                 case name:
                     kind = getattr(argument, "name", name)  # of an anchor
                     what, instead = REFUSED.get(kind) or REFUSED.get(name, (name, "leave it out"))
-                    raise UsageError(f"--constrain does not know {what}: {instead}")
+                    raise UsageError(f"--constrain does not support {what}: {instead}")
         return state
 
     def _new_state_after(self, *states: int) -> int:
@@ -293,7 +298,7 @@ class _Nondeterministic:
 
 
 def _code_points(items: list[tuple[str, Any]], flags: int, allowance: _Allowance) -> Ranges:
-    """The code points that a set of the syntax tree, [(kind, value)], stands for."""
+    """The code points in a set of the syntax tree, [(kind, value)]."""
     ranges: Ranges = []
     for kind, value in items:
         match kind:
@@ -307,7 +312,7 @@ def _code_points(items: list[tuple[str, Any]], flags: int, allowance: _Allowance
     ranges = _complement(_union(ranges)) if items[0][0] == "NEGATE" else _union(ranges)
     if not flags & re.IGNORECASE:
         return ranges
-    # Case matters only to the few characters that have one: of those, re itself says which it takes.
+    # Of the few characters that have a case, re itself says which match.
     cased, characters = _cased()
     allowance.spend(len(characters))
     fixed = _complement(_union(_complement(ranges) + cased))
@@ -316,7 +321,7 @@ def _code_points(items: list[tuple[str, Any]], flags: int, allowance: _Allowance
 
 
 def _source(items: list[tuple[str, Any]]) -> str:
-    """A set of the syntax tree, written as an expression again."""
+    """A set of the syntax tree as an expression."""
     parts = {
         "NEGATE": lambda _: "^",
         "LITERAL": lambda value: f"\\U{value:08x}",
@@ -337,37 +342,36 @@ def _union(ranges: Ranges) -> Ranges:
 
 
 def _complement(ranges: Ranges) -> Ranges:
-    edges = [0, *itertools.chain.from_iterable(ranges), CODE_POINTS]
+    edges = [0, *itertools.chain.from_iterable(ranges), UNICODE_SIZE]
     return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
 
 @functools.cache
 def _matching(source: str, flags: int) -> Ranges:
     """The code points that an expression for one character matches."""
-    every = np.arange(CODE_POINTS, dtype=np.uint32).tobytes().decode("utf-32-le", "surrogatepass")
+    every = np.arange(UNICODE_SIZE, dtype=np.uint32).tobytes().decode("utf-32-le", "surrogatepass")
     return [match.span() for match in re.finditer(f"{source}+", every, flags)]
 
 
 @functools.cache
 def _cased() -> tuple[Ranges, str]:
-    """The characters that have an upper or lower case other than themselves, as ranges and as a text."""
-    text = "".join(char for char in map(chr, range(CODE_POINTS)) if not char.lower() == char == char.upper())
+    """The characters that differ from their upper or lower case, as ranges and as a text."""
+    text = "".join(char for char in map(chr, range(UNICODE_SIZE)) if not char.lower() == char == char.upper())
     return _union([(ord(char), ord(char) + 1) for char in text]), text
 
 
 def _classes(sets: Sequence[Ranges], allowance: _Allowance) -> tuple[list[list[int]], Ints]:
-    """Code points that are in the same sets are one class; the classes of each set, and the class of each code point.
-
-    Class 0 is in no set.
+    """Divide all code points into classes, each of the code points that are in the same sets; the classes of each set,
+    and the class of each code point. Class 0 is in no set.
     """
     changes: dict[int, set[int]] = defaultdict(set)
     for number, ranges in enumerate(sets):
         for edge in itertools.chain.from_iterable(ranges):
             changes[edge] ^= {number}
     classes: dict[frozenset[int], int] = {frozenset(): 0}
-    class_of = np.zeros(CODE_POINTS, dtype=np.int32)
+    class_of = np.zeros(UNICODE_SIZE, dtype=np.int32)
     current: frozenset[int] = frozenset()
-    for start, end in itertools.pairwise(sorted({*changes, *SURROGATES, CODE_POINTS})):
+    for start, end in itertools.pairwise(sorted({*changes, *SURROGATES, UNICODE_SIZE})):
         current ^= changes.get(start, set())
         allowance.spend(1 + len(current))
         if not SURROGATES[0] <= start < SURROGATES[1]:
@@ -382,11 +386,11 @@ def _classes(sets: Sequence[Ranges], allowance: _Allowance) -> tuple[list[list[i
 def _determinize(
     automaton: _Nondeterministic, final: int, classes_of_set: list[list[int]], allowance: _Allowance
 ) -> tuple[list[dict[int, int]], list[bool]]:
-    """Rabin and Scott's construction; state 0 is the start."""
+    """The moves of each state and whether it accepts, by Rabin and Scott's subset construction; 0 is the start."""
 
     @functools.cache
     def reachable_freely(state: int) -> frozenset[int]:
-        """Itself and what follows without reading: of those, the states that matter, which read or are final."""
+        """The states that it leads to without reading, itself included, as far as they read or are final."""
         seen, waiting = {state}, [state]
         while waiting:
             allowance.spend(1)
@@ -472,7 +476,7 @@ class _Utf8Blocks(NamedTuple):
 
 
 def _utf8_blocks(class_of: Ints) -> _Utf8Blocks:
-    last, one = _distinct(np.concatenate([class_of, np.zeros(5 * 64**3 - CODE_POINTS, np.int32)]).reshape(-1, 64))
+    last, one = _distinct(np.concatenate([class_of, np.zeros(5 * 64**3 - UNICODE_SIZE, np.int32)]).reshape(-1, 64))
     behind_first_of_2 = one[2:32].copy()
     one[:32] = 0  # what fewer bytes spell
     second_last, two = _distinct(one.reshape(-1, 64))
@@ -483,7 +487,7 @@ def _utf8_blocks(class_of: Ints) -> _Utf8Blocks:
 
 
 def _distinct(rows: Ints) -> tuple[Ints, Ints]:
-    """The distinct rows, a row of zeros the first, and which of them each row is."""
+    """The distinct rows, the first of them zeros, and the number of each row among them."""
     numbers = {bytes(rows[0].nbytes): 0}
     which = [numbers.setdefault(row.tobytes(), len(numbers)) for row in rows]
     return np.frombuffer(b"".join(numbers), dtype=np.int32).reshape(-1, rows.shape[1]), np.array(which, dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Beam search: the likeliest text, as far as keeping the K likeliest beginnings of each length finds it.
+"""Beam search: an approximate search for the likeliest text, which keeps the K likeliest beginnings of each length.
 
 Shapes: K beams, V vocabulary.
 """
@@ -42,9 +42,9 @@ class _Candidate(NamedTuple):
 
 
 class _Ended:
-    """The texts that have ended, each once: of several spellings of a text the one with the highest score.
+    """The texts that have ended, each with its best score, score / tokens^length_penalty.
 
-    They are compared by score / tokens^length_penalty.
+    A text that several sequences of tokens spell is there once, in its best spelling.
     """
 
     def __init__(self, prompt: Sample, length_penalty: float, text_of: Callable[[list[int]], Hashable]) -> None:
@@ -80,11 +80,12 @@ def beam_search(
     stopped: Callable[[list[int]], bool] = lambda tokens: False,
     text_of: Callable[[list[int]], Hashable] = tuple,
 ) -> list[Sample]:
-    """The best `wanted` continuations of a prompt and its tokens, the best first: by score / tokens^length_penalty,
-    where the score is log p plus what steering adds (Wu et al. 2016, section 7, with the power of the length itself).
+    """The best `wanted` continuations of a prompt and its tokens, the best first, by score / tokens^length_penalty.
 
-    `stopped` says whether tokens end with a stop string; texts for which `text_of` gives the same value count once,
-    the likeliest spelling. The search ends when as many texts have ended as there are beams, or at the most tokens.
+    The score is log p plus what steering adds (Wu et al. 2016, section 7, with the power of the length itself).
+    `stopped` says whether tokens end with a stop string; sequences of tokens with the same `text_of` are one text. The
+    search ends when as many texts have ended as there are beams, or at the most tokens that a text may have.
+    UsageError when no text short enough matches the constraint.
     """
     steering = steering or Steering(config, stepper.begin_id)
     steering.check(prompt.seam)
@@ -130,7 +131,7 @@ def beam_search(
 def _candidates(
     beams: Sequence[_Beam], log_p_KV: Tensor, count: int, steering: Steering, repetition: Repetition | None
 ) -> list[_Candidate]:
-    """The `count` next tokens of all beams with the highest scores, the best first, without impossible ones."""
+    """Of the next tokens of all beams the `count` with the highest scores, the best first, without barred ones."""
     scores_KV = steering.scores(log_p_KV, [beam.written for beam in beams]).double()
     if repetition is not None:
         scores_KV = repetition.scores(scores_KV)
@@ -143,7 +144,7 @@ def _candidates(
 
 
 def _grown(parent: _Beam, candidate: _Candidate, alternatives: list[Alternatives], steering: Steering) -> _Beam:
-    """A beam with one more token; `alternatives` are those of all beams, or empty."""
+    """The parent with one more token; `alternatives` are those of all beams, or empty."""
     return _Beam(
         [*parent.tokens, candidate.token],
         [*parent.token_nats, -candidate.log_p],
@@ -157,7 +158,7 @@ def _grown(parent: _Beam, candidate: _Candidate, alternatives: list[Alternatives
 def _advance(
     stepper: Stepper, prompt: list[int], beams: Sequence[_Beam], repetition: Repetition | None, log_p_KV: Tensor
 ) -> Tensor:
-    """log p (K, V) after the last token of each beam; `log_p_KV` is that of their parents' rows."""
+    """log p (K, V) after the last token of each beam; `log_p_KV` is that before it, in the rows of the parents."""
     kept = torch.tensor([beam.parent for beam in beams], device=log_p_KV.device)
     stepper.keep(kept)
     chosen_K = torch.tensor([beam.tokens[-1] for beam in beams], device=log_p_KV.device)

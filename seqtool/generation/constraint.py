@@ -1,8 +1,8 @@
-"""Text that must match a regular expression, or must not hold some texts: which tokens may come next.
+"""Constraints: which tokens may come next in a text that must match a regular expression or avoid some texts.
 
-Tokens are bytes and may end inside a character, so the expression's automaton reads bytes. A token may come next when
-its bytes lead to a state from which the text can be finished (Willard & Louf 2023, Efficient guided generation for
-large language models).
+Tokens are bytes and may end inside a character, so the automaton of the expression reads bytes. A token may come next
+when its bytes lead to a state from which the text can be completed (Willard & Louf 2023, Efficient guided generation
+for large language models).
 
 Shapes: S states of the automaton, V vocabulary.
 """
@@ -19,8 +19,8 @@ import numpy.typing as npt
 from seqtool.errors import UsageError
 from seqtool.generation.automaton import (
     DEAD,
-    MARK,
     MAX_STATES,
+    SPACE_MARK,
     START,
     Ints,
     at_first,
@@ -33,29 +33,29 @@ from seqtool.generation.automaton import (
 from seqtool.text.decoding import Seam
 
 MAX_CACHE_BYTES = 64 << 20
-NEVER = 32_766  # tokens; more than any state needs, and one more still fits in 16 bits
-MAX_MOVES = 1 << 27  # of states by tokens, where the tokens judge: some seconds
+NEVER = 32_766  # more tokens than any state needs; NEVER + 1 still fits in 16 bits
+MAX_MOVES = 1 << 27  # states times tokens that are followed where bytes are missing: some seconds
 SPACINGS = ("kept", "first", "lines")
 
 
 class TokenBytes:
-    """The bytes that each id adds to a text; b"" is a control symbol.
+    """The bytes that each id adds to a text; b"" for a control symbol.
 
-    `spacing` says what becomes of the space that a word brings: `kept`; or left out where the word begins the text
-    (`first`), or the text or a line (`lines`).
+    `spacing` says what happens to the space with which a word begins: it is `kept`, or left out at the beginning of the
+    text (`first`), or of the text and each line (`lines`).
     """
 
     def __init__(self, rows: Sequence[bytes], spacing: str = "kept") -> None:
         assert spacing in SPACINGS
         self.spacing = spacing
-        mark = bytes([MARK])
-        if spacing != "kept":  # a byte that is no text's is never written where it could be taken for a mark
+        mark = bytes([SPACE_MARK])
+        if spacing != "kept":  # a lone byte that equals the mark is in no text, and not written
             rows = [b"" if row == mark else mark + row[1:] if row[:1] == b" " else row for row in rows]
         self.rows = list(rows)
         self.order, self._columns = _by_position(self.rows)
 
     def read_by(self, table: Ints) -> Ints:
-        """The table of an automaton over bytes, as these tokens are read; its states keep their numbers."""
+        """The table of an automaton over bytes, extended to read these tokens; its states keep their numbers."""
         return table if self.spacing == "kept" else with_marks(table, self.spacing == "lines")
 
     def after(self, table: Ints, state: int) -> Ints:
@@ -67,7 +67,7 @@ class TokenBytes:
         return states
 
     def earned(self, table: Ints, worth: npt.NDArray[np.float64], state: int) -> npt.NDArray[np.float64]:
-        """What the moves of the tokens of `order` are worth in all; (len(order),)."""
+        """The summed worth of the moves that each token of `order` makes; (len(order),)."""
         states = np.full(len(self.order), state, dtype=np.int32)
         earned = np.zeros(len(self.order))
         for column in self._columns:
@@ -78,15 +78,14 @@ class TokenBytes:
 
 
 class Constraint:
-    """What may be written, as a deterministic automaton over bytes, and what each token does to it: texts that match a
-    regular expression (None: any) as a whole, and in which none of `banned` appears.
+    """The texts that match a regular expression (None: any) as a whole and in which none of `banned` appears, as a
+    deterministic automaton over bytes.
 
     A state is a number; `start` is that of the empty text. UsageError when the expression cannot be read, is too large,
     or matches no text that the tokens can spell.
 
-    What can be finished is judged by spelling the rest in tokens of a single byte, of which a lossless vocabulary has
-    all 256: larger tokens may finish it sooner, and no promise depends on them. Where bytes are missing, it is judged
-    by all tokens.
+    How many tokens complete a text is counted in tokens of a single byte, of which a lossless vocabulary has all 256:
+    longer tokens may complete it sooner. Where a byte has no token of its own, all tokens are counted.
     """
 
     def __init__(self, pattern: str | None, tokens: TokenBytes, banned: Sequence[str] = ()) -> None:
@@ -117,20 +116,20 @@ class Constraint:
         return bool(self._distance[state] == 0)
 
     def tokens_needed(self, state: int) -> int:
-        """So many further tokens finish a match: the bytes that it lacks at least. 0 where `accepts`."""
+        """How many further tokens complete a match, by the fewest bytes that it lacks; 0 where `accepts`."""
         return int(self._distance[state])
 
     def allowed(self, state: int, budget: int) -> npt.NDArray[np.bool_]:
-        """The tokens that may come next when at most `budget` may, this one included; (V,).
+        """Whether each token may come next when the text may have at most `budget` more, this one included; (V,).
 
-        While `budget` is at least `tokens_needed(state)`, one is allowed unless the match is complete, and any of them
-        leads to a state that needs less than `budget`. None may be allowed where `accepts`: the text is at its end.
+        While `budget` is at least `tokens_needed(state)`, some token is allowed unless the match is complete, and each
+        of them leads to a state that needs less than `budget`. Where `accepts`, none need be allowed: the text may end.
         """
         return self._tokens_after(state) <= min(budget, MAX_STATES)
 
     def after(self, state: int, token: int, skip: int = 0) -> int:
-        """The state that a token leads to, without its first `skip` bytes; after one that was not allowed, the text
-        cannot always be finished.
+        """The state that a token leads to, without its first `skip` bytes; from that of a token that is not allowed,
+        no match may be reachable.
         """
         return self.read(state, self._tokens.rows[token][skip:])
 
@@ -147,7 +146,7 @@ class Constraint:
         return needed_V
 
     def _tokens_to(self, ends: list[int]) -> npt.NDArray[np.int16]:
-        """The fewest tokens from each state to one of `ends`; (S,)."""
+        """The fewest tokens that lead from each state to one of `ends`; (S,)."""
         states = len(self._table)
         if not self.must_match:
             distance = np.full(states, NEVER, dtype=np.int16)
@@ -174,7 +173,7 @@ class Constraint:
 
 
 def _distances(states: int, moves: Mapping[int, set[int]], ends: Iterable[int]) -> npt.NDArray[np.int16]:
-    """The fewest moves from each state to one of `ends`, backwards from those, breadth first; (S,)."""
+    """The fewest moves from each state to one of `ends`, by a breadth-first search backwards from these; (S,)."""
     before: list[list[int]] = [[] for _ in range(states)]
     for state, targets in moves.items():
         for target in targets - {DEAD}:
@@ -192,7 +191,7 @@ def _distances(states: int, moves: Mapping[int, set[int]], ends: Iterable[int]) 
 
 
 def _by_position(tokens: Sequence[bytes]) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.uint8]]]:
-    """The ids of tokens that have bytes, the longest first; and for each position, the bytes of those so long."""
+    """The ids of tokens that have bytes, the longest first; and the bytes at each position of those that reach it."""
     order = sorted((index for index, token in enumerate(tokens) if token), key=lambda index: -len(tokens[index]))
     lengths = np.array([len(tokens[index]) for index in order])
     data = np.frombuffer(b"".join(tokens[index] for index in order), dtype=np.uint8)

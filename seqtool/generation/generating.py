@@ -1,13 +1,13 @@
-"""Writing text: a prompt is read once, then one token at a time, on what the model remembers.
+"""Writing text: the prompt is read once, then one token is chosen at a time, from the state that the model carries.
 
-Each sample draws from a generator of its own, made of the seed, its prompt and which of the prompt's samples it is, so
-that it is the same whichever others are made beside it. Tokens are made in blocks that stay on the device; only when a
-block is done are they looked at.
+Each sample draws from a random generator of its own, seeded by the seed, the prompt and the sample's number among those
+of the prompt: so a sample is the same whatever others are written beside it. Tokens are written in blocks that stay on
+the device and are read back once a block.
 
-Past its context a transformer goes on with the newest half of what it saw, read again behind `<s>`: what scoring does
-with a stride of half the context. A recurrent model goes on for ever.
+Past its context a transformer goes on from the newest half of it, read again behind `<s>`, as scoring does with a
+stride of half the context. A recurrent model has no such limit.
 
-Shapes: B samples made side by side, T tokens of a block, V vocabulary.
+Shapes: B samples written side by side, T tokens of a block, V vocabulary.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from seqtool.models.predictor import Stepper, advance
 from seqtool.settings.generation import GenerateConfig
 from seqtool.text.decoding import Seam
 
-BLOCK_S = 0.03  # a block takes about so long: as often as a reader sees new text
+BLOCK_S = 0.03  # about how long a block takes: a reader sees new text as often
 MAX_BLOCK = 64
 
 Alternatives = list[tuple[int, float]]
@@ -39,21 +39,21 @@ Alternatives = list[tuple[int, float]]
 
 @dataclass
 class Sample:
-    """One text in the making: its prompt (ids without `<s>`) and the tokens written so far, with the nats of each."""
+    """A text that is being written: its prompt (ids without `<s>`) and the tokens so far, with the nats of each."""
 
     prompt: list[int]
     copy: int = 0
-    """Which of the samples of its prompt it is."""
+    """The sample's number among those of its prompt."""
     prompt_text: str = ""
     seam: Seam = field(default_factory=Seam)
     tokens: list[int] = field(default_factory=list)
     token_nats: list[float] = field(default_factory=list)
-    """What the model itself gives each token, whatever narrowed the choice."""
+    """-log p of each token by the model alone, however the choice was narrowed."""
     alternatives: list[Alternatives] = field(default_factory=list)
-    """For each token, where they were asked for."""
+    """For each token, if they were asked for."""
     finished: str = ""
-    """Why it ended: `length`, `end` (of the text, by the model), `match` (the constraint lets nothing follow), `stop`
-    (a stop string, set by the caller).
+    """Why it ended: `length`, `end` (the model ended the text), `match` (the constraint allows no more), `stop` (a stop
+    string, set by the caller); empty while it is being written.
     """
 
     @property
@@ -62,7 +62,7 @@ class Sample:
         return sum(self.token_nats)
 
     def cut(self, tokens: int) -> None:
-        """Leave out what comes after so many tokens."""
+        """Keep the first `tokens` tokens only."""
         del self.tokens[tokens:], self.token_nats[tokens:], self.alternatives[tokens:]
 
 
@@ -74,9 +74,10 @@ def generate(
     steering: Steering | None = None,
     healing: Healing | None = None,
 ) -> Iterator[list[Sample]]:
-    """Write the samples, `config.batch_size` at a time; yields the samples of a batch whenever some tokens are new.
+    """Write the samples, `config.batch_size` at a time; yield the samples of a batch whenever they have new tokens.
 
-    The caller may set a sample's `finished` to end it. A batch's last yield has every sample finished.
+    The caller may set a sample's `finished` to end it. When a batch is yielded for the last time, all are finished.
+    UsageError when no text short enough matches the constraint.
     """
     steering = steering or Steering(config, stepper.begin_id)
     waiting = iter(samples)
@@ -99,14 +100,14 @@ def _generate_batch(
         healing.heal(stepper, batch, generators, config, steering)
     rows, log_p_BV = batch, stepper.begin([one.prompt + one.tokens for one in batch])  # one sample a row
     choice = _Choice(rows, generators, config, steering, log_p_BV)
-    if all(one.finished for one in rows):  # by what healing wrote, or since nothing may be written
+    if all(one.finished for one in rows):  # by healing, or because nothing may follow
         yield batch
     size = 1
     while not all(one.finished for one in rows):
         began = time.monotonic()
         count = min(size, _most_steps(stepper, rows, config))
-        block, chosen_B, log_p_BV = _write_block(stepper, choice, count, log_p_BV)
-        _take(rows, block, stepper.begin_id, most_tokens(config))
+        new, chosen_B, log_p_BV = _write_block(stepper, choice, count, log_p_BV)
+        _take(rows, new, stepper.begin_id, most_tokens(config))
         choice.follow(rows)
         yield batch
         going = [row for row, one in enumerate(rows) if not one.finished]
@@ -123,19 +124,19 @@ def _generate_batch(
 
 
 def _most_steps(stepper: Stepper, rows: list[Sample], config: GenerateConfig) -> int:
-    """How many tokens a block can have: no unfinished sample needs more, and no row of the stepper is full before."""
+    """The most tokens of a block: as many as a sample can still need, or until a row of the stepper is full."""
     needed = most_tokens(config) - min(len(one.tokens) for one in rows if not one.finished)
     return needed if stepper.room is None else min(needed, stepper.room + 1)
 
 
 def _next_size(size: int, count: int, elapsed_s: float) -> int:
-    """The size of the next block, after one of `size` of which `count` steps took `elapsed_s`."""
+    """The tokens of the next block, after a block of at most `size` whose `count` tokens took `elapsed_s`."""
     return max(1, min(MAX_BLOCK, 2 * size, int(count * BLOCK_S / max(elapsed_s, 1e-6))))
 
 
-class _Block(NamedTuple):
-    """The tokens of a block, still on the device: for each step, the tokens and the model's log p of them, (B, 1), and
-    where they are asked for the K likeliest tokens and theirs, (B, K).
+class _NewTokens(NamedTuple):
+    """The tokens of a block, still on the device: for each step the tokens and their log p by the model, (B, 1), and if
+    alternatives are asked for, the K likeliest tokens and their log p, (B, K).
     """
 
     tokens: list[Tensor]
@@ -144,20 +145,20 @@ class _Block(NamedTuple):
     log_p_of_likeliest: list[Tensor]
 
 
-def _write_block(stepper: Stepper, choice: _Choice, count: int, log_p_BV: Tensor) -> tuple[_Block, Tensor, Tensor]:
-    """`count` further tokens of each row; with the last of them (B,), and the log p (B, V) it was chosen by."""
+def _write_block(stepper: Stepper, choice: _Choice, count: int, log_p_BV: Tensor) -> tuple[_NewTokens, Tensor, Tensor]:
+    """Choose `count` tokens for each row; also the last of them (B,), and the log p (B, V) that it was chosen by."""
     drawn_BT = choice.draw(count)
-    block = _Block([], [], [], [])
-    chosen_B = choice.next(log_p_BV, drawn_BT[:, 0], block)
+    new = _NewTokens([], [], [], [])
+    chosen_B = choice.next(log_p_BV, drawn_BT[:, 0], new)
     for step in range(1, count):
         log_p_BV = stepper.step(chosen_B)
-        chosen_B = choice.next(log_p_BV, drawn_BT[:, step], block)
-    return block, chosen_B, log_p_BV
+        chosen_B = choice.next(log_p_BV, drawn_BT[:, step], new)
+    return new, chosen_B, log_p_BV
 
 
-def _take(rows: list[Sample], block: _Block, begin_id: int, most: int) -> None:
-    """Give each unfinished sample its tokens of a block, up to the end of its text or to the `most` it may have."""
-    tokens_BT, nats_BT = torch.cat(block.tokens, dim=1), -torch.cat(block.log_p, dim=1)
+def _take(rows: list[Sample], new: _NewTokens, begin_id: int, most: int) -> None:
+    """Give each unfinished sample its tokens of a block, up to the end of its text or the `most` that it may have."""
+    tokens_BT, nats_BT = torch.cat(new.tokens, dim=1), -torch.cat(new.log_p, dim=1)
     for one, tokens, nats in zip(rows, tokens_BT.tolist(), nats_BT.tolist(), strict=True):
         if one.finished:
             continue
@@ -167,8 +168,8 @@ def _take(rows: list[Sample], block: _Block, begin_id: int, most: int) -> None:
             tokens = tokens[: tokens.index(begin_id)]
         one.tokens += tokens
         one.token_nats += nats[: len(tokens)]
-    if block.likeliest:
-        ids_BTK, log_p_BTK = torch.stack(block.likeliest, dim=1), torch.stack(block.log_p_of_likeliest, dim=1)
+    if new.likeliest:
+        ids_BTK, log_p_BTK = torch.stack(new.likeliest, dim=1), torch.stack(new.log_p_of_likeliest, dim=1)
         for one, ids_TK, log_p_TK in zip(rows, ids_BTK.tolist(), log_p_BTK.tolist(), strict=True):
             missing = len(one.tokens) - len(one.alternatives)
             one.alternatives += map(_paired, ids_TK[:missing], log_p_TK)
@@ -179,7 +180,7 @@ def _paired(ids: list[int], log_p: list[float]) -> Alternatives:
 
 
 class _Choice:
-    """How the next token of each row is chosen."""
+    """Chooses the next token of each row, by the settings and rules, with each sample's random numbers."""
 
     def __init__(
         self,
@@ -190,26 +191,26 @@ class _Choice:
         log_p_BV: Tensor,
     ) -> None:
         self._config, self._steering, self._generators = config, steering, generators
-        # Apple's GPU has no float64, in which probabilities are summed.
+        # Probabilities are summed in float64, which Apple's GPU does not have.
         self._device = torch.device("cpu") if log_p_BV.device.type == "mps" else log_p_BV.device
         self._texts: list[Written] = []
         if steering.by_token:
             self._texts = [steering.begin(one.prompt, one.seam, one.tokens) for one in rows]
-        self._end(rows)
+        self._finish(rows)
         self._repetition: Repetition | None = None
         if config.repetition_penalty != 1:
             texts = [one.prompt + one.tokens for one in rows]
             self._repetition = Repetition(texts, config.repetition_penalty, log_p_BV.to(self._device))
 
     def draw(self, count: int) -> Tensor:
-        """Numbers between 0 and 1 for the next tokens; (B, T), or (1, T) of anything when nothing is drawn."""
+        """Random numbers in [0, 1) for the next tokens, (B, T); any numbers, (1, T), if nothing is drawn."""
         numbers = np.empty((max(1, len(self._generators)), count))
         for row, generator in enumerate(self._generators):
             generator.random(out=numbers[row])
         return torch.from_numpy(numbers).to(self._device)
 
-    def next(self, log_p_BV: Tensor, drawn_B: Tensor, block: _Block) -> Tensor:
-        """The tokens (B,), which are added to `block`."""
+    def next(self, log_p_BV: Tensor, drawn_B: Tensor, new: _NewTokens) -> Tensor:
+        """Choose the next tokens (B,) and add them to `new`."""
         config, home = self._config, log_p_BV.device
         log_p_BV = log_p_BV.to(self._device)
         scores_BV = self._steering.scores(log_p_BV, self._texts)
@@ -219,22 +220,22 @@ class _Choice:
         chosen_B1 = chosen_B.unsqueeze(1)
         if self._repetition is not None:
             self._repetition.add(chosen_B1)
-        block.tokens.append(chosen_B1)
-        block.log_p.append(log_p_BV.gather(1, chosen_B1))
+        new.tokens.append(chosen_B1)
+        new.log_p.append(log_p_BV.gather(1, chosen_B1))
         if config.alternatives:
             log_p_BK, ids_BK = log_p_BV.topk(min(config.alternatives, log_p_BV.shape[1]))
-            block.likeliest.append(ids_BK)
-            block.log_p_of_likeliest.append(log_p_BK)
+            new.likeliest.append(ids_BK)
+            new.log_p_of_likeliest.append(log_p_BK)
         return chosen_B.to(home)
 
     def follow(self, rows: list[Sample]) -> None:
-        """Take the tokens just written into account, and finish the texts that nothing may follow."""
+        """Apply the rules to the tokens just written, and finish the samples that nothing may follow."""
         for row in range(len(self._texts)):
             if not rows[row].finished:
                 self._texts[row] = self._steering.after(self._texts[row], rows[row].tokens[-1])
-        self._end(rows)
+        self._finish(rows)
 
-    def _end(self, rows: list[Sample]) -> None:
+    def _finish(self, rows: list[Sample]) -> None:
         for row, one in enumerate(rows):
             if not one.finished and self._texts and self._steering.ended(self._texts[row]):
                 one.finished = "match"
@@ -242,7 +243,7 @@ class _Choice:
                 one.finished = "length"
 
     def keep(self, kept: Tensor) -> None:
-        """Go on with these rows only."""
+        """Keep these rows only."""
         rows = kept.tolist()
         self._generators = [self._generators[row] for row in rows] if self._generators else []
         self._texts = [self._texts[row] for row in rows] if self._texts else []
@@ -251,6 +252,6 @@ class _Choice:
 
 
 def _generator(seed: int, one: Sample) -> np.random.Generator:
-    """The random numbers of one sample: of its seed, its prompt and which of the prompt's samples it is."""
+    """The random generator of one sample, seeded by the seed, its prompt and its number."""
     prompt = hashlib.sha256(np.array(one.prompt, dtype="<i8").tobytes()).digest()
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, one.copy, *prompt])))

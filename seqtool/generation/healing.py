@@ -1,10 +1,10 @@
-"""Prompts that end inside a token: the first token that is written may begin inside the prompt.
+"""Healing: where a prompt ends inside a token, the first token written may begin inside the prompt.
 
-The last tokens of a prompt are split where the prompt ends, not where a text would be: a model that has always read
-` remember` as one token has hardly seen ` rem`, `em`, and after a space that stands alone it expects no word. So the
-last tokens are given back, as many as one token could begin with and go on. What comes then is drawn from all that
-agrees with the prompt: some of the tokens given back, and one that goes on from there beyond the prompt's end; or all
-of them, which is the prompt as it stood. Each is weighed by its probability.
+The end of a prompt cuts tokens that a whole text would have: a model that has always read ` remember` as one token has
+hardly ever seen ` rem`, `em`, and after a lone space it expects no word. So the last tokens of the prompt are taken
+back, as many as a single longer token could begin with. Then one of all endings that agree with the prompt is drawn by
+its probability: some of the tokens taken back, and one that goes on from there past the end of the prompt; or all of
+the tokens taken back, which is the prompt as it was given.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ if TYPE_CHECKING:
 
 
 class Ending(NamedTuple):
-    """A token that goes on inside a prompt, after the first `kept` of its tokens."""
+    """A token that begins inside a prompt, after the first `kept` of its tokens, and goes on past its end."""
 
     kept: int
     token: int
     skip: int
-    """So many bytes of the token are the prompt's."""
+    """How many bytes of the token belong to the prompt."""
     log_p: float
-    """The model's, of the token."""
+    """Of the token, by the model."""
 
 
 @dataclass
 class _Prompt:
-    """A prompt that is read up to the tokens given back, and how it may end."""
+    """A prompt, of which the first `kept` tokens are not taken back, and its possible endings."""
 
     ids: tuple[int, ...]
     seam: Seam
     kept: int
     endings: list[Ending] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
-    """Of each ending: log p of what it has in place of the tokens given back, and what the rules add."""
+    """Of each ending: log p of all its tokens after the first `kept` of the prompt, plus what the rules add."""
     alternatives: dict[int, Alternatives] = field(default_factory=dict)
-    """The likeliest tokens after so many of the prompt's."""
+    """By a number of the prompt's tokens, the likeliest tokens after them."""
     log_p: float = 0.0
-    """Of the tokens given back that have been read."""
+    """Of those tokens taken back that have been read."""
 
 
 class Healing:
-    """Finds the tokens that go on from a beginning. `rows` are the bytes of each id; b"" is no part of a text."""
+    """Heals the ends of prompts. `rows` are the bytes of each id; b"" for one that is in no text."""
 
     def __init__(self, rows: Sequence[bytes]) -> None:
         self._rows = list(rows)
@@ -67,16 +67,16 @@ class Healing:
 
     @property
     def possible(self) -> bool:
-        """Whether a token goes on where a prompt could end: one that holds two characters or more."""
+        """Whether a prompt can end inside a token: some token has two characters or more."""
         return any(len(row.decode(errors="ignore")) > 1 for row in self._sorted)
 
     def longer(self, beginning: bytes) -> list[int]:
-        """The tokens that begin so and go on."""
+        """The tokens that begin with these bytes and have more."""
         first = bisect.bisect_right(self._sorted, beginning)
         return self._ids[first : bisect.bisect_left(self._sorted, beginning + b"\xff", lo=first)]
 
-    def given_back(self, prompt: Sequence[int]) -> int:
-        """How many of the last tokens of a prompt one token could begin with and go on."""
+    def taken_back(self, prompt: Sequence[int]) -> int:
+        """How many last tokens of a prompt are taken back: so many that a longer token begins with their bytes."""
         ending, count = b"", 0
         for back in range(1, len(prompt) + 1):
             row = self._rows[prompt[-back]]
@@ -96,21 +96,22 @@ class Healing:
         config: GenerateConfig,
         steering: Steering,
     ) -> None:
-        """Give each sample its first token, where one is chosen that begins inside its prompt: drawn by the sample's
-        generator, or the likeliest where there are none.
+        """Choose how each sample's prompt ends, and give the sample its first token if that begins inside the prompt.
+
+        The ending is drawn by the sample's generator, or is the likeliest if there are no generators.
         """
         seams = {tuple(one.prompt): one.seam for one in samples}
-        counts = {ids: self.given_back(ids) for ids in seams}
+        counts = {ids: self.taken_back(ids) for ids in seams}
         prompts = [_Prompt(ids, seam, len(ids) - counts[ids]) for ids, seam in seams.items() if counts[ids]]
         if prompts:
             self._read(stepper, prompts, config, steering)
         found = {prompt.ids: prompt for prompt in prompts if prompt.endings}
         for row, one in enumerate(samples):
             if prompt := found.get(tuple(one.prompt)):
-                _end(one, prompt, _chosen(prompt, generators[row] if generators else None, config))
+                _apply(one, prompt, _chosen(prompt, generators[row] if generators else None, config))
 
     def _read(self, stepper: Stepper, prompts: list[_Prompt], config: GenerateConfig, steering: Steering) -> None:
-        """Read the prompts up to the tokens given back, and these one by one, and find the endings."""
+        """Read the prompts up to the tokens taken back, then these one by one, and find the endings after each."""
         log_p_BV = stepper.begin([prompt.ids[: prompt.kept] for prompt in prompts])
         for step in range(max(len(prompt.ids) - prompt.kept for prompt in prompts)):
             if step:
@@ -119,10 +120,12 @@ class Healing:
                 log_p_BV = advance(stepper, read, newest_B, log_p_BV)
             for prompt, log_p_V in zip(prompts, log_p_BV.cpu(), strict=True):
                 if prompt.kept + step < len(prompt.ids):
-                    self._find(prompt, prompt.kept + step, log_p_V, config, steering)
+                    self._add_endings(prompt, prompt.kept + step, log_p_V, config, steering)
 
-    def _find(self, prompt: _Prompt, kept: int, log_p_V: Tensor, config: GenerateConfig, steering: Steering) -> None:
-        """The endings after so many of a prompt's tokens."""
+    def _add_endings(
+        self, prompt: _Prompt, kept: int, log_p_V: Tensor, config: GenerateConfig, steering: Steering
+    ) -> None:
+        """Add the endings after the first `kept` tokens of a prompt."""
         rest = b"".join(self._rows[token] for token in prompt.ids[kept:])
         tokens = self.longer(rest)
         text = steering.begin(prompt.ids[:kept], prompt.seam)
@@ -138,14 +141,15 @@ class Healing:
 
 
 def _chosen(prompt: _Prompt, generator: np.random.Generator | None, config: GenerateConfig) -> Ending | None:
-    """The ending of a prompt; None for the prompt as it stands."""
+    """The ending that is chosen for a prompt; None for the prompt as it was given."""
     scores_1E = torch.tensor([[*prompt.scores, prompt.log_p]], dtype=torch.float64)
     uniform_1 = None if generator is None else torch.tensor([generator.random()], dtype=torch.float64)
     choice = choose(scores_1E, config, uniform_1)
     return [*prompt.endings, None][int(choice)]
 
 
-def _end(one: Sample, prompt: _Prompt, ending: Ending | None) -> None:
+def _apply(one: Sample, prompt: _Prompt, ending: Ending | None) -> None:
+    """Cut the sample's prompt where the ending begins, and make that its first token."""
     if ending is not None:
         one.prompt = one.prompt[: ending.kept]
         one.seam = one.seam._replace(skip=ending.skip)

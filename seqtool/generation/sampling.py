@@ -1,4 +1,4 @@
-"""From log p of every token to the next token: pure functions, the randomness given as a number between 0 and 1.
+"""From log p of every token to the next token: pure functions, with random numbers between 0 and 1 as arguments.
 
 Shapes: B samples, V vocabulary.
 """
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from seqtool.settings.generation import GenerateConfig
 
-COLDEST = 1e-200  # a lower temperature would divide beyond float64's range
-BELOW_ONE = 1 - 2**-32  # and so below the sum of the probabilities, which is 1 but for rounding errors
+COLDEST = 1e-200  # a lower temperature would overflow float64
+BELOW_ONE = 1 - 2**-32  # below the sum of the probabilities, which is 1 but for rounding
 
 
 def choose(scores_BV: Tensor, config: GenerateConfig, uniform_B: Tensor | None) -> Tensor:
-    """The next tokens, (B,): the likeliest without `uniform_B`, or else those that it draws under the settings."""
+    """The next tokens, (B,): drawn by `uniform_B` under the settings, or without it the likeliest."""
     if uniform_B is None:
         return scores_BV.argmax(dim=-1)
     p_BV = next_token_probabilities(
@@ -44,7 +44,7 @@ def next_token_probabilities(
     `top_k` keeps the K likeliest (0: all), `top_p` the fewest that hold this much probability (nucleus sampling,
     Holtzman et al. 2020), `min_p` those with at least this share of the likeliest one's (Nguyen et al. 2024),
     `typical` those whose -log p is nearest to the entropy, as many as hold this much probability (Meister et al. 2023,
-    eq. 10). Each judges the whole distribution; what all of them keep, stays. Temperature 0 is the likeliest token.
+    eq. 10). Each judges the whole distribution; a token is kept if all keep it. Temperature 0 keeps the likeliest.
     """
     if temperature == 0:
         top_k = 1
@@ -62,7 +62,7 @@ def next_token_probabilities(
         kept_BV = _both(kept_BV, _first_that_hold(typical, p_BV, -(entropy_B1 + log_p_BV).abs()))
     if kept_BV is None:
         return p_BV
-    if typical < 1:  # the others keep the likeliest token, so that something stays; the typical may leave it out
+    if typical < 1:  # the others always keep the likeliest token; this may not, and then all may be cut
         none_B1 = ~kept_BV.any(dim=-1, keepdim=True)
         kept_BV = kept_BV | (none_B1 & (p_BV >= p_BV.amax(dim=-1, keepdim=True)))
     p_BV = p_BV * kept_BV
@@ -74,7 +74,7 @@ def _both(kept_BV: Tensor | None, also_BV: Tensor) -> Tensor:
 
 
 def _first_that_hold(mass: float, p_BV: Tensor, rank_BV: Tensor) -> Tensor:
-    """The tokens of the highest ranks, the fewest that hold this much probability, at least one; (B, V)."""
+    """Whether a token is among the fewest of highest rank that hold this much probability, at least one; (B, V)."""
     order_BV = rank_BV.sort(dim=-1, descending=True, stable=True).indices
     ranked_BV = p_BV.gather(-1, order_BV)
     kept_BV = ranked_BV.cumsum(dim=-1) - ranked_BV < mass
@@ -83,8 +83,9 @@ def _first_that_hold(mass: float, p_BV: Tensor, rank_BV: Tensor) -> Tensor:
 
 
 def sample(probabilities_BV: Tensor, uniform_B: Tensor) -> Tensor:
-    """The token at which the summed probabilities pass `uniform_B` (float64, in [0, 1)); (B,). Never one of
-    probability 0.
+    """The token at which the cumulative probability passes `uniform_B` (float64, in [0, 1)); (B,).
+
+    A token of probability 0 is never drawn.
     """
     wanted_B1 = uniform_B.clamp_max(BELOW_ONE).unsqueeze(-1)
     return torch.searchsorted(probabilities_BV.cumsum(dim=-1), wanted_B1, right=True).squeeze(-1)

@@ -1,4 +1,4 @@
-"""What is written besides what the model finds likely: what may come next, and what is favoured.
+"""Steering: rules that bar tokens from coming next, or make them more or less likely than the model does.
 
 Shapes: B texts side by side, V vocabulary.
 """
@@ -24,41 +24,41 @@ UNLIMITED = 1 << 62
 
 
 def most_tokens(config: GenerateConfig) -> int:
-    """How many tokens a text may have."""
+    """The most tokens that a text may have."""
     if config.until_end:
         return MAX_BEAM_TOKENS if config.beam else UNLIMITED
     return config.max_tokens
 
 
 class Repetition:
-    """Lowers the probability of tokens that are there already, in the prompt or in what was written."""
+    """Divides the probability of tokens that occur already, in the prompt or in what was written, by `penalty`."""
 
     def __init__(self, texts: Sequence[Sequence[int]], penalty: float, log_p_BV: Tensor) -> None:
         self._nats = math.log(penalty)
-        self._there_BV = torch.zeros_like(log_p_BV, dtype=torch.bool)
+        self._seen_BV = torch.zeros_like(log_p_BV, dtype=torch.bool)
         for row, text in enumerate(texts):
-            self._there_BV[row, list(text)] = True
+            self._seen_BV[row, list(text)] = True
 
     def scores(self, scores_BV: Tensor) -> Tensor:
-        """The scores without the nats that repeating costs."""
-        return scores_BV - self._there_BV * self._nats
+        """The scores less the penalty, in nats, of each token that occurs already."""
+        return scores_BV - self._seen_BV * self._nats
 
     def add(self, chosen_B1: Tensor) -> None:
-        """One more token of each text is there."""
-        self._there_BV.scatter_(1, chosen_B1, True)
+        """Note one more token of each text."""
+        self._seen_BV.scatter_(1, chosen_B1, True)
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only."""
-        self._there_BV = self._there_BV.index_select(0, rows.to(self._there_BV.device))
+        """Keep these rows only."""
+        self._seen_BV = self._seen_BV.index_select(0, rows.to(self._seen_BV.device))
 
 
 class SeenNGrams(NamedTuple):
-    """The sequences of `size` tokens in a text, none of which may come again.
+    """The sequences of `size` tokens in a text, none of which may be repeated.
 
-    Immutable: texts that begin alike share what they have in common. `layers` are mappings of falling size from the
-    first size - 1 tokens of a sequence to the last, each with its number of sequences. A new one is merged with the
-    layers that are no larger than what is merged with it so far (Bentley & Saxe 1980, Decomposable searching
-    problems), so that T tokens of a text take O(T log T) time in all.
+    Immutable: texts with a common beginning share it. `layers` are mappings of decreasing size, from the first size - 1
+    tokens of a sequence to its last, each with its number of sequences. A new sequence is merged with the last layers
+    as long as these are no larger than the result so far (Bentley & Saxe 1980, Decomposable searching problems), so
+    adding the T tokens of a text takes O(T log T) time.
     """
 
     size: int
@@ -68,7 +68,7 @@ class SeenNGrams(NamedTuple):
 
     @classmethod
     def of(cls, size: int, tokens: Sequence[int]) -> SeenNGrams:
-        """Those in some tokens."""
+        """The sequences in these tokens."""
         before = size - 1
         found: dict[tuple[int, ...], dict[int, None]] = {}
         for place in range(before, len(tokens)):
@@ -79,11 +79,11 @@ class SeenNGrams(NamedTuple):
 
     @property
     def barred(self) -> list[int]:
-        """The tokens that would make one of them come again."""
+        """The tokens that would complete a repetition if they came next."""
         return [token for _, layer in self.layers for token in layer.get(self.recent, ())]
 
     def added(self, token: int) -> SeenNGrams:
-        """Those in the text with one more token."""
+        """The sequences in the text with one more token."""
         layers = list(self.layers)
         if len(self.recent) == self.size - 1:
             count = 1
@@ -98,22 +98,22 @@ class SeenNGrams(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What the rules must know of a text that has been written so far."""
+    """What has been written of a text so far, as far as the rules depend on it."""
 
     length: int = 0
     """Tokens."""
     state: int = 0
-    """Of the constraint."""
+    """The constraint's."""
     favoured: tuple[int, ...] = ()
     """The state of each favoured text."""
     ngrams: SeenNGrams | None = None
-    """Of prompt and text, where none may come again."""
+    """Those of prompt and text, where none may be repeated."""
 
 
 class Steering:
-    """The rules of a job, and what they make of log p of the next tokens.
+    """Applies all rules to log p of the next tokens.
 
-    `begin_id` ends a text. A text for which the rules leave no token ends.
+    `begin_id` ends a text. Where the rules bar every token, the text ends.
     """
 
     def __init__(
@@ -127,16 +127,16 @@ class Steering:
         self._begin_id = begin_id
         self._least, self._ngram = config.min_tokens, config.no_repeat_ngram
         self._most = most_tokens(config)
-        # An expression that has to match always leaves a token, or is at its end.
-        self._may_leave_nothing = constraint is None or not constraint.must_match
+        # An expression that has to match always allows a token, or the text matches and may end.
+        self._may_bar_all = constraint is None or not constraint.must_match
 
     @property
     def by_token(self) -> bool:
-        """Whether a token must be known before the next is chosen."""
+        """Whether the rules must be given each token before the next is chosen."""
         return bool(self.constraint or self._favours or self._ngram or self._least)
 
     def check(self, seam: Seam) -> None:
-        """UsageError when no text that may be written behind a prompt is short enough."""
+        """UsageError when every text that the constraint allows behind a prompt is too long, or there is none."""
         if self.constraint is None:
             return
         needed = self.constraint.tokens_needed(self.constraint.behind(seam))
@@ -152,7 +152,7 @@ class Steering:
             )
 
     def begin(self, prompt: Sequence[int], seam: Seam, tokens: Sequence[int] = ()) -> Written:
-        """Behind a prompt and the tokens written already."""
+        """What has been written behind a prompt, when it is these tokens."""
         one = Written(
             state=self.constraint.behind(seam) if self.constraint else 0,
             favoured=tuple(favour.behind(seam) for favour in self._favours),
@@ -163,7 +163,7 @@ class Steering:
         return one
 
     def after(self, one: Written, token: int, skip: int = 0) -> Written:
-        """After one more token, of which the first `skip` bytes belong to the prompt."""
+        """What has been written, with one more token, of which the first `skip` bytes belong to the prompt."""
         states = zip(self._favours, one.favoured, strict=True)
         return Written(
             length=one.length + 1,
@@ -173,7 +173,7 @@ class Steering:
         )
 
     def first_score(self, one: Written, token: int, skip: int) -> float:
-        """What the rules add to log p of a first token of which `skip` bytes belong to the prompt."""
+        """What the rules add to log p of a first token whose first `skip` bytes are the prompt's; -inf if barred."""
         if one.ngrams is not None and token in one.ngrams.barred:
             return -math.inf
         if self.constraint is not None:
@@ -184,12 +184,12 @@ class Steering:
         return sum(favour.after(state, token, skip)[1] for favour, state in states)
 
     def ended(self, one: Written) -> bool:
-        """Whether nothing may follow a complete match."""
+        """Whether the text matches the whole expression and nothing may follow."""
         constraint = self.constraint
         return constraint is not None and constraint.must_match and not constraint.allowed(one.state, UNLIMITED).any()
 
     def scores(self, log_p_BV: Tensor, texts: Sequence[Written]) -> Tensor:
-        """log p (B, V) and what the rules add to it: -inf for what may not come next."""
+        """log p (B, V) plus what the rules add to it: -inf for a token that is barred."""
         if not self.by_token:
             return log_p_BV
         scores_BV = log_p_BV
@@ -198,9 +198,9 @@ class Steering:
             scores_BV = log_p_BV + torch.from_numpy(gains_BV).to(log_p_BV.device, log_p_BV.dtype)
         barred_BV = np.stack([self._barred(one, log_p_BV.shape[1]) for one in texts])
         scores_BV = scores_BV.masked_fill(torch.from_numpy(barred_BV).to(log_p_BV.device), -torch.inf)
-        if self._may_leave_nothing:
-            nothing_B = (scores_BV == -torch.inf).all(dim=-1)
-            scores_BV[:, self._begin_id].masked_fill_(nothing_B, 0.0)
+        if self._may_bar_all:
+            all_barred_B = (scores_BV == -torch.inf).all(dim=-1)
+            scores_BV[:, self._begin_id].masked_fill_(all_barred_B, 0.0)
         return scores_BV
 
     def _gains(self, one: Written) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""From generated tokens to text: characters as they complete, and stop strings that end a text before they show."""
+"""From generated tokens to text: characters once they are complete, and stop strings, which end it unseen."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from seqtool.text.vocabulary import Vocabulary
 
 
 class Writer:
-    """The text of one sample. What could be the beginning of a stop string is held back until it is clear.
+    """The text of one sample. What may be the beginning of a stop string is held back until that is decided.
 
-    A stop string that comes before `min_tokens` tokens is text as any other; with `keep_stop` the one that ends the
-    text is shown. A character that the end of the text cuts is left out, with its tokens.
+    A stop string that ends before `min_tokens` tokens is ordinary text; with `keep_stop` the one that ends the text is
+    part of it. A character that is incomplete at the end of the text is left out, with its tokens.
     """
 
     def __init__(
@@ -28,19 +28,20 @@ class Writer:
         self.text = ""
 
     def take(self) -> str:
-        """The text that has become certain since this was last asked."""
+        """The text that has become certain since the last call."""
         new, self._taken = self.text[self._taken :], len(self.text)
         return new
 
     def read(self, sample: Sample) -> None:
-        """Read a sample's new tokens into `text`. When a stop string came, the sample's `finished` is set to `stop`,
-        and it keeps the tokens up to the one that completed it.
+        """Add the text of a sample's new tokens to `text`.
+
+        A stop string sets the sample's `finished` to `stop` and cuts its tokens behind the one that completed it.
         """
         if self._done:
             return
         new, before = sample.tokens[self._read :], self._read
         self._read = len(sample.tokens)
-        # One token after another only where one of them may be the last.
+        # Token by token only if a stop string may make one of them the last.
         for number, part in enumerate([[token] for token in new] if self._stops else [new], start=before + 1):
             self._held += self._decoder.feed(part)
             if self._stopped(may_stop=number >= self._min_tokens):
@@ -52,7 +53,7 @@ class Writer:
             self.text, self._done = self.text + self._held, True
 
     def _stopped(self, may_stop: bool) -> bool:
-        """Move what has become certain from the held text to `text`; whether a stop string came after it."""
+        """Move what has become certain from the held text to `text`; whether a stop string has ended the text."""
         while found := first_stop(self._held, self._stops):
             begin, end = found
             shown = end if self._keep_stop or not may_stop else begin
@@ -66,17 +67,17 @@ class Writer:
 
 
 def first_stop(text: str, stops: Sequence[str]) -> tuple[int, int] | None:
-    """Where the first stop string in a text begins and ends."""
+    """Where the first stop string in a text begins and ends; None if there is none."""
     return min(((at, at + len(stop)) for stop in stops if (at := text.find(stop)) >= 0), default=None)
 
 
 def stop_finder(
     vocabulary: Vocabulary, stops: Sequence[str], seam: Seam, min_tokens: int = 0
 ) -> Callable[[list[int]], bool]:
-    """A test whether the text of some tokens behind a prompt, `min_tokens` of them at least, has a stop string that its
-    last token completed.
+    """A function that says whether the last of some tokens behind a prompt, at least `min_tokens`, completes a stop
+    string.
     """
-    # Nearly every token has a byte at least, so a stop string is in the last few tokens or nowhere.
+    # Nearly every token has at least one byte, so the last few tokens hold a stop string whole.
     reach = max((len(stop.encode()) for stop in stops), default=0) + 4
 
     def stopped(tokens: list[int]) -> bool:
@@ -90,10 +91,10 @@ def stop_finder(
 
 
 def written_text(vocabulary: Vocabulary, tokens: Sequence[int]) -> str:
-    """The text of tokens, without a character that their end cuts."""
+    """The text of tokens, without a character that is incomplete at their end."""
     return vocabulary.decoder().feed(tokens)
 
 
 def _overlap(text: str, stop: str) -> int:
-    """How many characters at the end of `text` could begin `stop`."""
+    """How many characters at the end of `text` may be the beginning of `stop`."""
     return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if stop.startswith(text[-size:])), 0)

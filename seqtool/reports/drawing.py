@@ -55,7 +55,7 @@ class Label(NamedTuple):
     named: bool
 
 
-class Layout(NamedTuple):
+class DrawingLayout(NamedTuple):
     """The dots (x, y, named) and the labels of a still drawing, in pixels."""
 
     dots: list[tuple[float, float, bool]]
@@ -190,7 +190,7 @@ def _write_texts(axes: Any, labels: list[Label], about: About) -> None:
 DRAWERS: dict[str, Callable[[WordMap, About], bytes]] = {"html": html, "svg": svg, "png": png}
 
 
-def arrange(words: WordMap) -> Layout:
+def arrange(words: WordMap) -> DrawingLayout:
     """Place a dot for each word, and labels for as many as have room: the named first, then the most frequent."""
     count = len(words.words)
     radius = min(4.0, max(1.5, 90 / count**0.5))
@@ -207,7 +207,7 @@ def arrange(words: WordMap) -> Layout:
                 taken.add((x - radius, y - radius, x + radius, y + radius))
                 labels.append(label)
                 break
-    return Layout(dots, labels, radius)
+    return DrawingLayout(dots, labels, radius)
 
 
 def _pixels(words: WordMap) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

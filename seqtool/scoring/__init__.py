@@ -1,1 +1,1 @@
-"""Scoring text: nats, and what is reported of them."""
+"""Scoring text: the nats of its tokens, and the reports and rows made of them."""

@@ -1,4 +1,4 @@
-"""Scoring whole texts: reports in which every figure comes from one total of nats."""
+"""Reports of whole texts: every figure in one is computed from the same total of nats."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SUMMED = ("nats", "tokens", "words", "characters", "bytes", "documents", "unknow
 def text_report(
     run: Run, source: TextSource, config: EvalConfig, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
-    """Score all the text of a source once; as `text_reports` does."""
+    """Score one source and report it, as `text_reports` does."""
     (report,) = text_reports(run, [source], config, progress=progress)
     return report
 
@@ -42,12 +42,12 @@ def text_reports(
     given: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Score each source once and yield their reports in order; of small ones several are scored together.
+    """Score each source once and yield their reports in order; several small ones are scored together.
 
-    The text `given` stands before each document, unscored. `progress` hears how many tokens are done, and of how many
-    (0: not known). InputError, before anything is yielded, when there is no token to score in any of them. Under
-    `--oov exclude` unknown words are read, but are in neither nats, tokens nor words; then there is no figure per
-    character or byte, for what these words' characters cost is not known.
+    The text `given` is read, unscored, before each document. `progress` is called with the number of tokens done and
+    the number of all (0: not known). Under `--oov exclude` unknown words are read, but count in neither nats, tokens
+    nor words; there is then no figure per character or byte, since the nats of these words' characters are not known.
+    InputError, before any report is yielded, when no source has a token to score.
     """
     check_oov(run.vocabulary, config)
     scorer = Scorer(
@@ -57,14 +57,14 @@ def text_reports(
         stride=config.stride,
         given=given_ids(run.vocabulary, given),
     )
-    about = _about(run, config, given)
+    conditions = _conditions(run, config, given)
     done = tokens = 0
-    ready: list[dict[str, Any]] = []  # and held back while there has been no token to score
+    ready: list[dict[str, Any]] = []  # held back until there has been a token to score
     for parts in _together(_text_parts(run.vocabulary, sources)):
         _score(run.vocabulary, config, scorer, parts)
         for text in (part.text for part in parts if part.ends):
             tokens += text.tokens
-            ready.append({"run": str(run.path), **text.report(run.vocabulary, config), **about})
+            ready.append({"run": str(run.path), **text.report(run.vocabulary, config), **conditions})
         if tokens:
             yield from ready
             ready = []
@@ -76,7 +76,7 @@ def text_reports(
 
 
 def total_report(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The report of several texts as one; each is a text of its own."""
+    """One report of several texts, which were scored independently of each other."""
     sums = {name: sum(report[name] for report in reports) for name in SUMMED}
     lost = list(dict.fromkeys(kind for report in reports for kind in report["text_lost"]))
     return {**reports[0], "text": "total", **_figures(sums), "text_lost": lost, "text_sha256": None}
@@ -84,7 +84,7 @@ def total_report(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 @dataclass
 class _ScoredText:
-    """A text that has been encoded, `<s>` before each document, and what its tokens cost as far as they are scored."""
+    """An encoded text, `<s>` before each document, with the sums over the tokens scored so far."""
 
     name: str
     ids: IdSequence
@@ -105,12 +105,12 @@ class _ScoredText:
         self.line_ends += int(np.count_nonzero(ids == vocabulary.newline_ids[-1]))
 
     def report(self, vocabulary: Vocabulary, config: EvalConfig) -> dict[str, Any]:
-        """What is to be said of the text alone."""
+        """The report of this text, without the conditions that all texts share."""
         left_out = config.oov == "exclude"
         sums = {
             "nats": self.nats,
             "tokens": self.tokens,
-            # A word of millions of characters is several unknown tokens, so what was kept is counted.
+            # An unknown word of millions of characters is several tokens, so the tokens kept are counted.
             "words": self.tokens - self.line_ends if left_out else self.counts.words,
             "characters": self.counts.characters,
             "bytes": self.counts.bytes,
@@ -124,7 +124,7 @@ class _ScoredText:
 
 
 class _TextPart(NamedTuple):
-    """The next ids of a text, the last of which `ends` it."""
+    """Consecutive ids of a text; `ends` if they are its last."""
 
     text: _ScoredText
     ids: Ids
@@ -132,7 +132,7 @@ class _TextPart(NamedTuple):
 
 
 def _text_parts(vocabulary: Vocabulary, sources: Sequence[TextSource | TokenStore]) -> Iterator[_TextPart]:
-    """The ids of some sources, TOKENS_AT_ONCE of them at most at once."""
+    """The ids of all sources in order, in parts of at most TOKENS_AT_ONCE."""
     for source in sources:
         text = _encode_source(vocabulary, source)
         for start in range(0, max(1, len(text.ids)), TOKENS_AT_ONCE):
@@ -141,7 +141,7 @@ def _text_parts(vocabulary: Vocabulary, sources: Sequence[TextSource | TokenStor
 
 
 def _together(parts: Iterable[_TextPart]) -> Iterator[list[_TextPart]]:
-    """Parts to be scored together: TOKENS_AT_ONCE ids and a part more at most."""
+    """Group parts to be scored together: a group is full when it has TOKENS_AT_ONCE ids or more."""
     held: list[_TextPart] = []
     ids = 0
     for part in parts:
@@ -155,7 +155,7 @@ def _together(parts: Iterable[_TextPart]) -> Iterator[list[_TextPart]]:
 
 
 def _encode_source(vocabulary: Vocabulary, source: TextSource | TokenStore) -> _ScoredText:
-    """A text's ids; a text not in a store in flat memory, and nothing is left behind."""
+    """Encode a source; the ids of text wait in a temporary file, so that memory does not grow with it."""
     if isinstance(source, TokenStore):
         check_store(vocabulary, source)
         return _ScoredText(_name(source), source.ids, source.counts, source.sha256, None)
@@ -169,7 +169,7 @@ def _name(source: TextSource | TokenStore) -> str:
 
 
 def _score(vocabulary: Vocabulary, config: EvalConfig, scorer: Scorer, parts: list[_TextPart]) -> None:
-    """Score some parts together, and add what each costs to its text."""
+    """Score parts together and add each result to its text."""
     began = time.perf_counter()
     joined = np.concatenate([part.ids for part in parts])
     ids, begins = without_begins(joined, vocabulary.begin_id)
@@ -184,8 +184,8 @@ def _score(vocabulary: Vocabulary, config: EvalConfig, scorer: Scorer, parts: li
         start = own.stop
 
 
-def _about(run: Run, config: EvalConfig, given: str) -> dict[str, Any]:
-    """What is the same for every text of a run."""
+def _conditions(run: Run, config: EvalConfig, given: str) -> dict[str, Any]:
+    """How the texts of a run are scored: what their reports have in common."""
     context, stride = check_window(run.model, config.context, config.stride)
     return {
         "oov": config.oov,
@@ -198,7 +198,7 @@ def _about(run: Run, config: EvalConfig, given: str) -> dict[str, Any]:
 
 
 def _figures(sums: dict[str, Any]) -> dict[str, Any]:
-    """The sums and what follows from them, with the denominators named."""
+    """The sums and the ratios that follow from them, each named by its denominator."""
     nats, tokens, seconds = sums["nats"], sums["tokens"], sums["seconds"]
     characters, size = (sums["characters"], sums["bytes"]) if not sums["left_out"] else (0, 0)
     bits = nats / math.log(2)

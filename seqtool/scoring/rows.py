@@ -1,8 +1,8 @@
-"""Scoring by line, word, token or document: one row out for each unit in, in order, as the text comes.
+"""Scoring by line, word, token or document: one row for each unit, in input order, as the text arrives.
 
-What a read of a stream brings is scored together, then answered, before more is read: behind `tail -f` a line is
-answered when it is complete, and of a fast stream thousands of lines are one batch. Files do not wait for anybody:
-thousands of small ones are one batch as well.
+What one read of a stream returns is scored together and answered before more is read: behind `tail -f` a line is
+answered as soon as it is complete, and thousands of lines of a fast stream are one batch. Reading a file never waits,
+so thousands of small files are one batch too.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from seqtool.text.sequences import IdSequence, document_spans, without_begins
 from seqtool.text.store import TokenStore
 from seqtool.text.vocabulary import Vocabulary
 
-SHOWN_CHARACTERS = 200  # of a document, at most, in its row
-HELD_BYTES = 1 << 20  # of a line whose end has not come; the rest of it waits in a temporary file
+SHOWN_CHARACTERS = 200  # of a document's first line, in its row
+HELD_LINE_BYTES = 1 << 20  # of a line whose end has not come; the rest of it waits in a temporary file
 PART_BYTES = 1 << 16
-TOKEN_ROWS = 1 << 13  # rows of tokens that are given at once
+TOKEN_ROWS = 1 << 13  # rows of tokens yielded at once
 
 
 class Row(NamedTuple):
-    """What one unit of text costs; its text is in parts, of which a very long line has many."""
+    """The nats of one unit of text. The text comes in parts: a very long line has many."""
 
     nats: float
     tokens: int
@@ -48,7 +48,10 @@ class Row(NamedTuple):
 
 
 class TextLine(NamedTuple):
-    """A line, or part of a long one: its tokens end at `stop`. Whether it begins a document and ends a line."""
+    """A line, or part of a long one; its tokens end at `stop` among the ids that are scored together.
+
+    `begins` says that it begins a document, `ends` that it ends with a newline.
+    """
 
     text: str
     stop: int
@@ -67,16 +70,16 @@ def score_rows(
     document: str = "file",
     given: str = "",
 ) -> Iterator[list[Row]]:
-    """Yield the rows of each line, word, token or document of `source`, those together that can be answered together.
+    """Yield a row for each line, word, token or document of `source`, in lists of those that are complete together.
 
-    A line is scored by itself, its newline its last token; under `carry`, as a part of its document, like a word or a
-    token. Then the rows add up to the nats of the whole text. `document` says what separates documents inside a file;
-    in a store that is settled. A document's row gives the beginning of its first line. The text `given` stands before
-    whatever is scored by itself.
+    A line is scored independently, its newline as its last token; with `carry`, as part of its document, as words and
+    tokens always are: then the nats of the rows add up to those of the whole text. `document` says what separates
+    documents inside a file; in a store they are marked. The row of a document shows the beginning of its first line.
+    The text `given` is read, unscored, before every line or document that is scored independently.
     """
     _check_unit(vocabulary, source, config, per, carry)
     if isinstance(source, TextSource) and document.startswith(DOCUMENT_AT):
-        source.document = document  # these documents are found before lines are
+        source.document = document  # the source itself finds these, before it is divided into lines
     scorer = Scorer(
         model,
         batch_size=config.batch_size,
@@ -103,7 +106,7 @@ def score_rows(
 def _check_unit(
     vocabulary: Vocabulary, source: TextSource | TokenStore, config: EvalConfig, per: str, carry: bool
 ) -> None:
-    """UsageError when the vocabulary cannot give such rows."""
+    """UsageError when the vocabulary does not allow such rows."""
     if per == "line" and (carry or isinstance(source, TokenStore)) and not vocabulary.has_newline:
         raise UsageError("this run's vocabulary has no newline to end a line: give a text, without --carry")
     check_oov(vocabulary, config)
@@ -112,7 +115,7 @@ def _check_unit(
 def _encoded_lines(
     vocabulary: Vocabulary, source: TextSource | TokenStore, each_line: bool, document: str
 ) -> Iterator[tuple[Ids, list[TextLine]]]:
-    """The ids that are scored together, and the lines in them."""
+    """Yield the ids that are scored together, and the lines in them."""
     if isinstance(source, TokenStore):
         yield from stored_lines(vocabulary, source, each_line)
         return
@@ -121,13 +124,13 @@ def _encoded_lines(
 
 
 def _document_starts(lines: Sequence[TextLine]) -> list[int]:
-    """Where among the ids of some lines documents begin."""
+    """The places among the ids of these lines where documents begin."""
     begins = [0, *(line.stop for line in lines)]
     return [begin for begin, line in zip(begins, lines, strict=False) if line.begins]
 
 
 def given_ids(vocabulary: Vocabulary, given: str) -> list[int]:
-    """The ids of what stands before a text; UsageError when there are none."""
+    """The ids of a text that is read before what is scored; UsageError when it is not empty and has none."""
     ids: list[int] = vocabulary.encode(given).tolist()
     if given and not ids:
         raise UsageError(f"--given {given!r} holds no word: give some")
@@ -135,12 +138,12 @@ def given_ids(vocabulary: Vocabulary, given: str) -> list[int]:
 
 
 def check_store(vocabulary: Vocabulary, store: TokenStore) -> None:
-    """InputError when a store was encoded with another vocabulary than a run's."""
+    """InputError when a store was encoded with another vocabulary than that of the run."""
     store.check_vocabulary(vocabulary, f"encode its text with --vocab {vocabulary.name}, or score the text itself")
 
 
 def check_oov(vocabulary: Vocabulary, config: EvalConfig) -> None:
-    """UsageError when unknown words are to be left out of a vocabulary that spells every word."""
+    """UsageError when unknown words are to be left out, but the vocabulary spells every word."""
     if config.oov == "exclude" and vocabulary.type != "word":
         raise UsageError(f"--oov exclude is for a vocabulary of type word: this one is of type {vocabulary.type}")
 
@@ -151,19 +154,20 @@ def counted_tokens(vocabulary: Vocabulary, config: EvalConfig, ids: Ids) -> npt.
 
 
 def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Iterator[list[TextBlock]]:
-    """The blocks that each read of `source`, which only divides files, brings, divided into documents; where reading
-    does not wait, those of several reads. What stands before an error is given first.
+    """Yield the blocks that each read of `source` returns, divided into documents; `source` itself divides only files.
+
+    Where reading never waits, the blocks of several reads come together. The blocks before an error come first.
     """
     blocks = encodable(vocabulary, source.blocks())
     most = 1 if source.waits else READ_BYTES
     divided: list[TextBlock] = []
-    ahead, left = next(blocks, None), 0
+    ahead, undivided = next(blocks, None), 0  # the next block; characters of the last one that are still to come out
 
     def texts_of_file() -> Iterator[str]:
-        nonlocal ahead, left
+        nonlocal ahead, undivided
         block, ahead = ahead, None
         while block is not None:
-            left = len(block.text)
+            undivided = len(block.text)
             if block.text:
                 yield block.text
             else:
@@ -178,9 +182,9 @@ def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Itera
             for block in split_documents(texts_of_file(), document):
                 divided.append(block)
                 empty = False
-                left -= len(block.text)
+                undivided -= len(block.text)
                 characters += len(block.text)
-                if not left and characters >= most:  # the next block would have to be read
+                if not undivided and characters >= most:  # the next block would have to be read
                     yield divided
                     divided, characters = [], 0
     except InputError:
@@ -194,7 +198,7 @@ def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Itera
 
 
 def encode_lines(vocabulary: Vocabulary, blocks: list[TextBlock]) -> tuple[Ids, list[TextLine]]:
-    """The ids of some blocks, and the lines in them: of an empty document one line without text."""
+    """The ids of some blocks and the lines in them; an empty document is one line without text."""
     texts = [(line, block.starts_document and not place) for block in blocks
              for place, line in enumerate(lines_of(block.text) or [""])]  # fmt: skip
     found: list[Ids] = []
@@ -203,7 +207,7 @@ def encode_lines(vocabulary: Vocabulary, blocks: list[TextBlock]) -> tuple[Ids, 
     for place, (text, _) in enumerate(texts):
         last = place == len(texts) - 1
         if not last and vocabulary.has_newline and text.endswith("\n"):
-            continue  # to be encoded together with the next one
+            continue  # to be encoded together with the next line
         group = texts[start : place + 1]
         ids = vocabulary.encode("".join(part for part, _ in group))
         lines += _lines_in(vocabulary, ids, group, stop)
@@ -213,7 +217,7 @@ def encode_lines(vocabulary: Vocabulary, blocks: list[TextBlock]) -> tuple[Ids, 
 
 
 def stored_lines(vocabulary: Vocabulary, store: TokenStore, each_line: bool) -> Iterator[tuple[Ids, list[TextLine]]]:
-    """The ids of a store, without `<s>`, and the lines in them; with `each_line` every one begins a document."""
+    """Yield parts of a store's ids, without `<s>`, and the lines in them; with `each_line` each begins a document."""
     check_store(vocabulary, store)
     decoder, ended = vocabulary.decoder(), False
     for part in _whole_characters(vocabulary, store.ids):
@@ -234,7 +238,7 @@ def stored_lines(vocabulary: Vocabulary, store: TokenStore, each_line: bool) -> 
 
 
 def _whole_characters(vocabulary: Vocabulary, ids: IdSequence) -> Iterator[Ids]:
-    """A sequence in parts that end with a line or a document, or where that is too long with a character."""
+    """Yield a sequence in parts that end with a line or a document, or with a character where that is too long."""
     first_bytes = np.zeros(vocabulary.size, np.uint8)
     spelled = np.flatnonzero(vocabulary.token_table.lengths)
     first_bytes[spelled] = vocabulary.token_table.first_bytes(spelled)
@@ -252,7 +256,7 @@ def _whole_characters(vocabulary: Vocabulary, ids: IdSequence) -> Iterator[Ids]:
 
 
 def _lines_in(vocabulary: Vocabulary, ids: Ids, texts: list[tuple[str, bool]], before: int) -> list[TextLine]:
-    """Lines, given whether each begins a document, with where their ids stop, `before` ids standing before them."""
+    """Lines, of which `texts` has the text and whether it begins a document; their `ids` come after `before` others."""
     ends = iter((np.flatnonzero(ids == vocabulary.newline_ids[-1]) + (before + 1)).tolist())
     stop = before
     lines = []
@@ -265,7 +269,7 @@ def _lines_in(vocabulary: Vocabulary, ids: Ids, texts: list[tuple[str, bool]], b
 
 
 class OpenRow:
-    """Gathers rows from lines: a row for each line, or for each document, in which case `whole_text` is not kept."""
+    """Collects rows from lines: one for each line, or one for each document, which shows only part of its text."""
 
     def __init__(self, whole_text: bool, each_line: bool) -> None:
         self._whole_text, self._each_line = whole_text, each_line
@@ -273,7 +277,7 @@ class OpenRow:
         self._nats, self._tokens, self._text = 0.0, 0, LongText()
 
     def take(self, lines: list[TextLine], nats: Nats, counted: npt.NDArray[np.bool_]) -> list[Row]:
-        """The rows that these further lines, whose tokens have these nats, complete."""
+        """Add lines, given the nats of their tokens; the rows that they complete."""
         sums = [0.0, *np.cumsum(np.where(counted, nats, 0.0), dtype=np.float64).tolist()]
         counts = [0, *np.cumsum(counted).tolist()]
         rows: list[Row] = []
@@ -294,7 +298,7 @@ class OpenRow:
         return rows
 
     def closed(self) -> list[Row]:
-        """The row that is still open, if there is one: its end has come."""
+        """End the row that is open; a list of it, empty if there is none."""
         rows = [Row(self._nats, self._tokens, self._text)] if self._open else []
         if rows:
             self._open, self._nats, self._tokens, self._text = False, 0.0, 0, LongText()
@@ -305,17 +309,17 @@ class OpenRow:
 
 
 class OpenWord:
-    """Gathers rows from tokens: a row for each word, with the white space before it in its line, and for each line's
-    end; white space that nothing follows in its document is a row too.
+    """Collects rows from tokens: one for each word with the white space before it in its line, one for each line's end,
+    and one for white space at the end of a document.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._table = vocabulary.token_table
-        self._open = self._inside = False  # inside: there is more than white space
+        self._open = self._inside = False  # inside: the row holds more than white space
         self._nats, self._tokens, self._text = 0.0, 0, LongText()
 
     def take(self, ids: Ids, nats: Nats, counted: npt.NDArray[np.bool_], starts: list[int]) -> list[Row]:
-        """The rows that these further tokens, among which documents begin at `starts`, complete."""
+        """Add tokens, among which documents begin at `starts`; the rows that they complete."""
         units = units_of(self._table, ids, starts)
         sums = np.bincount(units.of_token, np.where(counted, nats, 0.0), len(units.stops) + 1).tolist()
         counts = np.bincount(units.of_token, counted, len(units.stops) + 1).astype(np.int64).tolist()
@@ -332,7 +336,7 @@ class OpenWord:
         return rows
 
     def closed(self) -> list[Row]:
-        """The row that is still open, if there is one: its end has come."""
+        """End the row that is open; a list of it, empty if there is none."""
         rows = [Row(self._nats, self._tokens, self._text)] if self._open else []
         if rows:
             self._open = self._inside = False
@@ -347,10 +351,10 @@ class OpenWord:
 
 
 class LongText:
-    """A text that grows, in memory that does not: what is more than HELD_BYTES is in a temporary file."""
+    """A text that grows, in memory that does not: what is more than HELD_LINE_BYTES is in a temporary file."""
 
     def __init__(self) -> None:
-        self._spool = Spool("a line", HELD_BYTES)
+        self._spool = Spool("a line", HELD_LINE_BYTES)
 
     def add(self, text: str) -> None:
         """Put a part at the end; SeqtoolError when there is no room for it."""

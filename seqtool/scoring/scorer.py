@@ -1,10 +1,10 @@
-"""Scoring: the nats of every token of a text, each counted once, the first one given `<s>`.
+"""Scoring: the nats of every token of a text, each counted once, the first of a document given `<s>`.
 
 A recurrent model (and `ffn`) carries its state from the first token of a document to the last. A transformer slides a
 window: each window is read afresh, behind `<s>`, and scores its last `stride` tokens, so that every token but the first
-ones has at least `context - stride` tokens before it. Where windows lie depends on positions alone, so a token's nats
-depend on what stands before it and never on what follows. Batches only change what is computed together, never a
-result.
+ones is given at least `context - stride` tokens before it. The places of windows depend on positions alone, so the nats
+of a token depend on the tokens before it and never on those after it. Batching changes what is computed together, never
+a result.
 
 Shapes: B batch, T time.
 """
@@ -28,21 +28,21 @@ from seqtool.settings.scoring import EvalConfig
 
 Nats = npt.NDArray[np.float32]
 
-TOKENS_AT_ONCE = 1 << 16  # what is gathered to be scored together, and the size of a padded batch
-CALL_TOKENS = 1 << 13  # tokens of one call of the model, over all rows
-CALL_LOGITS = 1 << 20  # numbers in its tensor of logits: they stay in a processor's cache
+TOKENS_AT_ONCE = 1 << 16  # collected to be scored together; also the size of a padded batch
+CALL_TOKENS = 1 << 13  # in one call of the model, over all rows
+CALL_LOGITS = 1 << 20  # numbers in one call's tensor of logits: few enough for a processor's cache
 ACCELERATOR_LOGITS = 1 << 25
 
 
 class Document(Protocol):
-    """A sequence of ids of which parts are taken."""
+    """A sequence of ids that can be sliced."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, span: slice) -> npt.NDArray[np.unsignedinteger]: ...
 
 
 class Scored(NamedTuple):
-    """The nats of the next tokens of a document; `ends` with the last of them."""
+    """The nats of consecutive tokens of a document; `ends` if they are its last."""
 
     nats: Nats
     ends: bool
@@ -57,10 +57,10 @@ class Window(NamedTuple):
 
 
 def windows(start: int, stop: int, context: int, stride: int) -> Iterator[Window]:
-    """The windows that score the tokens `start:stop` of a document, each once.
+    """Yield the windows that score the tokens `start:stop` of a document, each once.
 
-    A window begins at a multiple of `stride` and reads at most `context` tokens: the first scores all of them, the
-    others their last `stride`, or as many as are there.
+    A window begins at a multiple of `stride` and has at most `context` tokens. That at the document's beginning scores
+    all of them, each later one its last `stride`, or fewer where the document ends.
     """
     while start < stop:
         begin = 0 if start < context else ((start - context) // stride + 1) * stride
@@ -70,12 +70,12 @@ def windows(start: int, stop: int, context: int, stride: int) -> Iterator[Window
 
 
 def check_window(model: Predictor, context: int, stride: int) -> tuple[int, int]:
-    """The context and stride to score with (0: the model's, and half of it); UsageError when they do not fit."""
+    """The context and stride to score with, by default the model's and half of it; UsageError when they do not fit."""
     if model.context is None:
         if context or stride:
             raise UsageError(
-                "--context and --stride are for models that see so many tokens at most: this one carries its state "
-                "through the text"
+                "--context and --stride are for models with a limited context: this one carries its state through the "
+                "text; leave them out"
             )
         return 0, 0
     context = context or model.context
@@ -93,11 +93,11 @@ def perplexity(nats: float, count: int) -> float | None:
 
 
 class Scorer:
-    """Scores a text as it comes: documents one after another, the last one open until another begins.
+    """Scores a text as it arrives: documents one after another, the last one open until the next begins.
 
-    Documents that begin together are read side by side, those of like length in one batch; so are a transformer's
-    windows. The ids `given` are read, unscored, before each document. UsageError when `context` or `stride` do not fit
-    the model.
+    Documents that begin together are scored side by side, those of similar length in one batch; so are the windows of
+    a transformer. The ids `given` are read, unscored, before each document. UsageError when `context` or `stride` do
+    not fit the model.
     """
 
     def __init__(
@@ -112,19 +112,19 @@ class Scorer:
         self._model, self._batch_size = model, batch_size
         self._context, self._stride = check_window(model, context, stride)
         self._given = np.array(given, np.int64)
-        # Before each document stand these ids, in windows that lie as behind all that is given.
+        # The end of what is given is inserted before each document, cut so that windows lie as behind all of it.
         beyond = max(0, len(given) - self._context) // self._stride * self._stride if self._context else len(given)
         self._inserted = self._given[beyond:]
         self._given_state: State | None = None
-        # Of the open document: how much was scored, the last tokens of that, and what a recurrent model makes of it.
+        # Of the open document: how many tokens are scored, the last of them, and the state before the final one.
         self._scored, self._tail = 0, np.empty(0, np.int64)
         self._state: State | None = None
 
     @torch.inference_mode()
     def score(self, ids: npt.NDArray[np.unsignedinteger], starts: Sequence[int]) -> Nats:
-        """The nats of the next ids, (T,): text without `<s>`, in which documents begin at `starts`, ascending.
+        """The nats (T,) of the next ids: text without `<s>`, in which documents begin at `starts`, ascending.
 
-        What stands before the first of `starts` goes on with the document before.
+        Ids before the first of `starts` continue the open document.
         """
         at_once = max(1, TOKENS_AT_ONCE // max(1, len(self._inserted)))  # documents
         groups = [starts[first : first + at_once] for first in range(0, max(1, len(starts)), at_once)]
@@ -135,6 +135,7 @@ class Scorer:
         return np.concatenate(nats)
 
     def _next_nats(self, ids: npt.NDArray[np.int64], starts: Sequence[int]) -> Nats:
+        """The same for as many documents as are read together."""
         goes_on = not starts or starts[0] > 0
         if not goes_on:
             self._scored, self._tail, self._state = 0, ids[:0], None
@@ -158,7 +159,7 @@ class Scorer:
         return np.concatenate([nats[row.score_from : row.stop] for row in rows])
 
     def _slide(self, text: npt.NDArray[np.int64], documents: list[Window], offset: int, nats: Nats) -> None:
-        """Score by windows; `offset` tokens of the first document, before `text`, are gone."""
+        """Score in windows; `offset` tokens of the first document came before `text`."""
         rows: list[Window] = []
         for begin, score_from, stop in documents:
             shift = begin - offset
@@ -169,7 +170,7 @@ class Scorer:
             self._read(text, batch, nats)
 
     def _carry(self, text: npt.NDArray[np.int64], rows: list[Window], nats: Nats) -> None:
-        """Score with a state that is carried through each document, and keep that of the last one."""
+        """Score with a state carried through each document, and keep the state of the last one."""
         first = rows[0]
         if first.score_from > first.start:
             rows = rows[1:]
@@ -184,7 +185,7 @@ class Scorer:
             self._state = self._state if state is None else state
 
     def _behind_given(self, rows: int) -> tuple[State | None, int | None]:
-        """The state before the last given token, for some rows, and that token; None and None where none is given."""
+        """The state before the last given token is read, for so many rows, and that token; None twice without any."""
         if not len(self._given):
             return None, None
         if self._given_state is None:
@@ -195,7 +196,7 @@ class Scorer:
         return take_rows(self._given_state, everywhere), int(self._given[-1])
 
     def _batches(self, rows: list[Window]) -> Iterator[list[Window]]:
-        """Rows of like length together, the longest first."""
+        """Batches of rows of similar length, the longest first."""
         rows = sorted(rows, key=lambda row: row.start - row.stop)
         while rows:
             longest = rows[0].stop - rows[0].start
@@ -217,9 +218,10 @@ class Scorer:
         state: State | None = None,
         before: int | None = None,
     ) -> State | None:
-        """Read rows side by side, the longest first, and put the nats of what they score into `nats`.
+        """Read rows side by side, the longest first, and write the nats of the tokens they score into `nats`.
 
-        `before` (or `<s>`) stands before each. The state of the row that stops at `kept`, after its last token.
+        `before` (or `<s>`) is read first in each. Returns the state of the row that stops at `kept`, before its last
+        token is read; None where no row does.
         """
         lengths = [row.stop - row.start for row in rows]
         ids_BT = self._side_by_side(text, rows, before)
@@ -260,10 +262,10 @@ def score_documents(
     context: int = 0,
     stride: int = 0,
 ) -> Iterator[Scored]:
-    """Yield the nats of each document's tokens, in order, a long document in several parts.
+    """Yield the nats of the tokens of each document, in order, those of a long document in several parts.
 
-    `documents` hold text only, no `<s>`. Memory is bounded: about TOKENS_AT_ONCE tokens are taken at a time. UsageError
-    when `context` or `stride` do not fit the model.
+    The documents are without `<s>`. Memory is bounded: about TOKENS_AT_ONCE tokens are held at a time. UsageError when
+    `context` or `stride` do not fit the model.
     """
     scorer = Scorer(model, batch_size=batch_size, context=context, stride=stride)
     held: list[_DocumentPart] = []
@@ -280,6 +282,8 @@ def score_documents(
 
 
 class _DocumentPart(NamedTuple):
+    """Consecutive ids of a document, which they begin or end."""
+
     ids: npt.NDArray[np.unsignedinteger]
     begins: bool
     ends: bool

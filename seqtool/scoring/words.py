@@ -1,10 +1,9 @@
 """Which word each token belongs to.
 
-A word is what white space separates. The white space before a word in its line belongs to the word; a line's newline,
-with the white space before it, is a unit of its own; so is white space that nothing follows in its document. A token
-belongs to the unit of its first character that is not white space, and one of white space alone to that of its last
-character, so that a piece that crosses the border of words counts to the first of them, and the units' nats add up to
-the tokens'.
+Words are separated by white space. The white space before a word in its line belongs to the word; a newline with the
+white space before it is a unit of its own, and so is white space at the end of a document. A token belongs to the unit
+of its first character that is not white space, and a token of white space alone to that of its last character. So a
+token that spans two words counts for the first, and the nats of all units add up to those of all tokens.
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ WIDE_SPACE = re.compile(
 
 
 class Units(NamedTuple):
-    """The words and line ends in some bytes; `rest` is what stands behind the last whole one."""
+    """Bytes divided into units, which are words and line ends; behind the last complete unit comes the rest."""
 
     data: bytes
-    stops: list[int]  # where each whole one ends
-    solid: list[int]  # where it, or the rest, has its first byte that is not white space
-    of_token: npt.NDArray[np.int64]  # which one each token belongs to; the rest is one too
-    continues_word: bool  # the bytes begin with a word, or there are none
+    stops: list[int]  # the end of each complete unit
+    solid: list[int]  # the first byte of each unit, and of the rest, that is not white space
+    of_token: npt.NDArray[np.int64]  # the unit of each token; that of the rest is the last number
+    continues_word: bool  # whether the first byte is a word's, or there is none
 
     def texts(self) -> Iterator[str]:
-        """Each unit's text, without the white space before it unless there is nothing else; the rest's is the last."""
+        """The text of each unit, then of the rest, without white space before it unless there is nothing else."""
         begin = 0
         for stop, solid in zip([*self.stops, len(self.data)], self.solid, strict=True):
             yield self.data[solid if solid < stop else begin : stop].decode("utf-8", "replace")
@@ -45,12 +44,12 @@ class Units(NamedTuple):
 
 
 def is_white_space(text: str) -> bool:
-    """Whether a text holds no word and no newline."""
+    """Whether a text has no word and no newline."""
     return "\n" not in text and (not text or text.isspace())
 
 
 def units_of(table: ByteTable, ids: Ids, starts: Sequence[int]) -> Units:
-    """The units in the bytes of some ids, among which documents begin at `starts`."""
+    """Divide the bytes of some ids, among which documents begin at `starts`, into units."""
     data, lengths = table.join(ids), table.lengths[ids]
     stops = np.cumsum(lengths)
     begins = stops - lengths
@@ -60,13 +59,15 @@ def units_of(table: ByteTable, ids: Ids, starts: Sequence[int]) -> Units:
         space[match.start() : match.end()] = True
     newline = codes == NEWLINE
     word = ~(space | newline)
-    last = newline.copy()  # which bytes end a unit
+    last = newline.copy()  # whether a byte ends a unit
     last[:-1] |= word[:-1] & ~word[1:]
     borders = np.append(begins, len(data))[list(starts)]
     last[borders[borders > 0] - 1] = True
-    unit = np.append(0, np.cumsum(last))  # of each byte, and of the end
+    unit = np.append(0, np.cumsum(last))  # the unit of each byte, and of the end
     places = np.where(space, len(data), np.arange(len(data)))
-    solid = np.append(np.minimum.accumulate(places[::-1])[::-1], len(data))  # the next such byte
+    solid = np.append(
+        np.minimum.accumulate(places[::-1])[::-1], len(data)
+    )  # the next byte that is not white space, from each byte on
     found = np.where(solid[begins] < stops, solid[begins], np.maximum(stops - 1, begins))
     ends = np.flatnonzero(last) + 1
     return Units(data, ends.tolist(), solid[np.append(0, ends)].tolist(), unit[found], bool(word[:1].all()))

@@ -95,7 +95,7 @@ class Analogies:
 
 
 def spearman(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float | None:
-    """Spearman's rank correlation, with average ranks for ties; None where `x` or `y` has fewer than two values."""
+    """Spearman's rank correlation, with average ranks for ties; None where `x` or `y` is constant."""
     x_ranks, y_ranks = (_ranks(values) for values in (x, y))
     deviations = [ranks - ranks.mean() for ranks in (x_ranks, y_ranks)] if len(x) else [x, y]
     scale = math.sqrt(math.prod(float(each @ each) for each in deviations))

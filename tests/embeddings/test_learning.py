@@ -1,17 +1,20 @@
-"""Learning vectors from texts that repeat themselves: no text makes it diverge, and what it gives is better than where
-it began."""
+"""Learning vectors: stopped and resumed it gives the same bytes, no text makes it diverge, and the vectors are better
+than the initial ones."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from seqtool.embeddings import skipgram
-from seqtool.embeddings.learning import learn_vectors, resolved
+from seqtool.embeddings import glove, jobs, skipgram
+from seqtool.embeddings.jobs import EmbeddingProgress
+from seqtool.embeddings.learning import learn_vectors, refuse_checkpoint, resolved
 from seqtool.embeddings.words import read_corpus
-from seqtool.errors import DivergedError
+from seqtool.errors import DivergedError, InputError, UsageError
 from seqtool.settings.embedding import EmbedConfig
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.vectors.vectors import Vectors
@@ -50,13 +53,33 @@ HOSTILE = {
 }
 
 
-def learned(folder: Path, lines: list[str], **settings: object) -> tuple[Vectors, float]:
-    """Vectors, and the mean loss in the last pass."""
+def learning(
+    folder: Path,
+    lines: list[str],
+    parts: int = 1 << 60,
+    resume: bool = False,
+    vocabulary_type: str = "word",
+    stopped: Callable[[], bool] = lambda: False,
+    **settings: object,
+) -> tuple[Vectors | None, EmbeddingProgress]:
+    """Learn until so many parts are done, or `stopped` says so."""
     text = folder / "text"
     text.write_text("\n".join(lines))
-    vocabulary, corpus, sha256 = read_corpus([str(text)], None, VocabularyConfig(type="word"), 1, "strict", None, 0)
+    kind = VocabularyConfig(type=vocabulary_type)
+    vocabulary, corpus, sha256 = read_corpus([str(text)], None, kind, 1, "strict", None, 0)
     config = resolved(EmbedConfig(**{"dim": 16, "epochs": 6.0, **settings}), len(corpus.ids))
-    vectors, progress = learn_vectors(corpus, vocabulary, sha256, config, "cpu", folder / "checkpoint")
+    reports: list[float] = []
+    return learn_vectors(
+        *(corpus, vocabulary, sha256, config, "cpu", folder / "checkpoint"),
+        resume=resume,
+        report=lambda progress, lr: reports.append(lr),
+        stopped=lambda: len(reports) >= parts or stopped(),
+    )
+
+
+def learned(folder: Path, lines: list[str], **settings: object) -> tuple[Vectors, float]:
+    """Vectors, and the mean loss in the last pass."""
+    vectors, progress = learning(folder, lines, **settings)
     assert vectors is not None
     assert progress.mean_loss is not None
     return vectors, progress.mean_loss
@@ -95,3 +118,72 @@ def test_vectors_no_better_than_their_beginning_are_refused(tmp_path):
         learned(tmp_path, plain(), method="glove", lr=500.0)
     with pytest.raises(DivergedError, match="passes"):
         learned(tmp_path, plain(), method="skipgram", lr=1e-30)
+
+
+@pytest.fixture
+def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several parts in a pass, although the text is short."""
+    monkeypatch.setattr(jobs, "SPAN_CENTRES", 512)
+    monkeypatch.setattr(glove, "PART_ENTRIES", 2000)
+    monkeypatch.setattr(glove, "BLOCK_ENTRIES", 128)
+
+
+@pytest.mark.usefixtures("many_parts")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_stopped_learning_goes_on_exactly(tmp_path, way):
+    settings = {"epochs": 2.0, **WAYS[way]}
+    whole, progress = learning(tmp_path, plain(), **settings)
+    assert whole is not None
+    for resume in (False, True):
+        stopped, before = learning(tmp_path, plain(), parts=3, resume=resume, **settings)
+        assert stopped is None
+    assert 0 < before.position < progress.position
+    vectors, after = learning(tmp_path, plain(), resume=True, **settings)
+    assert vectors is not None
+    assert vectors.matrix_VD.tobytes() == whole.matrix_VD.tobytes()
+    assert vectors.ngrams_BD.tobytes() == whole.ngrams_BD.tobytes()
+    assert vectors.metadata == whole.metadata
+    assert dataclasses.replace(after, elapsed_s=0) == dataclasses.replace(progress, elapsed_s=0)
+
+
+@pytest.mark.usefixtures("many_parts")
+def test_a_checkpoint_goes_with_its_settings_text_and_vocabulary(tmp_path):
+    learning(tmp_path, plain(), parts=1)
+    for changed, other in (
+        (lambda: learning(tmp_path, plain(), resume=True, negative=6), "settings"),
+        (lambda: learning(tmp_path, plain()[1:], resume=True), "text and vocabulary"),
+        (lambda: learning(tmp_path, plain(), resume=True, vocabulary_type="char"), "text and vocabulary"),
+    ):
+        with pytest.raises(InputError, match=f"belongs to other {other}: give --resume the same"):
+            changed()
+    vectors, _ = learning(tmp_path, plain(), resume=True, checkpoint_every=7.0)  # which changes nothing
+    assert vectors is not None
+    with pytest.raises(UsageError, match="or start over with --force"):
+        refuse_checkpoint(tmp_path / "checkpoint", force=False)
+    refuse_checkpoint(tmp_path / "checkpoint", force=True)
+    with pytest.raises(UsageError, match="in the way"):
+        refuse_checkpoint(tmp_path / "text", force=True)
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 2])
+def test_a_learning_that_is_stopped_while_it_counts_leaves_nothing(tmp_path, monkeypatch, chunks):
+    monkeypatch.setattr("seqtool.embeddings.corpus.CHUNK_TOKENS", 1000)
+    answers = iter([False] * chunks)
+    vectors, progress = learning(tmp_path, plain(), method="glove", stopped=lambda: next(answers, True))
+    assert (vectors, progress.position) == (None, 0)
+    assert not (tmp_path / "checkpoint").exists()
+    with pytest.raises(InputError, match="there is nothing that --resume could go on from"):
+        learning(tmp_path, plain(), resume=True)
+
+
+def test_settings_that_nobody_gave_follow_from_the_text():
+    def found(tokens: int, **settings: object) -> tuple[float, float, float]:
+        config = resolved(EmbedConfig(**settings), tokens)
+        return config.epochs, config.lr, round(config.x_max, 2)
+
+    assert found(1000) == (40, 0.025, 1)
+    assert found(1_000_000, method="cbow") == (10, 0.05, 2.5)
+    assert found(10**9) == (5, 0.025, 79.06)
+    assert found(10**11, method="glove") == (25, 0.05, 100)
+    assert found(1000, time=60.0)[0] == 0
+    assert found(1000, epochs=3.0, lr=0.5, x_max=7.0) == (3, 0.5, 7)

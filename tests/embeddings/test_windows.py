@@ -1,13 +1,11 @@
-"""What is drawn by lot has the probabilities that the papers give, and windows end where documents do."""
+"""Random draws have the probabilities that the papers give, and windows end where documents do."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from seqtool.embeddings.corpus import CHUNK_TOKENS, Chunk, make_corpus
+from seqtool.embeddings.corpus import Chunk
 from seqtool.embeddings.windows import alias_table, keep_probability, make_window_sampler
-from seqtool.errors import InputError
 
 
 def test_alias_table_gives_the_wanted_probabilities_exactly():
@@ -44,7 +42,7 @@ def test_windows_end_where_documents_do_and_reach_every_width_equally_often():
     assert (np.bincount(noise.ravel(), minlength=50) > 0).all()
 
 
-def test_lots_depend_on_the_seed_alone():
+def test_draws_depend_on_the_seed_alone():
     chunk = Chunk(np.zeros(100, np.int32), np.zeros(100, np.int64))
     sampler = make_window_sampler(np.array([60, 40]), 4, 1e-2, 0.75)
     first, again, other = (sampler.windows(chunk, seed) for seed in ([1, 0], [1, 0], [2, 0]))
@@ -58,30 +56,3 @@ def test_an_empty_chunk_gives_no_centres():
     sampler = make_window_sampler(np.array([5, 4]), 4, 0.0, 0.75)
     assert len(sampler.windows(Chunk(np.empty(0, np.int32), np.empty(0, np.int64)), [1]).words) == 0
     assert sampler.noise(0, 8, [1]).shape == (0, 8)
-
-
-class _Vocabulary:
-    """As much of a vocabulary as a corpus needs."""
-
-    def __init__(self, type: str) -> None:
-        self.type, self.size, self.begin_id, self.unknown_id = type, 6, 1, 0
-
-
-def test_a_corpus_holds_the_frequent_words_first_and_leaves_out_unknown_ones():
-    ids = np.array([1, 5, 5, 3, 0, 1, 5, 3, 4], np.uint16)
-    corpus = make_corpus(ids, _Vocabulary("word"), "text", 2)
-    assert corpus.word_ids.tolist() == [5, 3]
-    assert corpus.counts.tolist() == [3, 2]
-    (chunk,) = corpus.chunks()
-    assert chunk.words.tolist() == [0, 0, 1, 0, 1]
-    assert chunk.documents.tolist() == [1, 1, 1, 2, 2]
-    assert 0 in make_corpus(ids, _Vocabulary("bpe"), "text", 1).word_ids
-    with pytest.raises(InputError, match="lower --min-count"):
-        make_corpus(ids, _Vocabulary("word"), "text", 3)
-
-
-def test_a_long_text_comes_in_chunks():
-    ids = np.tile(np.array([1, 2, 3], np.uint16), CHUNK_TOKENS // 2)
-    corpus = make_corpus(ids, _Vocabulary("word"), "text", 1)
-    assert corpus.chunk_count == 2
-    assert sum(len(chunk.words) for chunk in corpus.chunks()) == len(ids) * 2 // 3

@@ -7,16 +7,12 @@ import torch
 
 from seqtool.errors import UsageError
 from seqtool.generation import generating as generation
-from seqtool.generation.beam import beam_search
 from seqtool.generation.constraint import Constraint, TokenBytes
 from seqtool.generation.generating import Sample, generate
 from seqtool.generation.steering import Steering
-from seqtool.generation.writing import Writer, stop_finder
 from seqtool.models.decoding.stepper import ModelStepper
 from seqtool.scoring.scorer import score_documents
-from seqtool.settings.checking import check
 from seqtool.settings.generation import GenerateConfig
-from seqtool.text.decoding import Seam
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 EVERY = pytest.mark.parametrize("name", ZOO)
@@ -153,25 +149,6 @@ def test_repetition_is_punished_in_prompt_and_text():
     assert first[0] in (0, 2, 5, 6)
 
 
-def test_greedy_and_beam_contradict_sampling_settings():
-    (problem,) = check(GenerateConfig(greedy=True, top_k=3, min_p=0.1))
-    assert problem == "--greedy takes the likeliest and draws nothing: leave out --top-k and --min-p"
-    assert check(GenerateConfig(beam=2, typical=0.5, greedy=True))
-
-
-def test_two_spellings_of_a_text_are_one_text():
-    config = GenerateConfig(beam=8, max_tokens=4)
-    found = beam_search(
-        ModelStepper(zoo_model("lstm")),
-        Sample([]),
-        8,
-        config,
-        steering(config, "ab"),
-        text_of=spelled,
-    )
-    assert [spelled(one.tokens) for one in found] == ["ab"]
-
-
 def test_no_tokens_wanted():
     assert texts(zoo_model("lstm"), [[3], [4]], max_tokens=0) == [[], []]
 
@@ -205,134 +182,6 @@ def test_a_complete_match_that_nothing_may_follow_ends_the_text():
 def test_too_few_tokens_for_any_match():
     with pytest.raises(UsageError, match="--max-tokens 4: the shortest text that matches --constrain takes up to 5"):
         written(zoo_model("lstm"), [[]], "abcdef", max_tokens=4)
-
-
-def likeliest(model, prompt: list[int], length: int, length_penalty: float = 1.0) -> tuple[float, list[int]]:
-    """By trying all texts of up to that length that end, and all of that length."""
-    best: list[tuple[float, list[int]]] = []
-    for size in range(length + 1):
-        for tokens in itertools.product([token for token in range(V) if token != BEGIN], repeat=size):
-            ids = torch.tensor([[BEGIN, *prompt, *tokens]])
-            log_p = model(ids)[0][0, len(prompt) :].log_softmax(-1)
-            total = sum(log_p[place, token].item() for place, token in enumerate(tokens))
-            if size < length:
-                total += log_p[size, BEGIN].item()
-            best.append((total / max(1, size) ** length_penalty, list(tokens)))
-    return max(best)
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("name", ["lstm", "transformer plain"])
-@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
-def test_a_beam_that_holds_everything_finds_the_likeliest_text(name: str, length_penalty: float):
-    model = zoo_model(name, seed=2)
-    config = GenerateConfig(beam=400, max_tokens=2, length_penalty=length_penalty)
-    (found,) = beam_search(ModelStepper(model), Sample([3]), 1, config)
-    score, tokens = likeliest(model, [3], 2, length_penalty)
-    assert found.tokens == tokens
-    if found.finished == "length":
-        assert -found.nats / len(tokens) ** length_penalty == pytest.approx(score, abs=1e-3)
-
-
-@EVERY
-@torch.inference_mode()
-def test_a_beam_of_one_is_greedy_and_its_nats_are_the_models(name: str):
-    model = zoo_model(name, seed=1)
-    model.head.bias.data[BEGIN] = -100.0
-    (greedy,) = written(model, [[3, 4]], greedy=True, max_tokens=40)
-    (found,) = beam_search(ModelStepper(model), Sample([3, 4]), 1, GenerateConfig(beam=1, max_tokens=40))
-    assert found.tokens == greedy.tokens
-    assert found.nats == pytest.approx(greedy.nats, abs=1e-3)
-
-
-def test_beams_come_best_first_and_match_a_constraint():
-    config = GenerateConfig(beam=8, max_tokens=7)
-    found = beam_search(ModelStepper(zoo_model("lstm")), Sample([]), 5, config, steering(config, "(ab|cd)+e?"))
-    scores = [-one.nats / len(one.tokens) for one in found]
-    assert len(found) == 5
-    assert scores == sorted(scores, reverse=True)
-    assert all(spelled(one.tokens).rstrip("e").replace("ab", "").replace("cd", "") == "" for one in found)
-    assert len({spelled(one.tokens) for one in found}) >= 3
-
-
-class Letters:
-    """A vocabulary whose id is the character's code."""
-
-    def decoder(self, seam: Seam | None = None) -> Letters:
-        return self
-
-    def unfinished(self, ids: list[int]) -> int:
-        return 0
-
-    def feed(self, ids: list[int]) -> str:
-        return "".join(map(chr, ids))
-
-
-def test_a_stop_string_is_found_by_its_last_token():
-    stopped = stop_finder(Letters(), ["END", "."], Seam())
-    assert [stopped(list(map(ord, text))) for text in ("abEN", "abEND", "x.", "")] == [False, True, True, False]
-
-
-@pytest.mark.parametrize(
-    ("stops", "text", "expected"),
-    [
-        (["END"], "abcENDdef", "abc"),
-        (["aab"], "aaaabc", "aa"),
-        (["x"], "abc", "abc"),
-        (["\n\n", "."], "a\nb.c\n\n", "a\nb"),
-    ],
-)
-def test_stop_strings_end_a_text_before_they_show(stops: list[str], text: str, expected: str):
-    writer, one, shown = Writer(Letters(), stops), Sample([]), ""
-    for index, character in enumerate(text):
-        one.tokens.append(ord(character))
-        if index == len(text) - 1:
-            one.finished = "length"
-        writer.read(one)
-        shown += writer.take()
-        assert not any(stop in shown for stop in stops)
-        if one.finished:
-            break
-    assert shown == writer.text == expected
-    assert one.finished == ("length" if expected == text else "stop")
-
-
-def shown(text: str, **settings) -> tuple[str, str]:
-    """The text and why it ended, read token by token."""
-    writer, one = Writer(Letters(), ["END", "."], **settings), Sample([])
-    for number, character in enumerate(text, start=1):
-        one.tokens.append(ord(character))
-        one.finished = "length" if number == len(text) else ""
-        writer.read(one)
-        if one.finished:
-            break
-    return writer.text, one.finished
-
-
-def test_a_stop_string_is_kept_if_asked_for():
-    assert shown("abcENDdef", keep_stop=True) == ("abcEND", "stop")
-    assert shown("ab.cEND", keep_stop=True) == ("ab.", "stop")
-    assert shown("abEN", keep_stop=True) == ("abEN", "length")
-
-
-def test_a_stop_string_before_the_least_tokens_is_text():
-    assert shown("abENDcdENDef", min_tokens=6) == ("abENDcd", "stop")
-    assert shown("a.b.c", min_tokens=2) == ("a", "stop")
-    assert shown("a.b.c", min_tokens=3) == ("a.b", "stop")
-    assert shown("a.b.c", min_tokens=9) == ("a.b.c", "length")
-    stopped = stop_finder(Letters(), ["END", "."], Seam(), 4)
-    assert [stopped(list(map(ord, text))) for text in ("END", "ENDx", "xEND", "x.yz", "xyz.")] == [
-        False, False, True, False, True
-    ]  # fmt: skip
-
-
-def test_a_sample_keeps_the_tokens_up_to_its_stop_string():
-    writer, one = (
-        Writer(Letters(), ["END"]),
-        Sample([], tokens=list(map(ord, "abcENDdef")), token_nats=[1.0] * 9, finished="length"),
-    )
-    writer.read(one)
-    assert (writer.text, len(one.tokens), one.nats, one.finished) == ("abc", 6, 6.0, "stop")
 
 
 def test_vocabulary_size_is_the_zoos():

@@ -39,8 +39,8 @@ def ids(*rows: str) -> list[int]:
         ((), 0),
     ],
 )
-def test_as_many_tokens_are_given_back_as_one_could_begin_with(prompt: tuple[str, ...], expected: int):
-    assert Healing(ROWS).given_back(ids(*prompt)) == expected
+def test_as_many_tokens_are_taken_back_as_one_could_begin_with(prompt: tuple[str, ...], expected: int):
+    assert Healing(ROWS).taken_back(ids(*prompt)) == expected
 
 
 def test_characters_and_bytes_need_no_healing():

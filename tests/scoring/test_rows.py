@@ -139,7 +139,7 @@ def test_a_row_comes_before_more_is_read(vocabularies: dict[str, Vocabulary], mo
 def test_a_line_longer_than_anything_held(
     vocabularies: dict[str, Vocabulary], monkeypatch: pytest.MonkeyPatch, kind: str, type: str
 ):
-    monkeypatch.setattr(rows, "HELD_BYTES", 1000)
+    monkeypatch.setattr(rows, "HELD_LINE_BYTES", 1000)
     monkeypatch.setattr(rows, "PART_BYTES", 777)
     vocabulary = vocabularies[type]
     model = model_for(vocabulary, kind)

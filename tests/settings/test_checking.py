@@ -5,6 +5,7 @@ import pytest
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.checking import check, from_mapping, parse_duration, settings_from_file
 from seqtool.settings.defaults import Facts, resolve
+from seqtool.settings.generation import GenerateConfig
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import TrainConfig
 
@@ -90,3 +91,16 @@ def test_a_number_in_a_file_is_checked_as_a_flag_is(kind: type, changes: dict[st
 def test_settings_are_checked_the_same_without_a_file():
     assert check(ModelConfig(model="transformer", heads=0)) == ["--heads 0: at least 1"]
     assert check(TrainConfig(steps=True)) == ["--steps is True, where int is expected"]
+
+
+def test_greedy_and_beam_contradict_sampling_settings():
+    (problem,) = check(GenerateConfig(greedy=True, top_k=3, min_p=0.1))
+    assert problem == "--greedy takes the likeliest and draws nothing: leave out --top-k and --min-p"
+    assert check(GenerateConfig(beam=2, typical=0.5, greedy=True))
+
+
+def test_a_beam_until_the_end_has_a_limit_that_min_tokens_keeps():
+    assert check(GenerateConfig(beam=2, until_end=True, min_tokens=4096)) == []
+    assert check(GenerateConfig(until_end=True, min_tokens=4097)) == []
+    (problem,) = check(GenerateConfig(beam=2, until_end=True, min_tokens=4097))
+    assert problem == "--min-tokens 4097 is more than the 4,096 tokens that --beam --until-end writes at most: lower it"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BATCH = 256
 MAX_LINE_CHARACTERS = 1 << 16
-MAX_COUNT = 100_000
+MAX_ANSWERS = 100_000
 PROMPT = "> "
 
 VectorsPath = Annotated[
@@ -31,7 +31,9 @@ VectorsPath = Annotated[
 Interactive = Annotated[
     bool, typer.Option("-i", "--interactive", help="Ask for words at a prompt, until the input ends.")
 ]
-Count = Annotated[int, typer.Option("-n", "--count", min=1, max=MAX_COUNT, help="Number of answers to each question.")]
+Count = Annotated[
+    int, typer.Option("-n", "--count", min=1, max=MAX_ANSWERS, help="Answers to each question.")
+]
 Words = Optional[list[str]]
 
 

@@ -14,7 +14,7 @@ from seqtool.cli.options import Errors, Force, Json, Quiet, chosen, option_of
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 EXAMPLES = ("seqtool embed import glove.6B.100d.txt -o glove.vectors",)
-FORMATS = ("word2vec", "word2vec-binary", "glove")
+IMPORT_FORMATS = ("word2vec", "word2vec-binary", "glove")
 
 
 def command(
@@ -30,7 +30,7 @@ def command(
     format: Annotated[
         Optional[str],
         option_of(
-            FORMATS,
+            IMPORT_FORMATS,
             "--format",
             help="Format of the file; fastText's .vec is word2vec.",
             default="by the file's content",
@@ -45,7 +45,7 @@ def command(
     the same token, the first is kept.
     """
     if format is not None:
-        chosen(format, FORMATS, "--format")
+        chosen(format, IMPORT_FORMATS, "--format")
     chosen(errors, ERROR_HANDLERS, "--errors")
 
     from seqtool.exchange.importing_vectors import import_vectors

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from seqtool.vectors.mapping import ChosenWords, Points, WordMap
 
 EXAMPLES = ("seqtool embed map novel.vectors -o novel.html --most 2000",)
-METHODS = ("pca", "tsne")
-FORMATS = ("html", "svg", "png")
+MAP_METHODS = ("pca", "tsne")
+MAP_FORMATS = ("html", "svg", "png")
 MOST = 1000
 
 
@@ -50,11 +50,11 @@ def command(
     ] = None,
     method: Annotated[
         str,
-        option_of(METHODS, "--method", help="Projection onto the plane; tsne needs scikit-learn."),
-    ] = METHODS[0],
+        option_of(MAP_METHODS, "--method", help="Projection onto the plane; tsne needs scikit-learn."),
+    ] = MAP_METHODS[0],
     format: Annotated[
         Optional[str],
-        option_of(FORMATS, "--format", help="Format to write.", default="by the suffix; html for -"),
+        option_of(MAP_FORMATS, "--format", help="Format to write.", default="by the suffix; html for -"),
     ] = None,
     seed: Annotated[
         Optional[int],
@@ -98,10 +98,10 @@ def command(
 
 def _check_flags(method: str, format: str | None, seed: int | None, words_file: str | None, errors: str) -> None:
     """UsageError for flags that are wrong or have no effect, before anything is loaded."""
-    chosen(method, METHODS, "--method")
+    chosen(method, MAP_METHODS, "--method")
     chosen(errors, ERROR_HANDLERS, "--errors")
     if format:
-        chosen(format, FORMATS, "--format")
+        chosen(format, MAP_FORMATS, "--format")
     if seed is not None and method != "tsne":
         raise UsageError("--seed is for --method tsne: pca has nothing random; leave it out")
     if errors != "strict" and words_file is None:

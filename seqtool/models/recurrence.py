@@ -1,7 +1,7 @@
 """recurrence.c, called on tensors: a recurrent layer over all time steps, with its gradients.
 
-It is compiled when seqtool is installed, where there is a C compiler. `recurrence_library()` is None where it was not, and torch's
-own kernels then do the same.
+It is compiled when seqtool is installed, where there is a C compiler. `recurrence_library()` is None where it was not,
+and torch's own kernels then do the same.
 
 Shapes: B batch, T time, H hidden, G gates' width (H, 3H or 4H), N rows of a table.
 """

@@ -152,11 +152,8 @@ def start(warm: Warm) -> Iterator[Start]:
         return running[-1]
 
     yield begin
-    for process in running:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            stream.close()
+    for command in running:
+        command.close()
 
 
 @pytest.fixture
@@ -165,5 +162,3 @@ def trainer(tmp_path: Path, prose: str) -> Trainer:
     from tests.training.trainer import Trainer
 
     return Trainer(prose[:5000], tmp_path)
-    for command in running:
-        command.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,12 +13,26 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.training.trainer import Trainer
+from tests.client import ROOT, STREAMS, Started, Warm
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models here are so small that a second thread only waits
 
-ROOT = Path(__file__).parent.parent
 Command = Callable[..., subprocess.CompletedProcess[bytes]]
-Start = Callable[..., subprocess.Popen[bytes]]
+Start = Callable[..., Started]
+
+SHARED_MEMORY = Path("/dev/shm")  # Linux's file system in memory
+
+
+def takes_tests(folder: Path) -> bool:
+    """Whether a directory has room for what the tests write, and programs in it may be run."""
+    if not os.access(folder, os.W_OK):
+        return False
+    system = os.statvfs(folder)
+    return system.f_bavail * system.f_frsize > 4 << 30 and not system.f_flag & os.ST_NOEXEC
+
+
+if takes_tests(SHARED_MEMORY):  # the tests flush some ten thousand files, which there takes no time
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHARED_MEMORY))
 
 # Strings that tokenizers lose something of: white space, control characters, U+2581 itself, every plane of Unicode.
 ODD_STRINGS = [
@@ -63,21 +76,21 @@ def prose_file(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def seqtool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """What commands are forked from."""
+    process = Warm(tmp_path_factory.mktemp("streams"))
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def seqtool(warm: Warm) -> Command:
     """Run the real command in a process of its own: `seqtool("eval", run, "-", stdin=b"text")`.
 
     `kill=(9, [("run/config.json", 0.1), ...])` sends signal 9 a tenth of a second after a file of that name is there;
     with `memory`, where Linux can say so, no more bytes than that are given to it.
     """
-    folder = tmp_path_factory.mktemp("streams")
-    streams = [str(folder / name) for name in ("in", "out", "err")]
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "GOMP_SPINCOUNT": "1000"}
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.warm"], stdin=-1, stdout=-1, cwd=ROOT, env=environment, text=True
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
+    streams = [warm.folder / name for name in STREAMS]
 
     def run(
         *arguments: object,
@@ -87,25 +100,13 @@ def seqtool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
         kill: tuple[int, list[tuple[str, float]]] | None = None,
         memory: int = 0,
     ) -> subprocess.CompletedProcess[bytes]:
-        for name, content in zip(streams, (stdin, b"", b""), strict=True):
-            Path(name).write_bytes(content)
-        words = [str(argument) for argument in arguments]
-        request = {
-            "arguments": words,
-            "cwd": str(cwd or ROOT),
-            "env": env or {},
-            "streams": streams,
-            "kill": kill,
-            "memory": memory if sys.platform == "linux" else 0,
-        }
-        server.stdin.write(json.dumps(request) + "\n")
-        server.stdin.flush()
-        code = int(server.stdout.readline())
-        return subprocess.CompletedProcess(words, code, *(Path(name).read_bytes() for name in streams[1:]))
+        for stream, content in zip(streams, (stdin, b"", b""), strict=True):
+            stream.write_bytes(content)
+        code = int(warm.ask(wait=warm.start(arguments, streams, cwd, env, memory), kill=kill))
+        out, err = (stream.read_bytes() for stream in streams[1:])
+        return subprocess.CompletedProcess(list(map(str, arguments)), code, out, err)
 
-    yield run
-    server.stdin.close()
-    server.wait()
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -137,25 +138,22 @@ def small_run(seqtool: Command, prose_file: Path, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """Start the real command with pipes of its own; what still runs in the end is killed."""
-    running = []
+def start(warm: Warm) -> Iterator[Start]:
+    """Start the real command with pipes, or terminals, of its own; what still runs in the end is killed.
 
-    def begin(*arguments: object) -> subprocess.Popen[bytes]:
-        words = [sys.executable, "-m", "seqtool", *map(str, arguments)]
-        running.append(
-            subprocess.Popen(
-                words, stdin=-1, stdout=-1, stderr=-1, env={**os.environ, "PYTHONPATH": str(ROOT)}, bufsize=0
-            )
-        )
+    `start("eval", run, "-", env={"TERM": "xterm"}, stderr="/dev/pts/3")`
+    """
+    running: list[Started] = []
+
+    def begin(
+        *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None, **terminals: str
+    ) -> Started:
+        running.append(Started(warm, arguments, cwd, env, terminals))
         return running[-1]
 
     yield begin
-    for process in running:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            stream.close()
+    for command in running:
+        command.close()
 
 
 @pytest.fixture

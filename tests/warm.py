@@ -1,7 +1,8 @@
 """The real command in a process of its own, without importing torch each time: a server that has imported it forks.
 
-Reads a JSON request a line on stdin (arguments, directory, environment, files for the three streams, when to kill it, how much memory it may
-take), runs the command in a forked child, and answers with its exit code. It computes nothing itself, so no thread of torch's exists when it forks.
+Reads a JSON request a line on stdin and answers in a line: `start` (arguments, directory, environment, files for the three streams, how much
+memory it may take) with the number of the child that became the command, `wait` and `poll` with a child's exit code; `poll` with nothing while
+it runs. It computes nothing itself, so no thread of torch's exists when it forks.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import pkgutil
 import re
 import resource
+import stat
 import sys
 import time
 import traceback
@@ -33,10 +35,9 @@ MOST_S = 240.0
 
 def run(request: dict[str, Any]) -> None:
     """Become the command: its streams, its directory, its arguments."""
-    for number, (name, flags) in enumerate(
-        zip(request["streams"], (os.O_RDONLY, os.O_WRONLY | os.O_CREAT, os.O_WRONLY | os.O_CREAT), strict=True)
-    ):
-        os.dup2(os.open(name, flags), number)
+    streams = request["streams"]
+    for number in sorted(range(3), key=lambda number: stat.S_ISFIFO(os.stat(streams[number]).st_mode)):  # they wait
+        os.dup2(os.open(streams[number], os.O_WRONLY if number else os.O_RDONLY), number)
     faulthandler.dump_traceback_later(MOST_S, exit=True)  # says on stderr where it hangs
     if request["memory"]:
         taken = int(re.search(r"VmData:\s+(\d+)", Path("/proc/self/status").read_text())[1]) << 10
@@ -48,9 +49,25 @@ def run(request: dict[str, Any]) -> None:
     main()
 
 
-def wait(child: int, request: dict[str, Any]) -> int:
-    """The child's status; where the request says so, it is sent a signal once files are there, and a while later."""
-    number, waits = request.get("kill") or (0, [])
+def start(request: dict[str, Any]) -> int:
+    """Fork a child that becomes the command; its number."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        run(request)
+    except SystemExit as error:
+        code = int(error.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def wait(child: int, number: int, waits: list[tuple[str, float]]) -> int:
+    """The child's status; with a number, it is sent that signal once files are there, each for a while."""
     for path, delay_s in waits:
         while not glob.glob(path, include_hidden=True):
             ended, status = os.waitpid(child, os.WNOHANG)
@@ -59,8 +76,17 @@ def wait(child: int, request: dict[str, Any]) -> int:
         time.sleep(delay_s)
     if number:
         os.kill(child, number)
-    _, status = os.waitpid(child, 0)
-    return status
+    return os.waitpid(child, 0)[1]
+
+
+def answer(request: dict[str, Any]) -> str:
+    """Do what a request asks for."""
+    if "start" in request:
+        return str(start(request["start"]))
+    if "wait" in request:
+        return str(os.waitstatus_to_exitcode(wait(request["wait"], *(request["kill"] or (0, [])))))
+    ended, status = os.waitpid(request["poll"], os.WNOHANG)
+    return str(os.waitstatus_to_exitcode(status)) if ended else ""
 
 
 def load() -> None:
@@ -79,20 +105,7 @@ def serve() -> None:
     load()
     requests, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
     for line in requests:
-        child = os.fork()
-        if not child:
-            code = 1
-            try:
-                run(json.loads(line))
-            except SystemExit as error:
-                code = int(error.code or 0)
-            except BaseException:
-                traceback.print_exc()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-        status = wait(child, json.loads(line))
-        answers.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        answers.write(answer(json.loads(line)) + "\n")
         answers.flush()
 
 

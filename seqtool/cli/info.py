@@ -64,7 +64,7 @@ def write_machine(as_json: bool) -> None:
 def describe_artifact(path: Path) -> dict[str, Any]:
     """What `path` is, as a flat report; InputError if seqtool did not make it."""
     if str(path) == "-":
-        raise InputError("info describes what lies on disk, not standard input: name its file or directory")
+        raise InputError("info describes files and directories, not standard input: name one")
     if not path.exists():
         raise InputError(f"{path} does not exist: check the name")
     if (path / "config.json").is_file():

@@ -70,7 +70,7 @@ def make_corpus(ids: IdSequence, vocabulary: Vocabulary, name: str, min_count: i
     chosen = np.flatnonzero(counts >= max(min_count, 1))
     if len(chosen) < 2:
         raise InputError(
-            f"{name} has {len(chosen)} words that occur {min_count} times, too few to learn from: "
+            f"{name} has {len(chosen)} words that occur at least {min_count} times, too few to learn from: "
             "lower --min-count or give more text"
         )
     word_ids = chosen[np.argsort(-counts[chosen], kind="stable")]

@@ -179,7 +179,8 @@ def _check_sizes(file: _Foreign, count: int, dim: int, least: int) -> None:
     """InputError when the header's sizes are impossible, or need at least `least` bytes and the file is shorter."""
     if not (1 <= count <= MAX_VOCABULARY and 1 <= dim <= MAX_DIM):
         raise file.error(
-            f"line 1 says {count:,} vectors of {dim:,} numbers, beyond {MAX_VOCABULARY:,} of {MAX_DIM:,} or under one",
+            f"line 1 says {count:,} vectors of {dim:,} numbers, where 1 to {MAX_VOCABULARY:,} of 1 to {MAX_DIM:,} are "
+            "possible",
             "is it a file of vectors?",
         )
     if least > file.size:
@@ -227,9 +228,8 @@ def _read_text(file: _Foreign, header: Header | None) -> Found:
             continue  # an empty line
         seen += 1
         if seen > count:
-            raise file.error(
-                f"line {number} is one more than {count:,} vectors, which are as many as line 1 says or can be"
-            )
+            limit = "a file can have" if header is None else "line 1 says"
+            raise file.error(f"line {number} is one more than the {count:,} vectors that {limit}")
         token = _checked_token(file, fields, dim, number, header is not None)
         if token not in rows.tokens and not rows.add(token, _numbers(file, fields[1:], number)):
             raise file.error(f"line {number} has a number that is not finite, or too large for float32")

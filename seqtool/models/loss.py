@@ -46,7 +46,7 @@ def output_nats(features_BTH: Tensor, W_SH: Tensor, b_S: Tensor | None, targets_
         and dtype in (torch.float32, torch.bfloat16)
         and W_SH.dtype == torch.float32
         and not torch.compiler.is_compiling()
-        and library() is not None
+        and softmax_library() is not None
     )
     if not at_once:
         return total_nats(F.linear(features_BTH, W_SH, b_S), targets_BT)
@@ -54,7 +54,7 @@ def output_nats(features_BTH: Tensor, W_SH: Tensor, b_S: Tensor | None, targets_
     return nats
 
 
-def library() -> ctypes.CDLL | None:
+def softmax_library() -> ctypes.CDLL | None:
     """The compiled softmax.c; None where there is none."""
     return loading.part("softmax")
 
@@ -64,7 +64,7 @@ class _OutputNats(torch.autograd.Function):
     def forward(
         ctx: Any, x_NH: Tensor, W_SH: Tensor, b_S: Tensor | None, targets_N: Tensor, dtype: torch.dtype
     ) -> Tensor:
-        compiled_one, (S, N) = library(), (len(W_SH), len(targets_N))
+        compiled_one, (S, N) = softmax_library(), (len(W_SH), len(targets_N))
         assert compiled_one is not None
         if N and int(targets_N.max()) >= S:
             raise IndexError("a target is not among the symbols")

@@ -1,7 +1,7 @@
 """recurrence.c, called on tensors: a recurrent layer over all time steps, with its gradients.
 
-It is compiled when seqtool is installed, where there is a C compiler. `library()` is None where it was not, and torch's
-own kernels then do the same.
+It is compiled when seqtool is installed, where there is a C compiler. `recurrence_library()` is None where it was not,
+and torch's own kernels then do the same.
 
 Shapes: B batch, T time, H hidden, G gates' width (H, 3H or 4H), N rows of a table.
 """
@@ -37,7 +37,7 @@ class Layer(ctypes.Structure):
     ]
 
 
-def library() -> ctypes.CDLL | None:
+def recurrence_library() -> ctypes.CDLL | None:
     """The compiled recurrence.c; None where there is none."""
     return loading.part("recurrence")
 
@@ -48,7 +48,7 @@ def multiplies(dtype: torch.dtype) -> bool:
 
     Where the processor has matrix tiles (AMX), torch's kernels, which use them, are.
     """
-    compiled_one = library()
+    compiled_one = recurrence_library()
     if compiled_one is None:
         return False
     if dtype == torch.bfloat16:
@@ -214,7 +214,7 @@ class _Recurrence(torch.autograd.Function):
 
 def _compiled() -> ctypes.CDLL:
     """The library, where it is known to be there."""
-    found = library()
+    found = recurrence_library()
     assert found is not None
     return found
 

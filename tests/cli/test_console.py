@@ -5,23 +5,19 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from seqtool.cli.console import cell, duration, in_columns, in_row, printable, table, to_left
 from seqtool.cli.curve import BLANK
-from tests.conftest import ROOT
+from tests.conftest import Start
 
 
-def test_on_a_terminal_the_curve_grows_and_goes(prose_file: Path, tmp_path: Path):
+def test_on_a_terminal_the_curve_grows_and_goes(start: Start, prose_file: Path, tmp_path: Path):
     parent, child = pty.openpty()
-    command = [sys.executable, "-m", "seqtool", "train", str(prose_file), "-o", str(tmp_path / "run"), "--vocab-type", "char",
-               "--hidden", "24", "--steps", "60"]  # fmt: skip
-    process = subprocess.Popen(
-        command, stderr=child, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
-    )
+    words = ["train", prose_file, "-o", tmp_path / "run", "--vocab-type", "char", "--hidden", 24, "--steps", 60]
+    process = start(*words, env={"TERM": "xterm"}, stderr=os.ttyname(child))
     os.close(child)
     seen = b""
     while True:
@@ -36,7 +32,6 @@ def test_on_a_terminal_the_curve_grows_and_goes(prose_file: Path, tmp_path: Path
     text = seen.decode()
     assert any(BLANK < ord(character) <= BLANK + 0xFF for character in text)
     assert "validation loss" in text
-    assert process.stdout is not None
     assert "best step" in process.stdout.read().decode()
 
 

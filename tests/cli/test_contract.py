@@ -7,14 +7,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from seqtool.settings.training import OPTIMIZER_NAMES
-from tests.conftest import ROOT, Command
+from tests.conftest import Command, Start
 
 
 def error_of(result: subprocess.CompletedProcess[bytes], code: int) -> str:
@@ -122,14 +120,13 @@ def test_a_store_trains_as_its_text_does(seqtool: Command, small_run: Path, pros
     ).read_bytes()
 
 
-def test_train_reads_a_pipe_and_says_what_is_next(shell: Command, tmp_path: Path):
-    result = shell(
-        "set +o pipefail; yes | head -1000 | seqtool train - --steps 20 -o run && seqtool eval run - <<< y",
-        cwd=tmp_path,
-    )
-    assert result.returncode == 0, result.stderr.decode()
-    assert b"next: seqtool eval run TEXT" in result.stderr
-    assert b"bits per byte" in result.stdout
+def test_train_reads_a_pipe_and_says_what_is_next(seqtool: Command, start: Start, tmp_path: Path):
+    process = start("train", "-", "--steps", 20, "-o", "run", cwd=tmp_path)
+    process.stdin.write(b"y\n" * 1000)
+    process.stdin.close()
+    assert process.wait() == 0
+    assert b"next: seqtool eval run TEXT" in process.stderr.read()
+    assert b"bits per byte" in seqtool("eval", "run", "-", stdin=b"y\n", cwd=tmp_path).stdout
 
 
 def test_train_alone_makes_a_run_in_runs(seqtool: Command, tmp_path: Path):
@@ -242,14 +239,10 @@ def test_resume_refuses_edited_settings(seqtool: Command, small_run: Path, prose
         error_of(seqtool("train", prose_file, "-o", run, "--resume", "-q"), 3)
 
 
-def test_a_name_taken_meanwhile_is_not_replaced(prose_file: Path, tmp_path: Path):
-    command = [sys.executable, "-m", "seqtool", "train", str(prose_file), "--vocab-type", "char", "--steps", "5", "-q",
-               "-o", str(tmp_path / "run")]  # fmt: skip
-    both = [
-        subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=-3, stderr=-1) for _ in range(2)
-    ]
-    codes = [(process.communicate()[1], process.returncode) for process in both]
-    assert sorted(code for _, code in codes) == [0, 1], codes
+def test_a_name_taken_meanwhile_is_not_replaced(start: Start, prose_file: Path, tmp_path: Path):
+    words = ["train", prose_file, "--vocab-type", "char", "--steps", 5, "-q", "-o", tmp_path / "run"]
+    both = [start(*words) for _ in range(2)]
+    assert sorted(process.wait() for process in both) == [0, 1], [process.stderr.read() for process in both]
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -269,18 +262,14 @@ def test_divergence_is_4(seqtool: Command, prose_file: Path, tmp_path: Path):
     assert "lower --lr" in error_of(result, 4)
 
 
-def test_a_stopped_training_goes_on_where_it_was(seqtool: Command, prose_file: Path, tmp_path: Path):
-    number = signal.SIGTERM
+def test_a_stopped_training_goes_on_where_it_was(seqtool: Command, start: Start, prose_file: Path, tmp_path: Path):
     settings = ["--vocab-type", "char", "--steps", "80", "--hidden", "24", "--seed", "1", "--dropout", "0.1"]
-    command = [sys.executable, "-m", "seqtool", "train", str(prose_file), *settings, "-o"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([*command, tmp_path / "run"], env=environment, stderr=subprocess.PIPE)
-    assert process.stderr is not None
+    process = start("train", prose_file, *settings, "-o", tmp_path / "run")
     while b"validation" not in process.stderr.readline():
         assert process.poll() is None
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     rest = process.stderr.read().decode()
-    assert process.wait(60) == 128 + number, rest
+    assert process.wait() == 128 + signal.SIGTERM, rest
     assert "--resume" in rest
     steps = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["step"]
     assert 0 < steps < 80
@@ -296,15 +285,10 @@ def test_resume_refuses_other_text(seqtool: Command, small_run: Path, tmp_path: 
 
 
 def test_killed_at_any_instant_a_run_is_whole_or_not_there(seqtool: Command, prose_file: Path, tmp_path: Path):
-    command = [sys.executable, "-m", "seqtool", "train", str(prose_file), "--vocab-type", "char", "--steps", "100000",
-               "--eval-every", "2", "--hidden", "16", "-q", "-o", str(tmp_path / "run")]  # fmt: skip
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    while not (tmp_path / "run" / "checkpoint" / "state.safetensors").exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    time.sleep(0.7)
-    process.kill()
-    process.wait()
+    words = ["train", prose_file, "--vocab-type", "char", "--steps", 100_000, "--eval-every", 2, "--hidden", 16, "-q"]
+    run = tmp_path / "run"
+    killed = seqtool(*words, "-o", run, kill=(signal.SIGKILL, [(f"{run}/checkpoint/state.safetensors", 0.5)]))
+    assert killed.returncode == -signal.SIGKILL
     assert seqtool("eval", tmp_path / "run", "-", stdin=b"text").returncode == 0
 
 

@@ -8,13 +8,12 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_contract import error_of
-from tests.conftest import ROOT, Command, Start
+from tests.conftest import Command, Start
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +75,12 @@ def test_a_reader_that_has_enough_stops_us(shell: Command, small_run: Path):
     assert result.stderr == b""
 
 
-def test_escapes_in_text_are_shown_on_a_terminal(small_run: Path):
+def test_escapes_in_text_are_shown_on_a_terminal(start: Start, small_run: Path):
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "seqtool", "eval", str(small_run), "-", "--per", "line"]
-    subprocess.run(
-        command, input=b"\x1b[2Jred\n", stdout=theirs, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True
-    )
+    process = start("eval", small_run, "-", "--per", "line", stdout=os.ttyname(theirs))
+    process.stdin.write(b"\x1b[2Jred\n")
+    process.stdin.close()
+    assert process.wait() == 0
     assert b"\\x1b[2Jred" in os.read(ours, 1000)
     os.close(ours)
     os.close(theirs)

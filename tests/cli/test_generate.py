@@ -4,13 +4,11 @@ import json
 import os
 import pty
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Command, Start
+from tests.conftest import Command, Start
 
 
 def records(seqtool: Command, *arguments: object, stdin: bytes = b"") -> list[dict]:
@@ -314,12 +312,10 @@ def test_wrong_usage_is_told(seqtool: Command, small_run: Path, arguments: list[
     assert result.stderr.count(b"\n") == 1
 
 
-def test_escapes_in_generated_text_are_shown_on_a_terminal(small_run: Path):
+def test_escapes_in_generated_text_are_shown_on_a_terminal(start: Start, small_run: Path):
     ours, theirs = pty.openpty()
     words = ["generate", small_run, "--prompt", "\x1b[2J", "--constrain", "\x1b\\[31mred", "-q", "--seed", "1"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, "-m", "seqtool", *words], stdout=theirs, cwd=ROOT, env=environment)
-    assert process.wait(30) == 0
+    assert start(*words, stdout=os.ttyname(theirs)).wait() == 0
     os.close(theirs)
     shown = os.read(ours, 1000)
     os.close(ours)

@@ -178,10 +178,10 @@ def test_a_name_is_reserved_before_there_is_a_run(seqtool: Command, start: Start
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "text.txt"]
 
 
-def test_two_trainings_at_once_choose_two_names(text: Path, tmp_path: Path, shell: Command):
-    both = "train text.txt --vocab-type char --hidden 16 --steps 20 -q --seed"
-    done = shell(f"seqtool {both} 1 & one=$!; seqtool {both} 2 && wait $one", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr.decode()
+def test_two_trainings_at_once_choose_two_names(start: Start, text: Path, tmp_path: Path):
+    settings = ["--vocab-type", "char", "--hidden", 16, "--steps", 20, "-q", "--seed"]
+    both = [start("train", "text.txt", *settings, seed, cwd=tmp_path) for seed in (1, 2)]
+    assert [process.wait() for process in both] == [0, 0], [process.stderr.read() for process in both]
     runs = sorted((tmp_path / "runs").iterdir())
     assert [run.name for run in runs] == ["text-lstm", "text-lstm-2"]
     assert {json.loads((run / "config.json").read_text())["training"]["seed"] for run in runs} == {1, 2}

@@ -189,6 +189,8 @@ def test_subword_sampling_learns_more_than_one_split(seqtool: Command, prose_fil
         500,
         "--hidden",
         24,
+        "--early-stop",
+        0,
         "--epochs",
         2,
         "-q",

@@ -35,7 +35,7 @@ def difference(ours: Tensor, theirs: Tensor) -> float:
 def test_outputs_state_and_gradients_are_torchs(
     kind: str, activation: str, shape: tuple[int, ...], table: bool, dtype: torch.dtype
 ):
-    if dtype == torch.bfloat16 and not recurrence.library().seqtool_recurrence_has_bf16():
+    if dtype == torch.bfloat16 and not recurrence.recurrence_library().seqtool_recurrence_has_bf16():
         pytest.skip("this processor has no instructions for it")
     if dtype == torch.bfloat16 and activation == "relu":
         pytest.skip("a relu near zero is on in one arithmetic and off in the other")

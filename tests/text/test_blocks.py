@@ -1,4 +1,4 @@
-"""Ids, documents and rows do not depend on how the bytes of a text arrive."""
+"""Blocks of text: ids, documents and rows do not depend on how the bytes of a text arrive."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def vocabularies(text: Path) -> dict[str, Vocabulary]:
+def hostile_vocabularies(text: Path) -> dict[str, Vocabulary]:
     return {kind: learn_vocabulary(TextSource([str(text)]), VocabularyConfig(type=kind)) for kind in VOCABULARY_TYPES}
 
 
@@ -70,12 +70,12 @@ def everything(words: Vocabulary, path: Path, document: str) -> list[Any]:
 @pytest.mark.parametrize("document", ["file", "blank-line", "line", "at:beta,"])
 @pytest.mark.parametrize("kind", VOCABULARY_TYPES)
 def test_ids_do_not_depend_on_how_the_text_arrives(
-    vocabularies: dict[str, Vocabulary], text: Path, monkeypatch: pytest.MonkeyPatch, kind: str, document: str
+    hostile_vocabularies: dict[str, Vocabulary], text: Path, monkeypatch: pytest.MonkeyPatch, kind: str, document: str
 ):
     for module in (documents, units):
         monkeypatch.setattr(module, "SEGMENT_CHARACTERS", 200)
     monkeypatch.setattr(blocks, "MAX_HELD_CHARACTERS", 300)
-    words, data = vocabularies[kind], text.read_bytes()
+    words, data = hostile_vocabularies[kind], text.read_bytes()
     random = np.random.default_rng(0)
     monkeypatch.setattr(documents, "chunks_of", in_chunks(data, lambda: 50))
     expected = everything(words, text, document)
@@ -104,3 +104,29 @@ def test_only_the_beginning_of_a_very_long_line_says_whether_it_is_blank(
         monkeypatch.setattr(documents, "READ_BYTES", size)
         blocks = list(TextSource([str(tmp_path / "text")], document="blank-line").blocks())
         assert [block.text for block in blocks if block.starts_document] == ["one\n", "three\n"]
+
+
+@pytest.mark.parametrize("kind", VOCABULARY_TYPES)
+@pytest.mark.parametrize("document", ["line", "blank-line"])
+def test_documents_encoded_together_are_those_encoded_alone(
+    vocabularies: dict[str, Vocabulary], prose_file: Path, kind: str, document: str
+):
+    vocabulary = vocabularies[kind]
+    source = TextSource([str(prose_file)], document=document)
+    expected: list[int] = []
+    for block in source.blocks():
+        expected += [vocabulary.begin_id] * block.starts_document + vocabulary.encode(block.text).tolist()
+    assert np.concatenate(list(encode_blocks(vocabulary, source.blocks()))).tolist() == expected
+
+
+def test_words_do_not_run_over_documents_nor_break_in_long_lines(tmp_path: Path):
+    (tmp_path / "a").write_text("alpha end")
+    (tmp_path / "b").write_text("begin beta")
+    (tmp_path / "c").write_text("one two three " * 5000)
+    source = TextSource([str(tmp_path / name) for name in "abc"])
+    vocabulary = learn_vocabulary(source, VocabularyConfig(type="word", min_count=1))
+    pieces = {vocabulary.piece(index) for index in range(3, vocabulary.size)}
+    assert pieces == {"▁alpha", "▁end", "▁begin", "▁beta", "▁one", "▁two", "▁three"}
+    ids = np.concatenate(list(encode_blocks(vocabulary, source.blocks())))
+    assert (ids == vocabulary.unknown_id).sum() == 0
+    assert len(ids) == 3 + 2 + 2 + 15000

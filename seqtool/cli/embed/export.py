@@ -67,7 +67,7 @@ def command(
     count = min(most or len(known.tokens), len(known.tokens))
     check_tokens(known, count, kind)
     if len(known.ngrams_BD):
-        note(f"the vectors of character n-grams stay behind: {kind} has no place for them", quiet)
+        note(f"the vectors of character n-grams are left out: {kind} has no place for them", quiet)
     meter = Meter("vectors", count, quiet or (to_stdout and sys.stdout.isatty()))
     if to_stdout:
         for block in file_blocks(known, count, kind, meter):

@@ -1,6 +1,6 @@
 """step.c, called on tensors: products with a few vectors, and a token's way through a transformer's blocks.
 
-It is compiled when seqtool is installed, where there is a C compiler. `library()` is None where it was not, and
+It is compiled when seqtool is installed, where there is a C compiler. `step_library()` is None where it was not, and
 products.py and steps.py then do the same in torch operations.
 """
 
@@ -50,7 +50,7 @@ class Sizes(ctypes.Structure):
     ]
 
 
-def library() -> ctypes.CDLL | None:
+def step_library() -> ctypes.CDLL | None:
     """The compiled step.c, or None."""
     return loading.part("step")
 

@@ -25,7 +25,7 @@ class Product:
         elif precision == "int8":
             self.scales = (weight.abs().amax(dim=1) / 127).clamp_min(1e-12)
             self.weights = (weight / self.scales.unsqueeze(1)).round().to(torch.int8).contiguous()
-        self._native = compiled_step.library() if weight.device.type == "cpu" else None
+        self._native = compiled_step.step_library() if weight.device.type == "cpu" else None
         self.matrix = compiled_step.matrix(self.weights, self.scales)
         self._threads = compiled_step.threads_for(self.bytes)
 

@@ -32,7 +32,7 @@ class TransformerSteps:
         if core.position == "rope":
             self._rotations = torch.complex(*core.positions)
         self._native = None
-        loaded = compiled_step.library() if self._tables.device.type == "cpu" else None
+        loaded = compiled_step.step_library() if self._tables.device.type == "cpu" else None
         if loaded is not None:
             self._native = compiled_step.Blocks(
                 loaded,

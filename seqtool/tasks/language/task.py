@@ -18,7 +18,7 @@ from seqtool.tasks.language.batches import make_batches
 from seqtool.tasks.language.data import TrainingData
 from seqtool.tasks.language.gradient_by_lag import gradient_by_lag
 from seqtool.tasks.language.objective import Objective
-from seqtool.tasks.language.validation import validate
+from seqtool.tasks.language.validation import held_out_loss
 from seqtool.training.task import Batches, Stopped, Validation
 
 
@@ -62,7 +62,7 @@ class LanguageTask:
         """The loss on validation tokens, each given those before."""
         assert isinstance(model, LanguageModel)
         tokens = min(self.valid_tokens, len(self.data.valid_ids))
-        return validate(model, self.data.valid_ids, tokens, stopped)
+        return held_out_loss(model, self.data.valid_ids, tokens, stopped)
 
     def probes(self, model: Net) -> dict[str, Any]:
         """How far back a loss reaches, for --probe-gradients."""

@@ -16,7 +16,7 @@ VALIDATION_ROWS = 64  # parts of the validation text that are scored side by sid
 WARM_UP_TOKENS = 64  # tokens that a recurrent state reads, unscored, before its part begins
 
 
-def validate(
+def held_out_loss(
     model: Predictor, ids: Document, max_tokens: int, stopped: Callable[[], bool] | None = None
 ) -> Validation | None:
     """The loss on up to `max_tokens` validation tokens, quickly: the same definition as a full scoring, in parallel

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import re
 import resource
@@ -138,12 +139,14 @@ def test_bf16_is_refused_without_its_instructions_and_nothing_is_written(lacking
     given = ("lstm", False, x, None, W_hh, None, (torch.zeros(2, 16), torch.zeros(2, 16)))
     y_BTH, _ = recurrence.run(*given, torch.float32)
     assert y_BTH.isfinite().all()
-    y_BTH = torch.full((2, 3, 16), 7.0, dtype=torch.bfloat16)
     layer = recurrence._layer("lstm", False, x, 2, 3, 16)
+    written = torch.full((2, 3, 4 * 16), 7.0, dtype=torch.bfloat16)
+    before = dict.fromkeys(("h_before", "c_before", "h_after", "c_after"), torch.zeros(2, 16))
+    kept = torch.zeros(library.seqtool_recurrence_kept(ctypes.addressof(layer), 0), dtype=torch.uint8)
     for name in ("forward", "backward"):
         with pytest.raises(SeqtoolError, match="AVX512-BF16 instructions"):
-            recurrence._call(layer, name, 1, x=x, W_hh=W_hh, y=y_BTH, dhidden=y_BTH)
-    assert (y_BTH == 7).all()
+            recurrence._call(layer, name, 1, x=x, W_hh=W_hh, y=written, dhidden=written, kept=kept, **before)
+    assert (written == 7).all()
     with pytest.raises(SeqtoolError, match="use fp32"):
         recurrence.run(*given, torch.bfloat16)
 

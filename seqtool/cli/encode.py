@@ -37,7 +37,12 @@ def command(
     errors: Errors = "strict",
     document: DocumentBreak = None,
     force: Force = False,
-    append: Annotated[bool, typer.Option("--append", help="Add the text to the store of -o.")] = False,
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append", help="Add the text to the store of -o, which stays as it was if this is stopped on the way."
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

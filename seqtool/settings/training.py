@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seqtool.settings.architectures import ARCHITECTURES, having
 from seqtool.settings.fields import MAX_COUNT, Panel, setting
 
 OPTIMIZER_NAMES = (
@@ -11,6 +12,9 @@ OPTIMIZER_NAMES = (
 )  # fmt: skip
 SCHEDULE_NAMES = ("constant", "linear", "cosine", "inverse-sqrt", "wsd", "step", "plateau")
 LENGTHS = ("steps", "epochs", "time")
+_BF16_WIDTHS = {name: traits.bf16_from_width for name, traits in ARCHITECTURES.items()}
+_LEAST_BF16 = min(_BF16_WIDTHS.values())
+_WIDER_BF16 = ", ".join(f"{name} {width}" for name, width in _BF16_WIDTHS.items() if width > _LEAST_BF16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +23,12 @@ class TrainConfig:
 
     # Mini-batches and back-propagation through time.
     batch_size: int = setting(
-        32, "Sequences in a mini-batch.", panel=Panel.OPTIMIZER, low=1, high=1 << 20, shown_default="by model and text"
+        32,
+        "Sequences in a mini-batch, those of all processes together.",
+        panel=Panel.OPTIMIZER,
+        low=1,
+        high=1 << 20,
+        shown_default="by model and text",
     )
     accumulate: int = setting(
         1,
@@ -230,7 +239,8 @@ class TrainConfig:
     )
     time: float = setting(
         0.0,
-        "Train for about this long, such as 60s, 10m or 2h; the number of steps follows from the speed of the first.",
+        "Train for about this long, such as 60s, 10m or 2h; the speed of the first tenth (30s at most) sets the number "
+        "of steps.",
         panel=Panel.LENGTH,
         low=0,
         high=1e9,
@@ -270,7 +280,8 @@ class TrainConfig:
     )
     keep_checkpoints: int = setting(
         1,
-        "Keep the last N checkpoints, those before the last as checkpoint/step-*.safetensors.",
+        "Keep the last N checkpoints, older ones as checkpoint/step-*.safetensors: --resume goes on from one that is "
+        "copied over state.safetensors there.",
         panel=Panel.CHECKPOINTS,
         low=1,
         high=10_000,
@@ -290,11 +301,16 @@ class TrainConfig:
         "auto", "Device to compute on: auto, cpu, cuda, cuda:1 or mps.", panel=Panel.MACHINE, metavar="DEVICE"
     )
     precision: str = setting(
-        "auto", "Number format of the matrix products.", panel=Panel.MACHINE, choices=("auto", "fp32", "bf16", "fp16")
+        "auto",
+        "Number format of the matrix products. auto: bf16 where the device multiplies it, on a CPU for a --hidden of "
+        f"{_LEAST_BF16} or more ({_WIDER_BF16}); fp16 on other CUDA devices; else fp32.",
+        panel=Panel.MACHINE,
+        choices=("auto", "fp32", "bf16", "fp16"),
     )
     compile: str = setting(
         "auto",
-        "Compile the training step with torch; auto: in long trainings, if it is faster.",
+        f"Compile the training step of {' and '.join(having('compiles'))} with torch. auto: in trainings of half an "
+        "hour or more, if it is faster.",
         panel=Panel.MACHINE,
         choices=("auto", "on", "off"),
     )

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -143,12 +144,18 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+LOCK_MARK = b"locked by seqtool while it makes a result of this name\n"
+"""What a lock file of ours holds, so that no other program's is taken for one."""
+LOCK_TRIES_S = 0.1  # how long a lock is tried for: remove_stale_locks may hold it for a moment
+
+
 @contextlib.contextmanager
 def reserved(path: Path) -> Iterator[None]:
     """Be the only process that makes a result named `path`, while the block runs; BusyError when another does.
 
     The name is held by a locked file beside it, so it is reserved before there is a result, and given up when the
-    process ends, however it does. Missing directories above it are made, and removed if they end empty.
+    process ends, however it does; the file of one that was killed is removed by the next `reserved` in that directory.
+    Missing directories above it are made, and removed if they end empty.
     """
     if not path.name:
         raise UsageError(f"{path} has no name of its own to reserve: name the directory from the one above it")
@@ -166,28 +173,65 @@ def reserved(path: Path) -> Iterator[None]:
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
+        remove_stale_locks(path.parent)
         yield
     finally:
-        lock.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # another user's, in a directory where only owners may remove
+            lock.unlink(missing_ok=True)
         os.close(handle)
         for parent in made:
             with contextlib.suppress(OSError):
                 parent.rmdir()
 
 
+def remove_stale_locks(folder: Path) -> None:
+    """Remove the lock files that killed processes left in `folder`: those of ours that nobody has locked."""
+    for lock in folder.glob(".*.lock"):
+        with contextlib.suppress(BusyError, OSError):
+            handle = os.open(lock, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            try:
+                if os.read(handle, len(LOCK_MARK) + 1) == LOCK_MARK:
+                    _lock(handle, lock)
+                    if os.path.samestat(os.fstat(handle), os.stat(lock)):
+                        lock.unlink()
+            finally:
+                os.close(handle)
+
+
 def _locked_file(lock: Path, path: Path) -> int:
     """A handle of the file `lock`, made and locked for the result `path`."""
+    until = time.monotonic() + LOCK_TRIES_S
     while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        handle, held = _lock_handle(lock), False
         try:
             _lock(handle, path)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(handle), os.stat(lock)):
-                    return handle
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)  # its last holder removed it meanwhile
+            held = os.path.samestat(os.fstat(handle), os.stat(lock))
+            if held:
+                if not os.fstat(handle).st_size:
+                    with contextlib.suppress(OSError):  # without its mark, where the disk is full, it is a lock as well
+                        os.write(handle, LOCK_MARK)
+                return handle
+        except FileNotFoundError:
+            pass  # its last holder removed it meanwhile
+        except BusyError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(LOCK_TRIES_S / 10)
+        finally:
+            if not held:
+                os.close(handle)
+
+
+def _lock_handle(lock: Path) -> int:
+    """A handle of the file `lock`, made where it is not there; for reading, which is enough, where it is another user's
+    and may not be written.
+    """
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(lock, os.O_RDONLY)
+        raise
 
 
 def _lock(handle: int, name: Path) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
+import threading
 import time
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 
 from seqtool.errors import BusyError, InputError, SeqtoolError, UsageError
 from seqtool.files.writing import (
+    LOCK_MARK,
     atomic_directory,
     atomic_writer,
     file_sha256,
@@ -99,8 +103,6 @@ def test_a_lock_whose_file_was_removed_while_it_was_waited_for_is_no_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Between opening and locking it, its holder may have removed it, and a third made another."""
-    import fcntl
-
     path, real = tmp_path / "result", fcntl.flock
     lock = tmp_path / ".result.lock"
 
@@ -114,6 +116,52 @@ def test_a_lock_whose_file_was_removed_while_it_was_waited_for_is_no_lock(
         assert lock.exists()
         with pytest.raises(BusyError), reserved(path):
             pass
+
+
+def test_locks_of_killed_processes_are_removed_and_no_others(tmp_path: Path):
+    (tmp_path / ".killed.lock").write_bytes(LOCK_MARK)
+    foreign = {".empty.lock": b"", ".theirs.lock": b"42\n", ".longer.lock": LOCK_MARK + b"x", "no.lock": LOCK_MARK}
+    for name, content in foreign.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / ".folder.lock").mkdir()
+    with reserved(tmp_path / "other"), reserved(tmp_path / "result"):
+        locks = {path.name for path in tmp_path.iterdir()}
+        assert locks == {*foreign, ".folder.lock", ".other.lock", ".result.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {*foreign, ".folder.lock"}
+
+
+def test_a_name_whose_lock_is_looked_at_by_another_process_for_a_moment_is_not_busy(tmp_path: Path):
+    (lock := tmp_path / ".result.lock").write_bytes(LOCK_MARK)
+    handle = os.open(lock, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    removing = threading.Timer(0.03, lambda: (lock.unlink(), os.close(handle)))
+    removing.start()
+    with reserved(tmp_path / "result"):
+        removing.join()
+        assert lock.exists()
+
+
+def test_a_lock_that_another_user_left_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It may be read, not written, and in a directory like /tmp not removed."""
+    (lock := tmp_path / ".result.lock").write_bytes(LOCK_MARK)
+    opened, unlink = os.open, Path.unlink
+
+    def denied(name: Path, flags: int, *mode: int) -> int:
+        if name == lock and flags & os.O_ACCMODE != os.O_RDONLY:
+            raise PermissionError
+        return opened(name, flags, *mode)
+
+    def kept(name: Path, missing_ok: bool = False) -> None:
+        if name == lock:
+            raise PermissionError
+        unlink(name, missing_ok)
+
+    monkeypatch.setattr(os, "open", denied)
+    monkeypatch.setattr(Path, "unlink", kept)
+    for _ in range(2):
+        with reserved(tmp_path / "result"), pytest.raises(BusyError), reserved(tmp_path / "result"):
+            pass
+    assert lock.read_bytes() == LOCK_MARK
 
 
 def test_a_directory_that_another_process_writes_is_not_replaced(tmp_path: Path):

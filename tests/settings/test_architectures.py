@@ -4,20 +4,11 @@ import dataclasses
 
 import pytest
 
-from seqtool.models.cores.core import Core, core_class
 from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, having, using
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import TrainConfig
 
 EVERY = pytest.mark.parametrize("name", ARCHITECTURES)
-
-
-@EVERY
-def test_every_core_is_there_and_tells_its_size(name: str):
-    found = core_class(ModelConfig(model=name))
-    assert issubclass(found, Core)
-    assert found.size(ModelConfig(model=name), 8).parameters > 0
-    assert "initialize" in vars(found)
 
 
 @EVERY

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqtool.models.device import autocast
-from tests.training.trainer import CPU, SHORT, SMALL, Trainer, weights
+from tests.training.trainer import SHORT, SMALL, Trainer, weights
 from tests.zoo import ZOO
 
 SENTENCE = "The quick brown fox jumps over the lazy dog, while five boxing wizards sing of jade and quartz.\n"
@@ -57,5 +56,3 @@ def test_bf16_trains(trainer: Trainer):
     model = {"model": "transformer", "hidden": 16, "context": 16, "heads": 2}
     progress = trainer("run", model, {**SHORT, "stateful": False, "precision": "bf16"})
     assert progress.best_loss < 3.5
-    with autocast("fp32", CPU):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32

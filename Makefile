@@ -45,7 +45,8 @@ test-slow: $(INSTALLED)  ## Run the tests that take minutes: every model with ev
 	$(RUN)/python -m pytest -q -n auto -m slow
 
 test-crash: $(INSTALLED)  ## Of these, the ones that kill, fill disks and spoil numbers
-	$(RUN)/python -m pytest -q -s -m slow tests/training/test_crash.py tests/training/test_processes.py
+	$(RUN)/python -m pytest -q -s -m slow tests/training/test_crash.py tests/training/test_parallel.py \
+		tests/training/test_world.py
 
 # The sanitizers' runtime must be there first, and the C++ library before torch, or it misses the exceptions.
 test-sanitize: $(INSTALLED)  ## Run the tests of what is in C under the address and undefined-behaviour sanitizers

@@ -1,84 +1,77 @@
-"""Several processes: the same batch gives the same losses, one that dies ends the job, and torchrun's restart resumes."""
+"""The processes that train together: one that dies ends the job, and torchrun's restart resumes."""
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
 
-from tests.conftest import ROOT, Command
+from seqtool.errors import UsageError
+from seqtool.training.world import (
+    World,
+    alone,
+    joined_world,
+    may_restart,
+    own_device,
+    rank,
+    restarts,
+    under_torchrun,
+)
+from tests.training.torchrun import SETTINGS, torchrun
 
-SETTINGS = [
-    "--vocab-type",
-    "char",
-    "--hidden",
-    "32",
-    "--batch-size",
-    "8",
-    "--dropout",
-    "0",
-    "--seed",
-    "3",
-    "--early-stop",
-    "0",
-    "-q",
-]
-STEPS = 100
-
-
-@pytest.fixture(scope="module")
-def text(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("processes") / "text.txt"
-    path.write_text(prose[:40_000])
-    return path
+CPU = torch.device("cpu")
+FROM_TORCHRUN = (
+    "TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_MAX_RESTARTS"
+)  # fmt: skip
 
 
-def torchrun(*arguments: object, restarts: int = 0, folder: Path) -> subprocess.Popen[bytes]:
-    """Two processes of the real command, as torchrun starts them."""
-    program = folder / "seqtool"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m seqtool "$@"\n')
-    program.chmod(0o755)
-    command = [sys.executable, "-m", "torch.distributed.run", "--no-python", "--standalone", "--nproc-per-node", "2"]
-    return subprocess.Popen(
-        [*command, "--max-restarts", str(restarts), str(program), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+def started(monkeypatch: pytest.MonkeyPatch, **environment: int) -> None:
+    """As torchrun starts a process, or nobody where nothing is given."""
+    for name in FROM_TORCHRUN:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, str(value))
 
 
-def losses(run: Path) -> list[float]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").open()]
-    return [line.get("loss", line.get("valid_loss")) for line in lines]
+def test_without_torchrun_a_process_is_the_only_one_and_the_first(monkeypatch: pytest.MonkeyPatch):
+    started(monkeypatch, RANK=3, WORLD_SIZE=4, TORCHELASTIC_RESTART_COUNT=2)  # another program's variables
+    assert (under_torchrun(), rank(), restarts(), may_restart()) == (False, 0, 0, False)
+    assert own_device(torch.device("cuda")) == torch.device("cuda")
+    with joined_world(CPU) as world:
+        assert (world, world.main) == (alone(CPU), True)
 
 
-@pytest.mark.parametrize(("model", "more"), [
-    ("lstm", ["--accumulate", "4"]),
-    pytest.param("transformer", [], marks=pytest.mark.slow),
-    pytest.param("transformer", ["--shard"], marks=pytest.mark.slow),
-    pytest.param("gru", ["--within-documents", "--document", "blank-line", "--ar", "2"], marks=pytest.mark.slow),
-])  # fmt: skip
-def test_two_processes_lose_as_one_does(seqtool: Command, text: Path, tmp_path: Path, model: str, more: list[str]):
-    settings = [*SETTINGS, "--model", model, "--steps", STEPS, "--lr", "1e-3", *more]
-    assert (
-        seqtool("train", text, "-o", tmp_path / "one", *[word for word in settings if word != "--shard"]).returncode
-        == 0
-    )
-    both = torchrun("train", text, "-o", tmp_path / "two", *settings, folder=tmp_path)
-    out, err = both.communicate(timeout=200)
-    assert both.returncode == 0, err.decode()
-    assert out.count(b"steps") >= 1
-    tolerance = 1e-4 if "--shard" in more else 1e-5  # sums in another order, which adamw makes more of
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=tolerance)
-    assert seqtool("eval", tmp_path / "two", "-", stdin=b"text").returncode == 0
+def test_under_torchrun_a_process_has_its_number_and_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch):
+    started(monkeypatch, TORCHELASTIC_RUN_ID=7, RANK=3, LOCAL_RANK=1, WORLD_SIZE=1)
+    assert (under_torchrun(), rank(), restarts(), may_restart()) == (True, 3, 0, False)
+    assert own_device(torch.device("cuda")) == torch.device("cuda", 1)
+    assert own_device(torch.device("cuda", 0)) == torch.device("cuda", 0)
+    assert own_device(CPU) == CPU
+    started(monkeypatch, TORCHELASTIC_RUN_ID=7, RANK=0, TORCHELASTIC_RESTART_COUNT=2, TORCHELASTIC_MAX_RESTARTS=5)
+    assert (restarts(), may_restart()) == (2, True)
+
+
+def test_the_rows_of_all_processes_are_the_batch():
+    rows = list(range(12))
+    for size in (1, 2, 3):
+        shared = [rows[World(number, size, CPU).rows(12)] for number in range(size)]
+        assert [row for part in shared for row in part] == rows
+        assert {len(part) for part in shared} == {12 // size}
+    with pytest.raises(UsageError, match="--batch-size 12 does not divide by 5 processes: choose a multiple"):
+        World(0, 5, CPU).rows(12)
+
+
+def test_one_process_needs_nobody_to_agree_with():
+    world, tensor = alone(CPU), torch.ones(3)
+    assert world.sum([1.0, 2.5]) == [1.0, 2.5]
+    assert world.from_main({"steps": 3}) == {"steps": 3}
+    assert world.gather(tensor) == [tensor]
+    world.wait()
 
 
 def workers(pid: int) -> list[int]:
@@ -91,7 +84,7 @@ def workers(pid: int) -> list[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
 @pytest.mark.parametrize("count", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_killed_worker_ends_the_job_and_the_restart_resumes(seqtool: Command, text: Path, tmp_path: Path, count: int):
+def test_a_killed_worker_ends_the_job_and_the_restart_resumes(text: Path, tmp_path: Path, count: int):
     """`count` times one of the two is killed; torchrun starts both again, and the weights are those of an uninterrupted job."""
     steps = 120 if count == 1 else 3000
     settings = [*SETTINGS, "--steps", steps, "--checkpoint-every", 10, "--eval-every", steps // 4]

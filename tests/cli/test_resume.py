@@ -65,37 +65,6 @@ def test_the_command_that_began_a_run_goes_on_with_it_from_any_directory(
     assert report(went_on)["steps"] == 12, "validation text is found again"
 
 
-@pytest.mark.parametrize(("changed", "named"), [
-    (["--vocab", "bpe.model"], "--vocab"),
-    (["--valid", "text.txt"], "--valid"),
-    (["--valid", "0.1"], "--valid"),
-    (["--config", "other.toml"], "--lr"),
-    (["other.txt"], "DATA"),
-])  # fmt: skip
-def test_other_data_and_settings_are_refused_by_name(
-    seqtool: Command, text: Path, tmp_path: Path, changed: list[str], named: str
-):
-    (tmp_path / "valid.txt").write_text(text.read_text()[:3000])
-    (tmp_path / "other.txt").write_text(text.read_text()[:9000])
-    (tmp_path / "other.toml").write_text("lr = 0.5\n")
-    assert seqtool("vocab", text, "--type", "bpe", "-o", tmp_path / "bpe.model", "-q").returncode == 0
-    begin = [*SMALL, "--steps", 4, "--vocab-type", "char", "--valid", "valid.txt", "-o", "run"]
-    assert seqtool("train", "text.txt", *begin, cwd=tmp_path).returncode == 0
-    data = [] if named == "DATA" else ["text.txt"]
-    refused = seqtool("train", *data, *changed, "-o", "run", "--resume", cwd=tmp_path)
-    assert refused.returncode in (2, 3)
-    assert named in error_of(refused, refused.returncode)
-
-
-def test_validation_text_that_is_gone_is_asked_for(seqtool: Command, text: Path, tmp_path: Path):
-    shutil.copy(text, valid := tmp_path / "valid.txt")
-    run = tmp_path / "run"
-    assert seqtool("train", text, "--valid", valid, *SMALL, "--steps", 4, "-o", run).returncode == 0
-    valid.rename(elsewhere := tmp_path / "moved.txt")
-    assert "--valid" in error_of(seqtool("train", text, "-o", run, "--resume", "--steps", 5), 3)
-    assert seqtool("train", text, "--valid", elsewhere, "-o", run, "--resume", "--steps", 5, "-q").returncode == 0
-
-
 def test_one_command_begins_goes_on_and_finds_itself_finished(seqtool: Command, text: Path, tmp_path: Path):
     """What a queue that starts jobs again needs; the weights are those of a training that nothing interrupted."""
     begin = ["train", text, "--vocab-type", "char", *SMALL[:-1], "--steps", 300, "--eval-every", 20, "--seed", 5]
@@ -112,30 +81,6 @@ def test_one_command_begins_goes_on_and_finds_itself_finished(seqtool: Command, 
     assert b"nothing was left to do: all 300 steps were done before" in once_more.stderr
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
     assert "-o" in error_of(seqtool(*begin, "--resume-or-begin"), 2)
-
-
-def test_the_rate_may_be_changed_by_a_flag_and_only_by_one(seqtool: Command, text: Path, tmp_path: Path):
-    run = tmp_path / "run"
-    assert seqtool("train", text, "-o", run, *SMALL, "--steps", 10, "--schedule", "constant").returncode == 0
-    changed = seqtool("train", text, "-o", run, "--resume", "--steps", 30, "--lr", 0.001, "--schedule", "constant")
-    assert changed.returncode == 0, changed.stderr.decode()
-    assert "--lr 0.001 (was " in changed.stderr.decode()
-    rates = [json.loads(line)["lr"] for line in (run / "metrics.jsonl").open() if '"lr"' in line]
-    assert rates[-1] == 0.001
-    assert rates[0] != 0.001
-    (tmp_path / "rate.toml").write_text("lr = 0.5\n")
-    refused = seqtool("train", text, "-o", run, "--resume", "--config", tmp_path / "rate.toml")
-    assert "--lr 0.5" in error_of(refused, 2)
-
-
-def test_without_a_name_the_only_run_of_the_text_is_gone_on_with(seqtool: Command, text: Path, tmp_path: Path):
-    begin = ["train", "text.txt", *SMALL, "--vocab-type", "char"]
-    assert "-o RUN" in error_of(seqtool(*begin, "--resume", cwd=tmp_path), 2)
-    assert seqtool(*begin, "--steps", 4, cwd=tmp_path).returncode == 0
-    assert report(seqtool(*begin, "--steps", 6, "--resume", "--json", cwd=tmp_path))["run"] == "runs/text-lstm"
-    assert seqtool(*begin, "--steps", 4, cwd=tmp_path).returncode == 0
-    which = error_of(seqtool(*begin, "--resume", cwd=tmp_path), 2)
-    assert "runs/text-lstm, runs/text-lstm-2" in which
 
 
 def wait_for(path: Path) -> None:
@@ -165,26 +110,6 @@ def test_a_run_that_is_being_written_is_not_replaced(seqtool: Command, start: St
     assert seqtool("eval", run, text, "-q").returncode == 0
     assert seqtool("train", text, *SMALL, "--steps", 5, "--force", "-o", run).returncode == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "text.txt"]
-
-
-def test_a_name_is_reserved_before_there_is_a_run(seqtool: Command, start: Start, text: Path, tmp_path: Path):
-    run = tmp_path / "run"
-    first = start("train", "-", *LONG, "-o", run)  # still waits for its text
-    wait_for(tmp_path / ".run.lock")
-    assert "another process" in error_of(seqtool("train", text, *SMALL, "--steps", 5, "-o", run), 1)
-    first.kill()
-    first.wait()
-    assert seqtool("train", text, *SMALL, "--steps", 5, "-o", run).returncode == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "text.txt"]
-
-
-def test_two_trainings_at_once_choose_two_names(start: Start, text: Path, tmp_path: Path):
-    settings = ["--vocab-type", "char", "--hidden", 16, "--steps", 20, "-q", "--seed"]
-    both = [start("train", "text.txt", *settings, seed, cwd=tmp_path) for seed in (1, 2)]
-    assert [process.wait() for process in both] == [0, 0], [process.stderr.read() for process in both]
-    runs = sorted((tmp_path / "runs").iterdir())
-    assert [run.name for run in runs] == ["text-lstm", "text-lstm-2"]
-    assert {json.loads((run / "config.json").read_text())["training"]["seed"] for run in runs} == {1, 2}
 
 
 @pytest.mark.parametrize("replaced", [False, True])

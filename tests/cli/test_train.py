@@ -1,4 +1,4 @@
-"""The training engine through the real command: what its flags mean, what may change on --resume, recipes, watching."""
+"""The training engine through the real command: what its flags mean, recipes, watching."""
 
 from __future__ import annotations
 
@@ -31,29 +31,6 @@ def plan(seqtool: Command, *arguments: object) -> dict[str, object]:
 
 def lines_of(run: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").open()]
-
-
-def test_what_may_change_on_resume_does_and_the_rest_is_refused_by_name(
-    seqtool: Command, prose_file: Path, tmp_path: Path
-):
-    run = tmp_path / "run"
-    assert seqtool("train", prose_file, "-o", run, *BASE).returncode == 0
-    go_on = ["train", prose_file, "-o", run, "--resume", "-q"]
-    refused = error_of(seqtool(*go_on, "--momentum", 0.5, "--batch-size", 3), 2)
-    assert "--momentum 0.5" in refused
-    assert "--batch-size 3" in refused
-    assert "--steps" in refused
-    assert "--hidden 64" in error_of(seqtool(*go_on, "--hidden", 64), 2)
-    assert "--vocab-type" in error_of(seqtool(*go_on, "--vocab-type", "bpe"), 2)
-    assert "--vocab-size" in error_of(seqtool(*go_on, "--vocab-size", 99), 2)
-    assert "--document" in error_of(seqtool(*go_on, "--document", "line"), 2)
-    assert "--valid" in error_of(seqtool(*go_on, "--valid", 0.2), 2)
-    assert "--steps 12 is over" in error_of(seqtool(*go_on, "--steps", 12), 2)
-    assert seqtool(*go_on, "--hidden", 24, "--steps", 45, "--eval-every", 5, "--device", "cpu").returncode == 0
-    config = json.loads((run / "config.json").read_text())
-    assert (config["training"]["steps"], config["training"]["eval_every"]) == (45, 5)
-    assert [line["step"] for line in lines_of(run) if "valid_loss" in line][-3:] == [35, 40, 45]
-    assert seqtool("eval", run, "-", stdin=b"text").returncode == 0
 
 
 def test_recipes_are_listed_and_each_is_whole(seqtool: Command, prose_file: Path):

@@ -46,6 +46,16 @@ def test_imports_point_one_way():
                 assert (room, parts[1]) != ("models", "text"), f"{file} imports {name}"
 
 
+def test_every_module_has_a_test_file_of_its_name():
+    tests, modules = PACKAGE.parent / "tests", (file.relative_to(PACKAGE) for _, file, _ in sources())
+    missing = [
+        str(name)
+        for name in modules
+        if name.name != "__init__.py" and not (tests / name.parent / f"test_{name.name}").is_file()
+    ]
+    assert not missing
+
+
 def test_libraries_stay_in_their_rooms():
     for room, file, tree in sources():
         for name in imports(tree):

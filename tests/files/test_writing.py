@@ -130,6 +130,15 @@ def test_locks_of_killed_processes_are_removed_and_no_others(tmp_path: Path):
     assert {path.name for path in tmp_path.iterdir()} == {*foreign, ".folder.lock"}
 
 
+def test_a_file_that_has_the_name_of_a_lock_is_not_written_into(tmp_path: Path):
+    (other := tmp_path / "other").write_text("important")
+    (tmp_path / ".result.lock").symlink_to(other)
+    with reserved(tmp_path / "result"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    assert other.read_text() == "important"
+
+
 def test_a_name_whose_lock_is_looked_at_by_another_process_for_a_moment_is_not_busy(tmp_path: Path):
     (lock := tmp_path / ".result.lock").write_bytes(LOCK_MARK)
     handle = os.open(lock, os.O_RDONLY)

@@ -9,7 +9,7 @@ from seqtool.models.decoding.steps import ModuleSteps
 from seqtool.models.state import rows_of
 from tests.zoo import ZOO, V, zoo_model
 
-IDS = torch.randint(V, (2, 9), generator=torch.Generator().manual_seed(0))
+IDS = torch.randint(V, (3, 9), generator=torch.Generator().manual_seed(0))
 
 
 @torch.inference_mode()
@@ -20,13 +20,13 @@ def test_rows_are_put_kept_and_stepped(name: str):
     steps = ModuleSteps(model.inputs, model.core)
     whole, _ = model.features(IDS)
     _, state = model.features(IDS[:, :4])
-    steps.restart(2, 4)
-    steps.put([1], rows_of(state, slice(0, 1)))  # one after the other, in other places
-    steps.put([0], rows_of(state, slice(1, 2)))
-    steps.keep(torch.tensor([1, 0, 1]))
+    steps.restart(3, 4)
+    steps.put([2, 0], rows_of(state, slice(0, 2)))  # not all at once, and in other places
+    steps.put([1], rows_of(state, slice(2, 3)))
+    steps.keep(torch.tensor([2, 1, 0, 2]))
     for place in range(4, 9):
-        features = steps.step(IDS[[0, 1, 0], place])
-        torch.testing.assert_close(features, whole[[0, 1, 0], place], rtol=1e-4, atol=1e-5)
+        features = steps.step(IDS[[0, 2, 1, 0], place])
+        torch.testing.assert_close(features, whole[[0, 2, 1, 0], place], rtol=1e-4, atol=1e-5)
 
 
 @torch.inference_mode()

@@ -20,12 +20,14 @@ from tests.conftest import Command
     (["--valid", "0.1"], "--valid"),
     (["--config", "other.toml"], "--lr"),
     (["other.txt"], "DATA"),
+    (["exchanged.txt"], "DATA"),
 ])  # fmt: skip
 def test_other_data_and_settings_are_refused_by_name(
     seqtool: Command, text: Path, tmp_path: Path, changed: list[str], named: str
 ):
     (tmp_path / "valid.txt").write_text(text.read_text()[:3000])
     (tmp_path / "other.txt").write_text(text.read_text()[:9000])
+    (tmp_path / "exchanged.txt").write_text("".join(reversed(text.read_text())))
     (tmp_path / "other.toml").write_text("lr = 0.5\n")
     assert seqtool("vocab", text, "--type", "bpe", "-o", tmp_path / "bpe.model", "-q").returncode == 0
     begin = [*SMALL, "--steps", 4, "--vocab-type", "char", "--valid", "valid.txt", "-o", "run"]

@@ -58,19 +58,17 @@ Token = tuple[str, bool] | str
 """A class of words with a polarity; or a class without, or a word that stands in a rule."""
 
 # The words of a class are equally probable.
-WORDS: dict[Token, list[str]] = {
-    token: text.split()
-    for token, text in {
-        "ASPECT": "plot music cast script camera ending dialogue story pace tone",
-        "DEGREE": "very truly utterly quite so remarkably",
-        ("ADJECTIVE", True): "wonderful charming clever moving fresh funny elegant honest gripping warm",
-        ("ADJECTIVE", False): "dull clumsy shallow tedious stale grating bland hollow forced cold",
-        ("VERB", True): "delights moves shines surprises convinces",
-        ("VERB", False): "bores annoys drags disappoints rambles",
-        ("INFINITIVE", True): "delight move shine surprise convince",
-        ("INFINITIVE", False): "bore annoy drag disappoint ramble",
-    }.items()
+CLASSES: dict[Token, str] = {
+    "ASPECT": "plot music cast script camera ending dialogue story pace tone",
+    "DEGREE": "very truly utterly quite so remarkably",
+    ("ADJECTIVE", True): "wonderful charming clever moving fresh funny elegant honest gripping warm",
+    ("ADJECTIVE", False): "dull clumsy shallow tedious stale grating bland hollow forced cold",
+    ("VERB", True): "delights moves shines surprises convinces",
+    ("VERB", False): "bores annoys drags disappoints rambles",
+    ("INFINITIVE", True): "delight move shine surprise convince",
+    ("INFINITIVE", False): "bore annoy drag disappoint ramble",
 }
+WORDS = {token: text.split() for token, text in CLASSES.items()}
 LABELS = {True: "positive", False: "negative"}
 
 
@@ -147,7 +145,7 @@ def main() -> None:
         "majority, on these rows": majority / options.rows,
     }
     for name, accuracy in figures.items():
-        print(f"{name:<39} accuracy {accuracy:.4f}", file=sys.stderr)
+        print(f"{name:<39}  accuracy {accuracy:.4f}", file=sys.stderr)
 
 
 if __name__ == "__main__":

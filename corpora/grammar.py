@@ -62,15 +62,15 @@ GRAMMAR: Grammar = {
 }  # fmt: skip
 
 
-def expectations(rule_value: Callable[[float, tuple[str, ...]], float]) -> dict[str, float]:
+def expectations(rule_value: Callable[[float, tuple[str, ...]], float], grammar: Grammar = GRAMMAR) -> dict[str, float]:
     """For each symbol, the expected sum of a value over all rules used below it: the fixed point of a linear map."""
-    values = dict.fromkeys(GRAMMAR, 0.0)
+    values = dict.fromkeys(grammar, 0.0)
     for _ in range(10_000):
         after = {
             symbol: sum(p * (rule_value(p, body) + sum(values.get(part, 0.0) for part in body)) for p, body in rules)
-            for symbol, rules in GRAMMAR.items()
+            for symbol, rules in grammar.items()
         }
-        if all(abs(after[symbol] - values[symbol]) < 1e-15 * max(1.0, after[symbol]) for symbol in GRAMMAR):
+        if all(abs(after[symbol] - values[symbol]) < 1e-15 * max(1.0, after[symbol]) for symbol in grammar):
             return after
         values = after
     raise AssertionError("the grammar's sentences have no finite expected length")
@@ -88,18 +88,24 @@ def entropy_rate() -> float:
     return nats / (length - 1)  # no space before the first word of a sentence
 
 
+def derived(chance: random.Random, grammar: Grammar = GRAMMAR) -> tuple[list[tuple[str, str]], float]:
+    """The words of a sentence, each with the symbol whose rule it stands in, and the nats of all rules used."""
+    nats, found, open_symbols = 0.0, [], [("", "S")]
+    while open_symbols:
+        parent, symbol = open_symbols.pop()
+        if symbol not in grammar:
+            found.append((symbol, parent))
+            continue
+        ((p, body),) = chance.choices(grammar[symbol], [p for p, _ in grammar[symbol]])
+        nats -= math.log(p)
+        open_symbols += [(symbol, part) for part in reversed(body)]
+    return found, nats
+
+
 def sentence(chance: random.Random) -> tuple[str, float]:
     """A sentence with its newline, and its probability's negative logarithm in nats."""
-    nats, found, open_symbols = 0.0, [], ["S"]
-    while open_symbols:
-        symbol = open_symbols.pop()
-        if symbol not in GRAMMAR:
-            found.append(symbol)
-            continue
-        ((p, body),) = chance.choices(GRAMMAR[symbol], [p for p, _ in GRAMMAR[symbol]])
-        nats -= math.log(p)
-        open_symbols += reversed(body)
-    return " ".join(found[:-1]) + ".\n", nats
+    found, nats = derived(chance)
+    return " ".join(word for word, _ in found[:-1]) + ".\n", nats
 
 
 def text(characters: int, seed: int) -> tuple[str, float]:

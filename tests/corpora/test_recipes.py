@@ -12,6 +12,7 @@ import pytest
 
 from corpora import grammar
 from tests.conftest import ROOT
+from tests.corpora.recipe import ran
 
 
 def derivations(words: tuple[str, ...]) -> tuple[int, float]:
@@ -91,3 +92,16 @@ def test_python_docs_are_split_by_topic(tmp_path: Path):
     )
     train, valid = (tmp_path / "a").read_text(), (tmp_path / "b").read_text()
     assert len(train) > 4 * len(valid) > 40_000
+
+
+@pytest.mark.parametrize("name", ["pass_or_fail", "sentiment", "tagged", "seasonal"])
+def test_a_seed_gives_the_same_examples(name: str):
+    first, again, other = (ran(name, "--rows", 200, "--seed", seed) for seed in (7, 7, 8))
+    assert first.returncode == 0
+    assert (first.stdout, first.stderr) == (again.stdout, again.stderr)
+    assert first.stdout != other.stdout
+    assert first.stdout.count("\n") > 200
+    assert ran(name, "--rows", 1).returncode == 0
+    none = ran(name, "--rows", 0)
+    assert (none.returncode, none.stdout) == (2, "")
+    assert "--rows: at least 1" in none.stderr

@@ -54,7 +54,7 @@ class LabelCounts(NamedTuple):
 
     def pooled(self) -> LabelCounts:
         """The sums over the labels, of shape (): their precision, recall and F1 are the micro averages."""
-        return LabelCounts(np.sum(self.right), np.sum(self.predicted), np.sum(self.support))
+        return LabelCounts(*(np.asarray(each.sum()) for each in self))
 
     def macro_f1(self) -> float:
         """The mean of the labels' F1, over the labels that are true or predicted somewhere."""

@@ -34,22 +34,30 @@ def fit_temperature(logits_NK: Floats, truth_N: Integers) -> float:
     highest_N1 = logits_NK.max(1, keepdims=True)
     if not highest_N1.any():
         return 1.0
-    low, high = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
-    beta = 1.0  # 1 / T
+    coldest, hottest = TEMPERATURES
+    if _slope(logits_NK, highest_N1, 1 / coldest)[0] <= 0:
+        return coldest
+    if _slope(logits_NK, highest_N1, 1 / hottest)[0] >= 0:
+        return hottest
+    low, beta, high = 1 / hottest, 1.0, 1 / coldest  # of 1 / T
     for _ in range(100):
-        # of the mean log loss ln sum_k exp(beta z_k), where the true label's z is 0
-        p_NK = np.exp(beta * (logits_NK - highest_N1))
-        p_NK /= p_NK.sum(1, keepdims=True)
-        mean_N = np.einsum("nk,nk->n", p_NK, logits_NK)
-        slope = mean_N.mean()
-        curvature = (np.einsum("nk,nk,nk->n", p_NK, logits_NK, logits_NK) - np.square(mean_N)).mean()
+        slope, curvature = _slope(logits_NK, highest_N1, beta)
         low, high = (beta, high) if slope < 0 else (low, beta)
-        step = beta - slope / curvature if curvature > 0 else math.nan
-        following = step if low < step < high else math.sqrt(low * high)
+        newton = beta - slope / curvature if curvature > 0 else math.nan
+        following = newton if low < newton < high else math.sqrt(low * high)
         if abs(following - beta) <= 1e-9 * beta:
             break
         beta = following
     return 1 / beta
+
+
+def _slope(logits_NK: Floats, highest_N1: Floats, beta: float) -> tuple[float, float]:
+    """The first two derivatives by beta of mean_n ln sum_k exp(beta z[n, k]), the log loss where the true z is 0."""
+    p_NK = np.exp(beta * (logits_NK - highest_N1))
+    p_NK /= p_NK.sum(1, keepdims=True)
+    mean_N = np.einsum("nk,nk->n", p_NK, logits_NK)
+    p_NK *= logits_NK
+    return float(mean_N.mean()), float((np.einsum("nk,nk->n", p_NK, logits_NK) - np.square(mean_N)).mean())
 
 
 def two_logits(logits: Floats) -> Floats:

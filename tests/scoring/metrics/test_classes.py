@@ -251,6 +251,8 @@ def test_several_labels_are_scored_as_scikit_learn_scores_them(seed: int):
     assert report["roc_auc"] == close(sk.roc_auc_score(truth, p, average="macro"))
     assert report["labels_per_row"] == close(truth.sum() / 250)
     alone = np.tile(np.arange(5) == 0, (250, 1))
+    shares = np.tile(np.array([4, 3, 1, 2, 1]) / 8, (250, 1))
+    assert report["baseline_log_loss"] == close(binary_log_loss(truth, shares))
     assert report["baseline_label"] == "a"
     assert report["baseline_micro_f1"] == close(sk.f1_score(truth, alone, average="micro"))
     assert report["baseline_subset_accuracy"] == close(sk.accuracy_score(truth, alone))
@@ -284,5 +286,5 @@ def test_several_labels_of_no_rows_and_of_absent_labels():
     assert [report[name] for name in ("micro_f1", "subset_accuracy", "log_loss", "pr_auc")] == [None] * 4
     truth = np.array([[True, False], [True, False]])
     report = label_sets_report("ab", truth, truth * 0.9, truth, training_counts_K=np.ones(2), training_rows=2)
-    assert report["macro_f1"] == 1  # a label that is neither true nor predicted has no F1
+    assert report["macro_f1"] == report["weighted_f1"] == 1  # a label that is neither true nor predicted has no F1
     assert report["labels"][1]["f1"] is None

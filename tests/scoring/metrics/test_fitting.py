@@ -36,14 +36,14 @@ def test_the_temperature_that_was_hidden_is_found(true: float, classes: int):
     assert fit_temperature((logits * true).astype(np.float32), truth) == pytest.approx(true, rel=0.05)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_no_other_temperature_has_a_lower_log_loss(seed: int):
     random = np.random.default_rng(seed)
     logits = random.normal(size=(80, 3)) * random.choice([0.1, 1, 10])
     truth = random.integers(0, 3, 80)
     found = fit_temperature(logits, truth)
     losses = [
-        sk.log_loss(truth, softmax(logits / t), labels=range(3)) for t in (found, *np.geomspace(*TEMPERATURES, 400))
+        sk.log_loss(truth, softmax(logits / t), labels=range(3)) for t in (found, *np.geomspace(*TEMPERATURES, 60))
     ]
     assert losses[0] <= min(losses[1:]) + 1e-12
 
@@ -102,6 +102,20 @@ def test_no_other_threshold_has_a_higher_f1(seed: int, dtype: type):
     assert sk.f1_score(positive, p >= found) == pytest.approx(best)
 
 
+def test_no_other_threshold_of_a_few_rows_has_a_higher_f1():
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        positive, p = random.random(5) < 0.5, np.round(random.random(5), 1)
+        scores = {t: np.sum(positive & (p >= t)) / max(1, np.sum(positive) + np.sum(p >= t)) for t in (*p, 1.1)}
+        found = p >= fit_threshold(positive, p)
+        assert np.sum(positive & found) / max(1, np.sum(positive) + np.sum(found)) == max(scores.values())
+
+
+def test_of_equally_good_thresholds_the_one_nearest_to_a_half_is_taken():
+    positive, p = np.array([True, False, False, True, False]), np.array([0.9, 0.8, 0.7, 0.55, 0.1])
+    assert fit_threshold(positive, p) == 0.5  # as good as 0.85
+
+
 def test_a_threshold_of_a_half_is_kept_where_it_is_as_good():
     assert fit_threshold(np.array([False, True]), np.array([0.4, 0.9])) == 0.5
     assert fit_threshold(np.array([False, True]), np.array([0.1, 0.3])) == pytest.approx(0.2)
@@ -135,6 +149,8 @@ def test_conformal_offsets_by_hand():
     truth, quantiles = np.arange(9.0), np.zeros((9, 3))  # residuals 0 … 8; (n + 1) q is 1, 5, 9
     np.testing.assert_equal(conformal_offsets(truth, quantiles, [0.1, 0.5, 0.9]), [0, 4, 8])
     np.testing.assert_equal(conformal_offsets(truth[:4], quantiles[:4], [0.1, 0.5, 0.9]), [0, 2, 3])
+    np.testing.assert_equal(conformal_offsets(np.arange(14.0), np.zeros((14, 2)), [0.1, 0.9]), [0, 13])  # 1.5 and 13.5
+    np.testing.assert_equal(conformal_offsets(np.arange(99.0), np.zeros((99, 2)), [0.29, 0.55]), [28, 54])  # 29 and 55
     np.testing.assert_equal(conformal_offsets(truth[:0], quantiles[:0], [0.1, 0.5, 0.9]), [0, 0, 0])
 
 

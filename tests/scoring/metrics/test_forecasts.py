@@ -176,10 +176,24 @@ def test_only_seasonal_series_are_adjusted():
     np.testing.assert_equal(naive2(y[:35], 3, 12), [y[34]] * 3)
 
 
+def test_seasonality_is_decided_at_m4s_limit():
+    decided = []
+    for seed in range(400):
+        random = np.random.default_rng(seed)
+        y = random.normal(size=40) + np.tile(random.normal(size=5), 8) + np.sin(np.arange(40) / 3)
+        y -= y.mean()
+        r = [sum(y[t] * y[t + lag] for t in range(40 - lag)) / sum(y**2) for lag in range(6)]
+        limit = 1.645 / 40**0.5 * (1 + 2 * sum(each**2 for each in r[1:5])) ** 0.5
+        decided.append(abs(r[5]) > limit)
+        assert is_seasonal(y + 9, 5) == decided[-1]
+    assert 0.1 < np.mean(decided) < 0.9
+
+
 def test_seasonal_series_around_zero_are_not_divided_by_it():
     y = np.tile([-5.0, 5.0, 0.0, 0.0], 20)
     assert is_seasonal(y, 4)
     assert np.isfinite(naive2(y, 8, 4)).all()
+    np.testing.assert_equal(seasonal_factors(np.tile([-1.0, 5, 3, 1], 9), 4), np.ones(4))
 
 
 def report_of(truth: np.ndarray, forecast: np.ndarray, histories: list[np.ndarray], **more) -> dict:

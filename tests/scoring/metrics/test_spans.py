@@ -63,6 +63,7 @@ def one_by_one(sentences: list[list[str]]) -> list[tuple[int, int, str]]:
         ("S-X B-X I-X E-X S-Y", [(0, 1, "X"), (1, 4, "X"), (4, 5, "Y")]),  # BIOES
         ("U-X B-X I-X L-X U-Y", [(0, 1, "X"), (1, 4, "X"), (4, 5, "Y")]),  # BILOU
         ("B-X M-X E-X S-X", [(0, 3, "X"), (3, 4, "X")]),  # BMES
+        ("U-X U-X I-X S-X S-X I-X", [(n, n + 1, "X") for n in range(6)]),
         ("E-X E-X I-X", [(0, 1, "X"), (1, 2, "X"), (2, 3, "X")]),
         ("B I O I", [(0, 2, ""), (3, 4, "")]),
         ("B-A-1 I-A-1 I-A-2", [(0, 2, "A-1"), (2, 3, "A-2")]),
@@ -149,6 +150,19 @@ def test_a_report_of_tags_that_mark_no_spans():
     assert report["micro_f1"] == report["accuracy"] == report["baseline_accuracy"]
     assert (report["unseen_labels"], report["unseen"]) == (["NEW"], np.count_nonzero(truth == 3))
     assert report["confusion"] == sk.confusion_matrix(truth, predicted).tolist()
+
+
+def test_no_true_spans():
+    truth, predicted = np.zeros(3, int), np.array([0, 1, 2])
+    spans = tags_report(["O", "B-X", "I-X"], truth, predicted, np.array([3]), seen=3, baseline_N=truth)["spans"]
+    assert (spans["support"], spans["predicted"], spans["precision"], spans["recall"], spans["f1"]) == (
+        0,
+        1,
+        0,
+        None,
+        0,
+    )
+    assert spans["baseline_f1"] is None
 
 
 def test_no_tokens():

@@ -104,7 +104,7 @@ class Roles:
 
 
 NO_INPUT = {
-    "constant": "it has one value",
+    "constant": "its values are all the same, or missing",
     "index": "it counts the rows",
     "identifier": "its values are all different: an identifier",
     "time": "it has times",

@@ -9,6 +9,8 @@ from seqtool.records.lines import BrokenRow, Lines, Row, without_newline
 
 UNIVERSAL = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 """The columns of CoNLL-U."""
+PLAIN = ("form", "tag")
+"""The columns of a file that has no more."""
 GLOBAL_COLUMNS = re.compile(r"#\s*global\.columns\s*=\s*(.+)")  # CoNLL-U Plus
 ASIDE = re.compile(r"\d+[-.]\d+")
 """The id of a multiword token (1-2) or of an empty node (1.1): neither is a word."""

@@ -195,8 +195,8 @@ def _conll(head: str, name: str, delimiter: str, header: bool | None) -> Layout:
         columns = named_columns(stated, name)
     elif delimiter == "\t" and width <= len(conll.UNIVERSAL) and tokens[0].startswith(("1\t", "1-")) and width > 2:
         columns = conll.UNIVERSAL[:width]
-    elif width == 2:
-        columns = ("form", "tag")
+    elif width <= len(conll.PLAIN):
+        columns = conll.PLAIN[:width]
     else:
         columns = numbered(width)
     if len(columns) > MAX_COLUMNS:

@@ -112,19 +112,24 @@ class Records:
 
         Empty lines are no rows, except where each line is a text or there is only one column: the value is missing.
         """
+        for name, lines in self.files():
+            for row in self._rows_of(name, lines):
+                if row.problem and self.errors == "strict":
+                    raise InputError(f"line {row.number} of {name} {row.problem}: {READ_ON}")
+                yield row
+
+    def files(self) -> Iterator[tuple[str, Lines]]:
+        """The name and the lines of each file; InputError if there is none in all of them."""
         empty = True
         for file in self._files:
             self.reading = file.name
-            lines = self._lines = file.lines()
-            for row in self._rows_of(file, lines):
-                if row.problem and self.errors == "strict":
-                    raise InputError(f"line {row.number} of {file.name} {row.problem}: {READ_ON}")
-                yield row
-            empty &= lines.number == 0
+            self._lines = file.lines()
+            yield file.name, self._lines
+            empty &= self._lines.number == 0
         if empty:
             raise InputError(f"{self.name} is empty: there are no rows to read")
 
-    def _rows_of(self, file: RecordsFile, lines: Lines) -> Iterator[Row]:
+    def _rows_of(self, name: str, lines: Lines) -> Iterator[Row]:
         layout = self.layout
         if layout.format == "jsonl":
             return json_rows(lines, layout.columns)
@@ -135,13 +140,13 @@ class Records:
         cells = read_cells(lines, layout.delimiter, layout.quoted)
         own = layout.columns
         if layout.header:
-            named, cells = _without_header(cells, layout, file.name, header=self._header, errors=self.errors)
+            named, cells = _without_header(cells, layout, name, header=self._header, errors=self.errors)
             own = named or own
         places = None
         if own != layout.columns:
             for column in layout.columns:
                 if column not in own:
-                    raise InputError(f"{file.name} has no column {column!r}, which {self._files[0].name} has")
+                    raise InputError(f"{name} has no column {column!r}, which {self._files[0].name} has")
             places = [own.index(column) for column in layout.columns]
         return delimited_rows(cells, len(own), places=places, decimal=layout.decimal, short=layout.wide)
 

@@ -11,8 +11,8 @@ MISSING = frozenset({"", " ", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", 
 
 NUMBER_BEGINS = frozenset("0123456789+-. \t")
 TIME = re.compile(
-    r"\d{4}-\d\d(-\d\d([T ]\d\d?:\d\d(:\d\d([.,]\d+)?)?( ?(Z|[+-]\d\d:?\d\d))?)?)?"
-    r"|(\d{4}/\d\d?/\d\d?|\d\d?([./-])\d\d?\8\d{4})( \d\d?:\d\d(:\d\d)?)?",
+    r"\d{4}-\d\d(-\d\d([T ]\d\d?:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
+    r"|(\d{4}/\d\d?/\d\d?|\d\d?([./-])\d\d?\7\d{4})( \d\d?:\d\d(:\d\d)?)?",
     re.ASCII,
 )
 """A date, with or without a time of day."""

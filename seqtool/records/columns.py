@@ -11,7 +11,7 @@ import numpy as np
 
 from seqtool.errors import InputError, UsageError
 from seqtool.records.reading import Records
-from seqtool.records.values import TIME, number_of
+from seqtool.records.values import TIME, numbers_of
 from seqtool.settings.choices import nearest
 
 MAX_DISTINCT = 1000  # values of a column that are counted
@@ -22,7 +22,7 @@ PROSE_WORDS = 5.0  # and with as many words it is text even if they repeat
 ENOUGH_ROWS = 20  # among fewer, values that are all different mean nothing
 ID_NAMES = ("id", "_id", "uuid", "guid")
 SAME_NUMBER = 0.9999  # the correlation of two columns that say the same
-SHOWN_COLUMNS = 20  # in a message
+SHOWN_COLUMNS, SHOWN_CHARACTERS = 20, 40  # in a message
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def profile(records: Records) -> list[Column]:
         for one, values in zip(profiles, zip(*block, strict=True), strict=True):
             one.add(values)
     if not profiles or not profiles[0].rows:
-        raise InputError(f"{records.name} has no rows below its header: give it some")
+        raise InputError(f"{records.name} has no rows that can be read: give it some")
     return [one.column() for one in profiles]
 
 
@@ -133,9 +133,11 @@ def value_blocks(records: Records) -> Iterator[list[tuple[str | None, ...]]]:
         characters = records.characters
         if len(block) >= BLOCK_ROWS or not begun <= characters <= begun + BLOCK_CHARACTERS:
             begun = characters
-            yield block
-            block = []
-    yield block
+            if block:
+                yield block
+                block = []
+    if block:
+        yield block
 
 
 class _Profile:
@@ -161,14 +163,15 @@ class _Profile:
         counts = Counter(present)
         self._count(counts)
         self.longest = max(self.longest, max(map(len, counts)))
-        numbers = _numbers(present)
+        numbers = numbers_of(present)
         finite = numbers[np.isfinite(numbers)]
         if len(finite) == len(present):
             self.words += len(present)
         else:
             self.words += sum(len(value.split()) * count for value, count in counts.items())
         if self.sequential:
-            steps = np.diff(numbers, prepend=self.last if self.numbers else numbers[0] - 1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                steps = np.diff(numbers, prepend=self.last if self.numbers else numbers[0] - 1)
             self.sequential = bool((steps == 1).all() and (numbers == np.floor(numbers)).all()) and not self.missing
             self.last = float(numbers[-1])
         if len(finite):
@@ -193,7 +196,9 @@ class _Profile:
             mean = float(numbers.mean())
             total = self.numbers + len(numbers)
             difference = mean - self.mean
-            self.squares += float(((numbers - mean) ** 2).sum()) + difference**2 * self.numbers * len(numbers) / total
+            self.squares += (
+                float(((numbers - mean) ** 2).sum()) + difference * difference * self.numbers * len(numbers) / total
+            )
             self.mean += difference * len(numbers) / total
         self.numbers = total
         self.low, self.high = min(self.low, float(numbers.min())), max(self.high, float(numbers.max()))
@@ -218,17 +223,6 @@ class _Profile:
             longest=self.longest,
             sequential=self.sequential and self.rows > 1,
         )
-
-
-def _numbers(values: Sequence[str]) -> np.ndarray:
-    """The number of each value, nan where it is none; float64."""
-    try:
-        numbers = np.fromiter(map(float, values), np.float64, len(values))
-    except ValueError:
-        return np.array([number_of(value) for value in values])
-    if "_" in "".join(values) or not np.isfinite(numbers).all():
-        return np.array([number_of(value) for value in values])
-    return numbers
 
 
 def decide_roles(
@@ -260,7 +254,7 @@ def decide_roles(
     for flag, wanted in asked.items():
         for name in wanted:
             if name not in names:
-                raise UsageError(f"{flag} {name}: {no_column(name, names)}")
+                raise UsageError(f"{flag} {one_line(name)}: {no_column(name, names)}")
             if flags.setdefault(name, flag) != flag:
                 raise UsageError(f"column {name!r} is named by {flags[name]} and {flag}: name it once")
     kinds = {column.name: column.kind for column in columns if column.name not in flags}
@@ -280,8 +274,15 @@ def no_column(name: str, names: Sequence[str]) -> str:
     """There is no such column: the columns that there are, and the one that was perhaps meant."""
     meant = nearest(name, names)
     more = f" and {len(names) - SHOWN_COLUMNS:,} more" if len(names) > SHOWN_COLUMNS else ""
-    shown = ", ".join(names[:SHOWN_COLUMNS])
-    return f"there is no such column; {f'did you mean {meant}? ' if meant else ''}the columns are {shown}{more}"
+    shown = ", ".join(one_line(name) for name in names[:SHOWN_COLUMNS])
+    return (
+        f"there is no such column; {f'did you mean {one_line(meant)}? ' if meant else ''}the columns are {shown}{more}"
+    )
+
+
+def one_line(name: str) -> str:
+    """A column's name as messages show it."""
+    return " ".join(name.split())[:SHOWN_CHARACTERS]
 
 
 def giveaways(records: Records, roles: Roles, columns: Sequence[Column]) -> list[str]:
@@ -301,7 +302,7 @@ def giveaways(records: Records, roles: Roles, columns: Sequence[Column]) -> list
     for block in value_blocks(records):
         values = list(zip(*block, strict=True))
         for pair in pairs:
-            if values and pair.possible:
+            if pair.possible:
                 pair.add(values[places[pair.name]], values[places[pair.target]])
     return list(dict.fromkeys(pair.name for pair in pairs if pair.possible and pair.told))
 
@@ -330,9 +331,9 @@ class _Pair:
             return True
         if not self.numeric or self._rows < 3:
             return False
-        x, y, xx, yy, xy = self._sums / self._rows
-        spread = (xx - x * x) * (yy - y * y)
-        return bool(spread > 0 and abs(xy - x * y) > SAME_NUMBER * math.sqrt(spread))
+        x, y, xx, yy, xy = (self._sums / self._rows).tolist()
+        spread = math.sqrt(max(xx - x * x, 0.0)) * math.sqrt(max(yy - y * y, 0.0))
+        return 0 < spread < math.inf and abs(xy - x * y) > SAME_NUMBER * spread
 
     def add(self, values: Sequence[str | None], targets: Sequence[str | None]) -> None:
         """Further rows; those in which either is missing say nothing."""
@@ -342,8 +343,7 @@ class _Pair:
                 self.counted = False
                 break
         if self.numeric:
-            x = np.array([number_of(value) for value in values]) - self._begin[0]
-            y = np.array([number_of(target) for target in targets]) - self._begin[1]
+            x, y = numbers_of(values) - self._begin[0], numbers_of(targets) - self._begin[1]
             known = np.isfinite(x) & np.isfinite(y)
             x, y = x[known], y[known]
             self._rows += len(x)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from seqtool.records.lines import BrokenRow, Lines, Row
+from seqtool.records.lines import BrokenRow, Lines, Row, without_newline
 from seqtool.records.values import MISSING
 
 SURROGATE = re.compile("[\ud800-\udfff]")  # half of a character, which JSON can escape and UTF-8 cannot spell
@@ -71,7 +71,7 @@ def json_rows(lines: Lines, columns: Sequence[str]) -> Iterator[Row]:
                 continue
             if lines.problem:
                 raise BrokenRow(lines.problem)
-            members = parse_object(line)
+            members = parse_object(without_newline(line))
             values = tuple([value_of(members.get(column)) for column in columns])
             if "\\u" in line and any(value is not None and SURROGATE.search(value) for value in values):
                 raise BrokenRow("has half of a surrogate pair, which is no character")

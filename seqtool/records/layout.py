@@ -53,6 +53,11 @@ class Layout:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))  # JSON has lists
+        width = {"labelled": len(labelled.COLUMNS), "lines": len(labelled.TEXT_COLUMNS)}.get(self.format)
+        if self.format not in FORMATS or not self.columns or width not in (None, len(self.columns)):
+            raise InputError(f"a layout of format {self.format!r} with {len(self.columns):,} columns is none of ours")
+        if not 1 <= len(self.delimiter) <= 2:
+            raise InputError(f"a layout with the delimiter {self.delimiter!r} is none of ours")
 
 
 def detect_layout(
@@ -98,15 +103,20 @@ def describe_layout(layout: Layout) -> list[str]:
     return told
 
 
+def column_name(cell: str) -> str:
+    """What a cell of a header names a column: without spaces around it, and on one line."""
+    return " ".join(cell.split())
+
+
 def named_columns(cells: Sequence[str], name: str) -> tuple[str, ...]:
     """The names in a header; one that is empty is its place, from 1. InputError for two that are the same."""
-    names = [cell.strip() or str(place) for place, cell in enumerate(cells, start=1)]
+    names = [column_name(cell) or str(place) for place, cell in enumerate(cells, start=1)]
     if len(names) > 1 and not cells[-1].strip():
         names.pop()  # a delimiter ends each row
     for twice, times in Counter(names).items():
         if times > 1:
             places = [str(place) for place, other in enumerate(names, start=1) if other == twice]
-            raise InputError(f"columns {' and '.join(places[:2])} of {name} are both named {twice!r}: rename one")
+            raise InputError(f"columns {' and '.join(places[:2])} of {name} are both named {twice[:60]!r}: rename one")
     return tuple(names)
 
 
@@ -114,6 +124,8 @@ def _sniff_format(head: str) -> str:
     """The format of a text whose name does not tell it."""
     lines = [line.rstrip("\r") for line in _whole(head).split("\n")]
     filled = [line for line in lines if line.strip()]
+    if not filled:
+        return "lines"
     if filled[0].lstrip().startswith("{"):
         try:
             parse_object(filled[0])
@@ -125,7 +137,7 @@ def _sniff_format(head: str) -> str:
         return "labelled"
     if _is_conll(lines):
         return "conll"
-    _, share = sniff_delimiter(head, cut=_is_cut(head))
+    _, share = sniff_delimiter(head[:HEAD_CHARACTERS], cut=_is_cut(head))
     return "csv" if share >= CONSISTENT and len(filled) > 1 else "lines"
 
 
@@ -142,8 +154,8 @@ def _is_conll(lines: Sequence[str]) -> bool:
 def _delimited(head: str, name: str, delimiter: str, header: bool | None) -> Layout:
     cut = _is_cut(head)
     if delimiter == "auto":
-        delimiter, _ = sniff_delimiter(head, cut=cut)
-    quoted = sniff_quotes(head, delimiter)
+        delimiter, _ = sniff_delimiter(head[:HEAD_CHARACTERS], cut=cut)
+    quoted = sniff_quotes(head[:HEAD_CHARACTERS], delimiter)
     rows = split_head(head, delimiter, quoted, cut=cut) or [[""]]
     has_header = sniff_header(rows) if header is None else header
     if has_header:

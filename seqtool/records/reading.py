@@ -15,7 +15,7 @@ from seqtool.records.conll import conll_rows
 from seqtool.records.delimited import delimited_rows, read_cells
 from seqtool.records.json_lines import json_rows
 from seqtool.records.labelled import line_rows
-from seqtool.records.layout import HEAD_CHARACTERS, Layout, describe_layout, detect_layout, named_columns
+from seqtool.records.layout import HEAD_CHARACTERS, Layout, column_name, describe_layout, detect_layout, named_columns
 from seqtool.records.lines import RECORD_CHARACTERS, Lines, Row
 
 __all__ = ["Records", "RecordsFile", "Row", "open_records"]
@@ -146,7 +146,7 @@ class Records:
         if own != layout.columns:
             for column in layout.columns:
                 if column not in own:
-                    raise InputError(f"{name} has no column {column!r}, which {self._files[0].name} has")
+                    raise InputError(f"{name} has no column {column[:60]!r}, which {self._files[0].name} has")
             places = [own.index(column) for column in layout.columns]
         return delimited_rows(cells, len(own), places=places, decimal=layout.decimal, short=layout.wide)
 
@@ -208,12 +208,12 @@ def _without_header(
         number, cells, problem = first
         if cells in ([], [""]) and not problem:
             continue
-        if header or any(cell.strip() in layout.columns for cell in cells):
+        if header or any(column_name(cell) in layout.columns for cell in cells):
             if problem:
                 raise InputError(f"line {number} of {name}, which names the columns, {problem}: mend it")
             return named_columns(cells, name), cells_in
         if len(cells) != len(layout.columns) and errors == "strict":
-            named = ", ".join(layout.columns[:20])
+            named = ", ".join(name[:60] for name in layout.columns[:5])
             raise InputError(f"{name} does not begin with the names of its columns ({named}): add a line with them")
         return (), itertools.chain([first], cells_in)
     return (), iter(())

@@ -9,7 +9,7 @@ from seqtool.errors import InputError, UsageError
 from seqtool.records.columns import no_column
 from seqtool.records.conll import ASIDE, DOCUMENT_START, is_comment, split_token, token_problem
 from seqtool.records.layout import Layout
-from seqtool.records.lines import RECORD_CHARACTERS, BrokenRow, Lines, without_newline
+from seqtool.records.lines import BAD_BYTE, RECORD_CHARACTERS, BrokenRow, Lines, without_newline
 from seqtool.records.reading import READ_ON, Records, open_records
 
 NO_VALUE = "_"  # as CoNLL writes it
@@ -95,6 +95,7 @@ def _sentences_of(lines: Lines, name: str, layout: Layout, places: Sequence[int]
             raise InputError(f"{where}: put an empty line after each sentence")
         if lines.problem:
             problem = problem or f"line {lines.number} of {name} {lines.problem}"
+            line = BAD_BYTE.sub("\ufffd", line)
         if not line.strip() or line.startswith(DOCUMENT_START):
             if tokens or problem:
                 values = tuple(tuple(column) for column in zip(*tokens, strict=True)) or ((),) * len(places)

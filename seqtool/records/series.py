@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError, UsageError
-from seqtool.records.columns import Column, no_column
+from seqtool.records.columns import Column, no_column, one_line
 from seqtool.records.reading import READ_ON, Records
 from seqtool.records.times import TimeParser, Times, frequency_of, future_times, season_of
 from seqtool.records.values import number_of
 
 __all__ = ["Series", "frequency_of", "future_times", "read_series", "season_of", "time_column"]
 
+LARGEST = float(np.finfo(np.float32).max)
 BLOCK_ROWS = 4096  # whose times are read together
 TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds", "day", "month", "year", "hour")
 
@@ -50,10 +51,10 @@ def read_series(
     names = (*targets, *covariates, *(name for name in (time, series) if name is not None))
     for name in names:
         if name not in records.columns:
-            raise UsageError(f"column {name!r}: {no_column(name, records.columns)}")
+            raise UsageError(f"column {one_line(name)!r}: {no_column(name, records.columns)}")
     found = _long(records, (*targets, *covariates), time, series) if targets else _wide(records, series)
     if not found:
-        raise InputError(f"{records.name} has no rows below its header: give it some")
+        raise InputError(f"{records.name} has no rows that can be read: give it some")
     return found
 
 
@@ -88,7 +89,7 @@ def _long(records: Records, columns: Sequence[str], time: str | None, series: st
         if named is None or (timed is None and time_place is not None):
             if records.errors == "strict":
                 missing = time if named is not None else series
-                raise InputError(f"line {row.number} of {records.reading} has no {missing}: {READ_ON}")
+                raise InputError(f"line {row.number} of {records.reading} has no {one_line(missing or '')}: {READ_ON}")
             continue
         one = growing.setdefault(named, _Growing())
         for name, place in zip(columns, places, strict=True):
@@ -113,7 +114,7 @@ def _add_times(
         numbers = parser.parse([text for _, text, _ in pending])
     except ValueError as error:
         _, text, line = pending[int(str(error))]
-        what = f"line {line} of {records.reading}: {text!r} in column {time}"
+        what = f"line {line} of {records.reading}: {text[:40]!r} in column {one_line(time or '')}"
         raise InputError(f"{what} is not a time like the others: write times as 2016-07-31 23:00:00") from None
     for (one, _, _), number in zip(pending, numbers, strict=True):
         one.times.append(number)
@@ -132,7 +133,7 @@ def _ordered(records: Records, name: str, one: _Growing, width: int, parser: Tim
     times = parser.array(numbers)
     again = np.flatnonzero(np.diff(numbers) == 0)
     if len(again):
-        which = f"series {name!r} of {records.name}" if name else records.name
+        which = f"series {name[:40]!r} of {records.name}" if name else records.name
         raise InputError(
             f"{which} has two rows at {times[again[0]]}: name the column that tells the series apart, or remove one"
         )
@@ -164,10 +165,9 @@ def _wide(records: Records, series: str | None) -> list[Series]:
 def _number(records: Records, line: int, name: str, value: str | None) -> float:
     """A value of a series; nan if it is missing, or, unless errors are strict, no number."""
     number = number_of(value)
-    if value is not None and not abs(number) <= np.finfo(np.float32).max:
+    if value is not None and not abs(number) <= LARGEST:
         if records.errors == "strict":
-            raise InputError(
-                f"line {line} of {records.reading}: {value[:40]!r} in column {name} is not a number: {READ_ON}"
-            )
+            where = f"line {line} of {records.reading}: {value[:40]!r} in column {one_line(name)}"
+            raise InputError(f"{where} is not a number: {READ_ON}")
         return math.nan
     return number

@@ -82,7 +82,8 @@ def sniff_quotes(head: str, delimiter: str) -> bool:
     if delimiter != "\t":
         return True
     opened = list(re.finditer(r'(?:^|\t)"(?:[^"]|"")*+("(?=\t|\r?$))?', head, re.MULTILINE))
-    return bool(opened) and all(match[1] or match.end() == len(head) for match in opened)
+    whole = opened[:-1] if opened and opened[-1].end() == len(head) else opened  # the last may go on behind the head
+    return bool(whole) and all(match[1] for match in whole)
 
 
 def sniff_header(rows: Rows) -> bool:

@@ -179,7 +179,7 @@ def season_of(values: npt.NDArray[np.floating], frequency: Frequency | None = No
 
     Shape (T,) or (T, C), nan where a value is missing. Without a step in time the common seasons are tried.
     """
-    series = np.asarray(values, np.float64).reshape(len(values), -1)[-MAX_SEASON_VALUES:]
+    series = (values if values.ndim == 2 else values[:, None])[-MAX_SEASON_VALUES:].astype(np.float64)
     step = frequency.step if frequency else None
     timed = isinstance(step, np.timedelta64)
     lags = [lag for lag in (seasons_for(step) if isinstance(step, np.timedelta64) else COMMON_SEASONS) if lag > 1]

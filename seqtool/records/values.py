@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 MISSING = frozenset({"", " ", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "?"})
 """How tables spell a value that is not there."""
@@ -30,6 +34,19 @@ def number_of(value: str | None) -> float:
     except ValueError:
         return math.nan
     return number if math.isfinite(number) else math.nan
+
+
+def numbers_of(values: Sequence[str | None]) -> npt.NDArray[np.float64]:
+    """The finite number that each value spells; nan where it spells none."""
+    try:
+        numbers = np.fromiter(map(float, ("nan" if value is None else value for value in values)), float, len(values))
+    except ValueError:
+        return np.array([number_of(value) for value in values])
+    joined = "".join(value or "" for value in values)
+    if "_" in joined or not joined.isascii():
+        return np.array([number_of(value) for value in values])
+    numbers[~np.isfinite(numbers)] = np.nan
+    return numbers
 
 
 def with_decimal_point(value: str) -> str:

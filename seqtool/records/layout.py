@@ -108,11 +108,14 @@ def column_name(cell: str) -> str:
     return " ".join(cell.split())
 
 
-def named_columns(cells: Sequence[str], name: str) -> tuple[str, ...]:
-    """The names in a header; one that is empty is its place, from 1. InputError for two that are the same."""
+def named_columns(cells: Sequence[str], name: str, width: int = 0) -> tuple[str, ...]:
+    """The names in a header; one that is empty is its place, from 1. InputError for two that are the same.
+
+    An empty one at the end is dropped if rows have a `width` of one field less: a delimiter ends the header.
+    """
     names = [column_name(cell) or str(place) for place, cell in enumerate(cells, start=1)]
-    if len(names) > 1 and not cells[-1].strip():
-        names.pop()  # a delimiter ends each row
+    if 0 < width == len(names) - 1 and not cells[-1].strip():
+        names.pop()
     for twice, times in Counter(names).items():
         if times > 1:
             places = [str(place) for place, other in enumerate(names, start=1) if other == twice]
@@ -159,11 +162,9 @@ def _delimited(head: str, name: str, delimiter: str, header: bool | None) -> Lay
     rows = split_head(head, delimiter, quoted, cut=cut) or [[""]]
     has_header = sniff_header(rows) if header is None else header
     if has_header:
-        columns = named_columns(rows[0], name)
+        columns = named_columns(rows[0], name, most_common_width([len(row) for row in rows[1:]])[0])
     else:
         columns = numbered(most_common_width([len(row) for row in rows])[0])
-        if columns and len(columns) > 1 and all(row[-1] == "" for row in rows if len(row) == len(columns)):
-            columns = columns[:-1]  # a delimiter ends each row
     data = rows[has_header:]
     wide = sniff_wide(columns, has_header, data)
     if len(columns) > MAX_COLUMNS and not wide:

@@ -47,7 +47,7 @@ class RecordsFile:
         head = ""
         for text in texts:
             head += text
-            if self._once and "\n" in head:
+            if self._once and "\n" in head.lstrip():
                 break
             if len(head) >= HEAD_CHARACTERS and (head.count("\n") > 2 or len(head) > 2 * RECORD_CHARACTERS):
                 break
@@ -211,7 +211,7 @@ def _without_header(
         if header or any(column_name(cell) in layout.columns for cell in cells):
             if problem:
                 raise InputError(f"line {number} of {name}, which names the columns, {problem}: mend it")
-            return named_columns(cells, name), cells_in
+            return named_columns(cells, name, len(layout.columns)), cells_in
         if len(cells) != len(layout.columns) and errors == "strict":
             named = ", ".join(name[:60] for name in layout.columns[:5])
             raise InputError(f"{name} does not begin with the names of its columns ({named}): add a line with them")

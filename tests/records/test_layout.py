@@ -29,8 +29,9 @@ TOKENS = "# text = a b\n1\ta\ta\tDET\n2\tb\tb\tX\n\n1\tc\tc\tX\n\n"
         ("# global.columns = FORM NE\nEU\tB\n", "x.conllup", "conll", ("form", "ne"), "CoNLL columns"),
         ("Some prose, or so.\nAnd more.\n", "x.txt", "lines", ("text",), "a text a line"),
         ("a,,c\n1,2,3\n", "x.csv", "csv", ("a", "2", "c"), "comma-separated, with a header"),
-        ("a,b,\n1,2,\n", "x.csv", "csv", ("a", "b"), "comma-separated, with a header"),
-        ("1,2,\n3,4,\n", "x.csv", "csv", ("1", "2"), "comma-separated, without a header"),
+        ("a,b,\n1,2\n", "x.csv", "csv", ("a", "b"), "comma-separated, with a header"),
+        ("a,b,\n1,2,\n", "x.csv", "csv", ("a", "b", "3"), "comma-separated, with a header"),
+        ("1,2,\n3,4,\n", "x.csv", "csv", ("1", "2", "3"), "comma-separated, without a header"),
     ],
 )
 def test_what_is_found(head: str, name: str, format: str, columns: tuple[str, ...], told: str):

@@ -66,6 +66,12 @@ def test_nothing_is_an_error(tmp_path: Path, content: str):
         values(open_records([written(tmp_path, "")], layout=Layout("lines", ("text",))))
 
 
+def test_delimiters_at_the_ends_of_rows(tmp_path: Path):
+    assert values(open_records([written(tmp_path, "a;b\n1;2;\n3;4\n")])) == [("1", "2"), ("3", "4")]
+    assert values(open_records([written(tmp_path, "a,b,\n1,2\n3,4\n")])) == [("1", "2"), ("3", "4")]
+    assert values(open_records([written(tmp_path, "a,b,,\n1,2,,\n3,4,,x\n")]))[1] == ("3", "4", None, "x")
+
+
 def test_only_a_header_is_no_row(tmp_path: Path):
     records = open_records([written(tmp_path, "a,b\n")])
     assert records.columns == ("a", "b")
@@ -140,6 +146,7 @@ class Pipe:
         ("a,b\n1,2\n", "3,4\n"),
         ('{"a": 1, "b": 2}\n', '{"a": "3", "b": "4"}\n'),
         ("a\tb\n1\t2\n", "3\t4\n"),
+        ("\n\na;b\n1;2\n", '3;"4"\n'),
     ],
 )
 def test_a_row_of_a_stream_is_there_as_soon_as_its_line(monkeypatch: pytest.MonkeyPatch, head: str, later: str):
@@ -161,6 +168,14 @@ def test_a_stream_of_a_known_layout_is_not_waited_for(monkeypatch: pytest.Monkey
     rows = open_records(["-"], layout=Layout("lines", ("text",)), rereadable=False).rows()
     assert pipe.next_row(rows, "one\n") == Row(1, ("one",))
     assert pipe.next_row(rows, "two\n") == Row(2, ("two",))
+
+
+def test_a_stream_that_begins_with_an_empty_line_is_not_empty(monkeypatch: pytest.MonkeyPatch):
+    pipe = Pipe(monkeypatch)
+    pipe.sink.write(b"\n")
+    threading.Timer(0.2, lambda: pipe.sink.write(b"a,b\n")).start()
+    rows = open_records(["-"], layout=Layout("csv", ("a", "b")), rereadable=False).rows()
+    assert pipe.next_row(rows, "1,2\n") == Row(3, ("1", "2"))
 
 
 def test_standard_input_can_be_read_again(monkeypatch: pytest.MonkeyPatch):

@@ -140,8 +140,9 @@ def _sniff_format(head: str) -> str:
         return "labelled"
     if _is_conll(lines):
         return "conll"
-    _, share = sniff_delimiter(head[:HEAD_CHARACTERS], cut=_is_cut(head))
-    return "csv" if share >= CONSISTENT and len(filled) > 1 else "lines"
+    delimiter, share = sniff_delimiter(head[:HEAD_CHARACTERS], cut=_is_cut(head))
+    prose = len(filled) == 1 and delimiter == ", "
+    return "csv" if share >= CONSISTENT and not prose else "lines"
 
 
 def _is_conll(lines: Sequence[str]) -> bool:

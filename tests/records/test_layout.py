@@ -28,6 +28,8 @@ TOKENS = "# text = a b\n1\ta\ta\tDET\n2\tb\tb\tX\n\n1\tc\tc\tX\n\n"
         ("EU NNP B\nrejects VB O\n\nPeter NNP B\n", "-", "conll", ("1", "2", "3"), "CoNLL columns"),
         ("# global.columns = FORM NE\nEU\tB\n", "x.conllup", "conll", ("form", "ne"), "CoNLL columns"),
         ("Some prose, or so.\nAnd more.\n", "x.txt", "lines", ("text",), "a text a line"),
+        ("Well, yes", "-", "lines", ("text",), "a text a line"),
+        ("a,b\n", "-", "csv", ("a", "b"), "comma-separated, with a header"),
         ("a,,c\n1,2,3\n", "x.csv", "csv", ("a", "2", "c"), "comma-separated, with a header"),
         ("a,b,\n1,2\n", "x.csv", "csv", ("a", "b"), "comma-separated, with a header"),
         ("a,b,\n1,2,\n", "x.csv", "csv", ("a", "b", "3"), "comma-separated, with a header"),

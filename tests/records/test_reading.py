@@ -215,6 +215,7 @@ def test_endless_rows_are_refused_in_bounded_memory(tmp_path: Path, monkeypatch:
     assert found[0].problem
 
 
+@pytest.mark.slow
 def test_a_field_of_100_megabytes_is_refused(tmp_path: Path):
     path = tmp_path / "x.csv"
     with path.open("wb") as file:

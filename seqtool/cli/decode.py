@@ -19,7 +19,7 @@ def command(
     vocab: Annotated[Path, typer.Option("--vocab", metavar="FILE", help="Vocabulary that the ids were encoded with.")],
 ) -> None:
     """Turn ids back into the exact text, however they are laid out in lines."""
-    from seqtool.text.documents import open_bytes, stream_name
+    from seqtool.files.streams import open_bytes, stream_name
     from seqtool.text.tables import read_ids
     from seqtool.text.vocabulary import load_vocabulary
 

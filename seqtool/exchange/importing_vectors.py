@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from seqtool.errors import InputError, SeqtoolError
 from seqtool.files.spools import spooled_copy
+from seqtool.files.streams import BYTE_ORDER_MARK, open_bytes, stream_name
 from seqtool.files.writing import provenance
 from seqtool.settings.vocabulary import MAX_VOCABULARY
-from seqtool.text.documents import BYTE_ORDER_MARK, open_bytes, stream_name
 from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import MAX_DIM, VECTORS_FORMAT, FloatMatrix, Vectors
 

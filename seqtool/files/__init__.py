@@ -1,1 +1,1 @@
-"""How files are written: aside, flushed, renamed; and tensors with a hash of every byte."""
+"""How files are read as they arrive, and written: aside, flushed, renamed; and tensors with a hash of every byte."""

@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from seqtool.errors import InputError, UsageError
 from seqtool.files.spools import Spool
+from seqtool.files.streams import READ_BYTES
 from seqtool.models.predictor import Predictor
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, perplexity
 from seqtool.scoring.words import is_white_space, units_of
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.vocabulary import DOCUMENT_AT
 from seqtool.text.blocks import encodable
-from seqtool.text.documents import READ_BYTES, TextBlock, TextSource, lines_of, split_documents
+from seqtool.text.documents import TextBlock, TextSource, lines_of, split_documents
 from seqtool.text.encoding import Ids
 from seqtool.text.sequences import IdSequence, document_spans, without_begins
 from seqtool.text.store import TokenStore

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import functools
 import hashlib
 import itertools
 import os
 import re
-import stat
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, NamedTuple
@@ -18,14 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError
+from seqtool.files.marks import refuse_marked
 from seqtool.files.spools import spooled_copy
+from seqtool.files.streams import chunks_of, decode_utf8, is_regular, open_bytes, stream_name
 from seqtool.settings.vocabulary import DOCUMENT_AT
-from seqtool.text.marks import refuse_marked
 
-READ_BYTES = 1 << 18
 SEGMENT_CHARACTERS = 8192  # a line is cut after every such number of characters, so that memory stays bounded
 WHITE_SPACE_END = 0x3001  # all white space is below this code point
-BYTE_ORDER_MARK = "\ufeff"
 CODE_POINTS = 0x110000  # in Unicode
 
 
@@ -93,7 +89,7 @@ class TextSource:
         self._copies: dict[str, IO[bytes]] = {}
         if rereadable:
             for path in self.paths:
-                if not _is_regular(path):
+                if not is_regular(path):
                     self._copies[path] = spooled_copy(open_bytes(path), stream_name(path))
 
     @property
@@ -104,13 +100,13 @@ class TextSource:
     @property
     def waits(self) -> bool:
         """Whether reading may block, waiting for a pipe."""
-        return not all(path in self._copies or _is_regular(path) for path in self.paths)
+        return not all(path in self._copies or is_regular(path) for path in self.paths)
 
     def size(self) -> int:
         """Bytes in all; 0 if that is unknown, because a part is a pipe and not `rereadable`."""
         size = 0
         for path in self.paths:
-            if path not in self._copies and not _is_regular(path):
+            if path not in self._copies and not is_regular(path):
                 return 0
             stream = self._copies[path] if path in self._copies else open_bytes(path)
             size += os.fstat(stream.fileno()).st_size
@@ -174,69 +170,6 @@ def counted_blocks(source: TextSource, counts: TextCounts) -> Iterator[TextBlock
     for block in source.blocks():
         counts.add(block)
         yield block
-
-
-def stream_name(path: str) -> str:
-    """The name of a file or of standard input in messages."""
-    return "standard input" if path == "-" else path
-
-
-def open_bytes(path: str) -> IO[bytes]:
-    """Open a file, or standard input for `-`, for reading; InputError when that fails."""
-    if path == "-":
-        if sys.stdin is None:
-            raise InputError("standard input is closed: give it some text, or name a file")
-        return sys.stdin.buffer
-    try:
-        stream = open(path, "rb")
-        if stat.S_ISDIR(os.fstat(stream.fileno()).st_mode):  # pragma: no cover - open refuses on every system we know
-            raise InputError(f"{path} is a directory: name the files in it")
-        return stream
-    except IsADirectoryError as error:
-        raise InputError(f"{path} is a directory: name the files in it") from error
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: check the name") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def chunks_of(stream: IO[bytes], name: str) -> Iterator[bytes]:
-    """The bytes of a stream as they arrive; InputError when reading fails."""
-    read = getattr(stream, "read1", stream.read)  # returns what has arrived, without waiting for a full buffer
-    while True:
-        try:
-            chunk = read(READ_BYTES)
-        except OSError as error:
-            raise InputError(f"cannot read {name}: {error.strerror}") from error
-        if not chunk:
-            return
-        yield chunk
-
-
-def decode_utf8(chunks: Iterable[bytes], name: str, errors: str = "strict") -> Iterator[str]:
-    """Decode UTF-8 as it arrives, without a byte-order mark.
-
-    At the first byte that is not UTF-8 the text before it is yielded, and then InputError names the byte.
-    """
-    pending, offset, first = b"", 0, True
-    for chunk, final in _with_last(chunks):
-        data = pending + chunk
-        try:
-            text, used = codecs.utf_8_decode(data, errors, final)
-        except UnicodeDecodeError as error:
-            yield codecs.utf_8_decode(data[: error.start])[0].removeprefix(BYTE_ORDER_MARK if first else "")
-            binary = b"\0" in data
-            kind = "a binary file, not text" if binary else "not UTF-8"
-            mend = "give text" if binary else "convert it, or read it with --errors replace"
-            raise InputError(
-                f"{name} is {kind}: byte {data[error.start]:#04x} at offset {offset + error.start} is not valid UTF-8; "
-                f"{mend}"
-            ) from error
-        pending, offset = data[used:], offset + used
-        if first and text:
-            text, first = text.removeprefix(BYTE_ORDER_MARK), False
-        if text:
-            yield text
 
 
 def split_documents(blocks: Iterable[str], document: str) -> Iterator[TextBlock]:
@@ -360,13 +293,3 @@ def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:
             rest = rest[cut:]
     if rest:
         yield rest
-
-
-def _with_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    for chunk in chunks:
-        yield chunk, False
-    yield b"", True
-
-
-def _is_regular(path: str) -> bool:
-    return path != "-" and (not os.path.exists(path) or stat.S_ISREG(os.stat(path).st_mode) or os.path.isdir(path))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError
-from seqtool.text.documents import chunks_of
+from seqtool.files.streams import chunks_of
 
 JOINED_ROWS = 1 << 15  # at a time, so that they stay in the processor's cache
 MAX_DIGITS = 9

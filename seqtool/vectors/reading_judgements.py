@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from seqtool.errors import InputError
-from seqtool.text.documents import TextSource, lines_of, stream_name
+from seqtool.files.streams import stream_name
+from seqtool.text.documents import TextSource, lines_of
 from seqtool.vectors.judging import Analogies, Pair, Question, Similarities
 
 MAX_FILE_CHARACTERS = 64 << 20

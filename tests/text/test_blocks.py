@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from seqtool.cli.encode import printed
+from seqtool.files import streams
 from seqtool.scoring.rows import arrivals, encode_lines
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.text import blocks, documents, units
@@ -101,7 +102,7 @@ def test_only_the_beginning_of_a_very_long_line_says_whether_it_is_blank(
 ):
     (tmp_path / "text").write_text("one\n" + " " * 10_000 + "two\nthree\n")
     for size in (1 << 18, 5000):
-        monkeypatch.setattr(documents, "READ_BYTES", size)
+        monkeypatch.setattr(streams, "READ_BYTES", size)
         blocks = list(TextSource([str(tmp_path / "text")], document="blank-line").blocks())
         assert [block.text for block in blocks if block.starts_document] == ["one\n", "three\n"]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from seqtool.errors import InputError, SeqtoolError, UsageError
+from seqtool.files import streams
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
-from seqtool.text import documents, learning
+from seqtool.text import learning
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import about_unknown, learn_vocabulary
 
@@ -93,7 +94,7 @@ def test_a_long_text_is_sampled(prose_file: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_sample_of_many_short_lines_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(learning, "MAX_SAMPLE_COST", 100_000)
-    monkeypatch.setattr(documents, "READ_BYTES", 1000)
+    monkeypatch.setattr(streams, "READ_BYTES", 1000)
     (tmp_path / "text").write_text("".join(f"{number % 10}\n" for number in range(20_000)))
     sample, whole = learning._sample(TextSource([str(tmp_path / "text")]), 10**9, seed=0)
     assert not whole

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from seqtool.errors import InputError
-from seqtool.text import documents, tables
+from seqtool.files import streams
+from seqtool.text import tables
 from seqtool.text.tables import ByteTable, LineJoiner, read_ids
 
 
@@ -39,7 +40,7 @@ def test_lines_begin_without_their_space_in_whatever_parts_they_come():
 ])  # fmt: skip
 def test_numbers_are_read_in_whatever_chunks_they_come(monkeypatch: pytest.MonkeyPatch, data: bytes):
     for size in (1, 2, 3, 1 << 18):
-        monkeypatch.setattr(documents, "READ_BYTES", size)
+        monkeypatch.setattr(streams, "READ_BYTES", size)
         assert numbers_of(data) == [int(word) for word in data.split()]
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import sentencepiece
 
+from seqtool.files import streams
 from seqtool.settings.vocabulary import VocabularyConfig
-from seqtool.text import documents, units
+from seqtool.text import units
 from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import SEGMENT_CHARACTERS, TextSource, lines_of, segments_of
 from seqtool.text.learning import learn_vocabulary
@@ -52,7 +53,7 @@ def test_forgetting_changes_nothing(
     expected = vocabulary.encode(prose)
     monkeypatch.setattr(units, "MAX_UNITS", 50)
     monkeypatch.setattr(units, "MAX_UNIT_BYTES", 4)
-    monkeypatch.setattr(documents, "READ_BYTES", 999)
+    monkeypatch.setattr(streams, "READ_BYTES", 999)
     small = Vocabulary(vocabulary.model)
     ids = np.concatenate(list(encode_blocks(small, TextSource([str(prose_file)]).blocks())))
     assert np.array_equal(ids[1:], expected)

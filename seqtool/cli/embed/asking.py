@@ -168,7 +168,7 @@ def _arriving_lines(errors: str, interactive: bool) -> Iterator[list[tuple[int, 
 
     With `interactive` a person is prompted for each line.
     """
-    from seqtool.text.documents import chunks_of, decode_utf8, open_bytes
+    from seqtool.files.streams import chunks_of, decode_utf8, open_bytes
 
     name = "standard input"
     number, rest, empty = 0, "", True

@@ -50,7 +50,7 @@ def command(
     Words are looked up as they are, and in lower case if only that is known. Correlation and accuracy are over the
     questions whose words all have vectors; their share is reported as well.
     """
-    from seqtool.text.documents import stream_name
+    from seqtool.files.streams import stream_name
     from seqtool.vectors.judging import Analogies
     from seqtool.vectors.reading_judgements import read_judgements
 

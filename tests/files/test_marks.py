@@ -15,7 +15,7 @@ import pytest
 import safetensors.numpy
 
 from seqtool.errors import InputError
-from seqtool.text.marks import refuse_marked
+from seqtool.files.marks import refuse_marked
 from tests.conftest import ODD_STRINGS
 
 TEXT = b"so much for a text, and a line more of it\n" * 20

@@ -1,7 +1,7 @@
 """The run directory: what training leaves and everything else starts from. One writer, one loader.
 
 config.json          settings, sizes, hashes of the input and the vocabulary, what made it
-vocab.model          the SentencePiece model
+vocab.model          the SentencePiece model, where text is read
 model.safetensors    the best weights, bound to both by hashes
 checkpoint/          state.safetensors: everything needed to go on
 metrics.jsonl        a line per logged step and per validation
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from torch import Tensor, nn
 from seqtool.errors import InputError, UsageError
 from seqtool.files.tensors import open_tensors, write_tensors
 from seqtool.files.writing import atomic_writer, canonical_sha256, provenance, read_json, write_json
+from seqtool.models.example_model import ExampleModel, example_numbers
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.size import parameter_count
 from seqtool.settings.checking import from_mapping
+from seqtool.settings.examples import LANGUAGE, TASKS, ExampleShape, shape_from
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import LENGTHS, MAY_CHANGE, RATE_SETTINGS, TrainConfig
 from seqtool.settings.vocabulary import MAX_VOCABULARY, VOCABULARY_TYPES, is_document_break
@@ -45,11 +47,16 @@ class RunConfig:
     vocabulary_sha256: str
     data: dict[str, Any]
     made_by: dict[str, Any]
+    shape: ExampleShape | None = None
+    """The sizes of a model of examples; None of a language model."""
+    task: dict[str, Any] = field(default_factory=lambda: {"name": LANGUAGE})
+    """What was learned, by its name in seqtool.tasks, and what that task knows of its data: columns, labels."""
 
     @property
     def model_sha256(self) -> str:
         """Identifies the architecture that weights belong to."""
-        return canonical_sha256([_told(self.model), dataclasses.asdict(self.symbols)])
+        identity: list[Any] = [_told(self.model), dataclasses.asdict(self.symbols)]
+        return canonical_sha256(identity if self.shape is None else [*identity, asdict(self.shape), self.task])
 
     @property
     def training_sha256(self) -> str:
@@ -61,10 +68,21 @@ class RunConfig:
     @property
     def parameters(self) -> int:
         """Trainable numbers of the model."""
+        if self.shape is not None:
+            return example_numbers(self.model, self.shape)[0]
         return parameter_count(self.model, self.symbols)
 
+    @property
+    def numbers(self) -> int:
+        """All numbers of its weights' file."""
+        if self.shape is not None:
+            return example_numbers(self.model, self.shape)[1]
+        return self.parameters + self.symbols.seen
 
-ADDED = ("output_bias", "softmax")
+
+NO_TEXT = Symbols(0, 0, 0, 0)
+"""The symbols of a run that reads no text."""
+ADDED = ("output_bias", "softmax", "bidirectional", "pooling", "ngrams", "buckets", "class_weight", "best_by")
 """Settings that runs made before have not: at their defaults they do not count in a hash."""
 
 
@@ -102,17 +120,29 @@ class Run:
     model: LanguageModel
 
 
+@dataclass(frozen=True)
+class ExampleRun:
+    """A run of examples that has been loaded and found whole."""
+
+    path: Path
+    config: RunConfig
+    vocabulary: Vocabulary | None
+    model: ExampleModel
+
+
 def new_config(
     model: ModelConfig, training: TrainConfig, symbols: Symbols, vocabulary: Vocabulary, data: dict[str, Any]
 ) -> RunConfig:
-    """The configuration of a run that begins now."""
+    """The configuration of a run of a language model that begins now."""
     return RunConfig(model, training, symbols, vocabulary.sha256, data, dict(provenance()))
 
 
-def write_config(path: Path, config: RunConfig, vocabulary: Vocabulary) -> None:
-    """Write `vocab.model` and `config.json` into the directory `path`."""
-    with atomic_writer(path / VOCABULARY) as stream:
-        stream.write(vocabulary.model)
+def write_config(path: Path, config: RunConfig, vocabulary: Vocabulary | None) -> None:
+    """Write `vocab.model`, where there is a vocabulary, and `config.json` into the directory `path`."""
+    if vocabulary is not None:
+        with atomic_writer(path / VOCABULARY) as stream:
+            stream.write(vocabulary.model)
+    of_examples = {} if config.shape is None else {"shape": asdict(config.shape), "task": config.task}
     write_json(
         path / CONFIG,
         {
@@ -123,6 +153,7 @@ def write_config(path: Path, config: RunConfig, vocabulary: Vocabulary) -> None:
             "vocabulary_sha256": config.vocabulary_sha256,
             "data": config.data,
             "made_by": config.made_by,
+            **of_examples,
         },
     )
 
@@ -150,13 +181,20 @@ def read_config(path: Path) -> RunConfig:
             vocabulary_sha256=content["vocabulary_sha256"],
             data=content["data"],
             made_by=content["made_by"],
+            shape=shape_from(content["shape"], f"{file}: shape") if "shape" in content else None,
+            task=content.get("task", {"name": LANGUAGE}),
         )
     except KeyError as error:
         raise InputError(f"{file} lacks {error}: it was cut short or edited") from error
     except (TypeError, AttributeError) as error:
         raise InputError(f"{file} holds a value of the wrong kind: it was edited") from error
     symbols = config.symbols
-    if not (
+    if not isinstance(config.task, dict) or config.task.get("name") not in TASKS:
+        raise InputError(f"{file} names no task of this version of seqtool: it was edited, or is of another version")
+    if (config.task["name"] == LANGUAGE) != (config.shape is None):
+        raise InputError(f"{file} lacks the sizes of its task: it was edited")
+    without_text = symbols == NO_TEXT and config.shape is not None
+    if not without_text and not (
         all(type(value) is int for value in dataclasses.astuple(symbols))
         and 0 <= symbols.begin_id < symbols.size <= MAX_VOCABULARY
         and 1 <= symbols.seen <= symbols.size
@@ -172,6 +210,11 @@ def read_config(path: Path) -> RunConfig:
     ):
         raise InputError(f"{file} holds a value of the wrong kind: it was edited")
     return config
+
+
+def of_examples(path: Path) -> bool:
+    """Whether a path is a run that learned from examples."""
+    return is_run(path) and read_config(path).shape is not None
 
 
 def settings_of_run(file: Path) -> dict[str, Any]:
@@ -193,6 +236,11 @@ def settings_of_run(file: Path) -> dict[str, Any]:
         data["embeddings"] = Path(str(config.data["embeddings"].get("name")))
     if "weights" in config.data:
         data["weights"] = config.data["weights"]
+    if config.shape is not None:
+        of_examples = {name: value for name, value in config.data["examples"].items() if value}
+        vocab = {"vocab": data["vocab"]} if config.vocabulary_sha256 else {}
+        kept = {name: value for name, value in data.items() if name != "vocab"}
+        return {name: value for name, value in settings.items() if name not in left_out} | kept | vocab | of_examples
     kind = read_vocabulary(file.parent, config).type
     if kind in VOCABULARY_TYPES:
         data["vocab_type"] = kind  # of one that is learned anew, where a flag asks for that
@@ -212,15 +260,29 @@ def read_vocabulary(path: Path, config: RunConfig) -> Vocabulary:
 
 
 def load_run(path: Path, device: torch.device) -> Run:
-    """Load a run: InputError, naming the file, when a part is missing, cut short, edited, or of another run."""
+    """Load a language model: InputError, naming the file, when a part is missing, cut short, edited, or another's."""
     config = read_config(path)
+    if config.shape is not None:
+        raise InputError(
+            f"{path} is no language model: it learned to {config.task['name']}; ask it with seqtool predict"
+        )
     vocabulary = read_vocabulary(path, config)
-    if not (path / WEIGHTS).is_file():
-        raise InputError(f"{path} has no {WEIGHTS}: its training did not get that far; train again")
     tensors = read_weights(path / WEIGHTS, config)
     model = LanguageModel(config.model, config.symbols)
     load_tensors(model, tensors, path / WEIGHTS)
     return Run(path, config, vocabulary, model.to(device).eval())
+
+
+def load_example_run(path: Path, device: torch.device) -> ExampleRun:
+    """Load a run of examples; InputError as `load_run` has it."""
+    config = read_config(path)
+    if config.shape is None:
+        raise InputError(f"{path} is a language model: score text with seqtool eval, write some with seqtool generate")
+    vocabulary = None if config.symbols == NO_TEXT else read_vocabulary(path, config)
+    tensors = read_weights(path / WEIGHTS, config)
+    model = ExampleModel(config.model, config.shape)
+    load_tensors(model, tensors, path / WEIGHTS)
+    return ExampleRun(path, config, vocabulary, model.to(device).eval())
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], config: RunConfig) -> None:
@@ -235,8 +297,10 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], config: RunConfig) 
 
 def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
     """Read weights and compare hashes; no memory is taken unless the file is as large as it should be."""
+    if not file.is_file():
+        raise InputError(f"{file.parent} has no {WEIGHTS}: its training did not get that far; train again")
     try:
-        expected = config.parameters + config.symbols.seen
+        expected = config.numbers
     except UsageError as error:
         raise InputError(f"{file.with_name(CONFIG)}: {error}") from error
     tensors, metadata = read_tensors(file, expected, expected)
@@ -245,6 +309,8 @@ def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
         raise InputError(f"{file} belongs to another configuration: {CONFIG} or the weights were edited or exchanged")
     if metadata.get("vocabulary_sha256") != config.vocabulary_sha256:
         raise InputError(f"{file} belongs to another vocabulary: a part of another run was put here")
+    if config.shape is not None:
+        return tensors
     seen_ids = tensors.get("head.seen_ids")
     if (
         seen_ids is None

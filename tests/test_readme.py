@@ -34,6 +34,8 @@ def small(command: str) -> str:
     command = re.sub(r" --time \S+", "", command)
     for name, flags in SMALL.items():
         command = re.sub(rf"^{name}\b", f"{name} {shlex.join(flags)}", command)
+    if command.startswith("python -m corpora"):
+        command = command.replace("python", sys.executable, 1).replace(" >", " --rows 300 >")
     return command.replace("python corpora", f"{sys.executable} {ROOT / 'corpora'}")
 
 
@@ -74,6 +76,7 @@ def texts(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "last-month.log": words,
         "today.log": WORDS + prose[:1000],
         "t.txt": prose[:4000] + words,
+        "spam.tsv": "label\ttext\n" + "spam\twin now a free prize\nham\tit was late and the king\n" * 40,
     }
     for name, content in contents.items():
         (folder / name).write_bytes(content.encode())
@@ -103,7 +106,7 @@ def test_the_map_names_every_room():
 
 
 def test_every_flag_exists(seqtool: Command):
-    helped = ("", "vocab", "encode", "train", "eval", "generate", "info", "bench", "embed train")
+    helped = ("", "vocab", "encode", "train", "eval", "predict", "generate", "info", "bench", "embed train")
     helps = (seqtool(*command.split(), "--help", env={"COLUMNS": "200"}) for command in helped)
     told = "".join(ran.stdout.decode() for ran in helps)
     flags = re.findall(r"(?<!\S)`?(--[a-z][a-z-]*)", re.sub(r"`(python|torchrun) [^`]*`", "", README))

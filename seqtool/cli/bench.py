@@ -11,8 +11,9 @@ import typer
 from seqtool.cli.console import Meter, in_columns, note, table, write, write_report
 from seqtool.cli.options import Json, Quiet, chosen, option_of, with_settings
 from seqtool.errors import UsageError
-from seqtool.settings.architectures import ARCHITECTURES
+from seqtool.settings.architectures import learning
 from seqtool.settings.checking import check_given
+from seqtool.settings.examples import LANGUAGE
 from seqtool.settings.fields import Panel
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import TrainConfig
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from seqtool.bench.setup import Setup
     from seqtool.bench.training import TrainingSpeed
 
+LANGUAGE_MODELS = learning(LANGUAGE)
 EXAMPLES = ("seqtool bench --model lstm --hidden 512 --batch-size 32 --bptt 128",)
 FIRST = ("--model", "--hidden", "--layers", "--batch-size", "--precision")
 MOST_SECONDS = 3600.0
@@ -42,7 +44,7 @@ def command(
     model: Annotated[
         Optional[list[str]],
         option_of(
-            tuple(ARCHITECTURES),
+            LANGUAGE_MODELS,
             "--model",
             help="Architecture to measure; may be repeated.",
             panel=Panel.MODEL,
@@ -79,7 +81,7 @@ def command(
     Models have train's default sizes, unless options say otherwise. Batch sizes are --batch-size, twice and four times
     that. The text is random, and no file is written. This takes about a minute by default: end other programs first.
     """
-    names = list(dict.fromkeys(chosen(name, tuple(ARCHITECTURES), "--model") for name in model or ARCHITECTURES))
+    names = list(dict.fromkeys(chosen(name, LANGUAGE_MODELS, "--model") for name in model or LANGUAGE_MODELS))
     if not 0 < seconds <= MOST_SECONDS:
         raise UsageError(f"--seconds {seconds:g}: more than 0, at most {MOST_SECONDS:g}")
     _check_early(settings)

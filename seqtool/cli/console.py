@@ -149,11 +149,12 @@ class Meter:
 
 class TrainingProgress:
     """Shows a training on stderr: on a terminal a curve of the loss over a progress bar, elsewhere a line every
-    PLAIN_LINE_EVERY_S, and nothing when quiet.
+    PLAIN_LINE_EVERY_S, and nothing when quiet. The loss is so many `loss` for a `target`.
     """
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool, target: str = "token", loss: str = "nats") -> None:
         self._quiet = quiet
+        self._target, self._loss = target, loss
         self._live: Any = None
         self._bar: Any = None
         self._task: Any = None
@@ -162,25 +163,31 @@ class TrainingProgress:
 
     def __call__(self, record: dict[str, Any]) -> None:
         """Show a logged step or a validation."""
-        if self._quiet or "gradient_by_lag" in record:
+        if self._quiet or "gradient_by_lag" in record or "watched_loss" in record:
+            self._watch(record)
             return
         if "valid_loss" in record:
-            note_line = f"step {record['step']:,}  validation loss {record['valid_loss']:.4f} nats/token"
+            loss = f"validation loss {record['valid_loss']:.4f} {self._loss}/{self._target}"
             mark = "  best so far" if record["best_step"] == record["step"] else ""
-            self._say(note_line + mark)
+            self._say(f"step {record['step']:,}  {loss}{mark}")
             return
         if record["loss"] is None:
             self._say(f"step {record['step']:,}  left out: its loss or gradient is not a finite number")
             return
         share = max(record["share"], 1e-9)
         left = record["elapsed_s"] * (1 - share) / share
-        text = f"loss {record['loss']:.3f}  {record['tokens_per_s']:,.0f} tokens/s  {duration(left)} left"
+        text = f"loss {record['loss']:.3f}  {record['tokens_per_s']:,.0f} {self._target}s/s  {duration(left)} left"
         if self._live is not None:
             self._losses.append((share, record["loss"]))
             self._bar.update(self._task, completed=share, description=f"step {record['step']:,}  {text}")
             self._live.update(self._picture())
         elif time.monotonic() - self._last_line_s >= PLAIN_LINE_EVERY_S:
             self._say(f"step {record['step']:,}  {text}")
+
+    def _watch(self, record: dict[str, Any]) -> None:
+        """Show the loss on the text of --watch, if that is what was recorded."""
+        if "watched_loss" in record and not self._quiet:
+            self._say(f"step {record['step']:,}  watched loss {record['watched_loss']:.4f} {self._loss}/{self._target}")
 
     def _say(self, text: str) -> None:
         self._last_line_s = time.monotonic()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 import typer
 
 from seqtool.cli.console import Meter, cell, in_columns, in_row, note, to_left, write, write_report
+from seqtool.cli.evaluation_report import write_evaluation
 from seqtool.cli.options import (
     Device,
     DocumentBreak,
@@ -23,6 +24,7 @@ from seqtool.cli.options import (
     chosen,
     document_break,
     option_of,
+    refuse_unused,
     with_settings,
 )
 from seqtool.errors import InputError, UsageError
@@ -127,7 +129,22 @@ def command(
     _check_flags(per, carry, bits, given, errors, document)
 
     from seqtool.models.device import choose_device
-    from seqtool.runs import load_run
+    from seqtool.runs import load_run, of_examples
+
+    if of_examples(run):
+        of_text = {
+            "--text": text,
+            "--per": per,
+            "--carry": carry,
+            "--bits": bits,
+            "--given": given,
+            "--document": document,
+        }
+        unused = {flag: bool(value) for flag, value in of_text.items()}
+        unused |= {f"--{name.replace('_', '-')}": True for name in settings}
+        refuse_unused(unused, f"{run} is no language model; leave that out")
+        write_evaluation(run, texts or ["-"], errors, device, json)
+        return
     from seqtool.text.store import is_store
 
     paths = [run, *map(Path, texts or [])] if text else [run]

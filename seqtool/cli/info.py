@@ -94,12 +94,14 @@ def _run_report(path: Path) -> dict[str, Any]:
     return {
         "kind": "run",
         "path": str(path),
+        **({} if config.shape is None else {"task": config.task["name"]}),
         **dataclasses.asdict(config.model),
         "vocab_size": config.symbols.size,
         "parameters": config.parameters,
         "weights": (path / WEIGHTS).is_file(),
         "vocabulary_sha256": config.vocabulary_sha256,
         "training": dataclasses.asdict(config.training),
+        **({} if config.shape is None else {"answers": config.task, "shape": dataclasses.asdict(config.shape)}),
         "data": config.data,
         "made_by": config.made_by,
     }

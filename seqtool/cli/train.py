@@ -1,4 +1,4 @@
-"""`seqtool train`: train a language model."""
+"""`seqtool train`: learn to predict text, or to answer examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from seqtool.cli.completion import configurations
+from seqtool.cli.completion import configurations, runs
 from seqtool.cli.console import TrainingProgress, in_columns, note, to_left, write, write_report
 from seqtool.cli.options import (
     DocumentBreak,
@@ -30,7 +30,6 @@ from seqtool.cli.training_report import (
     announce,
     command_to_resume,
     plan_report,
-    pretrained_message,
     result_report,
     say_how_it_ended,
     say_next,
@@ -38,6 +37,7 @@ from seqtool.cli.training_report import (
 )
 from seqtool.errors import SeqtoolError, StoppedError, UsageError, out_of_memory
 from seqtool.settings.checking import DATA_SETTINGS, check_given, settings_from_file
+from seqtool.settings.examples import ExampleConfig
 from seqtool.settings.fields import Panel
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import LENGTHS, TrainConfig
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     import torch
 
     from seqtool.runs import RunConfig
-    from seqtool.tasks.language.planning import Plan
-    from seqtool.tasks.language.request import Request
+    from seqtool.tasks.planning import Plan
+    from seqtool.tasks.request import Request
     from seqtool.training.session import Outcome
     from seqtool.training.tracking import Tracking
     from seqtool.training.world import World
@@ -56,10 +56,9 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "seqtool train novel.txt --model lstm --time 2m -o novel.run",
     "seqtool train novel.txt --model transformer --layers 4 --valid 0.05 -o big.run",
+    "seqtool train spam.tsv --target label -o spam.run",
 )
 FIRST = ("--output", "--model", "--time", "--valid", "--config")
-VALID_TOKENS = 32_768
-VALID_TOKENS_FAST = 262_144
 
 
 def _list_recipes(wanted: bool) -> None:
@@ -72,7 +71,9 @@ def _list_recipes(wanted: bool) -> None:
         raise typer.Exit()
 
 
-@with_settings(ModelConfig, TrainConfig, VocabularyConfig, leave_out=("type", "size", "normalize", "lowercase"))
+@with_settings(
+    ExampleConfig, ModelConfig, TrainConfig, VocabularyConfig, leave_out=("type", "size", "normalize", "lowercase")
+)
 def command(
     data: Annotated[
         list[str],
@@ -176,6 +177,25 @@ def command(
             rich_help_panel=Panel.CHECKPOINTS,
         ),
     ] = False,
+    from_run: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            autocompletion=runs,
+            help="Begin with the weights of this run, and keep its vocabulary and sizes: fine-tuning.",
+            rich_help_panel=Panel.DATA,
+        ),
+    ] = None,
+    watch: Annotated[
+        Optional[str],
+        typer.Option(
+            "--watch",
+            metavar="TEXT",
+            help="Record the loss on this text as well, before training and at each validation.",
+            rich_help_panel=Panel.PROGRESS,
+        ),
+    ] = None,
     tensorboard: Annotated[
         bool,
         typer.Option(
@@ -204,24 +224,30 @@ def command(
     quiet: Quiet = False,
     settings: dict[str, Any],
 ) -> None:
-    """Train a language model on text.
+    """Train a language model on text, or a model that answers examples: with --target, or labels in the data.
 
-    Given only a file, it learns a vocabulary, holds back text for validation, chooses sizes, trains, keeps the weights
+    Given only a text, it learns a vocabulary, holds back text for validation, chooses sizes, trains, keeps the weights
     with the best validation loss, and prints what to run next. Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 stop it after the
     current step with a checkpoint for --resume; a second one stops it at once.
+
+    RUN/metrics.jsonl has a JSON object a line. Steps: step, tokens, loss (nats per token), lr, grad_norm (before
+    clipping), skipped, tokens_per_s, elapsed_s, share (of the training). Validations: valid_loss, valid_tokens,
+    best_step, averaged (steps whose weights are averaged). Probes: gradient_by_lag, watched_loss.
     """
     if resume_or_begin and output is None:
         raise UsageError("--resume-or-begin needs -o RUN: the name by which the run is found again")
     vocabulary = _vocabulary_settings(settings, vocab_type, vocab_size)
+    examples = {name: settings.pop(name) for name in EXAMPLE_SETTINGS if name in settings}
     settings = {name: value for name, value in settings.items() if name not in VOCABULARY_SETTINGS}
     request = _request(
         data, output, settings, vocabulary, config, vocab, valid, document, embeddings, errors=errors, force=force
     )
+    request = dataclasses.replace(request, examples={**request.examples, **examples}, from_run=from_run, watch=watch)
     _check_packages(tensorboard, trackio)
 
     from seqtool.runs import CHECKPOINT, is_run, read_config
-    from seqtool.tasks.language.planning import plan_run
-    from seqtool.tasks.language.request import reserved_run
+    from seqtool.tasks.planning import plan_run
+    from seqtool.tasks.request import reserved_run
     from seqtool.training.tracking import Tracking
     from seqtool.training.world import joined_world, own_device
 
@@ -232,11 +258,11 @@ def command(
         quiet = quiet or not world.main
         before = read_config(path).training if resume else None
         plan = plan_run(path, request, str(device), resume, dry_run, world)
-        if plan.data.beginning is not None:
-            note(pretrained_message(plan.data.beginning.record), quiet)
+        for told in plan.planner.notes(plan.data):
+            note(told, quiet)
         if dry_run:
             if world.main:
-                write_report(plan_report(plan.config), json)
+                write_report(plan_report(plan), json)
             return
         announce(plan, before, world, quiet)
         tracking = Tracking(_trackers(tensorboard, trackio, plan.config))
@@ -245,9 +271,9 @@ def command(
     if number:
         raise StoppedError(number, stopped_message(outcome, path, again) if world.main else "")
     if world.main:
-        write_report(result_report(path, outcome.progress, plan.config.training), json)
+        write_report(result_report(path, outcome.progress, plan), json)
     say_how_it_ended(outcome, plan.config.training, again, quiet)
-    say_next(path, valid, quiet)
+    say_next(path, valid, plan.config.task["name"], quiet)
 
 
 def _request(
@@ -270,7 +296,7 @@ def _request(
     _check_early(resolved, vocabulary, errors, document or "file")
 
     from seqtool.tasks.language.data import parse_weights
-    from seqtool.tasks.language.request import Request
+    from seqtool.tasks.request import Request
 
     paths, weights = parse_weights(data)
     _check_weights(config, of_data["weights"], weights)
@@ -287,10 +313,12 @@ def _request(
         embeddings=embeddings or of_data["embeddings"],
         errors=errors,
         force=force,
+        examples=of_data["examples"],
         flags=frozenset(settings),
     )
 
 
+EXAMPLE_SETTINGS = tuple(item.name for item in dataclasses.fields(ExampleConfig))
 VOCABULARY_SETTINGS = {
     "type": "--vocab-type",
     "size": "--vocab-size",
@@ -319,6 +347,7 @@ def _with_file(
     if any(settings.get(name) for name in LENGTHS):
         from_file = {name: value for name, value in from_file.items() if name not in LENGTHS}
     of_data = {name: from_file.pop(name, None) for name in ("vocab", "embeddings", "weights", *DATA_SETTINGS)}
+    of_data["examples"] = {name: from_file.pop(name) for name in EXAMPLE_SETTINGS if name in from_file}
     in_file = {
         name: of_data.pop(flag.removeprefix("--").replace("-", "_")) for name, flag in VOCABULARY_SETTINGS.items()
     }
@@ -358,12 +387,11 @@ def _device(settings: dict[str, Any], resumed: Path | None) -> torch.device:
 
 def _trained(path: Path, plan: Plan, force: bool, tracking: Tracking, quiet: bool, world: World) -> tuple[Outcome, int]:
     """Train, showing the progress; the outcome, and the number of the signal that stopped it, or 0."""
-    from seqtool.tasks.language.task import LanguageTask
     from seqtool.training.session import train_run
 
     config = plan.config
-    task = LanguageTask(config, plan.data, VALID_TOKENS if world.device.type == "cpu" else VALID_TOKENS_FAST)
-    with stop_flag() as stopped, TrainingProgress(quiet).shown() as show:
+    task = plan.planner.task_of(config, plan.data, world)
+    with stop_flag() as stopped, TrainingProgress(quiet, *plan.planner.units(config)).shown() as show:
 
         def report(record: dict[str, Any]) -> None:
             show(record)

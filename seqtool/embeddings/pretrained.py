@@ -85,6 +85,15 @@ def matched_rows(vectors: Vectors, vocabulary: Vocabulary) -> dict[int, int]:
     return rows
 
 
+def pretrained_message(record: dict[str, Any]) -> str:
+    """How much of the vocabulary and of the text starts from a given vector."""
+    shares = [record[f"matched_{name}"] / record[name] for name in ("symbols", "tokens")]
+    return (
+        f"{record['matched_symbols']:,} of {record['symbols']:,} symbols start from {record['name']} "
+        f"({shares[0]:.1%}); they are {shares[1]:.1%} of the text's tokens"
+    )
+
+
 @torch.no_grad()
 def initialise_embedding(embedding: nn.Embedding, pretrained: PretrainedRows) -> None:
     """Set the rows that have a vector; scale the others, which stay random, to the same root mean square."""

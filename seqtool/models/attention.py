@@ -41,6 +41,14 @@ def attention(Q_BHTD: Tensor, K_BHSD: Tensor, V_BHSD: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(Q_BHTD, K_BHSD, V_BHSD, attn_mask=mask)
 
 
+def attention_to_all(Q_BHTD: Tensor, K_BHTD: Tensor, V_BHTD: Tensor, lengths_B: Tensor | None) -> Tensor:
+    """softmax(Q K^T / sqrt(D)) V without a causal mask: every token sees the `lengths` first ones of its sequence."""
+    seen_B11T = None
+    if lengths_B is not None:
+        seen_B11T = (torch.arange(K_BHTD.shape[-2], device=lengths_B.device) < lengths_B[:, None])[:, None, None]
+    return F.scaled_dot_product_attention(Q_BHTD, K_BHTD, V_BHTD, attn_mask=seen_B11T)
+
+
 def angles(positions: int, width: int) -> Tensor:
     """position * 10000^(-2i / width) for i = 0 .. width/2 - 1; (positions, width / 2)."""
     frequencies = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))

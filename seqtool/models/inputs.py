@@ -28,6 +28,8 @@ class InputVectors:
     """The rows that ids stand for; ids without a table are one-hot."""
     dense_BTE: Tensor | None = None
     """The vectors themselves, where they are no rows of a table."""
+    lengths_B: Tensor | None = None
+    """How many of each sequence's vectors count, where the others fill up a batch."""
 
     @property
     def one_hot(self) -> bool:

@@ -15,6 +15,8 @@ class Net(nn.Module):
 
     sharded_calls: tuple[str, ...] = ()
     """Methods beside `forward` through which it is called while its weights are split over processes."""
+    fitted_buffers: tuple[str, ...] = ()
+    """Buffers that validation fits; others are what the data say, the same from the beginning on."""
 
     def weights(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters by name, in the order in which checkpoints number them."""

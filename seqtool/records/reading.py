@@ -33,10 +33,10 @@ class RecordsFile:
         self._escaped = errors == "replace"
         self._copy: IO[bytes] | None = None
         self._arriving: Iterator[str] | None = None
-        self._once = not is_regular(path) and not rereadable
+        self.once = not is_regular(path) and not rereadable
         if not is_regular(path) and rereadable:
             self._copy = spooled_copy(open_bytes(path), self.name)
-        elif self._once:
+        elif self.once:
             self._arriving = self._texts()
         else:
             open_bytes(path).close()  # an error is told before another file is read
@@ -47,18 +47,18 @@ class RecordsFile:
         head = ""
         for text in texts:
             head += text
-            if self._once and "\n" in head.lstrip():
+            if self.once and "\n" in head.lstrip():
                 break
             if len(head) >= HEAD_CHARACTERS and (head.count("\n") > 2 or len(head) > 2 * RECORD_CHARACTERS):
                 break
-        if not self._once:
+        if not self.once:
             return head
         self._arriving = itertools.chain([head], texts)
         return head[: head.rfind("\n") + 1] or head
 
     def lines(self) -> Lines:
         """All lines from the beginning."""
-        if not self._once:
+        if not self.once:
             return Lines(self._texts(), escaped=self._escaped)
         if self._arriving is None:
             raise InputError(f"{self.name} can be read only once: write it to a file")
@@ -96,6 +96,11 @@ class Records:
     def characters(self) -> int:
         """How many characters of the file that is being read were read."""
         return self._lines.characters if self._lines else 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether a row may have to be waited for, as those of a pipe."""
+        return any(file.once for file in self._files)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -152,7 +157,7 @@ class Records:
 
 
 def open_records(
-    paths: Sequence[str],
+    paths: Sequence[str] | Sequence[RecordsFile],
     *,
     layout: Layout | None = None,
     format: str = "auto",
@@ -161,7 +166,9 @@ def open_records(
     errors: str = "strict",
     rereadable: bool = True,
 ) -> Records:
-    """Open files, or standard input for `-`, to read rows: laid out as in `layout`, otherwise as is found.
+    """Open files, or standard input for `-`, to read rows, or files opened before.
+
+    They are laid out as in `layout`, otherwise as is found.
 
     With a `layout`, columns may be missing, in another order, or more than it has: `columns` are then the file's own.
     With `rereadable`, what is not a file is copied, so that several passes can be made; without it, a row is there as
@@ -169,7 +176,10 @@ def open_records(
     """
     if errors not in ERRORS:
         raise UsageError(f"errors {errors!r}: choose from {', '.join(ERRORS)}")
-    files = [RecordsFile(path, errors=errors, rereadable=rereadable) for path in paths]
+    files = [
+        path if isinstance(path, RecordsFile) else RecordsFile(path, errors=errors, rereadable=rereadable)
+        for path in paths
+    ]
     if layout is None:
         file, head = _first_with_text(files)
         layout = detect_layout(head, file.path, format=format, delimiter=delimiter, header=header)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from seqtool.settings.examples import TASKS
+
 if TYPE_CHECKING:
     from seqtool.settings.model import ModelConfig
 
@@ -37,6 +39,12 @@ class Architecture:
     """Whether torch can compile a step of training."""
     shards: bool = False
     """Whether its layers can be split over processes."""
+    sees_all: bool = False
+    """Whether its own layers can see a whole sequence at once; others read it a second time from its end."""
+    whole: bool = False
+    """Whether it reads columns or a series' steps as one vector, by dense layers of which the answer is the last."""
+    tasks: tuple[str, ...] = TASKS
+    """What it can learn."""
     bf16_from_width: int
     """The --hidden from which `auto` is bf16 on a CPU that multiplies it: 1.2 times as fast or faster, on a Zen 4."""
     bf16_by_torch_from_width: int = 0
@@ -85,6 +93,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         core="window.DenseWindow",
         carries_state=True,
         settings=("context", "activation"),
+        whole=True,
         compiles=True,
         bf16_from_width=256,
     ),
@@ -97,8 +106,19 @@ ARCHITECTURES: dict[str, Architecture] = {
         drops_output=False,
         compiles=True,
         shards=True,
+        sees_all=True,
         bf16_from_width=128,
         check=_check_attention,
+    ),
+    "bag": Architecture(
+        core="bag.Bag",
+        carries_state=True,
+        settings=("ngrams", "buckets"),
+        inputs=("learned",),
+        inits=("default",),
+        one_width=True,
+        tasks=("classify", "regress"),
+        bf16_from_width=1 << 17,
     ),
 }
 DEFAULT = "lstm"
@@ -107,6 +127,11 @@ DEFAULT = "lstm"
 def using(setting: str) -> tuple[str, ...]:
     """The architectures that use a setting which not all do."""
     return tuple(name for name, traits in ARCHITECTURES.items() if setting in traits.settings)
+
+
+def learning(task: str) -> tuple[str, ...]:
+    """The architectures that can learn a task."""
+    return tuple(name for name, traits in ARCHITECTURES.items() if task in traits.tasks)
 
 
 def having(trait: str) -> tuple[str, ...]:

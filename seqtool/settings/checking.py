@@ -12,6 +12,7 @@ from seqtool.errors import InputError, UsageError
 from seqtool.settings.architectures import ARCHITECTURES, using
 from seqtool.settings.choices import choose_from
 from seqtool.settings.embedding import EMBED_USES, EmbedConfig
+from seqtool.settings.examples import ExampleConfig
 from seqtool.settings.fields import flag_of
 from seqtool.settings.generation import MAX_BEAM_TOKENS, GenerateConfig
 from seqtool.settings.model import ModelConfig
@@ -21,7 +22,9 @@ from seqtool.settings.vocabulary import LEARNED_BY, LONGEST_SYMBOL, MAX_SYMBOLS,
 
 LONGEST_SHOWN = 60  # characters of a value in a message
 
-Config = TypeVar("Config", ModelConfig, TrainConfig, VocabularyConfig, GenerateConfig, EvalConfig, EmbedConfig)
+Config = TypeVar(
+    "Config", ModelConfig, TrainConfig, VocabularyConfig, GenerateConfig, EvalConfig, EmbedConfig, ExampleConfig
+)
 
 
 def parse_duration(text: str) -> float:
@@ -346,7 +349,8 @@ def _coerce(value: Any, item: dataclasses.Field[Any], name: str) -> Any:
 
 def settings_from_file(values: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Check the names and types in a --config file and give the settings as flags would have given them."""
-    known = {item.name: item for kind in (ModelConfig, TrainConfig) for item in dataclasses.fields(kind)}
+    kinds = (ModelConfig, TrainConfig, ExampleConfig)
+    known = {item.name: item for kind in kinds for item in dataclasses.fields(kind)}
     plain = {name.replace("-", "_"): value for name, value in values.items()}
     if type(plain.get("valid")) is float:
         plain["valid"] = str(plain["valid"])  # a share, as --valid gives it

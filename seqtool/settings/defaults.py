@@ -54,12 +54,12 @@ def resolve(asked: Mapping[str, Any], facts: Facts) -> tuple[ModelConfig, TrainC
     wider = max(1.0, chosen.get("hidden", 1) / suited.get("hidden", ModelConfig.hidden))  # than the rate was chosen for
     rates = {"adam_lr": ADAM_LR, "sgd_lr": SGD_LR, **suited}
     chosen["lr"] = chosen.get("lr") or rates["sgd_lr" if averaging else "adam_lr"] / wider
-    model_config = checked(ModelConfig(**_own(ModelConfig, chosen)))
-    training = _fit_to_text(model_config, TrainConfig(**_own(TrainConfig, chosen)), asked, facts)
+    model_config = checked(ModelConfig(**own_settings(ModelConfig, chosen)))
+    training = _fit_to_text(model_config, TrainConfig(**own_settings(TrainConfig, chosen)), asked, facts)
     return model_config, checked(training)
 
 
-def _own(kind: type[Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+def own_settings(kind: type[Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the chosen settings that belong to a dataclass."""
     return {item.name: chosen[item.name] for item in dataclasses.fields(kind) if item.name in chosen}
 
@@ -116,13 +116,13 @@ def _suited(model: str, traits: Architecture, asked: Mapping[str, Any], facts: F
 @functools.cache
 def suited_settings() -> dict[str, dict[str, Any]]:
     """defaults.toml: for each model its settings by name, and tables of what differs in longer trainings."""
-    return _underscored(tomllib.loads(SUITED.read_text(encoding="utf-8")))
+    return underscored(tomllib.loads(SUITED.read_text(encoding="utf-8")))
 
 
-def _underscored(table: dict[str, Any]) -> dict[str, Any]:
+def underscored(table: dict[str, Any]) -> dict[str, Any]:
     """The same with settings' names as they are in Python; those of tables stay."""
     return {
-        name if isinstance(value, dict) else name.replace("-", "_"): _underscored(value)
+        name if isinstance(value, dict) else name.replace("-", "_"): underscored(value)
         if isinstance(value, dict)
         else value
         for name, value in table.items()

@@ -16,6 +16,8 @@ class Panel(StrEnum):
 
     FIRST = "Most used"
     DATA = "Data"
+    EXAMPLES = "Tasks on examples"
+    FORECASTS = "Forecasts"
     VOCABULARY = "Vocabulary"
     MODEL = "Model"
     METHOD = "Method"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, Architecture
 from seqtool.settings.fields import Panel, setting
 
+POOLINGS = ("last", "mean", "max", "attention")
 MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or an attack, not a model
 
 
@@ -146,6 +147,37 @@ class ModelConfig:
     )
     output_bias: bool = setting(
         True, "Add a learned bias to each symbol's logit.", panel=Panel.MODEL, flag="--output-bias/--no-output-bias"
+    )
+
+    bidirectional: bool = setting(
+        False,
+        "Read each example from its end as well; not for language models.",
+        panel=Panel.EXAMPLES,
+        flag="--bidirectional/--one-way",
+        shown_default="by model and task",
+    )
+    pooling: str = setting(
+        "mean",
+        "What of a sequence's features an answer is told from: the last, their mean or maximum, or a learned mixture.",
+        panel=Panel.EXAMPLES,
+        choices=POOLINGS,
+        shown_default="by model",
+    )
+    ngrams: int = setting(
+        2,
+        "Tokens of the longest n-grams that have vectors of their own (1: none).",
+        panel=Panel.EXAMPLES,
+        low=1,
+        high=16,
+        shown_default="by the text",
+    )
+    buckets: int = setting(
+        1 << 17,
+        "Vectors that n-grams share by hashing.",
+        panel=Panel.EXAMPLES,
+        low=1,
+        high=1 << 26,
+        shown_default="by the text",
     )
 
     @property

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seqtool.settings.architectures import ARCHITECTURES, having
+from seqtool.settings.architectures import ARCHITECTURES, having, learning
+from seqtool.settings.examples import CLASS_WEIGHTS, LANGUAGE
 from seqtool.settings.fields import MAX_COUNT, Panel, setting
 
 OPTIMIZER_NAMES = (
@@ -12,7 +13,7 @@ OPTIMIZER_NAMES = (
 )  # fmt: skip
 SCHEDULE_NAMES = ("constant", "linear", "cosine", "inverse-sqrt", "wsd", "step", "plateau")
 LENGTHS = ("steps", "epochs", "time")
-_BF16_WIDTHS = {name: traits.bf16_from_width for name, traits in ARCHITECTURES.items()}
+_BF16_WIDTHS = {name: ARCHITECTURES[name].bf16_from_width for name in learning(LANGUAGE)}
 _LEAST_BF16 = min(_BF16_WIDTHS.values())
 _WIDER_BF16 = ", ".join(f"{name} {width}" for name, width in _BF16_WIDTHS.items() if width > _LEAST_BF16)
 
@@ -190,7 +191,7 @@ class TrainConfig:
 
     freeze: bool = setting(
         False,
-        "Keep the embedding that --embeddings gives, without training it.",
+        "Keep the embedding that --embeddings or --from gives, without training it.",
         panel=Panel.MODEL,
         flag="--freeze/--no-freeze",
     )
@@ -200,6 +201,20 @@ class TrainConfig:
         "Symbols with a learned probability: those seen in training, while the others share one; or all.",
         panel=Panel.MODEL,
         choices=("seen", "all"),
+    )
+
+    # Examples.
+    class_weight: str = setting(
+        "none",
+        "Weigh each class's examples so that all classes count the same.",
+        panel=Panel.EXAMPLES,
+        choices=CLASS_WEIGHTS,
+    )
+    best_by: str = setting(
+        "loss",
+        "What the best weights are chosen by, on the validation examples.",
+        panel=Panel.EXAMPLES,
+        choices=("loss", "accuracy", "f1"),
     )
 
     # What the objective has beside the cross-entropy.

@@ -153,7 +153,7 @@ def read_checkpoint(run: Path, config: RunConfig) -> Checkpoint:
     file = run / CHECKPOINT
     if not file.is_file():
         raise InputError(f"{run} has no checkpoint to resume from: train again with --force")
-    own = config.parameters + config.symbols.seen
+    own = config.numbers
     tensors, metadata = read_tensors(file, own, MAX_COPIES * own + MAX_STATE_NUMBERS)
     if metadata.get("format") not in READ:
         raise InputError(f"{file} is not a checkpoint of this version of seqtool: train again with --force")
@@ -191,7 +191,8 @@ def restore(checkpoint: Checkpoint, learner: Learner, task: Task) -> State | Non
     model, optimizers, average, world = learner.model, learner.optimizers, learner.average, learner.world
     try:
         own = model.state_dict()
-        for name in own.keys() - dict(model.named_parameters()).keys():  # what the data say, not what is learned
+        learned = dict(model.named_parameters()).keys() | set(model.fitted_buffers)
+        for name in own.keys() - learned:  # what the data say
             if not torch.equal(tensors[f"model/{name}"], own[name].cpu()):
                 raise ValueError("other symbols than the text has")
         _fill(optimizers)  # before the weights are put back, for it spoils them

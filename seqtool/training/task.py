@@ -67,11 +67,18 @@ class Validation:
 
     loss_sum: float
     targets: int
+    score: float | None = None
+    """What the best weights are chosen by instead, 0 to 1, higher is better; None where the loss decides."""
 
     @property
     def loss(self) -> float:
         """Per target; infinite where there was none."""
         return self.loss_sum / self.targets if self.targets else math.inf
+
+    @property
+    def judged(self) -> float:
+        """What the best weights have least of."""
+        return self.loss if self.score is None else 1.0 - self.score
 
 
 class Validator(Protocol):

@@ -37,12 +37,12 @@ def validate(learner: Learner, validator: Validator, keeper: Keeper, progress: P
     with learner.averaged(progress):
         with autocast(config.precision, model.device), evaluating(model):
             validation = validator.validate(model, None if config.shard else stopped)
-        loss = world.from_main(None if validation is None else validation.loss)
+        loss, judged = world.from_main((None, None) if validation is None else (validation.loss, validation.judged))
         if loss is None:
             return False
         if not math.isfinite(loss):
             raise DivergedError(diverged("the validation loss", progress))
-        best = progress.record_validation(loss, config)
+        best = progress.record_validation(judged, config)
         keeper.log(
             {
                 "step": progress.step,
@@ -52,6 +52,7 @@ def validate(learner: Learner, validator: Validator, keeper: Keeper, progress: P
                 "valid_tokens": 0 if validation is None else validation.targets,
                 "best_step": progress.best_step,
                 "averaged": progress.averaged,
+                **({} if validation is None or validation.score is None else {"valid_score": validation.score}),
             }
         )
         if best:

@@ -12,10 +12,11 @@ import torch
 
 from seqtool.bench.memory import available_bytes
 from seqtool.native.loading import describe
-from seqtool.settings.architectures import ARCHITECTURES
+from seqtool.settings.architectures import learning
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
 
+LANGUAGE_MODELS = learning("language")
 TINY = ["--hidden", 16, "--layers", 1, "--batch-size", 2, "--vocab-size", 20, "--seconds", 0.02, "--precision", "fp32"]
 
 
@@ -43,7 +44,7 @@ def test_the_report_is_one_object_that_says_what_made_it(whole: subprocess.Compl
     assert report["made_by"]["program"] == "seqtool"
     assert (report["vocab_size"], report["seconds"]) == (20, 0.02)
     assert {name: settings["hidden"] for name, settings in report["settings"].items()} == dict.fromkeys(
-        ARCHITECTURES, 16
+        LANGUAGE_MODELS, 16
     )
     assert b"measurements" in whole.stderr
 
@@ -61,7 +62,7 @@ def test_the_machine_has_its_limits(report: dict[str, Any]):
 def test_every_model_trains_with_three_batches(report: dict[str, Any]):
     rows = report["training"]
     assert [(row["model"], row["batch_size"]) for row in rows] == [
-        (name, size) for name in ARCHITECTURES for size in (2, 4, 8)
+        (name, size) for name in LANGUAGE_MODELS for size in (2, 4, 8)
     ]
     for row in rows:
         assert row["matrix_gflops_per_s"] == report["machine"]["matrix_gflops_per_s"][row["precision"]]
@@ -71,7 +72,7 @@ def test_every_model_trains_with_three_batches(report: dict[str, Any]):
 
 
 def test_the_fastest_is_the_one_with_most_tokens_per_second(report: dict[str, Any]):
-    assert list(report["fastest"]) == list(ARCHITECTURES)
+    assert list(report["fastest"]) == list(LANGUAGE_MODELS)
     for name, best in report["fastest"].items():
         rows = [row for row in report["training"] if row["model"] == name]
         assert best == max(rows, key=lambda row: row["tokens_per_s"])
@@ -80,7 +81,7 @@ def test_the_fastest_is_the_one_with_most_tokens_per_second(report: dict[str, An
 def test_every_model_generates_one_stream_and_many(report: dict[str, Any]):
     rows = report["generation"]
     assert [(row["model"], row["streams"]) for row in rows] == [
-        (name, streams) for name in ARCHITECTURES for streams in (1, 64)
+        (name, streams) for name in LANGUAGE_MODELS for streams in (1, 64)
     ]
     for row in rows:
         assert row["read_gb_per_s"] == report["machine"]["read_gb_per_s"]

@@ -1,4 +1,4 @@
-"""A decoder-only transformer: causal self-attention and feed-forward blocks with the norm before each.
+"""A transformer: self-attention, causal unless --bidirectional, and feed-forward blocks with the norm before each.
 
 Shapes: B batch, T new tokens, S past and new tokens, C width of the model, H heads, D width of a head.
 """
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtool.models.attention import attention, rotary_positions, rotate, sinusoidal_positions
+from seqtool.models.attention import attention, attention_to_all, rotary_positions, rotate, sinusoidal_positions
 from seqtool.models.cores.core import Core, CoreSize
 from seqtool.models.dropout import Dropout
 from seqtool.models.inputs import Inputs, InputVectors
@@ -33,21 +33,27 @@ class SelfAttention(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.sees_all = config.heads, config.bidirectional
         self.queries_keys_values = nn.Linear(config.hidden, 3 * config.hidden, bias=False)
         self.output = nn.Linear(config.hidden, config.hidden, bias=False)
 
     def forward(
-        self, x_BTC: Tensor, past: tuple[Tensor, ...] | None, rotation: Tensor | None
+        self, x_BTC: Tensor, past: tuple[Tensor, ...] | None, rotation: Tensor | None, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """What the tokens gather, (B, T, C), and the keys and values (B, H, S, D) for the tokens to come."""
+        """What the tokens gather, (B, T, C), and the keys and values (B, H, S, D) for the tokens to come.
+
+        Where a token sees all of its sequence, these are the first `lengths`.
+        """
         heads_BTHD = (part.unflatten(-1, (self.heads, -1)) for part in self.queries_keys_values(x_BTC).chunk(3, dim=-1))
         Q_BHTD, K_BHSD, V_BHSD = (part.transpose(1, 2) for part in heads_BTHD)
         if rotation is not None:
             Q_BHTD, K_BHSD = rotate(Q_BHTD, rotation), rotate(K_BHSD, rotation)
         if past is not None:
             K_BHSD, V_BHSD = torch.cat([past[0], K_BHSD], dim=2), torch.cat([past[1], V_BHSD], dim=2)
-        y_BHTD = attention(Q_BHTD, K_BHSD, V_BHSD)
+        if self.sees_all:
+            y_BHTD = attention_to_all(Q_BHTD, K_BHSD, V_BHSD, lengths_B)
+        else:
+            y_BHTD = attention(Q_BHTD, K_BHSD, V_BHSD)
         return self.output(y_BHTD.transpose(1, 2).flatten(2)), (K_BHSD, V_BHSD)
 
 
@@ -84,10 +90,10 @@ class TransformerBlock(nn.Module):
         self.dropout = Dropout(config.dropout_at("hidden"), config.variational)
 
     def forward(
-        self, x_BTC: Tensor, past: tuple[Tensor, ...] | None, rotation: Tensor | None
+        self, x_BTC: Tensor, past: tuple[Tensor, ...] | None, rotation: Tensor | None, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The block's output and its keys and values."""
-        gathered, present = self.attention(self.attention_norm(x_BTC), past, rotation)
+        gathered, present = self.attention(self.attention_norm(x_BTC), past, rotation, lengths_B)
         x_BTC = x_BTC + self.dropout(gathered)
         return x_BTC + self.dropout(self.feedforward(self.feedforward_norm(x_BTC))), present
 
@@ -144,7 +150,7 @@ class Transformer(Core):
         y = self.input_dropout(y)
         present = []
         for number, layer in enumerate(self.layers):
-            y, layer_state = layer(y, None if state is None else state[number], rotation)
+            y, layer_state = layer(y, None if state is None else state[number], rotation, x.lengths_B)
             present.append(layer_state)
         return self.norm(y), tuple(present)
 

@@ -15,6 +15,7 @@ from seqtool.embeddings.pretrained import PretrainedRows
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VocabularyConfig
+from seqtool.tasks.starting import Start
 from seqtool.text.documents import TextSource
 from seqtool.text.encoded import EncodedText, encode_text, read_encoded
 from seqtool.text.encoding import Ids
@@ -50,6 +51,10 @@ class TrainingData:
     """The training ids of a pass, split into subwords anew; None where they are not."""
     beginning: PretrainedRows | None = None
     """The vectors that a new model's embedding begins with; None where it is random."""
+    start: Start | None = None
+    """The run whose weights a new model begins with; None where they are random."""
+    watched_ids: IdSequence | None = None
+    """The ids of another text on which the loss is recorded."""
     about_unknown: str = ""
     """What is to be said of `<unk>` in the vocabulary that was learned."""
 
@@ -66,6 +71,7 @@ def prepare_data(
     weights: Sequence[float] = (),
     subword_sampling: float = 0.0,
     softmax: str = TrainConfig.softmax,
+    watch: str | None = None,
     world: World | None = None,
 ) -> TrainingData:
     """Read DATA (text files, `-`, or one token store), learn a vocabulary unless one is given, and split.
@@ -108,7 +114,21 @@ def prepare_data(
     seen = dict(seen_counts)
     if subword_sampling or softmax == "all":
         seen = {index: seen.get(index, 0) for index in range(vocabulary.size)}
-    return TrainingData(vocabulary, train_ids, valid_ids, seen, record, longest, sample, about_unknown=told)
+    watched_ids = None
+    if watch is not None:
+        watched_ids = encode_text(vocabulary, reading.source([watch])).ids
+        record["watch"] = str(Path(watch).absolute())
+    return TrainingData(
+        vocabulary,
+        train_ids,
+        valid_ids,
+        seen,
+        record,
+        longest,
+        sample,
+        watched_ids=watched_ids,
+        about_unknown=told,
+    )
 
 
 class _Reading(NamedTuple):

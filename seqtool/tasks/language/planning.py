@@ -1,72 +1,46 @@
-"""From what a user asks for to a run's whole configuration and data."""
+"""From what a user asks for to a language model's whole configuration and its text."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from seqtool.embeddings.pretrained import match_pretrained
+from seqtool.embeddings.pretrained import match_pretrained, pretrained_message
 from seqtool.errors import UsageError
-from seqtool.files.writing import refuse_directory
-from seqtool.runs import CHECKPOINT, RunConfig, is_run, new_config, read_config
-from seqtool.settings.architectures import ARCHITECTURES, DEFAULT
+from seqtool.runs import RunConfig, new_config
+from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, learning
 from seqtool.settings.checking import check_used, checked
 from seqtool.settings.defaults import Facts, resolve
+from seqtool.settings.examples import LANGUAGE
 from seqtool.settings.model import Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.tasks.language.data import TrainingData, load_vocabulary_or_none, prepare_data
-from seqtool.tasks.language.request import Request
 from seqtool.tasks.language.resuming import resumed_run
-from seqtool.training.machine import with_machine
-from seqtool.training.world import World, restarts
+from seqtool.tasks.language.task import LanguageTask
+from seqtool.tasks.request import Request
+from seqtool.tasks.starting import Start, gentle, read_start, request_from
+from seqtool.training.world import World
 from seqtool.vectors.vectors import Vectors, read_vectors
 
 DEFAULT_VOCABULARY = VocabularyConfig.type
+OF_EXAMPLES = ("bidirectional", "pooling", "class_weight", "best_by", "max_length")
+"""Settings that a language model has not."""
+VALID_TOKENS = 32_768
+VALID_TOKENS_FAST = 262_144
 
 
-class Plan(NamedTuple):
-    """The whole configuration of a run, its data, and whether it goes on from a checkpoint."""
-
-    config: RunConfig
-    data: TrainingData
-    resume: bool
-
-
-def plan_run(path: Path, request: Request, device: str, resume: bool, dry_run: bool, world: World) -> Plan:
-    """Plan the run at `path`: from the request to facts about the data, from these to settings.
-
-    `device` is the name that is recorded; with `dry_run` nothing is tried out on the machine, nor refused for what lies
-    at the run's place.
-    """
-    if resume:
-        return Plan(*resumed_run(path, request, device, world), True)
-    restarted = restarts() > 0 and is_run(path) and (path / CHECKPOINT).is_file()
-    if not dry_run and not restarted:
-        refuse_directory(path, request.force, request.data)
-    run_config, prepared = _begun(request, device, world)
-    if dry_run:
-        return Plan(run_config, prepared, False)
-    if restarted:  # torchrun has started this command before: go on with what it left, if it is what it began
-        left = read_config(path)
-        if _as_asked(left, run_config) == run_config:
-            return Plan(left, prepared, True)
-        refuse_directory(path, request.force, request.data)
-    return Plan(with_machine(run_config, device, world), prepared, False)
-
-
-def _as_asked(left: RunConfig, asked: RunConfig) -> RunConfig:
-    """A run's configuration with `auto` again where it was asked for: what that comes to is not tried twice."""
-    tried = {name: getattr(asked.training, name) for name in ("device", "precision", "compile")}
-    decided = [name for name, value in tried.items() if value != "auto" and name != "device"]
-    if any(getattr(left.training, name) != tried[name] for name in decided):
-        return left
-    return dataclasses.replace(left, training=dataclasses.replace(left.training, **tried), made_by=asked.made_by)
-
-
-def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
+def begun(task: str, request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
     """A new run's configuration and data."""
+    if unused := [name for name in OF_EXAMPLES if name in request.flags]:
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in unused)
+        raise UsageError(f"{flags}: that is for tasks on examples, not for a language model; leave it out")
+    start = None if request.from_run is None else read_start(request.from_run)
+    if start is not None:
+        if start.config.shape is not None:
+            raise UsageError(f"--from {request.from_run} is no language model: it cannot go on as one")
+        request = request_from(request, start)
     vectors = None if request.embeddings is None else read_vectors(request.embeddings)
     settings = _with_width(request, vectors)
     kind = _vocabulary_to_learn(request, vectors)
@@ -81,9 +55,13 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
         weights=request.weights,
         subword_sampling=request.settings.get("subword_sampling", TrainConfig.subword_sampling),
         softmax=request.settings.get("softmax", TrainConfig.softmax),
+        watch=request.watch,
         world=world,
     )
     vocabulary = prepared.vocabulary
+    if start is not None:
+        record = {**prepared.record, "from": start.record}
+        prepared = dataclasses.replace(prepared, start=start, record=record, seen_counts=_seen_by_both(prepared, start))
     if vectors is not None:
         assert request.embeddings is not None
         beginning = match_pretrained(request.embeddings, vectors, vocabulary, prepared.seen_counts)
@@ -97,6 +75,11 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
         prepared.longest_document,
     )
     model_config, train_config = resolve(settings, facts)
+    if LANGUAGE not in model_config.architecture.tasks:
+        able = ", ".join(learning(LANGUAGE))
+        raise UsageError(f"--model {model_config.model} does not predict text: choose from {able}")
+    if start is not None:
+        train_config = dataclasses.replace(train_config, lr=gentle(settings, train_config.lr))
     if problems := check_used(request.flags, model_config, train_config):
         raise UsageError("; ".join(problems))
     if vectors is not None and model_config.embed_width != vectors.dim:
@@ -107,6 +90,12 @@ def _begun(request: Request, device: str, world: World) -> tuple[RunConfig, Trai
         )
     symbols = Symbols(vocabulary.size, vocabulary.begin_id, len(prepared.seen_counts), len(prepared.train_ids))
     return new_config(model_config, train_config, symbols, vocabulary, prepared.record), prepared
+
+
+def _seen_by_both(prepared: TrainingData, start: Start) -> dict[int, int]:
+    """How often each symbol occurs that the text has, or that the run to begin with can predict."""
+    ids = sorted({*prepared.seen_counts, *start.tensors["head.seen_ids"].tolist()})
+    return {index: prepared.seen_counts.get(index, 0) for index in ids}
 
 
 def _vocabulary_to_learn(request: Request, vectors: Vectors | None) -> VocabularyConfig:
@@ -128,6 +117,22 @@ def _fitting_type(vectors: Vectors | None) -> str:
     return theirs if theirs in VOCABULARY_TYPES else DEFAULT_VOCABULARY
 
 
+def again(path: Path, request: Request, device: str, world: World) -> tuple[RunConfig, TrainingData]:
+    """A run's configuration, with what may change, and its text read again."""
+    return resumed_run(path, request, device, world)
+
+
+def task_of(config: RunConfig, data: TrainingData, world: World) -> LanguageTask:
+    """The model to be trained on its text, validated on as much of it as takes little time."""
+    return LanguageTask(config, data, VALID_TOKENS if world.device.type == "cpu" else VALID_TOKENS_FAST)
+
+
+def notes(data: TrainingData) -> list[str]:
+    """How much of the text begins with given vectors, and what a vocabulary knows of unknowns."""
+    told = [] if data.beginning is None else [pretrained_message(data.beginning.record)]
+    return [*told, *([data.about_unknown] if data.about_unknown else [])]
+
+
 def _with_width(request: Request, vectors: Vectors | None) -> dict[str, Any]:
     """The settings asked for, with the width of the vectors; UsageError when they have no place for these or lack them.
 
@@ -135,10 +140,47 @@ def _with_width(request: Request, vectors: Vectors | None) -> dict[str, Any]:
     """
     settings = request.settings
     if vectors is None:
-        if settings.get("freeze"):
-            raise UsageError("--freeze keeps the vectors of --embeddings: name them, or leave it out")
+        if settings.get("freeze") and request.from_run is None:
+            raise UsageError("--freeze keeps the vectors of --embeddings or --from: name them, or leave it out")
         return settings
     if settings.get("input") == "one-hot":
         raise UsageError("--embeddings needs a learned embedding, which --input one-hot does not have: leave one out")
     one_width = ARCHITECTURES[settings.get("model", DEFAULT)].one_width
     return settings if one_width else {"embed": vectors.dim, **settings}
+
+
+def about(config: RunConfig) -> str:
+    """How many symbols and tokens there are."""
+    return (
+        f"{config.symbols.size:,} symbols; {config.data['train_tokens']:,} tokens to train on, "
+        f"{config.data['valid_tokens']:,} to validate{_held_back(config)}"
+    )
+
+
+def _held_back(config: RunConfig) -> str:
+    """Which part of the data is held back for validation, in parentheses; empty with a validation file."""
+    held = config.data.get("held_back")
+    if not isinstance(held, dict):
+        return ""
+    parts = []
+    if held["ends"]:
+        of = "it" if held["files"] == 1 else f"each of {held['ends']:,} files"
+        parts.append(f"the last {held['share']:.2g} of {of}")
+    if held["whole"]:
+        parts.append(f"{held['whole']:,} of {held['files'] - held['ends']:,} small files, spread over all")
+    return f" ({' and '.join(parts)})"
+
+
+def units(config: RunConfig) -> tuple[str, str]:
+    """A token, and nats."""
+    return "token", "nats"
+
+
+def planned(config: RunConfig) -> dict[str, Any]:
+    """The vocabulary, the tokens, and the memory of a batch's logits."""
+    training = config.training
+    return {
+        "vocab_size": config.symbols.size,
+        **{name: config.data[name] for name in ("train_tokens", "valid_tokens")},
+        "logits_bytes": 2 * 4 * training.batch_size // training.accumulate * training.bptt * config.symbols.size,
+    }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seqtool.embeddings.pretrained import initialise_embedding
 from seqtool.errors import InputError
-from seqtool.models.language_model import LanguageModel, build_model
+from seqtool.models.language_model import LanguageModel, build_model, evaluating
 from seqtool.models.net import Net
 from seqtool.runs import RunConfig, write_config
 from seqtool.tasks.language.batches import make_batches
@@ -42,9 +43,12 @@ class LanguageTask:
         """A new model, whose embedding begins with the data's vectors where there are any, and learns unless frozen."""
         model = build_model(self.config.model, self.config.symbols, self.data.seen_counts, self.config.training.seed)
         embedding = model.inputs.embedding
+        if embedding is not None and self.data.beginning is not None:
+            initialise_embedding(embedding, self.data.beginning)
+        if self.data.start is not None:
+            self.data.start.put_into(model)
+            _put_head(model, self.data.start.tensors)
         if embedding is not None:
-            if self.data.beginning is not None:
-                initialise_embedding(embedding, self.data.beginning)
             embedding.requires_grad_(not self.config.training.freeze)
         return model
 
@@ -65,13 +69,33 @@ class LanguageTask:
         return held_out_loss(model, self.data.valid_ids, tokens, stopped)
 
     def probes(self, model: Net) -> dict[str, Any]:
-        """How far back a loss reaches, for --probe-gradients."""
+        """How far back a loss reaches, for --probe-gradients, and the loss on the text of --watch."""
         assert isinstance(model, LanguageModel)
+        found: dict[str, Any] = {}
         lags = self.config.training.probe_gradients
-        if not lags or "probe_gradients" not in self.config.model.architecture.settings:
-            return {}
-        return {"gradient_by_lag": gradient_by_lag(model, self.data.valid_ids, lags)}
+        if lags and "probe_gradients" in self.config.model.architecture.settings:
+            found["gradient_by_lag"] = gradient_by_lag(model, self.data.valid_ids, lags)
+        if (ids := self.data.watched_ids) is not None:
+            with evaluating(model), torch.no_grad():
+                watched = held_out_loss(model, ids, min(self.valid_tokens, len(ids)))
+            assert watched is not None
+            found["watched_loss"] = watched.loss
+        return found
 
     def write(self, folder: Path, config: RunConfig) -> None:
         """Write the vocabulary and the configuration into a run's directory."""
         write_config(folder, config, self.data.vocabulary)
+
+
+@torch.no_grad()
+def _put_head(model: LanguageModel, tensors: Mapping[str, Tensor]) -> None:
+    """Set what the output has learned of each symbol; one that it did not know begins as a rare one."""
+    place = {index: number for number, index in enumerate(model.head.seen_ids.tolist())}
+    rows = torch.tensor([place[index] for index in tensors["head.seen_ids"].tolist()])
+    if model.head.output is not None:
+        known_SH = tensors["head.output.weight"]
+        model.head.output.weight[:] = known_SH.mean(0)
+        model.head.output.weight[rows] = known_SH
+    if model.head.bias is not None:
+        model.head.bias[:] = tensors["head.bias"].min()
+        model.head.bias[rows] = tensors["head.bias"]

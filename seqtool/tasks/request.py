@@ -33,6 +33,12 @@ class Request:
     embeddings: Path | None
     errors: str
     force: bool
+    examples: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """The settings of ExampleConfig that were given."""
+    from_run: Path | None = None
+    """The run whose weights to begin with."""
+    watch: str | None = None
+    """A text on which the loss is recorded beside that on the validation text."""
     flags: frozenset[str] = frozenset()
     """The settings that the command line itself names, not a --config file."""
 

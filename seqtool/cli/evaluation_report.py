@@ -1,0 +1,47 @@
+"""What `seqtool eval` writes of a run that learned from examples: its metrics beside a baseline, and tables."""
+
+from __future__ import annotations
+
+import importlib
+import json as json_module
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seqtool.cli.console import cell, table, write, write_report
+
+SHOWN_CONFUSIONS = 12  # labels of which a confusion matrix is shown to a person
+
+
+def write_evaluation(run: Path, files: Sequence[str], errors: str, device: str, json: bool) -> None:
+    """Write the metrics of a run's answers to the rows of some files."""
+    from seqtool.models.device import choose_device
+    from seqtool.runs import load_example_run
+    from seqtool.tasks.examples.asking import Asking
+
+    loaded = load_example_run(run, choose_device(device))
+    module = importlib.import_module(f"seqtool.tasks.{loaded.config.task['name']}")
+    report = module.evaluation(loaded, files, Asking(errors=errors))
+    if json:
+        write(json_module.dumps(report, ensure_ascii=False) + "\n")
+        return
+    confusion = report.pop("confusion", None)
+    tables = {name: value for name, value in report.items() if isinstance(value, list) and value}
+    named = [row["label"] for row in tables.get("labels", [])]
+    write_report({name: value for name, value in report.items() if not isinstance(value, list)}, as_json=False)
+    for name, rows in tables.items():
+        write(f"\n{name.replace('_', ' ')}\n")
+        write(rows_table(rows))
+    if confusion and len(confusion) <= SHOWN_CONFUSIONS:
+        write("\ntrue label, and how often each was told\n")
+        write(table([["", *named], *([label, *map(str, row)] for label, row in zip(named, confusion, strict=True))]))
+
+
+def rows_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows with the same names of columns as a table."""
+    if not all(isinstance(row, dict) for row in rows):
+        return "".join(f"{row}\n" for row in rows)
+    names = list(rows[0])
+    return table(
+        [[name.replace("_", " ") for name in names], *([cell(row.get(name)) for name in names] for row in rows)]
+    )

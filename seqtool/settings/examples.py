@@ -1,0 +1,163 @@
+"""Learning from examples: what of a table is read and what is to be told, and the sizes that a model gets from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seqtool.errors import InputError
+from seqtool.settings.fields import Panel, setting
+
+TASKS = ("language", "classify", "regress", "tag", "forecast")
+"""What can be learned; the first from plain text, the others from examples."""
+LANGUAGE = TASKS[0]
+FORMATS = ("auto", "csv", "jsonl", "labelled", "conll", "lines")
+HEADERS = ("auto", "yes", "no")
+CLASS_WEIGHTS = ("none", "balanced")
+MOST_TABLES, MOST_SIZE, MOST_WIDTH = 64, 1 << 26, 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleConfig:
+    """What of a table of examples is read, and what is to be told from it."""
+
+    task: str = setting(
+        "",
+        "What to learn, if not what the target suggests.",
+        panel=Panel.EXAMPLES,
+        choices=TASKS,
+        shown_default="by the target",
+    )
+    target: str = setting(
+        "",
+        "Column to tell from the others; several, separated by commas, are forecast together.",
+        panel=Panel.EXAMPLES,
+        metavar="COLUMN",
+    )
+    text: str = setting(
+        "", "Columns to read as text.", panel=Panel.EXAMPLES, metavar="COLUMNS", shown_default="by their values"
+    )
+    numeric: str = setting(
+        "", "Columns to read as numbers.", panel=Panel.EXAMPLES, metavar="COLUMNS", shown_default="by their values"
+    )
+    categorical: str = setting(
+        "", "Columns to read as categories.", panel=Panel.EXAMPLES, metavar="COLUMNS", shown_default="by their values"
+    )
+    ignore: str = setting("", "Columns to leave out.", panel=Panel.EXAMPLES, metavar="COLUMNS")
+    positive: str = setting(
+        "",
+        "Of two values of the target the one whose probability is told.",
+        panel=Panel.EXAMPLES,
+        metavar="VALUE",
+        shown_default="the later of the two in order",
+    )
+    weight: str = setting("", "Column with the weight of each example.", panel=Panel.EXAMPLES, metavar="COLUMN")
+    format: str = setting("auto", "Layout of the data.", panel=Panel.EXAMPLES, choices=FORMATS)
+    header: str = setting(
+        "auto", "Whether a table begins with the names of its columns.", panel=Panel.EXAMPLES, choices=HEADERS
+    )
+    delimiter: str = setting(
+        "auto",
+        "What separates a table's columns: tab, comma, semicolon, bar or a character.",
+        panel=Panel.EXAMPLES,
+        metavar="DELIMITER",
+    )
+    max_length: int = setting(
+        1024, "Tokens of an example that are read; the rest is cut off.", panel=Panel.EXAMPLES, low=1, high=1 << 20
+    )
+    horizon: int = setting(
+        0, "Forecast so many steps.", panel=Panel.FORECASTS, low=0, high=10_000, shown_default="one season"
+    )
+    quantiles: str = setting(
+        "",
+        "Forecast these quantiles beside the mean, such as .1,.5,.9.",
+        panel=Panel.FORECASTS,
+        metavar="Q,...",
+        shown_default=".05,.5,.95",
+    )
+    season: int = setting(
+        0,
+        "Steps of a season, such as 24 of hours.",
+        panel=Panel.FORECASTS,
+        low=0,
+        high=100_000,
+        shown_default="by the times",
+    )
+    time_column: str = setting(
+        "", "Column with the time of each step.", panel=Panel.FORECASTS, metavar="COLUMN", shown_default="by its values"
+    )
+    series: str = setting(
+        "",
+        "Column that names the series of each row.",
+        panel=Panel.FORECASTS,
+        metavar="COLUMN",
+        shown_default="by its values",
+    )
+    future: str = setting(
+        "", "Columns whose values are known beforehand, as holidays are.", panel=Panel.FORECASTS, metavar="COLUMNS"
+    )
+
+
+def header_of(examples: ExampleConfig) -> bool | None:
+    """Whether a table has a header; None where that is to be found out."""
+    return {"yes": True, "no": False}.get(examples.header)
+
+
+def listed(names: str) -> tuple[str, ...]:
+    """The names in a list with commas."""
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleShape:
+    """The sizes of what a model of examples reads and answers."""
+
+    tables: tuple[int, ...] = ()
+    """Sizes of the tables of which each token has a row: the symbols of a vocabulary, spellings of a word."""
+    begin_id: int = 0
+    """The row that stands before the first token and after the last."""
+    steps: int = 0
+    """Steps of a series that are read; 0 where the sequence is of tokens, or there is none."""
+    channels: int = 0
+    """Numbers of each step."""
+    numbers: int = 0
+    """Numbers of an example as a whole: numeric columns, what is known of the future."""
+    categories: tuple[int, ...] = ()
+    """For each categorical column how many values it has."""
+    outputs: int = 1
+    """Numbers that are answered for an example, or for each token."""
+    each: bool = False
+    """Whether each token has an answer of its own."""
+    fitted: int = 0
+    """Numbers that validation fits: temperature, thresholds, shifts of quantiles."""
+
+
+def shape_from(values: Mapping[str, Any], source: str) -> ExampleShape:
+    """A shape read from `source`; InputError for what is no shape, or sizes beyond reason."""
+    known = {item.name: item for item in dataclasses.fields(ExampleShape)}
+    try:
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        shape = ExampleShape(**given)
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"{source} is no shape of examples: it was edited") from error
+    for name, item in known.items():
+        value = getattr(shape, name)
+        numbers = value if isinstance(item.default, tuple) else (value,)
+        if type(value) is not type(item.default) or len(numbers) > MOST_WIDTH:
+            raise InputError(f"{source}: {name} is of the wrong kind: it was edited")
+        most = MOST_SIZE if name in ("tables", "categories", "begin_id") else MOST_WIDTH
+        if any(type(number) not in (int, bool) or not 0 <= number <= most for number in numbers):
+            raise InputError(f"{source}: {name} is impossible: it was edited")
+    if (
+        len(shape.tables) > MOST_TABLES
+        or not shape.outputs >= 1
+        or any(size < 1 for size in (*shape.tables, *shape.categories))
+    ):
+        raise InputError(f"{source} holds impossible sizes: it was edited")
+    if shape.tables and shape.begin_id >= min(shape.tables):
+        raise InputError(f"{source}: begin_id is none of the symbols: it was edited")
+    return shape

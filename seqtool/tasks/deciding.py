@@ -1,0 +1,82 @@
+"""Which task a training is for: the one that is named, or the one that target and data suggest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seqtool.errors import UsageError
+from seqtool.settings.examples import LANGUAGE, listed
+from seqtool.tasks.request import Request
+
+LABEL = "__label__"
+HEAD_BYTES = 1 << 16
+OF_EXAMPLES = (
+    "target",
+    "text",
+    "ignore",
+    "numeric",
+    "categorical",
+    "positive",
+    "weight",
+    "format",
+    "header",
+    "delimiter",
+)
+OF_FORECASTS = ("horizon", "quantiles", "season", "time_column", "series", "future")
+
+
+def decide_task(request: Request) -> str:
+    """The task of a request: a plain text without a target is for a language model."""
+    asked = request.examples
+    if asked.get("task"):
+        task = str(asked["task"])
+    elif any(name in asked for name in OF_FORECASTS):
+        task = "forecast"
+    elif (asked.get("target") and request.data[0].endswith((".conllu", ".conll"))) or asked.get("format") == "conll":
+        task = "tag"
+    elif asked.get("target") or asked.get("format") == "labelled" or _is_labelled(request.data[0]):
+        task = _by_target(request)
+    else:
+        task = LANGUAGE
+    if task == LANGUAGE:
+        unused = [f"--{name.replace('_', '-')}" for name in (*OF_EXAMPLES, *OF_FORECASTS) if name in asked]
+        if unused:
+            raise UsageError(
+                f"{' and '.join(unused)}: a language model reads plain text; name what to tell with --target COLUMN"
+            )
+    return task
+
+
+def _by_target(request: Request) -> str:
+    from seqtool.records.columns import no_column, profile
+    from seqtool.records.reading import open_records
+    from seqtool.settings.examples import ExampleConfig, header_of
+    from seqtool.tasks.examples.table import task_of_target
+
+    examples = ExampleConfig(**request.examples)
+    records = open_records(
+        request.data,
+        format=examples.format,
+        delimiter=examples.delimiter,
+        header=header_of(examples),
+        errors=request.errors,
+    )
+    if records.layout.format == "labelled":
+        return "classify"
+    if records.layout.format == "conll":
+        return "tag"
+    target = listed(examples.target)
+    found = [column for column in profile(records) if column.name in target]
+    if len(found) < len(target):
+        missing = next(name for name in target if name not in records.columns)
+        raise UsageError(f"--target {missing}: {no_column(missing, records.columns)}")
+    return "regress" if len(target) > 1 else task_of_target(found[0])
+
+
+def _is_labelled(name: str) -> bool:
+    """Whether a file's first line begins with a label, as fastText's do; of a pipe, the text would be gone."""
+    path = Path(name)
+    if not path.is_file():
+        return False
+    with open(path, "rb") as stream:
+        return stream.read(HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(LABEL.encode())

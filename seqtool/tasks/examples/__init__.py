@@ -1,0 +1,1 @@
+"""What tasks on examples share: reading them into arrays, mini-batches, the objective and validation."""

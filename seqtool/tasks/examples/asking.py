@@ -1,0 +1,202 @@
+"""Asking a run of examples: its answers to the rows of a table, in order and as they come, and how good these are."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from types import EllipsisType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqtool.errors import InputError, UsageError
+from seqtool.models.example_model import ExampleInput
+from seqtool.records.layout import Layout
+from seqtool.records.lines import Row
+from seqtool.records.reading import Records, RecordsFile, open_records
+from seqtool.runs import ExampleRun
+from seqtool.tasks.examples.rows import RowReader, blocks_of, columns_from
+from seqtool.tasks.examples.sets import ArrayExamples, by_length
+from seqtool.tasks.examples.table import Labelled, layout_from
+
+BATCH_TOKENS = 1 << 15
+
+
+class Asking(NamedTuple):
+    """How a run is asked."""
+
+    most: int = 1
+    """The likeliest answers that are told; 0: those that a task tells by itself."""
+    batch_size: int = 256
+    errors: str = "strict"
+    format: str = "auto"
+
+
+class Answer(NamedTuple):
+    """An answer: rows of cells, usually one, and as JSON. One empty cell for a row that cannot be read."""
+
+    rows: tuple[tuple[str, ...], ...]
+    content: dict[str, Any]
+    problem: str = ""
+
+
+def unanswered(problem: str) -> Answer:
+    """What stands in the place of an answer to a row that cannot be read."""
+    return Answer((("",),), {"problem": problem}, problem)
+
+
+def open_for(run: ExampleRun, paths: Sequence[str], asking: Asking, rereadable: bool) -> Records:
+    """Open the rows that a run is asked about: laid out as its examples, or a line each where it reads one text."""
+    layout = layout_from(run.config.task["layout"])
+    columns = columns_from(run.config.task["columns"], str(run.path))
+    if asking.format not in ("auto", "lines"):
+        return open_records(paths, format=asking.format, errors=asking.errors, rereadable=rereadable)
+    one_text = len(columns.names) == len(columns.text) == 1
+    if asking.format == "lines" and not one_text:
+        raise UsageError(f"--format lines: {run.path} reads {', '.join(columns.names)}; give a table with these")
+    files = [RecordsFile(path, errors=asking.errors, rereadable=rereadable) for path in paths]
+    if one_text and (asking.format == "lines" or not _is_laid_out(files[0].head(), layout, columns.text[0])):
+        return Records(files, Layout("lines", columns.text), errors=asking.errors, header=None)
+    return open_records(files, layout=layout, errors=asking.errors)
+
+
+def _is_laid_out(head: str, layout: Layout, text: str) -> bool:
+    """Whether a text begins as a table of this layout does."""
+    first = head.split("\n", 1)[0].rstrip("\r")
+    if layout.format == "csv":
+        cells = [cell.strip().strip('"') for cell in first.split(layout.delimiter)]
+        return text in cells if layout.header else len(cells) == len(layout.columns)
+    return layout.format == "labelled" or (layout.format == "jsonl" and first.lstrip().startswith("{"))
+
+
+def reader_of(run: ExampleRun, records: Records) -> RowReader:
+    """What reads rows as the run's examples were read."""
+    columns = columns_from(run.config.task["columns"], str(run.path))
+    return RowReader(columns, records.columns, run.vocabulary, int(run.config.task["max_length"]), records.name)
+
+
+@torch.inference_mode()
+def outputs_for(run: ExampleRun, reader: RowReader, rows: Sequence[Row]) -> Tensor:
+    """The model's outputs for rows that can be read, (rows, O), the same alone as together."""
+    ids, columns = None, reader.columns
+    lengths = np.ones(len(rows), np.int64)
+    arrays: dict[str, Any] = {}
+    if columns.text:
+        ids = reader.ids(rows)
+        lengths = np.array([len(one) for one in ids], np.int64)
+        arrays |= {"starts": np.concatenate([[0], np.cumsum(lengths)]), "ids": np.concatenate(ids).reshape(-1, 1)}
+        assert run.vocabulary is not None
+        arrays["begin_id"] = run.vocabulary.begin_id
+    if columns.numbers:
+        arrays["numbers_ND"] = reader.numbers(rows)
+    if columns.categories:
+        arrays["categories_NC"] = reader.categories(rows)
+    examples = ArrayExamples(np.zeros(len(rows), np.int64), **arrays)
+    found: list[Tensor | None] = [None] * len(rows)
+    for batch in by_length(lengths, len(rows), BATCH_TOKENS):
+        x: ExampleInput = examples.take(batch).x
+        for place, output in zip(batch.tolist(), run.model(x.to(run.model.device)).float().cpu(), strict=True):
+            found[place] = output
+    return torch.stack([output for output in found if output is not None])
+
+
+def answered(run: ExampleRun, records: Records, asking: Asking) -> Iterator[list[tuple[Row, Tensor | None, str]]]:
+    """Each row with the outputs for it, or with its problem; blocks in order, as soon as no more rows are waiting.
+
+    Where errors are not replaced, InputError for the first row with a problem, after the answers to those before it.
+    """
+    reader = reader_of(run, records)
+    for block in arriving(records, asking.batch_size):
+        problems = [reader.problem(row) for row in block]
+        broken = next((place for place, problem in enumerate(problems) if problem), None)
+        stop = broken is not None and asking.errors == "strict"
+        if stop:
+            block, problems, bad = block[:broken], problems[:broken], (block[broken or 0], problems[broken or 0])
+        whole = [row for row, problem in zip(block, problems, strict=True) if not problem]
+        outputs = iter(outputs_for(run, reader, whole) if whole else ())
+        if block:
+            yield [
+                (row, None if problem else next(outputs), problem) for row, problem in zip(block, problems, strict=True)
+            ]
+        if stop:
+            raise InputError(
+                f"line {bad[0].number} of {records.reading} {bad[1]}: mend it, or give --errors replace for an empty "
+                "answer"
+            )
+
+
+def answered_with_targets(
+    run: ExampleRun, paths: Sequence[str], asking: Asking
+) -> tuple[Tensor, list[tuple[str, ...]], int]:
+    """The outputs for all rows that have a target, these targets, and how many rows are left out."""
+    layout = layout_from(run.config.task["layout"])
+    if asking.format == "auto":
+        records = open_records(paths, layout=layout, errors=asking.errors)
+    else:
+        records = open_records(paths, format=asking.format, errors=asking.errors)
+    reader = reader_of(run, records)
+    labelled = Labelled(records.columns, run.config.task["target"], None, asking.errors)
+    outputs = [outputs_for(run, reader, block) for block in blocks_of(labelled.of(records, reader), asking.batch_size)]
+    if not outputs:
+        raise InputError(f"{records.name} has no rows with a target: there is nothing to compare answers with")
+    return torch.cat(outputs), labelled.values, labelled.left_out
+
+
+def arriving(records: Records, size: int) -> Iterator[list[Row]]:
+    """Rows in blocks: of a stream those that are there, so that an answer never waits for the next question.
+
+    An error in a row comes after the rows before it.
+    """
+    if not records.waits:
+        yield from _blocks_until_error(records.rows(), size)
+        return
+    arrived: queue.Queue[Row | BaseException | None] = queue.Queue(2 * size)
+    one: Row | BaseException | EllipsisType | None
+
+    def read() -> None:
+        try:
+            for row in records.rows():
+                arrived.put(row)
+            arrived.put(None)
+        except BaseException as error:  # which the reader of the queue raises
+            arrived.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    block: list[Row] = []
+    while True:
+        try:
+            one = arrived.get(block=not block)
+        except queue.Empty:
+            one = ...  # nothing more is there yet
+        if isinstance(one, Row):
+            block.append(one)
+        if block and (len(block) >= size or not isinstance(one, Row)):
+            yield block
+            block = []
+        if isinstance(one, BaseException):
+            raise one
+        if one is None:
+            return
+
+
+def _blocks_until_error(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    """Rows, so many at a time; what is wrong with one is raised after those before it."""
+    block: list[Row] = []
+    problem: Exception | None = None
+    while problem is None:
+        try:
+            block.append(next(rows))
+        except StopIteration:
+            break
+        except Exception as error:
+            problem = error
+        if len(block) >= size:
+            yield block
+            block = []
+    if block:
+        yield block
+    if problem is not None:
+        raise problem

@@ -1,0 +1,193 @@
+"""From what a user asks for to the configuration and data of a task on examples."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from pathlib import Path
+from typing import Any, Protocol
+
+from seqtool.embeddings.pretrained import match_pretrained, pretrained_message
+from seqtool.errors import UsageError
+from seqtool.files.writing import provenance
+from seqtool.runs import VOCABULARY, RunConfig, read_config
+from seqtool.settings.architectures import ARCHITECTURES
+from seqtool.settings.checking import check_used, checked
+from seqtool.settings.example_defaults import check_meant, model_for, resolve_examples, suited_settings_of
+from seqtool.settings.examples import ExampleConfig
+from seqtool.tasks.examples.prepared import Prepared
+from seqtool.tasks.examples.sets import ArrayExamples
+from seqtool.tasks.examples.task import ExampleTask
+from seqtool.tasks.request import Request
+from seqtool.tasks.resuming import refuse_other_data, resumed_config
+from seqtool.tasks.starting import gentle, read_start, request_from
+from seqtool.training.world import World
+from seqtool.vectors.vectors import Vectors, read_vectors
+
+TOLD = {
+    "sha256": ("DATA", "was trained on"),
+    "valid_sha256": ("--valid", "validates on"),
+    "train_examples": ("DATA and --valid", "was trained on"),
+    "valid_examples": ("DATA and --valid", "validates on"),
+}
+"""The entries of a run's record that must be the same when it goes on."""
+
+
+class Preparing(Protocol):
+    """What reads the data of a task: its module in seqtool.tasks."""
+
+    KIND: str
+
+    def kind_of(self, request: Request, examples: ExampleConfig) -> Any:
+        """The data, opened, and the kind of examples they hold: `kind` is text, table, tags or series."""
+
+    def prepare(
+        self, request: Request, opened: Any, examples: ExampleConfig, settings: dict[str, Any], kept: RunConfig | None
+    ) -> Prepared:
+        """Examples as arrays; with a run that goes on, `kept`, as its configuration says."""
+
+
+def task_module(task: str) -> Any:
+    """The module of a task."""
+    return importlib.import_module(f"seqtool.tasks.{task}")
+
+
+def begun(task: str, request: Request, device: str, world: World) -> tuple[RunConfig, Prepared]:
+    """A new run's configuration and data."""
+    check_meant(request.flags, task)
+    if request.watch is not None or request.document is not None:
+        flag = "--watch" if request.watch is not None else "--document"
+        raise UsageError(f"{flag}: that is for language models, not to {task}; leave it out")
+    examples = checked(ExampleConfig(**{**request.examples, "task": task}))
+    module = task_module(task)
+    start = None if request.from_run is None else read_start(request.from_run)
+    if start is not None:
+        request = request_from(request, start)
+    if request.settings.get("freeze") and start is None and request.embeddings is None:
+        raise UsageError("--freeze keeps the vectors of --embeddings or --from: name them, or leave it out")
+    opened = module.open_data(request, examples)
+    model = model_for(task, opened.kind, request.settings)
+    vectors = _vectors(request, opened.kind)
+    if vectors is not None:
+        request = _with_width(request, model, vectors)
+    suited = {**suited_settings_of(opened.kind, model), "model": model}
+    settings = {**suited, **request.settings}
+    prepared = module.prepare(request, opened, examples, settings, None)
+    suited |= prepared.suited
+    model_config, train_config = resolve_examples(
+        request.settings, suited, len(prepared.train), not device.startswith("cpu")
+    )
+    if vectors is not None:
+        prepared = _with_vectors(prepared, request, vectors)
+    if start is not None:
+        train_config = dataclasses.replace(train_config, lr=gentle(request.settings, train_config.lr))
+        prepared = dataclasses.replace(prepared, start=start, record={**prepared.record, "from": start.record})
+    if problems := check_used(request.flags, model_config, train_config):
+        raise UsageError("; ".join(problems))
+    config = RunConfig(
+        model_config,
+        train_config,
+        prepared.symbols,
+        "" if prepared.vocabulary is None else prepared.vocabulary.sha256,
+        prepared.record,
+        dict(provenance()),
+        prepared.shape,
+        prepared.task,
+    )
+    return config, prepared
+
+
+def _vectors(request: Request, kind: str) -> Vectors | None:
+    """The vectors that the embedding begins with; UsageError where no text is read."""
+    if request.embeddings is None:
+        return None
+    if kind != "text":
+        raise UsageError(
+            f"--embeddings {request.embeddings}: they are of a text's tokens, and there is no text; leave it out"
+        )
+    return read_vectors(request.embeddings)
+
+
+def _with_width(request: Request, model: str, vectors: Vectors) -> Request:
+    """A request for an embedding as wide as the vectors, in a vocabulary of words unless another is asked for."""
+    name = "hidden" if ARCHITECTURES[model].one_width else "embed"
+    settings = {name: vectors.dim, **request.settings}
+    if settings[name] != vectors.dim:
+        raise UsageError(
+            f"--embeddings {request.embeddings} has vectors of {vectors.dim} numbers: give --{name} {vectors.dim}"
+        )
+    return dataclasses.replace(request, settings=settings, vocabulary={"type": "word", **request.vocabulary})
+
+
+def _with_vectors(prepared: Prepared, request: Request, vectors: Vectors) -> Prepared:
+    """The examples, with what of their vocabulary has a vector."""
+    assert request.embeddings is not None
+    assert prepared.vocabulary is not None
+    assert isinstance(prepared.train, ArrayExamples)
+    counts = prepared.train.symbol_counts(prepared.vocabulary.size)
+    beginning = match_pretrained(request.embeddings, vectors, prepared.vocabulary, counts)
+    record = {**prepared.record, "embeddings": beginning.record}
+    told = [*prepared.told, pretrained_message(beginning.record)]
+    return dataclasses.replace(prepared, beginning=beginning, record=record, told=told)
+
+
+def again(path: Path, request: Request, device: str, world: World) -> tuple[RunConfig, Prepared]:
+    """A run's configuration, with what may change, and its data read again."""
+    kept = read_config(path)
+    task = kept.task["name"]
+    config = resumed_config(kept, {**request.settings, "device": device}, request.flags)
+    if problems := check_used(request.flags, config.model, config.training):
+        raise UsageError("; ".join(problems))
+    begun_with = ExampleConfig(**kept.data["examples"])
+    other = [name for name, value in request.examples.items() if value != getattr(begun_with, name) and name != "task"]
+    if other:
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in other)
+        raise UsageError(f"--resume goes on with the run's own settings, and {flags} says another: leave it out")
+    module = task_module(task)
+    if kept.vocabulary_sha256 and request.vocab is None:
+        request = dataclasses.replace(request, vocab=path / VOCABULARY)
+    if request.valid is None:
+        request = dataclasses.replace(request, valid=kept.data.get("valid_path", kept.data.get("valid")))
+    opened = module.open_data(request, begun_with)
+    settings = {**dataclasses.asdict(kept.model), **dataclasses.asdict(kept.training)}
+    prepared = module.prepare(request, opened, begun_with, settings, kept)
+    refuse_other_data(path, config, prepared.record, TOLD)
+    return config, prepared
+
+
+def task_of(config: RunConfig, data: Prepared, world: World) -> ExampleTask:
+    """What is trained."""
+    return ExampleTask(config, data)
+
+
+def notes(data: Prepared) -> list[str]:
+    """What was found in the data."""
+    return data.told
+
+
+def about(config: RunConfig) -> str:
+    """How many examples there are."""
+    data = config.data
+    held = f" ({data['valid_share']:.2g} of all)" if "valid_share" in data else ""
+    return f"{data['train_examples']:,} examples to learn from, {data['valid_examples']:,} to validate{held}"
+
+
+def units(config: RunConfig) -> tuple[str, str]:
+    """What the task's module says."""
+    return tuple(task_module(config.task["name"]).UNITS)
+
+
+def planned(config: RunConfig) -> dict[str, Any]:
+    """The task, its target and labels, what is read, and how many examples there are."""
+    task = config.task
+    told = {name: task[name] for name in ("target", "labels", "several", "horizon") if name in task}
+    columns = {
+        kind: [column if isinstance(column, str) else column[0] for column in columns]
+        for kind, columns in task.get("columns", {}).items()
+    }
+    return {
+        "task": task["name"],
+        **told,
+        **({"columns": columns} if columns else {}),
+        **{name: config.data[name] for name in ("train_examples", "valid_examples")},
+    }

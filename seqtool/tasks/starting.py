@@ -1,0 +1,97 @@
+"""Beginning with the weights of another run: its vocabulary and sizes are kept, what is learned on top is new."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqtool.errors import UsageError
+from seqtool.files.writing import file_sha256
+from seqtool.runs import VOCABULARY, WEIGHTS, RunConfig, read_config, read_weights
+from seqtool.settings.fields import flag_of
+from seqtool.settings.model import ModelConfig
+from seqtool.tasks.request import Request
+
+MAY_DIFFER = (
+    "dropout", "dropout_input", "dropout_hidden", "dropout_output", "dropout_embedding", "weight_dropout",
+    "variational", "bidirectional", "pooling",
+)  # fmt: skip
+"""Settings of the model on which the shape of none of its weights depends, or only that of new ones."""
+OF_EXAMPLES = {"inputs.embedding": "tables.0", "inputs.embeddings_before": "tables_before", "core": "cores.0"}
+"""Where the parts of a language model lie in a model of examples."""
+RATE_SHARE = 0.3
+"""Of the rate that suits a new model: what was learned is to be kept."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The weights to begin with, by name, and where they come from."""
+
+    config: RunConfig
+    tensors: dict[str, Tensor]
+    record: dict[str, Any]
+
+    def names_in(self, model: nn.Module) -> dict[str, Tensor]:
+        """The weights by the names that they have in a model: only those that it has, in the same shape."""
+        own = dict(model.named_parameters())
+        found = {}
+        for name, tensor in self.tensors.items():
+            for told in (name, renamed(name)):
+                if told in own and own[told].shape == tensor.shape:
+                    found[told] = tensor
+        return found
+
+    @torch.no_grad()
+    def put_into(self, model: nn.Module) -> None:
+        """Set the weights that a model has in common with it."""
+        own = dict(model.named_parameters())
+        for name, tensor in self.names_in(model).items():
+            own[name].copy_(tensor)
+
+
+def renamed(name: str) -> str:
+    """The name that a weight of a language model has in a model of examples; the same where it has none."""
+    part = next((part for part in OF_EXAMPLES if name.startswith(f"{part}.")), None)
+    return name if part is None else OF_EXAMPLES[part] + name.removeprefix(part)
+
+
+def read_start(path: Path) -> Start:
+    """The weights of a run; InputError where it is none, or not whole."""
+    config = read_config(path)
+    tensors = read_weights(path / WEIGHTS, config)
+    return Start(config, tensors, {"name": str(path), "sha256": file_sha256(path / WEIGHTS)})
+
+
+def request_from(request: Request, start: Start) -> Request:
+    """A request for a run that begins with another's weights: with its vocabulary and the sizes that it has.
+
+    UsageError for what asks for others.
+    """
+    path = request.from_run
+    assert path is not None
+    if request.vocab is not None or request.vocabulary or request.embeddings is not None:
+        raise UsageError(f"--from {path} has its own vocabulary and embedding: leave others out")
+    kept: dict[str, Any] = {}
+    for item in dataclasses.fields(ModelConfig):
+        theirs = getattr(start.config.model, item.name)
+        if item.name in MAY_DIFFER:
+            continue
+        asked = request.settings.get(item.name, theirs)
+        if asked != theirs:
+            flag = flag_of(item).split("/")[0]
+            raise UsageError(f"{flag} {asked}: that of --from {path} is {theirs}, which its weights need; leave it out")
+        kept[item.name] = theirs
+    settings = {**request.settings, **kept}
+    vocabulary = path / VOCABULARY if start.config.vocabulary_sha256 else None
+    return dataclasses.replace(request, settings=settings, vocab=vocabulary)
+
+
+def gentle(settings: Mapping[str, Any], lr: float) -> float:
+    """The learning rate: as asked, or a share of the one that suits a new model."""
+    return float(settings.get("lr") or lr * RATE_SHARE)

@@ -1,0 +1,26 @@
+"""Plans of tasks on examples: settings that suit them, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.test_contract import error_of
+from tests.conftest import Command
+from tests.tasks.tables import pupils, report, texts
+
+
+def test_settings_suit_the_kind_of_examples(seqtool: Command, tmp_path: Path):
+    text, table = texts(tmp_path / "a.tsv"), pupils(tmp_path / "b.csv")
+    of_text = report(seqtool, "train", text, "--target", "label", "--dry-run")
+    of_table = report(seqtool, "train", table, "--target", "pass", "--dry-run")
+    assert of_table["model"] == "ffn" != of_text["model"]
+    assert not of_text["stateful"]
+    assert of_table["columns"] == {"text": [], "numeric": ["hours", "shoes", "mark"], "categorical": ["school"]}
+
+
+def test_what_is_for_other_tasks_is_refused(seqtool: Command, tmp_path: Path):
+    train = ["train", texts(tmp_path / "a.tsv"), "--target", "label", "-o", tmp_path / "run"]
+    assert "--watch: that is for language models" in error_of(seqtool(*train, "--watch", tmp_path / "a.tsv"), 2)
+    assert "--freeze keeps the vectors" in error_of(seqtool(*train, "--freeze"), 2)
+    plain = ["train", tmp_path / "a.tsv", "-o", tmp_path / "run"]
+    assert "--pooling: that is for tasks on examples" in error_of(seqtool(*plain, "--pooling", "max"), 2)

@@ -1,0 +1,41 @@
+"""Each task is planned by its module, the same way: a dry run tells what would be learned and from what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seqtool.tasks.planning import planner_of
+from tests.cli.test_contract import error_of
+from tests.conftest import Command
+from tests.tasks.tables import done, pupils, report
+
+
+def test_a_dry_run_tells_the_task_and_its_columns_and_writes_nothing(seqtool: Command, tmp_path: Path):
+    path = pupils(tmp_path / "a.csv")
+    found = report(seqtool, "train", path, "--target", "pass", "--ignore", "mark", "--dry-run", "-o", tmp_path / "run")
+    assert found["task"] == "classify"
+    assert found["labels"] == ["no", "yes"]
+    assert found["columns"]["numeric"] == ["hours", "shoes"]
+    assert found["train_examples"] + found["valid_examples"] == 400
+    assert not (tmp_path / "run").exists()
+
+
+def test_language_models_and_examples_have_planners_of_their_own():
+    assert planner_of("language") is not planner_of("classify")
+    assert planner_of("classify") is planner_of("regress")
+
+
+def test_settings_come_from_a_file_or_a_run_as_from_flags(seqtool: Command, tmp_path: Path):
+    path = pupils(tmp_path / "a.csv")
+    (config := tmp_path / "c.toml").write_text(
+        'target = "pass"\nignore = "mark,shoes"\nmodel = "ffn"\nlayers = 1\nsteps = 9\n'
+    )
+    done(seqtool, "train", path, "--config", config, "-o", tmp_path / "run", "-q")
+    again = report(seqtool, "train", path, "--config", tmp_path / "run" / "config.json", "--steps", 5, "--dry-run")
+    assert again["columns"] == {"text": [], "numeric": ["hours"], "categorical": ["school"]}
+    assert (again["layers"], again["steps"]) == (1, 5)
+
+
+def test_a_bag_predicts_no_text(seqtool: Command, prose_file: Path, tmp_path: Path):
+    result = seqtool("train", prose_file, "--model", "bag", "-o", tmp_path / "run")
+    assert "--model bag does not predict text" in error_of(result, 2)

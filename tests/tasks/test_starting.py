@@ -1,0 +1,115 @@
+"""--from: a new run begins with another's weights, its vocabulary and its sizes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.cli.test_contract import error_of
+from tests.conftest import Command
+from tests.tasks.tables import done, report, texts
+
+NOT_AT_ALL = ["--lr", 1e-12, "--weight-decay", 0, "--steps", 1]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def other_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("other") / "other.txt"
+    path.write_text("".join(f"{place} £ apples and {place * 7} pears\n" for place in range(400)))
+    return path
+
+
+def test_a_language_model_goes_on_where_it_was(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    done(seqtool, "train", prose_file, "--from", small_run, "-o", run, "-q", *NOT_AT_ALL)
+    before, after = (report(seqtool, "eval", path, prose_file)["nats"] for path in (small_run, run))
+    assert after == pytest.approx(before, rel=1e-5)
+    record = json.loads((run / "config.json").read_text())["data"]["from"]
+    assert record["name"] == str(small_run)
+
+
+def test_it_learns_a_new_text_with_symbols_of_its_own_and_tells_the_old_texts_loss(
+    seqtool: Command, small_run: Path, prose_file: Path, other_text: Path, tmp_path: Path
+):
+    run = tmp_path / "run"
+    done(seqtool, "train", other_text, "--from", small_run, "--watch", prose_file, "-o", run, "-q", "--steps", 60)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    watched = [line["watched_loss"] for line in lines if "watched_loss" in line]
+    valid = [line["valid_loss"] for line in lines if "valid_loss" in line]
+    assert valid[-1] < valid[0]
+    assert lines[0]["step"] == 0
+    assert len(watched) == len(valid) + 1
+    assert watched[0] == pytest.approx(
+        report(seqtool, "eval", small_run, prose_file)["nats"]
+        / report(seqtool, "eval", small_run, prose_file)["tokens"],
+        rel=0.05,
+    )
+    assert len(weights(run)["head.seen_ids"]) >= len(weights(small_run)["head.seen_ids"])
+    assert set(weights(small_run)["head.seen_ids"].tolist()) <= set(weights(run)["head.seen_ids"].tolist())
+
+
+def test_a_classifier_begins_with_a_language_models_layers(seqtool: Command, small_run: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    table = texts(tmp_path / "a.tsv")
+    done(seqtool, "train", table, "--target", "label", "--from", small_run, "--one-way", "-o", run, "-q", *NOT_AT_ALL)
+    old, new = weights(small_run), weights(run)
+    assert torch.allclose(new["tables.0.weight"], old["inputs.embedding.weight"], atol=1e-6)
+    for name, tensor in old.items():
+        if name.startswith("core."):
+            assert torch.allclose(new[name.replace("core.", "cores.0.", 1)], tensor, atol=1e-6), name
+    frozen = tmp_path / "frozen"
+    done(
+        seqtool, "train", table, "--target", "label", "--from", small_run, "--freeze", "-o", frozen, "-q", "--steps", 30
+    )
+    assert torch.equal(weights(frozen)["tables.0.weight"], old["inputs.embedding.weight"])
+    assert not torch.equal(
+        weights(frozen)["cores.0.layers.0.kernel.weight_hh_l0"], old["core.layers.0.kernel.weight_hh_l0"]
+    )
+
+
+def test_a_transformers_stem_comes_along(seqtool: Command, prose_file: Path, tmp_path: Path):
+    done(
+        seqtool, "train", prose_file, "--model", "transformer", "--hidden", 16, "--layers", 1, "--context", 32,
+        "--vocab-type", "char", "--steps", 20, "-o", tmp_path / "lm", "-q",
+    )  # fmt: skip
+    run = tmp_path / "run"
+    done(
+        seqtool,
+        "train",
+        texts(tmp_path / "a.tsv"),
+        "--target",
+        "label",
+        "--from",
+        tmp_path / "lm",
+        "--max-length",
+        30,
+        "-o",
+        run,
+        "-q",
+        *NOT_AT_ALL,
+    )
+    old, new = weights(tmp_path / "lm"), weights(run)
+    for place in range(3):
+        assert torch.allclose(
+            new[f"tables_before.{place}.weight"], old[f"inputs.embeddings_before.{place}.weight"], atol=1e-6
+        )
+
+
+def test_what_does_not_fit_is_refused_by_name(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
+    begin = ["train", prose_file, "--from", small_run, "-o", tmp_path / "run"]
+    assert "--hidden 99: that of --from" in error_of(seqtool(*begin, "--hidden", 99), 2)
+    assert "has its own vocabulary" in error_of(seqtool(*begin, "--vocab-type", "bpe"), 2)
+    assert "is no language model" in error_of(seqtool("train", prose_file, "--from", _classifier(seqtool, tmp_path)), 2)
+
+
+def _classifier(seqtool: Command, tmp_path: Path) -> Path:
+    done(seqtool, "train", texts(tmp_path / "b.tsv"), "--target", "label", "-o", tmp_path / "c", "-q", "--steps", 5)
+    return tmp_path / "c"

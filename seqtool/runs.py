@@ -3,7 +3,7 @@
 config.json          settings, sizes, hashes of the input and the vocabulary, what made it
 vocab.model          the SentencePiece model, where text is read
 model.safetensors    the best weights, bound to both by hashes
-checkpoint/          state.safetensors: everything needed to go on
+checkpoint/          state.safetensors: everything needed to go on; none where the model is counted, in one go
 metrics.jsonl        a line per logged step and per validation
 """
 
@@ -15,14 +15,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from seqtool.counts.counting import MOST_NGRAMS
+from seqtool.counts.model import NgramModel
+from seqtool.counts.stored import model_of, numbers_of, shapes_of
 from seqtool.errors import InputError, UsageError
-from seqtool.files.tensors import open_tensors, write_tensors
+from seqtool.files.tensors import TensorFile, open_tensors, write_tensors
 from seqtool.files.writing import atomic_writer, canonical_sha256, provenance, read_json, write_json
+from seqtool.models.counted import CountedModel
 from seqtool.models.example_model import ExampleModel, example_numbers
 from seqtool.models.language_model import LanguageModel
+from seqtool.models.predictor import Predictor
 from seqtool.models.size import parameter_count
 from seqtool.settings.checking import from_mapping
 from seqtool.settings.examples import LANGUAGE, TASKS, ExampleShape, shape_from
@@ -51,11 +57,17 @@ class RunConfig:
     """The sizes of a model of examples; None of a language model."""
     task: dict[str, Any] = field(default_factory=lambda: {"name": LANGUAGE})
     """What was learned, by its name in seqtool.tasks, and what that task knows of its data: columns, labels."""
+    ngrams: tuple[int, ...] = ()
+    """How many n-grams of each order a model has that is counted; empty for others."""
 
     @property
     def model_sha256(self) -> str:
         """Identifies the architecture that weights belong to."""
-        identity: list[Any] = [_told(self.model), dataclasses.asdict(self.symbols)]
+        identity: list[Any] = [
+            _told(self.model),
+            dataclasses.asdict(self.symbols),
+            *([self.ngrams] if self.ngrams else []),
+        ]
         return canonical_sha256(identity if self.shape is None else [*identity, asdict(self.shape), self.task])
 
     @property
@@ -67,7 +79,9 @@ class RunConfig:
 
     @property
     def parameters(self) -> int:
-        """Trainable numbers of the model."""
+        """Trainable numbers of the model; n-grams of one that is counted."""
+        if self.model.architecture.counted:
+            return sum(self.ngrams)
         if self.shape is not None:
             return example_numbers(self.model, self.shape)[0]
         return parameter_count(self.model, self.symbols)
@@ -75,6 +89,8 @@ class RunConfig:
     @property
     def numbers(self) -> int:
         """All numbers of its weights' file."""
+        if self.model.architecture.counted:
+            return numbers_of(self.ngrams)
         if self.shape is not None:
             return example_numbers(self.model, self.shape)[1]
         return self.parameters + self.symbols.seen
@@ -82,7 +98,10 @@ class RunConfig:
 
 NO_TEXT = Symbols(0, 0, 0, 0)
 """The symbols of a run that reads no text."""
-ADDED = ("output_bias", "softmax", "bidirectional", "pooling", "ngrams", "buckets", "class_weight", "best_by")
+ADDED = (
+    "output_bias", "softmax", "bidirectional", "pooling", "ngrams", "buckets", "class_weight", "best_by",
+    "order", "prune",
+)  # fmt: skip
 """Settings that runs made before have not: at their defaults they do not count in a hash."""
 
 
@@ -112,12 +131,12 @@ def named_now(name: str) -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has been loaded and found whole."""
+    """A run of whatever predicts the next token, which has been loaded and found whole."""
 
     path: Path
     config: RunConfig
     vocabulary: Vocabulary
-    model: LanguageModel
+    model: Predictor
 
 
 @dataclass(frozen=True)
@@ -143,6 +162,7 @@ def write_config(path: Path, config: RunConfig, vocabulary: Vocabulary | None) -
         with atomic_writer(path / VOCABULARY) as stream:
             stream.write(vocabulary.model)
     of_examples = {} if config.shape is None else {"shape": asdict(config.shape), "task": config.task}
+    of_counts = {"ngrams": config.ngrams} if config.ngrams else {}
     write_json(
         path / CONFIG,
         {
@@ -154,6 +174,7 @@ def write_config(path: Path, config: RunConfig, vocabulary: Vocabulary | None) -
             "data": config.data,
             "made_by": config.made_by,
             **of_examples,
+            **of_counts,
         },
     )
 
@@ -183,6 +204,7 @@ def read_config(path: Path) -> RunConfig:
             made_by=content["made_by"],
             shape=shape_from(content["shape"], f"{file}: shape") if "shape" in content else None,
             task=content.get("task", {"name": LANGUAGE}),
+            ngrams=tuple(content.get("ngrams", ())),
         )
     except KeyError as error:
         raise InputError(f"{file} lacks {error}: it was cut short or edited") from error
@@ -201,6 +223,11 @@ def read_config(path: Path) -> RunConfig:
         and 1 <= symbols.tokens <= MAX_TOKENS
     ):
         raise InputError(f"{file} holds an impossible vocabulary size: it was edited")
+    counted, ngrams = config.model.architecture.counted, config.ngrams
+    if not all(type(count) is int and 0 <= count <= MOST_NGRAMS for count in ngrams) or (
+        not 1 <= config.model.order == len(ngrams) or ngrams[0] != symbols.size if counted else ngrams
+    ):
+        raise InputError(f"{file} holds an impossible number of n-grams: it was edited")
     if not (
         isinstance(config.data, dict)
         and isinstance(config.made_by, dict)
@@ -210,6 +237,11 @@ def read_config(path: Path) -> RunConfig:
     ):
         raise InputError(f"{file} holds a value of the wrong kind: it was edited")
     return config
+
+
+def can_resume(path: Path) -> bool:
+    """Whether there is a run that --resume can go on with, or can find complete."""
+    return is_run(path) and ((path / CHECKPOINT).is_file() or bool(read_config(path).ngrams))
 
 
 def of_examples(path: Path) -> bool:
@@ -267,6 +299,8 @@ def load_run(path: Path, device: torch.device) -> Run:
             f"{path} is no language model: it learned to {config.task['name']}; ask it with seqtool predict"
         )
     vocabulary = read_vocabulary(path, config)
+    if config.model.architecture.counted:
+        return Run(path, config, vocabulary, CountedModel(read_counts(path / WEIGHTS, config)))
     tensors = read_weights(path / WEIGHTS, config)
     model = LanguageModel(config.model, config.symbols)
     load_tensors(model, tensors, path / WEIGHTS)
@@ -285,7 +319,7 @@ def load_example_run(path: Path, device: torch.device) -> ExampleRun:
     return ExampleRun(path, config, vocabulary, model.to(device).eval())
 
 
-def write_weights(path: Path, tensors: Mapping[str, Tensor], config: RunConfig) -> None:
+def write_weights(path: Path, tensors: Mapping[str, Tensor | npt.NDArray[Any]], config: RunConfig) -> None:
     """Write a model's state, atomically, bound by hashes to the configuration, the vocabulary and its own values."""
     metadata = {
         "format": "seqtool weights 2",
@@ -297,18 +331,18 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], config: RunConfig) 
 
 def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
     """Read weights and compare hashes; no memory is taken unless the file is as large as it should be."""
-    if not file.is_file():
-        raise InputError(f"{file.parent} has no {WEIGHTS}: its training did not get that far; train again")
+    if config.model.architecture.counted:
+        raise InputError(
+            f"{file.parent} has no weights but counts of n-grams: name a run that was trained by gradients"
+        )
+    _check_there(file)
     try:
         expected = config.numbers
     except UsageError as error:
         raise InputError(f"{file.with_name(CONFIG)}: {error}") from error
     tensors, metadata = read_tensors(file, expected, expected)
     tensors = {named_now(name): tensor for name, tensor in tensors.items()}
-    if metadata.get("model_sha256") != config.model_sha256:
-        raise InputError(f"{file} belongs to another configuration: {CONFIG} or the weights were edited or exchanged")
-    if metadata.get("vocabulary_sha256") != config.vocabulary_sha256:
-        raise InputError(f"{file} belongs to another vocabulary: a part of another run was put here")
+    _check_owner(file, metadata, config)
     if config.shape is not None:
         return tensors
     seen_ids = tensors.get("head.seen_ids")
@@ -319,6 +353,21 @@ def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:
     ):
         raise InputError(f"{file} names symbols that its vocabulary lacks: it was edited")
     return tensors
+
+
+def read_counts(file: Path, config: RunConfig) -> NgramModel:
+    """Map the n-grams of a run; InputError as `read_weights` has it."""
+    _check_there(file)
+    with open_tensors(file) as content:
+        _check_numbers(content, config.numbers, config.numbers)
+        if {entry.name: (entry.dtype, entry.shape) for entry in content.entries} != shapes_of(config.ngrams):
+            raise InputError(f"{file} does not fit {CONFIG}: it belongs to another run or was edited")
+        arrays = content.arrays()
+        _check_owner(file, content.metadata, config)
+    try:
+        return model_of(arrays, len(config.ngrams), config.symbols.begin_id)
+    except ValueError as error:
+        raise InputError(f"{file} holds {error}: it was edited") from error
 
 
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
@@ -335,9 +384,26 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], file: Path) ->
 def read_tensors(file: Path, least: int, most: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and metadata of a file that holds between `least` and `most` numbers in all."""
     with open_tensors(file) as content:
-        if not least <= content.numbers <= most:
-            raise InputError(
-                f"{file} holds {content.numbers:,} numbers, where {CONFIG} says {least:,}: "
-                "it belongs to another run or one of them was edited"
-            )
+        _check_numbers(content, least, most)
         return content.tensors(), content.metadata
+
+
+def _check_there(file: Path) -> None:
+    if not file.is_file():
+        raise InputError(f"{file.parent} has no {WEIGHTS}: its training did not get that far; train again")
+
+
+def _check_numbers(content: TensorFile, least: int, most: int) -> None:
+    if not least <= content.numbers <= most:
+        raise InputError(
+            f"{content.path} holds {content.numbers:,} numbers, where {CONFIG} says {least:,}: "
+            "it belongs to another run or one of them was edited"
+        )
+
+
+def _check_owner(file: Path, metadata: Mapping[str, Any], config: RunConfig) -> None:
+    """InputError when a weights' file was written for another configuration or vocabulary."""
+    if metadata.get("model_sha256") != config.model_sha256:
+        raise InputError(f"{file} belongs to another configuration: {CONFIG} or the weights were edited or exchanged")
+    if metadata.get("vocabulary_sha256") != config.vocabulary_sha256:
+        raise InputError(f"{file} belongs to another vocabulary: a part of another run was put here")

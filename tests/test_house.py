@@ -11,7 +11,7 @@ from seqtool.settings.architectures import ARCHITECTURES
 PACKAGE = Path(__file__).parent.parent / "seqtool"
 # Imports point from right to left: a room may use those before it. `text`, `records` and `models` do not know each other.
 ORDER = [
-    "errors", "settings", "native", "files", "records", "text", "models", "runs", "vectors", "embeddings", "scoring", "generation",
+    "errors", "settings", "native", "files", "records", "text", "counts", "models", "runs", "vectors", "embeddings", "scoring", "generation",
     "training", "tasks", "exchange", "reports", "bench", "cli",
 ]  # fmt: skip
 ONLY_IN = {"typer": "cli", "rich": "cli", "sentencepiece": "text"}

@@ -32,6 +32,8 @@ WORDS = "It was late, and the king and the old man were there.\n"
 def small(command: str) -> str:
     """The command with few steps and small sizes, as a shell takes it."""
     command = re.sub(r" --time \S+", "", command)
+    if "--model ngram" in command:
+        return f"{command} --force -q"  # which takes no steps and has no sizes
     for name, flags in SMALL.items():
         command = re.sub(rf"^{name}\b", f"{name} {shlex.join(flags)}", command)
     if command.startswith("python -m corpora"):

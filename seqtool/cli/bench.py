@@ -11,7 +11,7 @@ import typer
 from seqtool.cli.console import Meter, in_columns, note, table, write, write_report
 from seqtool.cli.options import Json, Quiet, chosen, option_of, with_settings
 from seqtool.errors import UsageError
-from seqtool.settings.architectures import learning
+from seqtool.settings.architectures import nets
 from seqtool.settings.checking import check_given
 from seqtool.settings.examples import LANGUAGE
 from seqtool.settings.fields import Panel
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from seqtool.bench.setup import Setup
     from seqtool.bench.training import TrainingSpeed
 
-LANGUAGE_MODELS = learning(LANGUAGE)
+LANGUAGE_MODELS = nets(LANGUAGE)
 EXAMPLES = ("seqtool bench --model lstm --hidden 512 --batch-size 32 --bptt 128",)
 FIRST = ("--model", "--hidden", "--layers", "--batch-size", "--precision")
 MOST_SECONDS = 3600.0

@@ -227,12 +227,14 @@ def command(
     """Train a language model on text, or a model that answers examples: with --target, or labels in the data.
 
     Given only a text, it learns a vocabulary, holds back text for validation, chooses sizes, trains, keeps the weights
-    with the best validation loss, and prints what to run next. Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 stop it after the
-    current step with a checkpoint for --resume; a second one stops it at once.
+    with the best validation loss, and prints what to run next. --model ngram counts instead, in one go: interpolated
+    modified Kneser-Ney, of an order that suits the validation text. Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 stop it
+    after the current step with a checkpoint for --resume; a second one stops it at once.
 
     RUN/metrics.jsonl has a JSON object a line. Steps: step, tokens, loss (nats per token), lr, grad_norm (before
     clipping), skipped, tokens_per_s, elapsed_s, share (of the training). Validations: valid_loss, valid_tokens,
-    best_step, averaged (steps whose weights are averaged). Probes: gradient_by_lag, watched_loss.
+    best_step, averaged (steps whose weights are averaged). Probes: gradient_by_lag, watched_loss. Of n-grams: a
+    validation for each order as its step, and ngrams, how many there are.
     """
     if resume_or_begin and output is None:
         raise UsageError("--resume-or-begin needs -o RUN: the name by which the run is found again")
@@ -245,14 +247,14 @@ def command(
     request = dataclasses.replace(request, examples={**request.examples, **examples}, from_run=from_run, watch=watch)
     _check_packages(tensorboard, trackio)
 
-    from seqtool.runs import CHECKPOINT, is_run, read_config
+    from seqtool.runs import can_resume, read_config
     from seqtool.tasks.planning import plan_run
     from seqtool.tasks.request import reserved_run
     from seqtool.training.tracking import Tracking
     from seqtool.training.world import joined_world, own_device
 
     if resume_or_begin and output is not None:
-        resume = is_run(output) and (output / CHECKPOINT).is_file()
+        resume = can_resume(output)
     device = _device(request.settings, output if resume else None)
     with joined_world(own_device(device)) as world, reserved_run(request, resume, dry_run, world) as path:
         quiet = quiet or not world.main
@@ -272,7 +274,7 @@ def command(
         raise StoppedError(number, stopped_message(outcome, path, again) if world.main else "")
     if world.main:
         write_report(result_report(path, outcome.progress, plan), json)
-    say_how_it_ended(outcome, plan.config.training, again, quiet)
+    say_how_it_ended(outcome, plan.config, again, quiet)
     say_next(path, valid, plan.config.task["name"], quiet)
 
 
@@ -387,10 +389,7 @@ def _device(settings: dict[str, Any], resumed: Path | None) -> torch.device:
 
 def _trained(path: Path, plan: Plan, force: bool, tracking: Tracking, quiet: bool, world: World) -> tuple[Outcome, int]:
     """Train, showing the progress; the outcome, and the number of the signal that stopped it, or 0."""
-    from seqtool.training.session import train_run
-
     config = plan.config
-    task = plan.planner.task_of(config, plan.data, world)
     with stop_flag() as stopped, TrainingProgress(quiet, *plan.planner.units(config)).shown() as show:
 
         def report(record: dict[str, Any]) -> None:
@@ -398,19 +397,22 @@ def _trained(path: Path, plan: Plan, force: bool, tracking: Tracking, quiet: boo
             tracking(record)
 
         try:
-            outcome = train_run(
+            outcome = plan.planner.train(
                 path,
-                task,
+                config,
+                plan.data,
+                world,
                 report=report,
                 stopped=lambda: stopped() != 0,
                 resume=plan.resume,
                 replace=force,
-                world=world,
                 on_publish=tracking.start,
             )
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
+            if config.ngrams:
+                raise SeqtoolError("not enough memory for so many n-grams: lower --order") from error
             length = "--bptt" if config.model.architecture.carries_state else "--context"
             raise SeqtoolError(
                 f"not enough memory for this training: give --accumulate {2 * config.training.accumulate}, which "

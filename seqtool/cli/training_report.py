@@ -12,6 +12,7 @@ from seqtool.settings.examples import LANGUAGE
 from seqtool.settings.training import RATE_SETTINGS, TrainConfig
 
 if TYPE_CHECKING:
+    from seqtool.runs import RunConfig
     from seqtool.tasks.planning import Plan
     from seqtool.training.progress import Progress
     from seqtool.training.session import Outcome
@@ -22,6 +23,8 @@ def plan_report(plan: Plan) -> dict[str, Any]:
     """The resolved configuration, the number of parameters, and the memory that training takes for them."""
     config = plan.config
     parameters = config.parameters
+    if config.ngrams:
+        return {**config.model.told(), "seed": config.training.seed, **plan.planner.planned(config)}
     training = config.training
     frozen = config.symbols.size * config.model.embed_width if training.freeze else 0
     slots = {"sgd": int(training.momentum > 0), "adagrad": 1, "rmsprop": 1, "adafactor": 0, "asgd": 1, "nt-asgd": 1}
@@ -54,6 +57,9 @@ def announce(plan: Plan, before: TrainConfig | None, world: World, quiet: bool) 
 
 def _announcement(plan: Plan, world: World) -> str:
     config = plan.config
+    if config.ngrams:
+        name, order = config.model.model, config.model.order
+        return f"{name} of order {order}, {config.parameters:,} n-grams, {plan.planner.about(config)}"
     model, training = config.model, config.training
     length = (
         f"{duration(training.time)}"
@@ -88,6 +94,9 @@ def _stopped_early(progress: Progress, training: TrainConfig) -> bool:
 
 def result_report(path: Path, progress: Progress, plan: Plan) -> dict[str, Any]:
     """The report of a training that was not stopped by a signal."""
+    if ngrams := plan.config.ngrams:
+        of_counts = {"order": len(ngrams), "ngrams": sum(ngrams), "tokens": progress.tokens}
+        return {"run": str(path), **of_counts, "seconds": progress.elapsed_s, **_best(progress, plan)}
     return {
         "run": str(path),
         "steps": progress.step,
@@ -109,10 +118,14 @@ def _best(progress: Progress, plan: Plan) -> dict[str, float]:
     return {f"valid_{loss}_per_{target}".replace(" ", "_"): progress.best_loss}
 
 
-def say_how_it_ended(outcome: Outcome, training: TrainConfig, again: str, quiet: bool) -> None:
+def say_how_it_ended(outcome: Outcome, config: RunConfig, again: str, quiet: bool) -> None:
     """Tell that there was nothing left to do or that training stopped early, and how to continue all the same."""
-    progress = outcome.progress
+    progress, training = outcome.progress, config.training
     nothing_left = outcome.first_step == progress.step
+    if config.ngrams:
+        if nothing_left:
+            note("nothing was left to do: all n-grams were counted before", quiet)
+        return
     if nothing_left:
         note(f"nothing was left to do: all {progress.step:,} steps were done before", quiet)
     if _stopped_early(progress, training):

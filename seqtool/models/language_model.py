@@ -43,7 +43,7 @@ class LanguageModel(Net):
     def __init__(self, config: ModelConfig, symbols: Symbols) -> None:
         super().__init__()
         self.config, self.symbols = config, symbols
-        self.vocab_size, self.begin_id = symbols.size, symbols.begin_id
+        self.vocab_size, self.begin_id, self.numbers_per_token = symbols.size, symbols.begin_id, symbols.size
         self.context = None if config.architecture.carries_state else config.context
         self.inputs = Inputs(config, symbols, core_class(config).window(config))
         self.core = build_core(config, input_width(config, symbols))

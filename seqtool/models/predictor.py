@@ -61,6 +61,10 @@ class Predictor(Protocol):
         """How many tokens are seen at most; None where a state is carried through texts of any length."""
 
     @property
+    def numbers_per_token(self) -> int:
+        """How many numbers are computed for each token that is read: so much memory a call takes."""
+
+    @property
     def device(self) -> torch.device:
         """Where ids are expected."""
 

@@ -207,7 +207,7 @@ class Scorer:
 
     def _call_tokens(self) -> int:
         logits = CALL_LOGITS if self._model.device.type == "cpu" else ACCELERATOR_LOGITS
-        return max(1, min(CALL_TOKENS, logits // self._model.vocab_size))
+        return max(1, min(CALL_TOKENS, logits // self._model.numbers_per_token))
 
     def _read(
         self,

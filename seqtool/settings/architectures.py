@@ -5,11 +5,12 @@ A new architecture is a file there and an entry here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seqtool.settings.examples import TASKS
+from seqtool.settings.examples import LANGUAGE, TASKS
 
 if TYPE_CHECKING:
     from seqtool.settings.model import ModelConfig
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 class Architecture:
     """The traits of an architecture, and the settings that not every architecture has."""
 
-    core: str
-    """Its module in seqtool.models.cores, and the class there."""
+    core: str = ""
+    """Its module in seqtool.models.cores, and the class there; none of what is counted."""
+    counted: bool = False
+    """Whether it is learned by counting (seqtool.counts), not by gradients: without layers or steps."""
     carries_state: bool
     """A state of one size is carried through a text of any length. Where not, at most --context tokens are seen, and
     training is on windows that each begin afresh.
@@ -58,6 +61,17 @@ def _check_attention(config: ModelConfig) -> list[str]:
         return [f"--hidden {config.hidden} does not divide by --heads {config.heads}: choose a multiple"]
     if config.position == "rope" and (config.hidden // config.heads) % 2:
         return [f"--position rope needs an even --hidden / --heads, not {config.hidden // config.heads}"]
+    return []
+
+
+def _check_prune(config: ModelConfig) -> list[str]:
+    if not re.fullmatch(r"(\d{1,9}(,\d{1,9})*)?", config.prune):
+        return [
+            f"--prune {config.prune!r}: write a count for each order, such as 0,0,1; the last is for those beyond too"
+        ]
+    counts = config.pruned
+    if counts and (counts[0] or sorted(counts) != list(counts)):
+        return [f"--prune {config.prune}: begin with 0, since no single token is left out, and never let it fall"]
     return []
 
 
@@ -120,6 +134,14 @@ ARCHITECTURES: dict[str, Architecture] = {
         tasks=("classify", "regress"),
         bf16_from_width=1 << 17,
     ),
+    "ngram": Architecture(
+        counted=True,
+        carries_state=True,
+        settings=("order", "prune"),
+        tasks=(LANGUAGE,),
+        bf16_from_width=1 << 17,
+        check=_check_prune,
+    ),
 }
 DEFAULT = "lstm"
 
@@ -132,6 +154,11 @@ def using(setting: str) -> tuple[str, ...]:
 def learning(task: str) -> tuple[str, ...]:
     """The architectures that can learn a task."""
     return tuple(name for name, traits in ARCHITECTURES.items() if task in traits.tasks)
+
+
+def nets(task: str) -> tuple[str, ...]:
+    """Those of them that learn by gradients."""
+    return tuple(name for name in learning(task) if not ARCHITECTURES[name].counted)
 
 
 def having(trait: str) -> tuple[str, ...]:

@@ -141,6 +141,11 @@ def check_given(settings: Mapping[str, Any], *kinds: type[Any]) -> list[str]:
 
 def check_used(flags: Collection[str], model: ModelConfig, training: TrainConfig) -> list[str]:
     """Which of the settings that were named on the command line have no effect under the others."""
+    if model.architecture.counted:
+        used = ("model", "seed", *model.architecture.settings)
+        unused = [f"--{name.replace('_', '-')}" for name in sorted(flags) if name not in used]
+        told = f"--model {model.model} is counted, without layers or steps of training; leave that out"
+        return [f"{' and '.join(unused)}: {told}"] if unused else []
     chosen = {"model": model.model, "optimizer": training.optimizer, "schedule": training.schedule}
     return [
         f"--{name.replace('_', '-')} is for --{by} {', '.join(choices)}, not {chosen[by]}: leave it out"

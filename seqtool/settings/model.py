@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, Architecture
 from seqtool.settings.fields import Panel, setting
 
 POOLINGS = ("last", "mean", "max", "attention")
+MAX_ORDER = 16  # of n-grams
 MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or an attack, not a model
 
 
@@ -179,6 +182,31 @@ class ModelConfig:
         high=1 << 26,
         shown_default="by the text",
     )
+
+    order: int = setting(
+        0,
+        "Tokens of the longest n-grams that are counted (0: as many as lower the loss on the validation text).",
+        panel=Panel.MODEL,
+        low=0,
+        high=MAX_ORDER,
+        shown_default="by the validation text",
+    )
+    prune: str = setting(
+        "",
+        "Leave out n-grams that occur at most N times: a count for each order, the last for those beyond, as 0,0,1.",
+        panel=Panel.MODEL,
+        metavar="N,N,...",
+    )
+
+    @property
+    def pruned(self) -> tuple[int, ...]:
+        """The counts of --prune."""
+        return tuple(map(int, self.prune.split(","))) if self.prune else ()
+
+    def told(self) -> dict[str, Any]:
+        """The settings by name; of a model that is counted those that mean something to it."""
+        kept = ("model", *self.architecture.settings) if self.architecture.counted else None
+        return {name: value for name, value in dataclasses.asdict(self).items() if kept is None or name in kept}
 
     @property
     def architecture(self) -> Architecture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seqtool.settings.architectures import ARCHITECTURES, having, learning
+from seqtool.settings.architectures import ARCHITECTURES, having, nets
 from seqtool.settings.examples import CLASS_WEIGHTS, LANGUAGE
 from seqtool.settings.fields import MAX_COUNT, Panel, setting
 
@@ -13,7 +13,7 @@ OPTIMIZER_NAMES = (
 )  # fmt: skip
 SCHEDULE_NAMES = ("constant", "linear", "cosine", "inverse-sqrt", "wsd", "step", "plateau")
 LENGTHS = ("steps", "epochs", "time")
-_BF16_WIDTHS = {name: ARCHITECTURES[name].bf16_from_width for name in learning(LANGUAGE)}
+_BF16_WIDTHS = {name: ARCHITECTURES[name].bf16_from_width for name in nets(LANGUAGE)}
 _LEAST_BF16 = min(_BF16_WIDTHS.values())
 _WIDER_BF16 = ", ".join(f"{name} {width}" for name, width in _BF16_WIDTHS.items() if width > _LEAST_BF16)
 

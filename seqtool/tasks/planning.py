@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Unpack
 
 from seqtool.files.writing import refuse_directory
 from seqtool.runs import CHECKPOINT, RunConfig, is_run, read_config
+from seqtool.settings.architectures import ARCHITECTURES, DEFAULT
 from seqtool.settings.examples import LANGUAGE
 from seqtool.tasks.deciding import decide_task
 from seqtool.tasks.request import Request
 from seqtool.training.machine import with_machine
-from seqtool.training.task import Task
+from seqtool.training.session import Options, Outcome
 from seqtool.training.world import World, restarts
 
 
@@ -26,8 +27,8 @@ class Planner(Protocol):
     def again(self, path: Path, request: Request, device: str, world: World) -> tuple[RunConfig, Any]:
         """A run's configuration, with what may change, and its data read again."""
 
-    def task_of(self, config: RunConfig, data: Any, world: World) -> Task:
-        """What is trained."""
+    def train(self, path: Path, config: RunConfig, data: Any, world: World, **options: Unpack[Options]) -> Outcome:
+        """Train, and keep the result in the run directory `path`."""
 
     def notes(self, data: Any) -> list[str]:
         """What is to be said of the data before they are learned from."""
@@ -42,10 +43,11 @@ class Planner(Protocol):
         """What --dry-run reports beside the settings."""
 
 
-def planner_of(task: str) -> Planner:
-    """The module that plans a task."""
-    kind = "language" if task == LANGUAGE else "examples"
-    planner: Planner = importlib.import_module(f"seqtool.tasks.{kind}.planning")
+def planner_of(task: str, model: str) -> Planner:
+    """The module that plans a task, for an architecture."""
+    counted = model in ARCHITECTURES and ARCHITECTURES[model].counted  # what there is not is refused by the planner
+    module = ("language.counting" if counted else "language.planning") if task == LANGUAGE else "examples.planning"
+    planner: Planner = importlib.import_module(f"seqtool.tasks.{module}")
     return planner
 
 
@@ -59,7 +61,7 @@ class Plan(NamedTuple):
     @property
     def planner(self) -> Planner:
         """What made it."""
-        return planner_of(self.config.task["name"])
+        return planner_of(self.config.task["name"], self.config.model.model)
 
 
 def plan_run(path: Path, request: Request, device: str, resume: bool, dry_run: bool, world: World) -> Plan:
@@ -69,13 +71,15 @@ def plan_run(path: Path, request: Request, device: str, resume: bool, dry_run: b
     at the run's place.
     """
     if resume:
-        planner = planner_of(read_config(path).task["name"])
+        begun = read_config(path)
+        planner = planner_of(begun.task["name"], begun.model.model)
         return Plan(*planner.again(path, request, device, world), True)
     restarted = restarts() > 0 and is_run(path) and (path / CHECKPOINT).is_file()
     if not dry_run and not restarted:
         refuse_directory(path, request.force, request.data)
     task = decide_task(request)
-    run_config, prepared = planner_of(task).begun(task, request, device, world)
+    planner = planner_of(task, request.settings.get("model", DEFAULT))
+    run_config, prepared = planner.begun(task, request, device, world)
     if dry_run:
         return Plan(run_config, prepared, False)
     if restarted:  # torchrun has started this command before: go on with what it left, if it is what it began

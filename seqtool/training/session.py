@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import torch
 
 from seqtool.errors import SeqtoolError, UsageError
-from seqtool.files.writing import atomic_writer, cannot_write, locked, remove_strays, replace_directory
+from seqtool.files.directories import built_aside, publish
+from seqtool.files.writing import atomic_writer, cannot_write, locked, remove_strays
 from seqtool.models.state import State
 from seqtool.runs import METRICS, WEIGHTS, RunConfig, write_weights
 from seqtool.settings.training import LENGTHS, TrainConfig
@@ -32,6 +31,16 @@ from seqtool.training.task import Batches, Stopped, Task
 from seqtool.training.world import World
 
 Report = Callable[[dict[str, Any]], None]
+
+
+class Options(TypedDict, total=False):
+    """How a training is watched, stopped and continued: see `train_run`."""
+
+    report: Required[Report]
+    stopped: Stopped
+    resume: bool
+    replace: bool
+    on_publish: Callable[[Path, int], None]
 
 
 @dataclass(frozen=True)
@@ -103,19 +112,9 @@ class RunKeeper:
             self._check_own()
             write_checkpoint(self.folder, self.config, tensors, progress)
             if self.folder != self.path and (progress.best_step or not self.path.exists()):
-                self.publish()
-
-    def publish(self) -> None:
-        """Give the run its name; SeqtoolError when another training took it meanwhile."""
-        if self.replace:
-            replace_directory(self.folder, self.path)
-        else:
-            try:
-                os.rename(self.folder, self.path)  # fails where a directory lies that is not empty
-            except OSError as error:
-                raise SeqtoolError(f"cannot make {self.path}: {error.strerror}; name another with -o") from error
-        self.folder = self.path
-        self.on_publish(self.path, 0)
+                publish(self.folder, self.path, self.replace)
+                self.folder = self.path
+                self.on_publish(self.path, 0)
 
 
 def train_run(
@@ -152,7 +151,8 @@ def train_run(
         world.wait()
         folder = path
         if checkpoint is None and world.main:
-            folder = opened.enter_context(_built_aside(path, config, task))
+            folder = opened.enter_context(built_aside(path))
+            task.write(folder, config)
         elif checkpoint is not None and world.main:
             task.write(path, config)
             _forget_metrics_after(path / METRICS, progress)
@@ -180,24 +180,6 @@ def _learner(task: Task, batches: Batches, world: World) -> tuple[RunConfig, Lea
     average = Average([weight for _, weight in model.weights() if weight.requires_grad]) if averaging else None
     torch.manual_seed(training.seed + world.rank)  # dropout differs from process to process
     return config, Learner(model, objective, optimizers, average, training, world)
-
-
-@contextmanager
-def _built_aside(path: Path, config: RunConfig, task: Task) -> Iterator[Path]:
-    """A new directory beside `path`, locked, for a run to begin in; removed at the end if it did not take its name."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_strays(path.parent, path.name)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    with locked(folder):
-        try:
-            folder.chmod(0o755)
-            task.write(folder, config)
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)  # it is not there when the run took its name
 
 
 def _set_length(progress: Progress, training: TrainConfig, batches: Batches) -> None:

@@ -9,6 +9,7 @@ import dataclasses
 
 from seqtool.errors import InputError
 from seqtool.files.writing import provenance
+from seqtool.models.language_model import LanguageModel
 from seqtool.runs import Run
 from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import MAX_DIM, Vectors
@@ -22,7 +23,10 @@ def vectors_of_run(run: Run, layer: str) -> Vectors:
     `layer` is input, for the embedding, or output, for the rows of the softmax's matrix. InputError when the vectors
     have more numbers than a file of vectors can hold.
     """
-    model, vocabulary, seen_ids_S = run.model, run.vocabulary, run.model.head.seen_ids
+    model, vocabulary = run.model, run.vocabulary
+    if not isinstance(model, LanguageModel):
+        raise InputError(f"{run.path} has counts of n-grams, not vectors: name a run that was trained by gradients")
+    seen_ids_S = model.head.seen_ids
     rows_SD = (model.head.weight if layer == OUTPUT else model.input_rows()[seen_ids_S]).detach().float().cpu()
     if rows_SD.shape[1] > MAX_DIM:
         raise InputError(f"{run.path}: its {layer} vectors have {rows_SD.shape[1]:,} numbers, more than {MAX_DIM:,}")

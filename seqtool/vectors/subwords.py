@@ -55,7 +55,7 @@ class Ngrams:
 
     def hashes(self, word: str) -> npt.NDArray[np.int64]:
         """A 32-bit hash of each n-gram of a word."""
-        return np.array([zlib.crc32(ngram.encode("utf-8", "surrogatepass")) for ngram in self.spelled(word)], np.int64)
+        return np.array([zlib.crc32(part.encode("utf-8", "surrogatepass")) for part in self.spelled(word)], np.int64)
 
     def spelled(self, word: str) -> list[str]:
         """The n-grams of `<word>` from left to right, except the whole."""

@@ -8,7 +8,7 @@ import re
 import pytest
 import torch
 
-from seqtool.settings.architectures import having, learning
+from seqtool.settings.architectures import having, nets
 from seqtool.settings.training import (
     DECIDED_BY_MACHINE,
     FULL,
@@ -71,7 +71,7 @@ def test_help_says_from_which_width_on_bf16_is_chosen(monkeypatch: pytest.Monkey
     monkeypatch.setattr(machine.recurrence, "multiplies", lambda kind: True)
     usual = int(re.search(r"--hidden of (\d+) or more", help_of("precision"))[1])  # type: ignore[index]
     others = {name: int(width) for name, width in re.findall(r"(\w+) (\d+)[,)]", help_of("precision"))}
-    for name in learning("language"):
+    for name in nets("language"):
         for hidden in (usual - 1, usual, 256, 512):
             config = machine.ModelConfig(model=name, hidden=hidden)
             wide = hidden >= others.get(name, usual)

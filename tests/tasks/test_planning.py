@@ -21,8 +21,10 @@ def test_a_dry_run_tells_the_task_and_its_columns_and_writes_nothing(seqtool: Co
 
 
 def test_language_models_and_examples_have_planners_of_their_own():
-    assert planner_of("language") is not planner_of("classify")
-    assert planner_of("classify") is planner_of("regress")
+    planners = [planner_of("language", "lstm"), planner_of("language", "ngram"), planner_of("classify", "lstm")]
+    assert len({planner.__name__ for planner in planners}) == 3  # type: ignore[attr-defined]
+    assert planner_of("language", "there is none") is planners[0]
+    assert planner_of("classify", "lstm") is planner_of("regress", "ffn")
 
 
 def test_settings_come_from_a_file_or_a_run_as_from_flags(seqtool: Command, tmp_path: Path):

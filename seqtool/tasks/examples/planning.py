@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from seqtool.embeddings.pretrained import match_pretrained, pretrained_message
 from seqtool.errors import UsageError
@@ -21,6 +21,7 @@ from seqtool.tasks.examples.task import ExampleTask
 from seqtool.tasks.request import Request
 from seqtool.tasks.resuming import refuse_other_data, resumed_config
 from seqtool.tasks.starting import gentle, read_start, request_from
+from seqtool.training.session import Options, Outcome, train_run
 from seqtool.training.world import World
 from seqtool.vectors.vectors import Vectors, read_vectors
 
@@ -160,6 +161,11 @@ def task_of(config: RunConfig, data: Prepared, world: World) -> ExampleTask:
     return ExampleTask(config, data)
 
 
+def train(path: Path, config: RunConfig, data: Prepared, world: World, **options: Unpack[Options]) -> Outcome:
+    """Train, and keep the result in the run directory `path`."""
+    return train_run(path, task_of(config, data, world), world=world, **options)
+
+
 def notes(data: Prepared) -> list[str]:
     """What was found in the data."""
     return data.told
@@ -180,7 +186,7 @@ def units(config: RunConfig) -> tuple[str, str]:
 def planned(config: RunConfig) -> dict[str, Any]:
     """The task, its target and labels, what is read, and how many examples there are."""
     task = config.task
-    told = {name: task[name] for name in ("target", "labels", "several", "horizon") if name in task}
+    told: dict[str, Any] = {name: task[name] for name in ("target", "labels", "several", "horizon") if name in task}
     columns = {
         kind: [column if isinstance(column, str) else column[0] for column in columns]
         for kind, columns in task.get("columns", {}).items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from seqtool.embeddings.pretrained import match_pretrained, pretrained_message
 from seqtool.errors import UsageError
@@ -21,6 +21,7 @@ from seqtool.tasks.language.resuming import resumed_run
 from seqtool.tasks.language.task import LanguageTask
 from seqtool.tasks.request import Request
 from seqtool.tasks.starting import Start, gentle, read_start, request_from
+from seqtool.training.session import Options, Outcome, train_run
 from seqtool.training.world import World
 from seqtool.vectors.vectors import Vectors, read_vectors
 
@@ -43,7 +44,7 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
         request = request_from(request, start)
     vectors = None if request.embeddings is None else read_vectors(request.embeddings)
     settings = _with_width(request, vectors)
-    kind = _vocabulary_to_learn(request, vectors)
+    kind = vocabulary_to_learn(request, vectors)
     prepared = prepare_data(
         request.data,
         vocabulary=load_vocabulary_or_none(request.vocab),
@@ -98,7 +99,7 @@ def _seen_by_both(prepared: TrainingData, start: Start) -> dict[int, int]:
     return {index: prepared.seen_counts.get(index, 0) for index in ids}
 
 
-def _vocabulary_to_learn(request: Request, vectors: Vectors | None) -> VocabularyConfig:
+def vocabulary_to_learn(request: Request, vectors: Vectors | None) -> VocabularyConfig:
     """The settings of a vocabulary that is learned from the data."""
     kind = request.vocabulary.get("type") or _fitting_type(vectors)
     if request.vocabulary.get("min_count") and kind != "word" and not request.vocab:
@@ -125,6 +126,11 @@ def again(path: Path, request: Request, device: str, world: World) -> tuple[RunC
 def task_of(config: RunConfig, data: TrainingData, world: World) -> LanguageTask:
     """The model to be trained on its text, validated on as much of it as takes little time."""
     return LanguageTask(config, data, VALID_TOKENS if world.device.type == "cpu" else VALID_TOKENS_FAST)
+
+
+def train(path: Path, config: RunConfig, data: TrainingData, world: World, **options: Unpack[Options]) -> Outcome:
+    """Train, and keep the result in the run directory `path`."""
+    return train_run(path, task_of(config, data, world), world=world, **options)
 
 
 def notes(data: TrainingData) -> list[str]:

@@ -1,0 +1,129 @@
+"""ARPA files: what is written is read back, other programs' spelling is read, and what is no such file is refused."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import pytest
+
+from seqtool.counts.counting import NgramCounts
+from seqtool.counts.kneser_ney import estimate
+from seqtool.counts.model import NgramModel
+from seqtool.errors import InputError
+from seqtool.exchange.arpa import read_arpa, spelled, token_of, write_arpa
+from tests.counts.oracle import hostile_documents, joined
+
+UNKNOWN, BEGIN, NEWLINE = 0, 1, 2
+TOKENS = ["<unk>", "<s>", "\n", "a", "b c", "\t", "\\", "\u00a0", "\u2028", "x\\x20", "</s>", "é"]
+V = len(TOKENS)
+
+
+def model(order: int) -> NgramModel:
+    counts = NgramCounts(joined(hostile_documents(0, V, BEGIN), BEGIN), V, BEGIN)
+    for _ in range(order - 1):
+        counts.grow()
+    return estimate(counts, order)
+
+
+def written(ngrams: NgramModel, end_id: int) -> bytes:
+    stream = io.BytesIO()
+    write_arpa(stream, ngrams, TOKENS, end_id, UNKNOWN)
+    return stream.getvalue()
+
+
+def log_p(ngrams: NgramModel, begin: int, ids: list[int], token: int) -> float:
+    contexts = ngrams.no_contexts(1)
+    for before in [begin, *ids]:
+        contexts = ngrams.advance(contexts, np.array([before]))
+    return float(ngrams.next_log_p(contexts)[0, token])
+
+
+@pytest.mark.parametrize("end_id", [BEGIN, NEWLINE])
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_what_is_written_is_read_back(order: int, end_id: int):
+    ngrams = model(order)
+    again = read_arpa(io.BytesIO(written(ngrams, end_id)), "model.arpa")
+    ids = {token: place for place, token in enumerate(again.tokens)}
+    names = {**dict(enumerate(TOKENS)), end_id: "</s>"}
+    for text in ([], [3, 4], [3, 4, 5, 3, 4], [9, 9, 8, 11]):
+        for token in range(V):
+            if token in (BEGIN, 10) and token != end_id:
+                continue
+            own = log_p(ngrams, BEGIN, text, token)
+            theirs = log_p(again.model, ids["<s>"], [ids[names[one]] for one in text], ids[names[token]])
+            assert theirs == pytest.approx(own, abs=2e-6)
+
+
+@pytest.mark.parametrize("token", ["a b", "\n", "\\", "\\x20", "\\\\x20", "", "\x00\x7f\x0b", "é\u2028\u00a0", "\\x"])
+def test_a_token_is_one_field_and_comes_back(token: str):
+    assert token_of(spelled(token)) == token
+    assert len(spelled(token).encode().split()) == bool(token)
+
+
+SMALL = """a comment
+
+\\data\\
+ngram 1=4
+ngram 2=2
+
+\\1-grams:
+-99 <s> -0.5
+-1\t</s>
+-0.25\ta\u00a0b\t-0.125
+-2 <unk>
+
+\\2-grams:
+-0.5 <s>\ta\u00a0b
+-0.75  a\u00a0b </s>
+
+\\end\\
+"""
+
+
+def test_other_spellings_are_read():
+    """Spaces or tabs, back-offs left out, a comment before, white space that is no separator inside a word."""
+    tokens, ngrams = read_arpa(io.BytesIO(SMALL.replace("\n", "\r\n").encode()), "small.arpa")
+    assert tokens == ["<s>", "</s>", "a\u00a0b", "<unk>"]
+    assert log_p(ngrams, 0, [], 2) == pytest.approx(-0.5 * math.log(10))
+    assert log_p(ngrams, 0, [], 1) == pytest.approx(-1.5 * math.log(10))
+    assert log_p(ngrams, 0, [2], 1) == pytest.approx(-0.75 * math.log(10))
+    assert log_p(ngrams, 0, [2, 2], 3) == pytest.approx(-2.125 * math.log(10))
+    assert log_p(ngrams, 0, [1], 3) == pytest.approx(-2 * math.log(10))
+
+
+@pytest.mark.parametrize(("old", "new", "told"), [
+    ("\\end\\\n", "", "ends before"),
+    ("\\data\\", "", "ends before"),
+    ("ngram 2=2", "ngram 2=3", "line 17 has 1 fields"),
+    ("ngram 2=2", "ngram 2=1", "is not .end"),
+    ("ngram 2=2", "ngram 3=2", "number of 2-grams"),
+    ("ngram 1=4", "ngram 1=99999999999", "more than there can be"),
+    ("ngram 1=4\nngram 2=2\n", "", "where the numbers of n-grams should be"),
+    ("-1\t</s>", "x\t</s>", "line 9 has 'x' for a logarithm"),
+    ("-1\t</s>", "nan\t</s>", "for a logarithm"),
+    ("-1\t</s>", "0.5\t</s>", "for a logarithm"),
+    ("-2 <unk>", "-2 </s>", "line 11 names a word again"),
+    ("-0.5 <s>\t", "-0.5 z\t", "line 14 has a word that is no 1-gram"),
+    ("-0.75  a\u00a0b </s>", "-0.5 <s> a\u00a0b", "there twice"),
+    ("-99 <s>", "-99 <begin>", "has no <s>"),
+    ("-2 <unk>", "-2 <unk> 0 0", "has 4 fields"),
+])  # fmt: skip
+def test_what_is_no_whole_file_is_refused(old: str, new: str, told: str):
+    assert SMALL.count(old) == 1
+    with pytest.raises(InputError, match=told):
+        read_arpa(io.BytesIO(SMALL.replace(old, new).encode()), "small.arpa")
+
+
+def test_an_n_gram_without_its_beginning_is_refused():
+    text = SMALL.replace("ngram 2=2", "ngram 2=2\nngram 3=1").replace(
+        "\\end\\", "\\3-grams:\n-1 </s> <unk> </s>\n\\end\\"
+    )
+    with pytest.raises(InputError, match="the 3-gram 1 goes on from one that the file lacks"):
+        read_arpa(io.BytesIO(text.encode()), "small.arpa")
+
+
+def test_bytes_that_are_no_text_are_refused():
+    with pytest.raises(InputError, match="line 11 is not UTF-8"):
+        read_arpa(io.BytesIO(SMALL.encode().replace(b"<unk>", b"\xff")), "small.arpa")

@@ -1,0 +1,39 @@
+"""A directory has its name once it is whole, and nothing is left of one that did not get so far."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seqtool.errors import SeqtoolError
+from seqtool.files.directories import built_aside, publish
+
+
+def test_it_takes_its_name_when_it_is_published(tmp_path: Path):
+    path = tmp_path / "new" / "run"
+    with built_aside(path) as folder:
+        (folder / "file").write_text("whole")
+        assert not path.exists()
+        publish(folder, path, replace=False)
+    assert (path / "file").read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_nothing_is_left_of_one_that_failed(tmp_path: Path):
+    with pytest.raises(ZeroDivisionError), built_aside(tmp_path / "run"):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_of_that_name_goes_only_if_it_may_be_replaced(tmp_path: Path):
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "old").write_text("old")
+    with built_aside(path) as folder:
+        with pytest.raises(SeqtoolError, match="name another with -o"):
+            publish(folder, path, replace=False)
+        assert (path / "old").exists()
+        publish(folder, path, replace=True)
+    assert list(path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [path]

@@ -207,6 +207,7 @@ def read_config(path: Path) -> RunConfig:
         and isinstance(config.data.get("valid", ""), str | None)
         and is_document_break(config.data.get("document", "file"))
         and isinstance(config.data.get("embeddings", {}), dict)
+        and _are_ids(config.data.get("also_seen", []), symbols.size)
     ):
         raise InputError(f"{file} holds a value of the wrong kind: it was edited")
     return config
@@ -215,6 +216,11 @@ def read_config(path: Path) -> RunConfig:
 def of_examples(path: Path) -> bool:
     """Whether a path is a run that learned from examples."""
     return is_run(path) and read_config(path).shape is not None
+
+
+def _are_ids(value: Any, size: int) -> bool:
+    """Whether a value is a list of ids of a vocabulary."""
+    return isinstance(value, list) and all(type(index) is int and 0 <= index < size for index in value)
 
 
 def settings_of_run(file: Path) -> dict[str, Any]:

@@ -119,8 +119,7 @@ class ExampleModel(Net):
                 return InputVectors(None, None, self._stem(x.ids_BTK[..., 0]), x.lengths_B)
             if len(self.tables) == 1:
                 return InputVectors(x.ids_BTK[..., 0], self.tables[0].weight, lengths_B=x.lengths_B)
-            found = [table(x.ids_BTK[..., place]) for place, table in enumerate(self.tables)]
-            return InputVectors(None, None, torch.stack(found).sum(0), x.lengths_B)
+            return InputVectors(None, None, self._sum_of_rows(x.ids_BTK), x.lengths_B)
         if self.columns is not None:
             return InputVectors(None, None, self.columns(x), None)
         if self.whole:
@@ -137,6 +136,19 @@ class ExampleModel(Net):
         for place, table in enumerate(self.tables_before, start=1):
             before_BT = F.pad(ids_BT, (place, 0), value=self.shape.begin_id)[:, : ids_BT.shape[1]]
             vectors = vectors + table(before_BT)
+        return vectors
+
+    def _sum_of_rows(self, ids_BTK: Tensor) -> Tensor:
+        """The sum of each token's rows, (B, T, E); in training some are left out, so that it does not rest on one."""
+        rate = self.config.dropout_embedding if self.training else 0.0
+        kept_BTK = F.dropout(ids_BTK.new_ones(ids_BTK.shape, dtype=self.head.weight.dtype), rate) if rate else None
+        vectors: Tensor | None = None
+        for place, table in enumerate(self.tables):
+            rows_BTE = table(ids_BTK[..., place])
+            if kept_BTK is not None:
+                rows_BTE = rows_BTE * kept_BTK[..., place, None]
+            vectors = rows_BTE if vectors is None else vectors + rows_BTE
+        assert vectors is not None
         return vectors
 
     def _beside(self, x: ExampleInput) -> Iterator[Tensor]:
@@ -266,8 +278,12 @@ def build_example_model(config: ModelConfig, shape: ExampleShape, seed: int = 0)
         torch.manual_seed(seed)
         model = ExampleModel(config, shape)
         with torch.no_grad():
+            deviation = core_class(config).embedding_deviation(config) / max(1, len(model.tables))
             for table in model.tables:
-                nn.init.normal_(table.weight, std=core_class(config).embedding_deviation(config))
+                nn.init.normal_(table.weight, std=deviation)
             for core in model.cores:
                 core.initialize(config)
+            if not model.cores:  # one layer has nothing to break a symmetry for
+                nn.init.zeros_(model.head.weight)
+                nn.init.zeros_(model.head.bias)
     return model

@@ -70,6 +70,14 @@ class ExampleConfig:
     horizon: int = setting(
         0, "Forecast so many steps.", panel=Panel.FORECASTS, low=0, high=10_000, shown_default="one season"
     )
+    window: int = setting(
+        0,
+        "Read so many steps before those that are forecast.",
+        panel=Panel.FORECASTS,
+        low=0,
+        high=100_000,
+        shown_default="by season and horizon",
+    )
     quantiles: str = setting(
         "",
         "Forecast these quantiles beside the mean, such as .1,.5,.9.",

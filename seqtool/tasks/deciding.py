@@ -22,7 +22,7 @@ OF_EXAMPLES = (
     "header",
     "delimiter",
 )
-OF_FORECASTS = ("horizon", "quantiles", "season", "time_column", "series", "future")
+OF_FORECASTS = ("horizon", "window", "quantiles", "season", "time_column", "series", "future")
 
 
 def decide_task(request: Request) -> str:

@@ -137,7 +137,7 @@ def test_several_labels_a_line_are_told_together(seqtool: Command, tmp_path: Pat
     run = tmp_path / "run"
     done(seqtool, "train", path, "-o", run, "--steps", 600, "-q")
     assert json.loads((run / "config.json").read_text())["task"]["several"]
-    rows = done(seqtool, "predict", run, "-", stdin=b"we sea day\nday sea sun we\nwe day sun 3\n").decode().splitlines()
+    rows = done(seqtool, "predict", run, "-", stdin=b"sea day we\nsea sun day we\nsun day we 3\n").decode().splitlines()
     assert [set(row.split("\t")[::2]) for row in rows] == [{"sea"}, {"sea", "sun"}, {"sun"}]
     found = report(seqtool, "eval", run, path)
     assert found["micro_f1"] > 0.95 > found["baseline_micro_f1"]

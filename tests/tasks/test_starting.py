@@ -56,6 +56,27 @@ def test_it_learns_a_new_text_with_symbols_of_its_own_and_tells_the_old_texts_lo
     assert set(weights(small_run)["head.seen_ids"].tolist()) <= set(weights(run)["head.seen_ids"].tolist())
 
 
+def test_one_that_began_so_goes_on_exactly(seqtool: Command, small_run: Path, other_text: Path, tmp_path: Path):
+    begin = ["train", other_text, "--from", small_run, "-q", "--early-stop", 0, "--eval-every", 10]
+    done(seqtool, *begin, "-o", tmp_path / "whole", "--steps", 40)
+    killed = seqtool(
+        *begin,
+        "-o",
+        tmp_path / "parts",
+        "--steps",
+        40,
+        "--checkpoint-every",
+        1,
+        kill=(9, [("parts/checkpoint/state.safetensors", 0.1)]),
+    )
+    assert killed.returncode in (0, -9)
+    done(seqtool, *begin, "-o", tmp_path / "parts", "--resume")
+    done(seqtool, "train", other_text, "-o", tmp_path / "parts", "--resume", "-q")
+    assert all(
+        torch.equal(tensor, weights(tmp_path / "parts")[name]) for name, tensor in weights(tmp_path / "whole").items()
+    )
+
+
 def test_a_classifier_begins_with_a_language_models_layers(seqtool: Command, small_run: Path, tmp_path: Path):
     run = tmp_path / "run"
     table = texts(tmp_path / "a.tsv")

@@ -17,6 +17,7 @@ from seqtool.tasks.language.objective import Objective
 from seqtool.training.parallel import in_parallel, split_like, whole
 from seqtool.training.world import World, alone
 from tests.conftest import Command
+from tests.tasks.tables import texts
 from tests.training.torchrun import SETTINGS, torchrun
 from tests.zoo import V, zoo_model
 
@@ -48,6 +49,18 @@ def test_two_processes_lose_as_one_does(seqtool: Command, text: Path, tmp_path: 
     tolerance = 1e-4 if "--shard" in more else 1e-5  # sums in another order, which adamw makes more of
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=tolerance)
     assert seqtool("eval", tmp_path / "two", "-", stdin=b"text").returncode == 0
+
+
+def test_two_processes_tell_classes_as_one_does(seqtool: Command, tmp_path: Path):
+    settings = ["--target", "label", "--model", "lstm", "--hidden", 16, "--embed", 8, "--batch-size", 8, "--dropout", 0]
+    settings += ["--steps", 40, "--eval-every", 10, "--lr", "1e-3", "--early-stop", 0, "--seed", 3, "-q"]
+    table = texts(tmp_path / "texts.tsv")
+    assert seqtool("train", table, "-o", tmp_path / "one", *settings).returncode == 0
+    both = torchrun("train", table, "-o", tmp_path / "two", *settings, folder=tmp_path)
+    _, err = both.communicate(timeout=200)
+    assert both.returncode == 0, err.decode()
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    assert seqtool("eval", tmp_path / "two", table).returncode == 0
 
 
 @pytest.fixture

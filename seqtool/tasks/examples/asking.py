@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from types import EllipsisType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +18,12 @@ from seqtool.records.layout import Layout
 from seqtool.records.lines import Row
 from seqtool.records.reading import Records, RecordsFile, open_records
 from seqtool.runs import ExampleRun
+from seqtool.settings.backtest import BacktestConfig
 from seqtool.tasks.examples.rows import RowReader, blocks_of, columns_from
 from seqtool.tasks.examples.sets import ArrayExamples, by_length
 from seqtool.tasks.examples.table import Labelled, layout_from
 
+T = TypeVar("T")
 BATCH_TOKENS = 1 << 15
 
 
@@ -33,6 +35,8 @@ class Asking(NamedTuple):
     batch_size: int = 256
     errors: str = "strict"
     format: str = "auto"
+    backtest: BacktestConfig = BacktestConfig()
+    """Which windows of series are judged."""
 
 
 class Answer(NamedTuple):
@@ -109,7 +113,7 @@ def answered(run: ExampleRun, records: Records, asking: Asking) -> Iterator[list
     Where errors are not replaced, InputError for the first row with a problem, after the answers to those before it.
     """
     reader = reader_of(run, records)
-    for block in arriving(records, asking.batch_size):
+    for block in arriving(records.rows(), records.waits, asking.batch_size):
         problems = [reader.problem(row) for row in block]
         broken = next((place for place, problem in enumerate(problems) if problem), None)
         stop = broken is not None and asking.errors == "strict"
@@ -145,35 +149,35 @@ def answered_with_targets(
     return torch.cat(outputs), labelled.values, labelled.left_out
 
 
-def arriving(records: Records, size: int) -> Iterator[list[Row]]:
-    """Rows in blocks: of a stream those that are there, so that an answer never waits for the next question.
+def arriving(rows: Iterator[T], waits: bool, size: int) -> Iterator[list[T]]:
+    """Rows in blocks: where they are waited for, those that are there, so that an answer never waits for a question.
 
     An error in a row comes after the rows before it.
     """
-    if not records.waits:
-        yield from _blocks_until_error(records.rows(), size)
+    if not waits:
+        yield from _blocks_until_error(rows, size)
         return
-    arrived: queue.Queue[Row | BaseException | None] = queue.Queue(2 * size)
-    one: Row | BaseException | EllipsisType | None
+    arrived: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(2 * size)
+    one: tuple[T] | BaseException | EllipsisType | None
 
     def read() -> None:
         try:
-            for row in records.rows():
-                arrived.put(row)
+            for row in rows:
+                arrived.put((row,))
             arrived.put(None)
         except BaseException as error:  # which the reader of the queue raises
             arrived.put(error)
 
     threading.Thread(target=read, daemon=True).start()
-    block: list[Row] = []
+    block: list[T] = []
     while True:
         try:
             one = arrived.get(block=not block)
         except queue.Empty:
             one = ...  # nothing more is there yet
-        if isinstance(one, Row):
-            block.append(one)
-        if block and (len(block) >= size or not isinstance(one, Row)):
+        if isinstance(one, tuple):
+            block += one
+        if block and (len(block) >= size or not isinstance(one, tuple)):
             yield block
             block = []
         if isinstance(one, BaseException):
@@ -182,9 +186,9 @@ def arriving(records: Records, size: int) -> Iterator[list[Row]]:
             return
 
 
-def _blocks_until_error(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+def _blocks_until_error(rows: Iterator[T], size: int) -> Iterator[list[T]]:
     """Rows, so many at a time; what is wrong with one is raised after those before it."""
-    block: list[Row] = []
+    block: list[T] = []
     problem: Exception | None = None
     while problem is None:
         try:

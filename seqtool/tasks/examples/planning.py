@@ -13,6 +13,7 @@ from seqtool.files.writing import provenance
 from seqtool.runs import VOCABULARY, RunConfig, read_config
 from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.checking import check_used, checked
+from seqtool.settings.defaults import own_settings
 from seqtool.settings.example_defaults import check_meant, model_for, resolve_examples, suited_settings_of
 from seqtool.settings.examples import ExampleConfig
 from seqtool.tasks.examples.prepared import Prepared
@@ -31,6 +32,8 @@ TOLD = {
     "valid_examples": ("DATA and --valid", "validates on"),
 }
 """The entries of a run's record that must be the same when it goes on."""
+SHOWN = ("target", "labels", "several", "horizon", "window", "season", "levels")
+"""What --dry-run shows of a task."""
 
 
 class Preparing(Protocol):
@@ -58,6 +61,8 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     if request.watch is not None or request.document is not None:
         flag = "--watch" if request.watch is not None else "--document"
         raise UsageError(f"{flag}: that is for language models, not to {task}; leave it out")
+    if any(weight != 1 for weight in request.weights):
+        raise UsageError("FILE=N is for language models: weigh examples by a column, --weight COLUMN")
     examples = checked(ExampleConfig(**{**request.examples, "task": task}))
     module = task_module(task)
     start = None if request.from_run is None else read_start(request.from_run)
@@ -71,8 +76,11 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     if vectors is not None:
         request = _with_width(request, model, vectors)
     suited = {**suited_settings_of(opened.kind, model), "model": model}
+    examples = checked(dataclasses.replace(examples, **own_settings(ExampleConfig, {**suited, **request.examples})))
     settings = {**suited, **request.settings}
     prepared = module.prepare(request, opened, examples, settings, None)
+    if prepared.vocabulary is None and (request.vocab is not None or request.vocabulary):
+        raise UsageError("a vocabulary is for text, and no column is text: leave --vocab and --vocab-type out")
     suited |= prepared.suited
     model_config, train_config = resolve_examples(
         request.settings, suited, len(prepared.train), not device.startswith("cpu")
@@ -180,8 +188,8 @@ def units(config: RunConfig) -> tuple[str, str]:
 def planned(config: RunConfig) -> dict[str, Any]:
     """The task, its target and labels, what is read, and how many examples there are."""
     task = config.task
-    told = {name: task[name] for name in ("target", "labels", "several", "horizon") if name in task}
-    columns = {
+    told: dict[str, Any] = {name: task[name] for name in SHOWN if name in task}
+    columns: dict[str, Any] = {
         kind: [column if isinstance(column, str) else column[0] for column in columns]
         for kind, columns in task.get("columns", {}).items()
     }

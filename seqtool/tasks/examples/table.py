@@ -40,6 +40,10 @@ from seqtool.text.learning import learn_vocabulary
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 VALID_SHARE = 0.1
+OF_VOCABULARY = {"vocab_type": "type", "lowercase": "lowercase"}  # of the settings that suit a model, its vocabulary's
+NGRAMS = {"word": 2, "bpe": 4, "unigram": 4, "foreign": 4, "char": 7, "byte": 7}
+"""Tokens of the longest n-grams, by what the tokens of a vocabulary are."""
+LEAST_BUCKETS, MOST_BUCKETS = 1 << 12, 1 << 19
 FEW_NUMBERS = 20  # distinct whole numbers that are taken for classes
 MOST_CATEGORIES = 1000
 
@@ -267,9 +271,9 @@ def prepare_table(
     records = table.records
     if columns.text:
         plain = RowReader(Columns(columns.text, (), ()), records.columns, None, 1, records.name)
-        type_of = {"type": settings["vocab_type"]} if "vocab_type" in settings else {}
+        suited_vocabulary = {name: settings[flag] for flag, name in OF_VOCABULARY.items() if flag in settings}
         readable = (row for row in records.rows() if not row.problem)
-        vocabulary = texts_vocabulary(request, readable, plain, type_of, seed)
+        vocabulary = texts_vocabulary(request, readable, plain, suited_vocabulary, seed)
 
     def read(source: Records) -> tuple[Labelled, dict[str, Any], str, int]:
         reader = RowReader(columns, source.columns, vocabulary, examples.max_length, source.name)
@@ -334,7 +338,17 @@ def prepare_table(
         outputs=answers.outputs,
         fitted=answers.fitted,
     )
-    return Prepared(train, valid, shape, symbols_of(vocabulary, tokens), vocabulary, task, record, told)
+    suited = {} if vocabulary is None else {"ngrams": NGRAMS[vocabulary.type], "buckets": buckets_for(tokens)}
+    return Prepared(train, valid, shape, symbols_of(vocabulary, tokens), vocabulary, task, record, told, suited=suited)
+
+
+def buckets_for(tokens: int) -> int:
+    """Rows for the n-grams of so many tokens: a power of two, from half as many on, within limits.
+
+    Both of pairs of words and of 2- to 7-grams of characters that is about a row for each that occurs (75,000 of
+    133,000 words, 550,000 of 800,000 characters); with fewer, n-grams that say something share rows with others.
+    """
+    return min(MOST_BUCKETS, max(LEAST_BUCKETS, 1 << (max(1, tokens) // 2).bit_length()))
 
 
 def _weights(labelled: Labelled, importance: Any) -> Any:

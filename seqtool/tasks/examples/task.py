@@ -24,7 +24,7 @@ from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.sets import ExampleSet, Rows, by_length
 from seqtool.training.task import Batches, Stopped, Sums, Validation
 
-VALID_EXAMPLES = 20_000
+VALID_EXAMPLES, VALID_NUMBERS = 20_000, 1 << 25  # at most, and answers for them
 SCORED_TOKENS = 1 << 16  # of a batch that is only scored
 SCORED_EXAMPLES = 512
 
@@ -130,7 +130,8 @@ class ExampleTask:
         """The loss on what is held back; what is fitted to it is put into the model."""
         assert isinstance(model, ExampleModel)
         answers = self.answers
-        found = outputs_of(model, self.data.valid, first_rows(len(self.data.valid), VALID_EXAMPLES), stopped)
+        rows = first_rows(len(self.data.valid), min(VALID_EXAMPLES, max(1, VALID_NUMBERS // answers.outputs)))
+        found = outputs_of(model, self.data.valid, rows, stopped)
         if found is None:
             return None
         outputs, targets = found
@@ -138,7 +139,7 @@ class ExampleTask:
         fitted = answers.fit(outputs, targets)
         model.fitted.copy_(fitted)
         score = answers.score(outputs, targets, fitted, self.config.training.best_by)
-        return Validation(loss, len(targets), score)
+        return Validation(loss, self.data.valid.targets_in(rows), score)
 
     def probes(self, model: Net) -> dict[str, Any]:
         """Nothing."""

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seqtool.cli.console import cell, table, write, write_report
+from seqtool.cli.console import cell, in_row, table, write, write_report
 from seqtool.cli.options import refuse_unused
 from seqtool.settings.backtest import BacktestConfig
 from seqtool.settings.checking import checked
 
+SHOWN_CHARACTERS = 40  # of a label
 SHOWN_CONFUSIONS = 12  # labels of which a confusion matrix is shown to a person
 
 
@@ -21,10 +22,9 @@ def write_evaluation(
 ) -> None:
     """Write the metrics of a run's answers to the rows of some files."""
     from seqtool.models.device import choose_device
-    from seqtool.runs import load_example_run
-    from seqtool.tasks.examples.asking import Asking
+    from seqtool.tasks.examples.asking import Asking, load_to_ask
 
-    loaded = load_example_run(run, choose_device(device))
+    loaded = load_to_ask(run, choose_device(device))
     task = loaded.config.task["name"]
     module = importlib.import_module(f"seqtool.tasks.{task}")
     if task != "forecast":
@@ -38,7 +38,7 @@ def write_evaluation(
     confusion = report.pop("confusion", None)
     report = in_one(report)
     tables = {name: value for name, value in report.items() if isinstance(value, list) and value}
-    named = [row["label"] for row in tables.get("labels", [])]
+    named = [_short(row["label"]) for row in tables.get("labels", [])]
     write_report({name: value for name, value in report.items() if not isinstance(value, list)}, as_json=False)
     for name, rows in tables.items():
         write(f"\n{name.replace('_', ' ')}\n")
@@ -61,6 +61,11 @@ def rows_table(rows: Sequence[dict[str, Any]]) -> str:
     if not all(isinstance(row, dict) for row in rows):
         return "".join(f"{row}\n" for row in rows)
     names = list(rows[0])
-    return table(
-        [[name.replace("_", " ") for name in names], *([cell(row.get(name)) for name in names] for row in rows)]
-    )
+    cells = [[_short(cell(row.get(name))) for name in names] for row in rows]
+    return table([[name.replace("_", " ") for name in names], *cells])
+
+
+def _short(text: str) -> str:
+    """A text that fits into a cell of a table: one line, its end cut off."""
+    text = in_row(text)
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"

@@ -73,6 +73,10 @@ class Forecasts:
         """The offset of each quantile at each step."""
         return self.horizon * len(self.levels)
 
+    def unweighted(self, outputs: Tensor) -> Tensor:
+        """The outputs: there are no classes."""
+        return outputs
+
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Squared error of the mean and pinball loss of the quantiles, (N,): summed over the known steps ahead."""
         ahead_NH, sizes_N1 = targets[:, :-1], targets[:, -1:]
@@ -113,7 +117,7 @@ class Forecasts:
         return outputs.reshape(-1, self.horizon, 1 + len(self.levels))
 
 
-UNITS = ("step", "units of error")
+UNITS = ("value", "loss")
 
 
 def open_data(request: Request, examples: ExampleConfig) -> SeriesTable:

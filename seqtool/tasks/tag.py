@@ -31,7 +31,9 @@ from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.examples import ExampleConfig, ExampleShape, listed
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import TrainConfig
+from seqtool.tasks.classify import shrunk
 from seqtool.tasks.examples.asking import BATCH_TOKENS, Answer, Asking, arriving
+from seqtool.tasks.examples.opening import open_request
 from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.rows import blocks_of
 from seqtool.tasks.examples.sets import ArrayExamples, Rows, by_length, split_rows
@@ -73,6 +75,10 @@ class Tags:
         """The most frequent label."""
         return int(np.argmax(self.counts))
 
+    def unweighted(self, outputs: Tensor) -> Tensor:
+        """The outputs without what weights of the labels have added."""
+        return outputs - torch.tensor(self.weights, dtype=outputs.dtype).log() if self.weights else outputs
+
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """-log p of each label, in nats: cross-entropy; 0 of one that training has not."""
         return F.cross_entropy(outputs, targets, reduction="none", ignore_index=IGNORE)
@@ -91,8 +97,9 @@ class Tags:
         from seqtool.scoring.metrics.fitting import fit_temperature
 
         known = targets != IGNORE
-        temperature = fit_temperature(outputs[known].double().numpy(), targets[known].numpy().astype(np.int64))
-        return torch.tensor([math.log(temperature)])
+        plain = self.unweighted(outputs[known].double()).numpy()
+        temperature = fit_temperature(plain, targets[known].numpy().astype(np.int64))
+        return torch.tensor([shrunk(math.log(temperature), int(known.sum()))])
 
     def score(self, outputs: Tensor, targets: Tensor, fitted: Tensor, by: str) -> float | None:
         """The accuracy of tokens, or the mean of the labels' F1; None where the loss decides."""
@@ -113,7 +120,7 @@ class Tags:
         """
         if not most:
             return [[(self.labels[place], math.nan)] for place in outputs.argmax(-1).tolist()]
-        cooled_NO = (outputs.double() / float(fitted[0].double().exp())).softmax(-1)
+        cooled_NO = (self.unweighted(outputs.double()) / float(fitted[0].double().exp())).softmax(-1)
         found = cooled_NO.topk(min(most, self.outputs), dim=-1)
         return [
             [(self.labels[place], probability) for probability, place in zip(*row, strict=True)]
@@ -173,7 +180,7 @@ def open_data(request: Request, examples: ExampleConfig) -> Treebank:
         raise UsageError(f"{' and '.join(unused)}: that is not for tagging; leave it out")
     if examples.format not in ("auto", "conll"):
         raise UsageError(f"--format {examples.format}: tagging is learned from CoNLL columns, a token a line")
-    records = open_records(request.data, format="conll", errors=request.errors)
+    records = open_request(request, examples, "conll")
     target, form = (
         _column(records.columns, flag, asked, usual)
         for flag, asked, usual in (("--target", examples.target, TAG), ("--text", examples.text, FORM))

@@ -8,7 +8,9 @@ validate, 2,880 to test, all windows of stride 1 whose targets lie there, and z-
 are learned from (Zhou et al. 2021). Published there: DLinear 0.375, NLinear 0.374 (Zeng et al. 2023), Informer 0.865.
 M4: 414 series by one model, horizon 48, a forecast each. Its seasonal naive forecast has an OWA of 0.627.
 
-What was chosen on validation data: `--window 504` for ETTh1. All else is the default. The test rows are read once.
+What was chosen on validation data: `--window 504` for ETTh1, and for both the unit in which errors count in training and
+the defaults' rate and length. The test rows were read once. On two busy cores, seeds 0, 1, 2: ETTh1 MSE 0.368, 0.368,
+0.372; M4 OWA 0.608, 0.604, 0.607, coverage 0.860, 0.861, 0.861.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtool.settings.architectures import ARCHITECTURES
+from seqtool.settings.architectures import learning
 from seqtool.settings.defaults import recipes
 from seqtool.settings.embedding import EmbedConfig
 from seqtool.settings.fields import flag_of
@@ -70,7 +70,7 @@ def test_every_setting_offers_its_choices(seqtool: Command, command: str, flag: 
     ("train x --device c", ["cpu", "cuda"]),
     ("eval x --per ", ["word", "line", "token", "document"]),
     ("eval x --device m", ["mps"]),
-    ("bench --model ", list(ARCHITECTURES)),
+    ("bench --model ", list(learning("language"))),
     ("embed train x --vocab-type b", ["bpe", "byte"]),
     ("embed train x --normalize ", ["none", "nfkc"]),
     ("embed from x --layer o", ["output"]),

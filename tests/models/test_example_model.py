@@ -182,13 +182,14 @@ def test_the_window_of_dense_layers_begins_with_the_beginnings_row():
 
 
 def test_dense_layers_on_columns_are_a_perceptron():
-    """One layer: the logistic regression of the lecture, on numbers and one-hot categories."""
+    """One layer: the logistic regression of the lecture, on numbers and one-hot categories, of 0 their mean."""
     shape = ExampleShape(numbers=N, categories=(3, 3), outputs=1)
     model, x = model_of(config_of("ffn", layers=1), shape), examples(shape)
     assert x.numbers_BN is not None
     assert x.categories_BC is not None
-    columns = torch.cat([x.numbers_BN, *(nn.functional.one_hot(x.categories_BC[:, at], 3) for at in (0, 1))], dim=1)
-    assert sum(weight.numel() for weight in model.parameters()) == N + 6 + 1
+    rows = torch.tensor([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]])
+    columns = torch.cat([x.numbers_BN, *(rows[x.categories_BC[:, at]] for at in (0, 1))], dim=1)
+    assert sum(weight.numel() for weight in model.parameters()) == N + 4 + 1
     torch.testing.assert_close(model(x), columns @ model.head.weight.t() + model.head.bias)
 
 
@@ -213,7 +214,7 @@ def test_numbers_are_those_of_the_model_that_is_built(core: str, shape: str, bid
 def test_numbers_of_a_bag_by_hand():
     """A row of 8 numbers for each symbol, each bucket and no n-gram, and 4 outputs with what stands beside them."""
     shape = dataclasses.replace(OF_IDS, fitted=0)
-    assert example_numbers(config_of("bag"), shape)[0] == 8 * (V + 51) + 4 * (8 + N + 3 + 1)
+    assert example_numbers(config_of("bag"), shape)[0] == 8 * (V + 51) + 4 * (8 + N + 2 + 1)
 
 
 def test_sizes_beyond_reason_are_refused_before_memory_is_taken():

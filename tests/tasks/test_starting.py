@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
-from tests.tasks.tables import done, report, texts
+from tests.tasks.tables import done, pupils, report, texts
 
 NOT_AT_ALL = ["--lr", 1e-12, "--weight-decay", 0, "--steps", 1]
 
@@ -134,3 +134,21 @@ def test_what_does_not_fit_is_refused_by_name(seqtool: Command, small_run: Path,
 def _classifier(seqtool: Command, tmp_path: Path) -> Path:
     done(seqtool, "train", texts(tmp_path / "b.tsv"), "--target", "label", "-o", tmp_path / "c", "-q", "--steps", 5)
     return tmp_path / "c"
+
+
+def test_a_head_is_taken_only_where_it_means_the_same(seqtool: Command, tmp_path: Path):
+    table, first = texts(tmp_path / "a.tsv"), tmp_path / "first"
+    done(seqtool, "train", table, "--target", "label", "-o", first, "-q", "--steps", 200)
+    again = ["train", table, "--target", "label", "--from", first, "-q", *NOT_AT_ALL]
+    done(seqtool, *again, "-o", tmp_path / "same")
+    assert torch.allclose(weights(tmp_path / "same")["head.weight"], weights(first)["head.weight"], atol=1e-6)
+    done(seqtool, *again, "--positive", "neg", "-o", tmp_path / "turned")
+    new, old = weights(tmp_path / "turned"), weights(first)
+    assert not torch.allclose(new["head.weight"], old["head.weight"], atol=1e-6)
+    assert torch.allclose(new["cores.0.table.weight"], old["cores.0.table.weight"], atol=1e-6)
+    rows = pupils(tmp_path / "p.csv")
+    done(seqtool, "train", rows, "--target", "pass", "-o", tmp_path / "pupils", "-q", "--steps", 5)
+    refused = seqtool(
+        "train", rows, "--target", "pass", "--ignore", "shoes", "--from", tmp_path / "pupils", "-o", tmp_path / "r"
+    )
+    assert "nothing that it learned means the same here" in error_of(refused, 2)

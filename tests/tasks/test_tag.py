@@ -207,7 +207,7 @@ def test_a_broken_sentence_has_an_empty_answer_and_the_others_theirs(seqtool: Co
     assert b"has 2 fields, not 10" in result.stderr
     result = seqtool("predict", tagged / "run", path, "--errors", "replace")
     assert result.returncode == 0
-    assert b"1 rows have no answer" in result.stderr
+    assert b"1 row has no answer" in result.stderr
     rows = [line.split(b"\t") for line in result.stdout.split(b"\n")]
     assert [len(row[-1]) > 0 for row in rows] == [True, False, False, False, True, False, False]
     assert len(told(seqtool, tagged / "run", path.read_text(), "--errors", "replace")) == 3

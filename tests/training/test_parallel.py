@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from seqtool.tasks.language.objective import Objective
 from seqtool.training.parallel import in_parallel, split_like, whole
 from seqtool.training.world import World, alone
 from tests.conftest import Command
-from tests.tasks.tables import texts
+from tests.tasks.tables import texts, waves
 from tests.training.torchrun import SETTINGS, torchrun
 from tests.zoo import V, zoo_model
 
@@ -51,10 +51,17 @@ def test_two_processes_lose_as_one_does(seqtool: Command, text: Path, tmp_path: 
     assert seqtool("eval", tmp_path / "two", "-", stdin=b"text").returncode == 0
 
 
-def test_two_processes_tell_classes_as_one_does(seqtool: Command, tmp_path: Path):
-    settings = ["--target", "label", "--model", "lstm", "--hidden", 16, "--embed", 8, "--batch-size", 8, "--dropout", 0]
-    settings += ["--steps", 40, "--eval-every", 10, "--lr", "1e-3", "--early-stop", 0, "--seed", 3, "-q"]
-    table = texts(tmp_path / "texts.tsv")
+CLASSES = ["--target", "label", "--model", "lstm", "--hidden", 16, "--embed", 8]
+FORECASTS = ["--target", "value", "--horizon", 6, "--season", 12, "--window", 24]
+
+
+@pytest.mark.parametrize(("made", "asked"), [(texts, CLASSES), pytest.param(waves, FORECASTS, marks=pytest.mark.slow)])
+def test_two_processes_answer_examples_as_one_does(
+    seqtool: Command, tmp_path: Path, made: Callable[[Path], Path], asked: list[object]
+):
+    settings = [*asked, "--batch-size", 8, "--dropout", 0, "--steps", 40, "--eval-every", 10, "--lr", "1e-3"]
+    settings += ["--early-stop", 0, "--seed", 3, "-q"]
+    table = made(tmp_path / "table.csv" if made is waves else tmp_path / "table.tsv")
     assert seqtool("train", table, "-o", tmp_path / "one", *settings).returncode == 0
     both = torchrun("train", table, "-o", tmp_path / "two", *settings, folder=tmp_path)
     _, err = both.communicate(timeout=200)

@@ -33,7 +33,8 @@ class Bag(Core):
         self.ngrams, self.buckets = config.ngrams, config.buckets
         self.table = None
         if config.ngrams > 1:
-            self.table = nn.EmbeddingBag(config.buckets + 1, input_width, mode="sum", padding_idx=NONE)
+            rows = torch.empty(config.buckets + 1, input_width)  # which begin as zeros
+            self.table = nn.EmbeddingBag.from_pretrained(rows, freeze=False, mode="sum", padding_idx=NONE)
         self.input_dropout = Dropout(config.dropout_at("input"), config.variational)
 
     def forward(self, x: InputVectors, state: State | None) -> tuple[Tensor, State]:

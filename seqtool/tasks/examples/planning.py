@@ -16,12 +16,13 @@ from seqtool.settings.checking import check_used, checked
 from seqtool.settings.defaults import own_settings
 from seqtool.settings.example_defaults import check_meant, model_for, resolve_examples, suited_settings_of
 from seqtool.settings.examples import ExampleConfig
+from seqtool.tasks.examples.asking import check_task, examples_of
 from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.sets import ArrayExamples
 from seqtool.tasks.examples.task import ExampleTask
 from seqtool.tasks.request import Request
 from seqtool.tasks.resuming import refuse_other_data, resumed_config
-from seqtool.tasks.starting import gentle, read_start, request_from
+from seqtool.tasks.starting import OF_SEQUENCE, Start, gentle, read_start, request_from
 from seqtool.training.world import World
 from seqtool.vectors.vectors import Vectors, read_vectors
 
@@ -58,6 +59,8 @@ def task_module(task: str) -> Any:
 def begun(task: str, request: Request, device: str, world: World) -> tuple[RunConfig, Prepared]:
     """A new run's configuration and data."""
     check_meant(request.flags, task)
+    if world.size > 1 and "-" in request.data:
+        raise UsageError("several processes cannot read one standard input: give a file")
     if request.watch is not None or request.document is not None:
         flag = "--watch" if request.watch is not None else "--document"
         raise UsageError(f"{flag}: that is for language models, not to {task}; leave it out")
@@ -79,6 +82,8 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     examples = checked(dataclasses.replace(examples, **own_settings(ExampleConfig, {**suited, **request.examples})))
     settings = {**suited, **request.settings}
     prepared = module.prepare(request, opened, examples, settings, None)
+    if start is not None:
+        start, prepared = _continued(start, task, prepared, module, request)
     if prepared.vocabulary is None and (request.vocab is not None or request.vocabulary):
         raise UsageError("a vocabulary is for text, and no column is text: leave --vocab and --vocab-type out")
     suited |= prepared.suited
@@ -103,6 +108,24 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
         prepared.task,
     )
     return config, prepared
+
+
+def _continued(start: Start, task: str, prepared: Prepared, module: Any, request: Request) -> tuple[Start, Prepared]:
+    """What of a run to begin with is taken: all of one that told the same of the same columns, else what knows tokens.
+
+    UsageError where nothing of it would mean the same.
+    """
+    theirs = start.config.task
+    ours = prepared.task
+    told_alike = start.config.shape is not None and theirs["name"] == task and module.same_answers(theirs, ours)
+    if told_alike and theirs["columns"] == ours["columns"]:
+        return start, prepared
+    if prepared.vocabulary is None or not start.config.vocabulary_sha256:
+        raise UsageError(
+            f"--from {request.from_run}: nothing that it learned means the same here, where columns, their values or "
+            "labels are others; train anew, or go on with the same data by --resume"
+        )
+    return dataclasses.replace(start, parts=OF_SEQUENCE), prepared
 
 
 def _vectors(request: Request, kind: str) -> Vectors | None:
@@ -146,7 +169,8 @@ def again(path: Path, request: Request, device: str, world: World) -> tuple[RunC
     config = resumed_config(kept, {**request.settings, "device": device}, request.flags)
     if problems := check_used(request.flags, config.model, config.training):
         raise UsageError("; ".join(problems))
-    begun_with = ExampleConfig(**kept.data["examples"])
+    check_task(kept, str(path))
+    begun_with = examples_of(kept, str(path))
     other = [name for name, value in request.examples.items() if value != getattr(begun_with, name) and name != "task"]
     if other:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in other)

@@ -38,7 +38,7 @@ class NumberColumn:
 
 @dataclass(frozen=True)
 class CategoryColumn:
-    """A column of categories; another value than these is number 0."""
+    """A column of categories; another value than these is number 0, which stands for their mean."""
 
     name: str
     values: tuple[str, ...]
@@ -125,7 +125,7 @@ class RowReader:
         for place, column in zip(self._numeric, self.columns.numeric, strict=True):
             value = row.values[place]
             if value is not None and math.isnan(number_of(value)):
-                return f"column {column.name} is {value[:40]!r}, which is no number"
+                return f"has {value[:40]!r} in column {column.name}, which is no number"
         return ""
 
     def text_of(self, row: Row) -> str:

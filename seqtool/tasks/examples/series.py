@@ -15,7 +15,8 @@ from seqtool.records.columns import Column, profile
 from seqtool.records.reading import Records, open_records
 from seqtool.records.series import Series, frequency_of, read_series, season_of, time_column
 from seqtool.records.times import Times
-from seqtool.settings.examples import ExampleConfig, header_of, listed
+from seqtool.settings.examples import ExampleConfig, listed
+from seqtool.tasks.examples.opening import open_request
 from seqtool.tasks.examples.sets import Rows
 from seqtool.tasks.examples.table import layout_from, layout_record
 from seqtool.tasks.examples.windows import History
@@ -65,13 +66,7 @@ class SeriesTable:
 
 def open_series(request: Request, examples: ExampleConfig) -> SeriesTable:
     """Open the table of series that DATA name; UsageError for columns that it has not."""
-    records = open_records(
-        request.data,
-        format=examples.format,
-        delimiter=examples.delimiter,
-        header=header_of(examples),
-        errors=request.errors,
-    )
+    records = open_request(request, examples)
     targets, future = listed(examples.target), listed(examples.future)
     named = (*targets, *future, *(name for name in (examples.time_column, examples.series) if name))
     if missing := [name for name in named if name not in records.columns]:

@@ -18,9 +18,10 @@ from seqtool.records.reading import Records, Row, open_records
 from seqtool.records.values import number_of
 from seqtool.runs import NO_TEXT, RunConfig
 from seqtool.settings.checking import checked
-from seqtool.settings.examples import ExampleConfig, ExampleShape, header_of, listed
+from seqtool.settings.examples import ExampleConfig, ExampleShape, listed
 from seqtool.settings.model import Symbols
 from seqtool.settings.vocabulary import VocabularyConfig
+from seqtool.tasks.examples.opening import open_request
 from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.rows import (
     ArrayBuilder,
@@ -67,15 +68,9 @@ class Table(NamedTuple):
 
 def open_table(request: Request, examples: ExampleConfig) -> Table:
     """Open and look through the table that DATA name; UsageError for a target that it has not."""
-    records = open_records(
-        request.data,
-        format=examples.format,
-        delimiter=examples.delimiter,
-        header=header_of(examples),
-        errors=request.errors,
-    )
+    records = open_request(request, examples)
     columns = profile(records)
-    target, text = listed(examples.target), listed(examples.text)
+    target, text = listed(examples.target, records.columns), listed(examples.text, records.columns)
     if records.layout.format == "labelled":
         target, text = target or records.columns[:1], text or records.columns[1:]
     if not target:
@@ -84,9 +79,9 @@ def open_table(request: Request, examples: ExampleConfig) -> Table:
         columns,
         target=target,
         text=text,
-        ignore=listed(examples.ignore),
-        numeric=listed(examples.numeric),
-        categorical=listed(examples.categorical),
+        ignore=listed(examples.ignore, records.columns),
+        numeric=listed(examples.numeric, records.columns),
+        categorical=listed(examples.categorical, records.columns),
         weight=examples.weight or None,
     )
     return Table(records, columns, roles)
@@ -108,7 +103,9 @@ def read_columns(table: Table) -> Columns:
         deviation = column.deviation if column.deviation > 0 else 1.0
         numeric.append(NumberColumn(name, column.mean if column.numbers else 0.0, deviation, column.missing > 0))
     for name in table.roles.categorical:
-        categorical.append(CategoryColumn(name, tuple(list(table.column(name).counts)[:MOST_CATEGORIES])))
+        column = table.column(name)
+        values = list(column.counts)[:MOST_CATEGORIES]
+        categorical.append(CategoryColumn(name, (*values, *([""] if column.missing else []))))
     return Columns(tuple(table.roles.text), tuple(numeric), tuple(categorical))
 
 

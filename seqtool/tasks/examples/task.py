@@ -40,6 +40,9 @@ class Answers(Protocol):
     def fitted(self) -> int:
         """Numbers that validation fits."""
 
+    def unweighted(self, outputs: Tensor) -> Tensor:
+        """The outputs as if all examples had counted the same in training, whatever the weights of classes."""
+
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss of each target, (N,), in nats for a likelihood."""
 
@@ -135,7 +138,7 @@ class ExampleTask:
         if found is None:
             return None
         outputs, targets = found
-        loss = float(answers.losses(outputs, targets).double().sum())
+        loss = float(answers.losses(answers.unweighted(outputs), targets).double().sum())
         fitted = answers.fit(outputs, targets)
         model.fitted.copy_(fitted)
         score = answers.score(outputs, targets, fitted, self.config.training.best_by)

@@ -234,6 +234,8 @@ def read_config(path: Path) -> RunConfig:
         and isinstance(config.data.get("valid", ""), str | None)
         and is_document_break(config.data.get("document", "file"))
         and isinstance(config.data.get("embeddings", {}), dict)
+        and _are_ids(config.data.get("also_seen", []), symbols.size)
+        and _are_shares(config.data.get("held_back"))
     ):
         raise InputError(f"{file} holds a value of the wrong kind: it was edited")
     return config
@@ -247,6 +249,17 @@ def can_resume(path: Path) -> bool:
 def of_examples(path: Path) -> bool:
     """Whether a path is a run that learned from examples."""
     return is_run(path) and read_config(path).shape is not None
+
+
+def _are_ids(value: Any, size: int) -> bool:
+    """Whether a value is a list of ids of a vocabulary."""
+    return isinstance(value, list) and all(type(index) is int and 0 <= index < size for index in value)
+
+
+def _are_shares(value: Any) -> bool:
+    """Whether a value says which part of how many files is held back; or there is none."""
+    names = ("share", "files", "ends", "whole")
+    return value is None or (isinstance(value, dict) and all(type(value.get(name)) in (int, float) for name in names))
 
 
 def settings_of_run(file: Path) -> dict[str, Any]:

@@ -68,11 +68,17 @@ def prose() -> str:
 
 
 @pytest.fixture(scope="session")
-def prose_file(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole_prose_file(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That prose in a file."""
     path = tmp_path_factory.mktemp("prose") / "prose.txt"
     path.write_bytes(prose.encode())
     return path
+
+
+@pytest.fixture(scope="session")
+def prose_file(whole_prose_file: Path) -> Path:
+    """The same; a module may have another of its own, on which `small_run` does not depend."""
+    return whole_prose_file
 
 
 @pytest.fixture(scope="session")
@@ -127,11 +133,11 @@ def shell() -> Command:
 
 
 @pytest.fixture(scope="session")
-def small_run(seqtool: Command, prose_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_run(seqtool: Command, whole_prose_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small LSTM by characters, trained for a moment by the real command."""
     path = tmp_path_factory.mktemp("runs") / "small"
     result = seqtool(
-        "train", prose_file, "-o", path, "--vocab-type", "char", "--hidden", 48, "--steps", 60, "--seed", 3, "-q"
+        "train", whole_prose_file, "-o", path, "--vocab-type", "char", "--hidden", 48, "--steps", 60, "--seed", 3, "-q"
     )
     assert result.returncode == 0, result.stderr.decode()
     return path

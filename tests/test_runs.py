@@ -11,6 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from seqtool.errors import InputError
 from seqtool.files.writing import canonical_sha256
 from seqtool.runs import ADDED, RENAMED, load_run, named_now, read_config, write_tensors
 from tests.conftest import Command
@@ -89,3 +90,14 @@ def test_added_settings_count_in_a_hash_only_where_they_are_not_the_default(smal
     assert config.model_sha256 == canonical_sha256([told, dataclasses.asdict(config.symbols)])
     other = dataclasses.replace(config, model=dataclasses.replace(config.model, output_bias=False))
     assert other.model_sha256 != config.model_sha256
+
+
+@pytest.mark.parametrize("held_back", [{"ends": 1, "files": 1, "share": 0.1}, {"whole": "x"}, 3, []])
+def test_an_edited_record_of_what_is_held_back_is_refused(small_run: Path, tmp_path: Path, held_back: object):
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    content = json.loads((run / "config.json").read_text())
+    content["data"]["held_back"] = held_back
+    (run / "config.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="value of the wrong kind: it was edited"):
+        read_config(run)

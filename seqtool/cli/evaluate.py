@@ -28,6 +28,7 @@ from seqtool.cli.options import (
     with_settings,
 )
 from seqtool.errors import InputError, UsageError
+from seqtool.settings.backtest import BacktestConfig
 from seqtool.settings.checking import checked
 from seqtool.settings.fields import Panel
 from seqtool.settings.scoring import EvalConfig
@@ -61,7 +62,7 @@ RUN_COLUMNS = {
 }
 
 
-@with_settings(EvalConfig)
+@with_settings(EvalConfig, BacktestConfig)
 def command(
     run: RunPath,
     texts: Annotated[
@@ -125,6 +126,7 @@ def command(
     include the space before them in the line; the end of a line is a row of its own. Rows of words, tokens, documents
     and, with --carry, lines therefore add up to the total. A token of several words counts for the first of them.
     """
+    backtest: dict[str, Any] = {name: settings.pop(name) for name in ("backtest", "start") if name in settings}
     config = checked(EvalConfig(**settings))
     _check_flags(per, carry, bits, given, errors, document)
 
@@ -143,8 +145,10 @@ def command(
         unused = {flag: bool(value) for flag, value in of_text.items()}
         unused |= {f"--{name.replace('_', '-')}": True for name in settings}
         refuse_unused(unused, f"{run} is no language model; leave that out")
-        write_evaluation(run, texts or ["-"], errors, device, json)
+        write_evaluation(run, texts or ["-"], errors, device, json, backtest)
         return
+    of_series = {"--backtest": "backtest" in backtest, "--from": "start" in backtest}
+    refuse_unused(of_series, f"{run} does not forecast series; leave that out")
     from seqtool.text.store import is_store
 
     paths = [run, *map(Path, texts or [])] if text else [run]

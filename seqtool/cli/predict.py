@@ -31,7 +31,7 @@ def command(
     ] = None,
     *,
     most: Annotated[
-        int,
+        Optional[int],
         typer.Option(
             "-k",
             "--top",
@@ -40,7 +40,7 @@ def command(
             show_default="1; of several labels at once those that are likely enough",
             rich_help_panel=Panel.SCORING,
         ),
-    ] = 0,
+    ] = None,
     batch_size: Annotated[
         int,
         typer.Option("--batch-size", metavar="N", help="Rows at a time, at most.", rich_help_panel=Panel.MACHINE),
@@ -61,16 +61,15 @@ def command(
     """
     chosen(errors, ERROR_HANDLERS, "--errors")
     chosen(format, FORMATS, "--format")
-    if most < 0 or batch_size < 1:
-        raise UsageError(f"{'-k' if most < 0 else '--batch-size'}: give a number of at least 1")
+    if batch_size < 1 or (most is not None and most < 1):
+        raise UsageError(f"{'--batch-size' if batch_size < 1 else '-k'}: give a number of at least 1")
 
     from seqtool.models.device import choose_device
-    from seqtool.runs import load_example_run
-    from seqtool.tasks.examples.asking import Asking
+    from seqtool.tasks.examples.asking import Asking, load_to_ask
 
-    loaded = load_example_run(run, choose_device(device))
+    loaded = load_to_ask(run, choose_device(device))
     module = importlib.import_module(f"seqtool.tasks.{loaded.config.task['name']}")
-    asking = Asking(most, batch_size, errors, format)
+    asking = Asking(most or 0, batch_size, errors, format)
     if not json and (heading := module.heading(loaded)):
         write(module.SEPARATOR.join(heading) + "\n")
     problems = 0
@@ -87,4 +86,5 @@ def command(
                 lines += [module.SEPARATOR.join(in_row(cell) for cell in row) for row in answer.rows]
         write("".join(line + "\n" for line in lines), flush=True)
     if problems:
-        note(f"{problems:,} rows have no answer: they could not be read", quiet)
+        rows = "1 row has" if problems == 1 else f"{problems:,} rows have"
+        note(f"{rows} no answer: {'it' if problems == 1 else 'they'} could not be read", quiet)

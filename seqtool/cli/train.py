@@ -58,6 +58,7 @@ EXAMPLES = (
     "seqtool train novel.txt --model transformer --layers 4 --valid 0.05 -o big.run",
     "seqtool train spam.tsv --target label -o spam.run",
 )
+TABLES = (".csv", ".tsv", ".jsonl", ".conllu")
 FIRST = ("--output", "--model", "--time", "--valid", "--config")
 
 
@@ -266,6 +267,8 @@ def command(
             if world.main:
                 write_report(plan_report(plan), json)
             return
+        if plan.config.shape is None and not resume and Path(data[0]).suffix.lower() in TABLES:
+            note(f"{data[0]} is read as plain text: to tell one of its columns, name it with --target", quiet)
         announce(plan, before, world, quiet)
         tracking = Tracking(_trackers(tensorboard, trackio, plan.config))
         outcome, number = _trained(path, plan, force, tracking, quiet, world)

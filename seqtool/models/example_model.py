@@ -68,13 +68,13 @@ class ExampleModel(Net):
         self.config, self.shape = config, shape
         traits = config.architecture
         E = config.embed_width
-        self.tables = nn.ModuleList(nn.Embedding(size, E) for size in shape.tables)  # type: ignore[assignment]
+        self.tables = nn.ModuleList(blank_table(size, E) for size in shape.tables)  # type: ignore[assignment]
         before = stem_of(config) - 1 if len(shape.tables) == 1 else 0
         self.tables_before = nn.ModuleList(  # type: ignore[assignment]
-            nn.Embedding(shape.tables[0], E) for _ in range(before)
+            blank_table(shape.tables[0], E) for _ in range(before)
         )
         self.columns = self.to_width = None
-        beside = shape.numbers + sum(shape.categories)
+        beside = shape.numbers + sum(size - 1 for size in shape.categories)
         if shape.tables:
             width = E
         elif shape.steps and traits.whole:
@@ -119,8 +119,7 @@ class ExampleModel(Net):
                 return InputVectors(None, None, self._stem(x.ids_BTK[..., 0]), x.lengths_B)
             if len(self.tables) == 1:
                 return InputVectors(x.ids_BTK[..., 0], self.tables[0].weight, lengths_B=x.lengths_B)
-            found = [table(x.ids_BTK[..., place]) for place, table in enumerate(self.tables)]
-            return InputVectors(None, None, torch.stack(found).sum(0), x.lengths_B)
+            return InputVectors(None, None, self._sum_of_rows(x.ids_BTK), x.lengths_B)
         if self.columns is not None:
             return InputVectors(None, None, self.columns(x), None)
         if self.whole:
@@ -139,13 +138,28 @@ class ExampleModel(Net):
             vectors = vectors + table(before_BT)
         return vectors
 
+    def _sum_of_rows(self, ids_BTK: Tensor) -> Tensor:
+        """The sum of each token's rows, (B, T, E); in training some are left out, so that it does not rest on one."""
+        rate = self.config.dropout_embedding if self.training else 0.0
+        kept_BTK = F.dropout(ids_BTK.new_ones(ids_BTK.shape, dtype=self.head.weight.dtype), rate) if rate else None
+        vectors: Tensor | None = None
+        for place, table in enumerate(self.tables):
+            rows_BTE = table(ids_BTK[..., place])
+            if kept_BTK is not None:
+                rows_BTE = rows_BTE * kept_BTK[..., place, None]
+            vectors = rows_BTE if vectors is None else vectors + rows_BTE
+        assert vectors is not None
+        return vectors
+
     def _beside(self, x: ExampleInput) -> Iterator[Tensor]:
-        """The vector of an example's columns: numbers, and a one-hot vector for each category."""
+        """The vector of an example's columns: numbers, and a one-hot vector of each category; of 0 their mean."""
         if x.numbers_BN is not None:
             yield x.numbers_BN
         for place, size in enumerate(self.shape.categories):
             assert x.categories_BC is not None
-            yield F.one_hot(x.categories_BC[:, place], size).float()
+            numbers_B1 = x.categories_BC[:, place, None]
+            one_hot_BS = F.one_hot(numbers_B1[:, 0], size)[:, 1:].float()
+            yield torch.where(numbers_B1 > 0, one_hot_BS, 1 / (size - 1))
 
     def _features(self, x: InputVectors, lengths_B: Tensor) -> Tensor:
         """Features (B, T, H) of one core, or side by side of one that read forwards and one that read backwards."""
@@ -211,10 +225,10 @@ class ColumnTokens(nn.Module):
 
     def __init__(self, shape: ExampleShape, width: int) -> None:
         super().__init__()
-        self.scales = nn.Parameter(torch.empty(shape.numbers, width).normal_(std=width**-0.5))
-        self.shifts = nn.Parameter(torch.empty(shape.numbers, width).normal_(std=width**-0.5))
+        self.scales = nn.Parameter(torch.empty(shape.numbers, width))
+        self.shifts = nn.Parameter(torch.empty(shape.numbers, width))
         self.tables = nn.ModuleList(  # type: ignore[assignment]
-            nn.Embedding(size, width) for size in shape.categories
+            blank_table(size, width) for size in shape.categories
         )
 
     def forward(self, x: ExampleInput) -> Tensor:
@@ -223,8 +237,15 @@ class ColumnTokens(nn.Module):
         if x.numbers_BN is not None:
             parts.append(x.numbers_BN.unsqueeze(-1) * self.scales + self.shifts)
         if x.categories_BC is not None:
-            parts += [table(x.categories_BC[:, place]).unsqueeze(1) for place, table in enumerate(self.tables)]
+            for place, table in enumerate(self.tables):
+                rows_VE = torch.cat([table.weight[1:].mean(0, keepdim=True), table.weight[1:]])
+                parts.append(F.embedding(x.categories_BC[:, place, None], rows_VE))
         return torch.cat(parts, dim=1)
+
+
+def blank_table(size: int, width: int) -> nn.Embedding:
+    """A table whose rows are yet to be drawn: torch's own way to draw them for a model without memory takes seconds."""
+    return nn.Embedding.from_pretrained(torch.empty(size, width), freeze=False)
 
 
 def turned(lengths_B: Tensor, time: int) -> Tensor:
@@ -266,8 +287,15 @@ def build_example_model(config: ModelConfig, shape: ExampleShape, seed: int = 0)
         torch.manual_seed(seed)
         model = ExampleModel(config, shape)
         with torch.no_grad():
-            for table in model.tables:
-                nn.init.normal_(table.weight, std=core_class(config).embedding_deviation(config))
+            deviation = core_class(config).embedding_deviation(config) / max(1, len(model.tables))
+            for table in (*model.tables, *model.tables_before):
+                nn.init.normal_(table.weight, std=deviation)
+            if model.columns is not None:
+                for weight in model.columns.parameters():
+                    nn.init.normal_(weight, std=config.embed_width**-0.5)
             for core in model.cores:
                 core.initialize(config)
+            if not model.cores:  # one layer has nothing to break a symmetry for
+                nn.init.zeros_(model.head.weight)
+                nn.init.zeros_(model.head.bias)
     return model

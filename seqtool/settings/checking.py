@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.architectures import ARCHITECTURES, using
+from seqtool.settings.backtest import BacktestConfig
 from seqtool.settings.choices import choose_from
 from seqtool.settings.embedding import EMBED_USES, EmbedConfig
 from seqtool.settings.examples import ExampleConfig
@@ -23,7 +24,15 @@ from seqtool.settings.vocabulary import LEARNED_BY, LONGEST_SYMBOL, MAX_SYMBOLS,
 LONGEST_SHOWN = 60  # characters of a value in a message
 
 Config = TypeVar(
-    "Config", ModelConfig, TrainConfig, VocabularyConfig, GenerateConfig, EvalConfig, EmbedConfig, ExampleConfig
+    "Config",
+    ModelConfig,
+    TrainConfig,
+    VocabularyConfig,
+    GenerateConfig,
+    EvalConfig,
+    BacktestConfig,
+    EmbedConfig,
+    ExampleConfig,
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ LANGUAGE = TASKS[0]
 FORMATS = ("auto", "csv", "jsonl", "labelled", "conll", "lines")
 HEADERS = ("auto", "yes", "no")
 CLASS_WEIGHTS = ("none", "balanced")
+MAX_LENGTH = 1 << 20
 MOST_TABLES, MOST_SIZE, MOST_WIDTH = 64, 1 << 26, 1 << 20
 
 
@@ -65,10 +66,18 @@ class ExampleConfig:
         metavar="DELIMITER",
     )
     max_length: int = setting(
-        1024, "Tokens of an example that are read; the rest is cut off.", panel=Panel.EXAMPLES, low=1, high=1 << 20
+        1024, "Tokens of an example that are read; the rest is cut off.", panel=Panel.EXAMPLES, low=1, high=MAX_LENGTH
     )
     horizon: int = setting(
         0, "Forecast so many steps.", panel=Panel.FORECASTS, low=0, high=10_000, shown_default="one season"
+    )
+    window: int = setting(
+        0,
+        "Read so many steps before those that are forecast.",
+        panel=Panel.FORECASTS,
+        low=0,
+        high=100_000,
+        shown_default="by season and horizon",
     )
     quantiles: str = setting(
         "",
@@ -105,8 +114,10 @@ def header_of(examples: ExampleConfig) -> bool | None:
     return {"yes": True, "no": False}.get(examples.header)
 
 
-def listed(names: str) -> tuple[str, ...]:
-    """The names in a list with commas."""
+def listed(names: str, known: Collection[str] = ()) -> tuple[str, ...]:
+    """The names in a list with commas; the whole as one name, if it is `known` as that."""
+    if names in known:
+        return (names,)
     return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
@@ -152,11 +163,8 @@ def shape_from(values: Mapping[str, Any], source: str) -> ExampleShape:
         most = MOST_SIZE if name in ("tables", "categories", "begin_id") else MOST_WIDTH
         if any(type(number) not in (int, bool) or not 0 <= number <= most for number in numbers):
             raise InputError(f"{source}: {name} is impossible: it was edited")
-    if (
-        len(shape.tables) > MOST_TABLES
-        or not shape.outputs >= 1
-        or any(size < 1 for size in (*shape.tables, *shape.categories))
-    ):
+    sizes = (shape.outputs, *shape.tables, *(size - 1 for size in shape.categories))
+    if len(shape.tables) > MOST_TABLES or min(sizes) < 1:
         raise InputError(f"{source} holds impossible sizes: it was edited")
     if shape.tables and shape.begin_id >= min(shape.tables):
         raise InputError(f"{source}: begin_id is none of the symbols: it was edited")

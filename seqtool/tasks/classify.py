@@ -27,6 +27,7 @@ from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.table import Table, open_table, prepare_table
 from seqtool.tasks.request import Request
 
+FEW_EXAMPLES = 50  # of which a fitted number counts half
 MOST_LABELS = 1000
 AGREEING = ("yes", "true", "y", "t", "pass", "spam", "positive", "pos")
 
@@ -102,9 +103,13 @@ class Classes:
         logs = torch.tensor(self.weights, dtype=dtype).log()
         return logs[1:] - logs[:1] if self.binary else logs
 
+    def unweighted(self, outputs: Tensor) -> Tensor:
+        """The outputs without what weights of the classes have added."""
+        return outputs - self._shifts(outputs.dtype)
+
     def probabilities(self, outputs: Tensor, fitted: Tensor) -> Tensor:
         """The probability of each class, (N, classes): at the fitted temperature, as without weights of classes."""
-        cooled = (outputs.double() - self._shifts(torch.float64)) / float(fitted[0].double().exp())
+        cooled = self.unweighted(outputs.double()) / float(fitted[0].double().exp())
         if self.binary:
             yes_N1 = cooled.sigmoid()
             return torch.cat([1 - yes_N1, yes_N1], dim=-1)
@@ -124,17 +129,18 @@ class Classes:
         """The temperature with the least log loss (Guo et al. 2017); where F1 decides, the thresholds with the best."""
         from seqtool.scoring.metrics.fitting import fit_temperature, fit_threshold, two_logits
 
-        logits = (outputs.double() - self._shifts(torch.float64)).numpy()
+        logits = self.unweighted(outputs.double()).numpy()
         told = targets.numpy().astype(np.int64)
         fitted = torch.zeros(self.fitted)
         pairs = logits if not self.thresholds else two_logits(logits.reshape(-1))
-        fitted[0] = math.log(fit_temperature(pairs, told.reshape(-1)))
+        fitted[0] = shrunk(math.log(fit_temperature(pairs, told.reshape(-1))), len(told))
         if self.by_f1:
             cooled = (outputs / fitted[0].exp()).double()
             for place in range(self.thresholds):
                 is_so = (told if self.binary else told[:, place]) > 0
                 threshold = fit_threshold(is_so, cooled[:, place].sigmoid().numpy())
-                fitted[1 + place] = math.log(threshold / (1 - threshold)) if threshold < 1 else 30.0
+                odds = math.log(threshold / (1 - threshold)) if threshold < 1 else 30.0
+                fitted[1 + place] = shrunk(odds, len(told))
         return fitted
 
     def score(self, outputs: Tensor, targets: Tensor, fitted: Tensor, by: str) -> float | None:
@@ -283,6 +289,16 @@ def importance(task: Mapping[str, Any], targets: np.ndarray) -> np.ndarray | Non
     return np.array(task["class_weights"])[targets] if task["class_weights"] else None
 
 
+def same_answers(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the outputs of two runs mean the same: labels in the same order."""
+    return bool(one["labels"] == other["labels"] and one["several"] == other["several"])
+
+
+def shrunk(value: float, examples: int) -> float:
+    """A fitted number, nearer to the 0 that it is without: by few examples little is known of it."""
+    return value * examples / (examples + FEW_EXAMPLES)
+
+
 SEPARATOR = "\t"
 UNITS = ("example", "nats")
 
@@ -328,6 +344,8 @@ def answers(task: Mapping[str, Any]) -> Classes:
             task["by_f1"] is True,
             str(task["layout"]["format"]),
         )
+        if not all(0 <= count < 1 << 53 for count in (*classes.counts, classes.examples)):
+            raise ValueError("counts that are none")
         named = all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels) == len(counts) >= 1
         if not named or len(weights) not in (0, len(labels)) or not all(0 < weight < math.inf for weight in weights):
             raise ValueError("labels that are none")

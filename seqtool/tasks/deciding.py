@@ -22,7 +22,7 @@ OF_EXAMPLES = (
     "header",
     "delimiter",
 )
-OF_FORECASTS = ("horizon", "quantiles", "season", "time_column", "series", "future")
+OF_FORECASTS = ("horizon", "window", "quantiles", "season", "time_column", "series", "future")
 
 
 def decide_task(request: Request) -> str:
@@ -49,23 +49,17 @@ def decide_task(request: Request) -> str:
 
 def _by_target(request: Request) -> str:
     from seqtool.records.columns import no_column, profile
-    from seqtool.records.reading import open_records
-    from seqtool.settings.examples import ExampleConfig, header_of
+    from seqtool.settings.examples import ExampleConfig
+    from seqtool.tasks.examples.opening import open_request
     from seqtool.tasks.examples.table import task_of_target
 
     examples = ExampleConfig(**request.examples)
-    records = open_records(
-        request.data,
-        format=examples.format,
-        delimiter=examples.delimiter,
-        header=header_of(examples),
-        errors=request.errors,
-    )
+    records = open_request(request, examples)
     if records.layout.format == "labelled":
         return "classify"
     if records.layout.format == "conll":
         return "tag"
-    target = listed(examples.target)
+    target = listed(examples.target, records.columns)
     found = [column for column in profile(records) if column.name in target]
     if len(found) < len(target):
         missing = next(name for name in target if name not in records.columns)

@@ -33,6 +33,8 @@ class Request:
     embeddings: Path | None
     errors: str
     force: bool
+    files: list[Any] = dataclasses.field(default_factory=list, compare=False)
+    """The data as files of records, once they are opened."""
     examples: dict[str, Any] = dataclasses.field(default_factory=dict)
     """The settings of ExampleConfig that were given."""
     from_run: Path | None = None

@@ -25,6 +25,8 @@ MAY_DIFFER = (
 """Settings of the model on which the shape of none of its weights depends, or only that of new ones."""
 OF_EXAMPLES = {"inputs.embedding": "tables.0", "inputs.embeddings_before": "tables_before", "core": "cores.0"}
 """Where the parts of a language model lie in a model of examples."""
+OF_SEQUENCE = ("tables.", "tables_before.", "cores.")
+"""The parts of a model of examples that know tokens, not what is told of them."""
 RATE_SHARE = 0.3
 """Of the rate that suits a new model: what was learned is to be kept."""
 
@@ -36,6 +38,8 @@ class Start:
     config: RunConfig
     tensors: dict[str, Tensor]
     record: dict[str, Any]
+    parts: tuple[str, ...] = ()
+    """The parts of a model that are taken, by the beginnings of their names; nothing: all."""
 
     def names_in(self, model: nn.Module) -> dict[str, Tensor]:
         """The weights by the names that they have in a model: only those that it has, in the same shape."""
@@ -43,7 +47,7 @@ class Start:
         found = {}
         for name, tensor in self.tensors.items():
             for told in (name, renamed(name)):
-                if told in own and own[told].shape == tensor.shape:
+                if told in own and (not self.parts or told.startswith(self.parts)) and own[told].shape == tensor.shape:
                     found[told] = tensor
         return found
 

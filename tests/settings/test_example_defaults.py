@@ -14,7 +14,8 @@ from seqtool.settings.example_defaults import (
     suited_settings_of,
     suited_to_examples,
 )
-from seqtool.settings.vocabulary import VOCABULARY_TYPES
+from seqtool.settings.examples import ExampleConfig
+from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,8 @@ from seqtool.settings.vocabulary import VOCABULARY_TYPES
 def test_every_suited_setting_is_one_and_is_possible(kind: str, model: str):
     suited = suited_settings_of(kind, model)
     assert suited.pop("vocab_type", "bpe") in VOCABULARY_TYPES
+    checked(VocabularyConfig(lowercase=suited.pop("lowercase", False)))
+    checked(ExampleConfig(task="classify", max_length=suited.pop("max_length", 1)))
     config, training = resolve_examples({}, {**suited, "model": model}, 1000, False)
     known = vars(config) | vars(training)
     assert suited.keys() <= known.keys()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,17 @@ def pupils(path: Path, rows: int = 400, seed: int = 0) -> Path:
             hours, school, shoes = drawn.uniform(0, 20), drawn.choice(["north", "south"]), drawn.gauss(40, 3)
             mark = hours + (4 if school == "north" else 0) + drawn.gauss(0, 1)
             writer.writerow([f"{hours:.2f}", school, f"{shoes:.1f}", f"{mark:.3f}", "yes" if mark > 12 else "no"])
+    return path
+
+
+def waves(path: Path, steps: int = 300, seed: int = 0) -> Path:
+    """Two series of season 12 with noise, in a long table."""
+    drawn = random.Random(seed)
+    lines = ["series,step,value"]
+    for name in ("a", "b"):
+        for step in range(steps):
+            lines.append(f"{name},{step},{math.sin(step * math.pi / 6) + drawn.gauss(0, 0.1):.4f}")
+    path.write_text("\n".join(lines) + "\n")
     return path
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
-from tests.tasks.tables import done, report, texts
+from tests.tasks.tables import done, pupils, report, texts
 
 NOT_AT_ALL = ["--lr", 1e-12, "--weight-decay", 0, "--steps", 1]
 
@@ -54,6 +54,27 @@ def test_it_learns_a_new_text_with_symbols_of_its_own_and_tells_the_old_texts_lo
     )
     assert len(weights(run)["head.seen_ids"]) >= len(weights(small_run)["head.seen_ids"])
     assert set(weights(small_run)["head.seen_ids"].tolist()) <= set(weights(run)["head.seen_ids"].tolist())
+
+
+def test_one_that_began_so_goes_on_exactly(seqtool: Command, small_run: Path, other_text: Path, tmp_path: Path):
+    begin = ["train", other_text, "--from", small_run, "-q", "--early-stop", 0, "--eval-every", 10]
+    done(seqtool, *begin, "-o", tmp_path / "whole", "--steps", 40)
+    killed = seqtool(
+        *begin,
+        "-o",
+        tmp_path / "parts",
+        "--steps",
+        40,
+        "--checkpoint-every",
+        1,
+        kill=(9, [("parts/checkpoint/state.safetensors", 0.1)]),
+    )
+    assert killed.returncode in (0, -9)
+    done(seqtool, *begin, "-o", tmp_path / "parts", "--resume")
+    done(seqtool, "train", other_text, "-o", tmp_path / "parts", "--resume", "-q")
+    assert all(
+        torch.equal(tensor, weights(tmp_path / "parts")[name]) for name, tensor in weights(tmp_path / "whole").items()
+    )
 
 
 def test_a_classifier_begins_with_a_language_models_layers(seqtool: Command, small_run: Path, tmp_path: Path):
@@ -113,3 +134,21 @@ def test_what_does_not_fit_is_refused_by_name(seqtool: Command, small_run: Path,
 def _classifier(seqtool: Command, tmp_path: Path) -> Path:
     done(seqtool, "train", texts(tmp_path / "b.tsv"), "--target", "label", "-o", tmp_path / "c", "-q", "--steps", 5)
     return tmp_path / "c"
+
+
+def test_a_head_is_taken_only_where_it_means_the_same(seqtool: Command, tmp_path: Path):
+    table, first = texts(tmp_path / "a.tsv"), tmp_path / "first"
+    done(seqtool, "train", table, "--target", "label", "-o", first, "-q", "--steps", 200)
+    again = ["train", table, "--target", "label", "--from", first, "-q", *NOT_AT_ALL]
+    done(seqtool, *again, "-o", tmp_path / "same")
+    assert torch.allclose(weights(tmp_path / "same")["head.weight"], weights(first)["head.weight"], atol=1e-6)
+    done(seqtool, *again, "--positive", "neg", "-o", tmp_path / "turned")
+    new, old = weights(tmp_path / "turned"), weights(first)
+    assert not torch.allclose(new["head.weight"], old["head.weight"], atol=1e-6)
+    assert torch.allclose(new["cores.0.table.weight"], old["cores.0.table.weight"], atol=1e-6)
+    rows = pupils(tmp_path / "p.csv")
+    done(seqtool, "train", rows, "--target", "pass", "-o", tmp_path / "pupils", "-q", "--steps", 5)
+    refused = seqtool(
+        "train", rows, "--target", "pass", "--ignore", "shoes", "--from", tmp_path / "pupils", "-o", tmp_path / "r"
+    )
+    assert "nothing that it learned means the same here" in error_of(refused, 2)

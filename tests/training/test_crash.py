@@ -23,6 +23,7 @@ import torch
 from seqtool.errors import DivergedError
 from seqtool.training.learner import Learner
 from tests.conftest import Command
+from tests.tasks.tables import texts
 from tests.training.trainer import SHORT, SMALL, Trainer
 
 SETTINGS = ["--vocab-type", "char", "--steps", "80", "--hidden", "48", "--dropout", "0.2", "--checkpoint-every", "1", "--eval-every", "10",
@@ -49,6 +50,31 @@ def uninterrupted(seqtool: Command, text: Path, tmp_path_factory: pytest.TempPat
 
 def strays(folder: Path) -> list[Path]:
     return [path for path in folder.rglob(".*") if path.suffix in (".partial", ".replaced")]
+
+
+TELLING = ["--target", "label", "--model", "gru", "--hidden", "24", "--embed", "12", "--dropout", "0.2", "--steps", "60",
+           "--checkpoint-every", "1", "--eval-every", "10", "--batch-size", "4", "--early-stop", "0", "--seed", "5", "-q"]  # fmt: skip
+
+
+@trials(3, 100)
+def test_killed_at_any_instant_a_classifier_resumes_to_the_same_weights(seqtool: Command, tmp_path: Path, count: int):
+    """Its temperature, which validation fits, included."""
+    table, run, draw, killed = texts(tmp_path / "texts.tsv"), tmp_path / "run", random.Random(count), 0
+    assert seqtool("train", table, "-o", tmp_path / "whole", *TELLING).returncode == 0
+    while killed < count:
+        shutil.rmtree(run, ignore_errors=True)
+        waits = [(f"{run}/config.json", draw.random() * 0.5)]
+        if killed % 3 != 2:
+            waits.append((f"{run}/checkpoint/.*.partial", draw.random() * 0.001))
+        if seqtool("train", table, "-o", run, *TELLING, kill=(9, waits)).returncode != -9:
+            continue
+        killed += 1
+        resumed = seqtool("train", table, "-o", run, "--resume", "-q")
+        assert resumed.returncode == 0, resumed.stderr.decode()
+        assert (run / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes(), (
+            killed
+        )
+        assert not strays(tmp_path)
 
 
 @trials(6, 200)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from seqtool.tasks.language.objective import Objective
 from seqtool.training.parallel import in_parallel, split_like, whole
 from seqtool.training.world import World, alone
 from tests.conftest import Command
+from tests.tasks.tables import texts, waves
 from tests.training.torchrun import SETTINGS, torchrun
 from tests.zoo import V, zoo_model
 
@@ -48,6 +49,25 @@ def test_two_processes_lose_as_one_does(seqtool: Command, text: Path, tmp_path: 
     tolerance = 1e-4 if "--shard" in more else 1e-5  # sums in another order, which adamw makes more of
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=tolerance)
     assert seqtool("eval", tmp_path / "two", "-", stdin=b"text").returncode == 0
+
+
+CLASSES = ["--target", "label", "--model", "lstm", "--hidden", 16, "--embed", 8]
+FORECASTS = ["--target", "value", "--horizon", 6, "--season", 12, "--window", 24]
+
+
+@pytest.mark.parametrize(("made", "asked"), [(texts, CLASSES), pytest.param(waves, FORECASTS, marks=pytest.mark.slow)])
+def test_two_processes_answer_examples_as_one_does(
+    seqtool: Command, tmp_path: Path, made: Callable[[Path], Path], asked: list[object]
+):
+    settings = [*asked, "--batch-size", 8, "--dropout", 0, "--steps", 40, "--eval-every", 10, "--lr", "1e-3"]
+    settings += ["--early-stop", 0, "--seed", 3, "-q"]
+    table = made(tmp_path / "table.csv" if made is waves else tmp_path / "table.tsv")
+    assert seqtool("train", table, "-o", tmp_path / "one", *settings).returncode == 0
+    both = torchrun("train", table, "-o", tmp_path / "two", *settings, folder=tmp_path)
+    _, err = both.communicate(timeout=200)
+    assert both.returncode == 0, err.decode()
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    assert seqtool("eval", tmp_path / "two", table).returncode == 0
 
 
 @pytest.fixture

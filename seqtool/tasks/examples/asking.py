@@ -5,8 +5,10 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import EllipsisType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,14 +16,20 @@ from torch import Tensor
 
 from seqtool.errors import InputError, UsageError
 from seqtool.models.example_model import ExampleInput
+from seqtool.records.delimited import read_cells
 from seqtool.records.layout import Layout
-from seqtool.records.lines import Row
+from seqtool.records.lines import Lines, Row
 from seqtool.records.reading import Records, RecordsFile, open_records
-from seqtool.runs import ExampleRun
+from seqtool.runs import ExampleRun, RunConfig, load_example_run
+from seqtool.settings.backtest import BacktestConfig
+from seqtool.settings.checking import from_mapping
+from seqtool.settings.examples import MAX_LENGTH, ExampleConfig
 from seqtool.tasks.examples.rows import RowReader, blocks_of, columns_from
 from seqtool.tasks.examples.sets import ArrayExamples, by_length
 from seqtool.tasks.examples.table import Labelled, layout_from
+from seqtool.tasks.examples.task import answers_of
 
+T = TypeVar("T")
 BATCH_TOKENS = 1 << 15
 
 
@@ -33,6 +41,8 @@ class Asking(NamedTuple):
     batch_size: int = 256
     errors: str = "strict"
     format: str = "auto"
+    backtest: BacktestConfig = BacktestConfig()
+    """Which windows of series are judged."""
 
 
 class Answer(NamedTuple):
@@ -48,6 +58,43 @@ def unanswered(problem: str) -> Answer:
     return Answer((("",),), {"problem": problem}, problem)
 
 
+def load_to_ask(path: Path, device: torch.device) -> ExampleRun:
+    """Load a run of examples; InputError where what it says of its task does not fit its sizes."""
+    run = load_example_run(path, device)
+    check_task(run.config, str(path))
+    return run
+
+
+def check_task(config: RunConfig, source: str) -> None:
+    """InputError where a run's configuration says of its task what cannot be, or does not fit its sizes."""
+    task, shape = config.task, config.shape
+    assert shape is not None
+    answers, examples = answers_of(task), config.data.get("examples")
+    fits = (answers.outputs, answers.fitted) == (shape.outputs, shape.fitted) and isinstance(examples, dict)
+    if fits and isinstance(task.get("columns"), dict) and "numeric" in task["columns"]:
+        columns = columns_from(task["columns"], source)
+        target, longest = task.get("target"), task.get("max_length")
+        fits = (
+            isinstance(target, list)
+            and bool(target)
+            and all(isinstance(name, str) for name in target)
+            and type(longest) is int
+            and 1 <= longest <= MAX_LENGTH
+            and bool(columns.names)
+            and not shape.each
+            and (columns.numbers, columns.categories, bool(columns.text))
+            == (shape.numbers, shape.categories, bool(shape.tables))
+        )
+    if not fits:
+        raise InputError(f"{source}: what its config.json says of the task does not fit its sizes: it was edited")
+    examples_of(config, source)
+
+
+def examples_of(config: RunConfig, source: str) -> ExampleConfig:
+    """What was asked of the table that a run was learned from; InputError when it was edited."""
+    return from_mapping(ExampleConfig, {**config.data["examples"], "task": config.task["name"]}, f"{source}: examples")
+
+
 def open_for(run: ExampleRun, paths: Sequence[str], asking: Asking, rereadable: bool) -> Records:
     """Open the rows that a run is asked about: laid out as its examples, or a line each where it reads one text."""
     layout = layout_from(run.config.task["layout"])
@@ -58,18 +105,34 @@ def open_for(run: ExampleRun, paths: Sequence[str], asking: Asking, rereadable: 
     if asking.format == "lines" and not one_text:
         raise UsageError(f"--format lines: {run.path} reads {', '.join(columns.names)}; give a table with these")
     files = [RecordsFile(path, errors=asking.errors, rereadable=rereadable) for path in paths]
-    if one_text and (asking.format == "lines" or not _is_laid_out(files[0].head(), layout, columns.text[0])):
+    head = files[0].head()
+    if layout.format != "jsonl" and head.lstrip().startswith("{"):
+        return open_records(files, format="jsonl", errors=asking.errors)
+    if one_text and (asking.format == "lines" or not _is_laid_out(head, layout)):
         return Records(files, Layout("lines", columns.text), errors=asking.errors, header=None)
+    width, targets = _width(head, layout), run.config.task["target"]
+    if layout.format == "csv" and not layout.header and width == len(layout.columns) - len(targets):
+        layout = replace(layout, columns=tuple(name for name in layout.columns if name not in targets))
     return open_records(files, layout=layout, errors=asking.errors)
 
 
-def _is_laid_out(head: str, layout: Layout, text: str) -> bool:
-    """Whether a text begins as a table of this layout does."""
-    first = head.split("\n", 1)[0].rstrip("\r")
+def _first_cells(head: str, layout: Layout) -> list[str]:
+    """The cells of a table's first row."""
+    _, cells, _ = next(read_cells(Lines([head]), layout.delimiter, layout.quoted), (0, [], ""))
+    return [cell.strip() for cell in cells]
+
+
+def _width(head: str, layout: Layout) -> int:
+    """How many cells a table's first row has."""
+    return len(_first_cells(head, layout))
+
+
+def _is_laid_out(head: str, layout: Layout) -> bool:
+    """Whether a text begins as a table of this layout does: with one of its columns' names, or as wide as it is."""
     if layout.format == "csv":
-        cells = [cell.strip().strip('"') for cell in first.split(layout.delimiter)]
-        return text in cells if layout.header else len(cells) == len(layout.columns)
-    return layout.format == "labelled" or (layout.format == "jsonl" and first.lstrip().startswith("{"))
+        cells = _first_cells(head, layout)
+        return bool({*cells} & {*layout.columns}) if layout.header else len(cells) >= len(layout.columns) > 1
+    return layout.format in ("labelled", "jsonl")
 
 
 def reader_of(run: ExampleRun, records: Records) -> RowReader:
@@ -109,7 +172,7 @@ def answered(run: ExampleRun, records: Records, asking: Asking) -> Iterator[list
     Where errors are not replaced, InputError for the first row with a problem, after the answers to those before it.
     """
     reader = reader_of(run, records)
-    for block in arriving(records, asking.batch_size):
+    for block in arriving(records.rows(), records.waits, asking.batch_size):
         problems = [reader.problem(row) for row in block]
         broken = next((place for place, problem in enumerate(problems) if problem), None)
         stop = broken is not None and asking.errors == "strict"
@@ -145,35 +208,35 @@ def answered_with_targets(
     return torch.cat(outputs), labelled.values, labelled.left_out
 
 
-def arriving(records: Records, size: int) -> Iterator[list[Row]]:
-    """Rows in blocks: of a stream those that are there, so that an answer never waits for the next question.
+def arriving(rows: Iterator[T], waits: bool, size: int) -> Iterator[list[T]]:
+    """Rows in blocks: where they are waited for, those that are there, so that an answer never waits for a question.
 
     An error in a row comes after the rows before it.
     """
-    if not records.waits:
-        yield from _blocks_until_error(records.rows(), size)
+    if not waits:
+        yield from _blocks_until_error(rows, size)
         return
-    arrived: queue.Queue[Row | BaseException | None] = queue.Queue(2 * size)
-    one: Row | BaseException | EllipsisType | None
+    arrived: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(2 * size)
+    one: tuple[T] | BaseException | EllipsisType | None
 
     def read() -> None:
         try:
-            for row in records.rows():
-                arrived.put(row)
+            for row in rows:
+                arrived.put((row,))
             arrived.put(None)
         except BaseException as error:  # which the reader of the queue raises
             arrived.put(error)
 
     threading.Thread(target=read, daemon=True).start()
-    block: list[Row] = []
+    block: list[T] = []
     while True:
         try:
             one = arrived.get(block=not block)
         except queue.Empty:
             one = ...  # nothing more is there yet
-        if isinstance(one, Row):
-            block.append(one)
-        if block and (len(block) >= size or not isinstance(one, Row)):
+        if isinstance(one, tuple):
+            block += one
+        if block and (len(block) >= size or not isinstance(one, tuple)):
             yield block
             block = []
         if isinstance(one, BaseException):
@@ -182,9 +245,9 @@ def arriving(records: Records, size: int) -> Iterator[list[Row]]:
             return
 
 
-def _blocks_until_error(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+def _blocks_until_error(rows: Iterator[T], size: int) -> Iterator[list[T]]:
     """Rows, so many at a time; what is wrong with one is raised after those before it."""
-    block: list[Row] = []
+    block: list[T] = []
     problem: Exception | None = None
     while problem is None:
         try:

@@ -13,14 +13,16 @@ from seqtool.files.writing import provenance
 from seqtool.runs import VOCABULARY, RunConfig, read_config
 from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.checking import check_used, checked
+from seqtool.settings.defaults import own_settings
 from seqtool.settings.example_defaults import check_meant, model_for, resolve_examples, suited_settings_of
 from seqtool.settings.examples import ExampleConfig
+from seqtool.tasks.examples.asking import check_task, examples_of
 from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.sets import ArrayExamples
 from seqtool.tasks.examples.task import ExampleTask
 from seqtool.tasks.request import Request
 from seqtool.tasks.resuming import refuse_other_data, resumed_config
-from seqtool.tasks.starting import gentle, read_start, request_from
+from seqtool.tasks.starting import OF_SEQUENCE, Start, gentle, read_start, request_from
 from seqtool.training.session import Options, Outcome, train_run
 from seqtool.training.world import World
 from seqtool.vectors.vectors import Vectors, read_vectors
@@ -32,6 +34,8 @@ TOLD = {
     "valid_examples": ("DATA and --valid", "validates on"),
 }
 """The entries of a run's record that must be the same when it goes on."""
+SHOWN = ("target", "labels", "several", "horizon", "window", "season", "levels")
+"""What --dry-run shows of a task."""
 
 
 class Preparing(Protocol):
@@ -56,9 +60,13 @@ def task_module(task: str) -> Any:
 def begun(task: str, request: Request, device: str, world: World) -> tuple[RunConfig, Prepared]:
     """A new run's configuration and data."""
     check_meant(request.flags, task)
+    if world.size > 1 and "-" in request.data:
+        raise UsageError("several processes cannot read one standard input: give a file")
     if request.watch is not None or request.document is not None:
         flag = "--watch" if request.watch is not None else "--document"
         raise UsageError(f"{flag}: that is for language models, not to {task}; leave it out")
+    if any(weight != 1 for weight in request.weights):
+        raise UsageError("FILE=N is for language models: weigh examples by a column, --weight COLUMN")
     examples = checked(ExampleConfig(**{**request.examples, "task": task}))
     module = task_module(task)
     start = None if request.from_run is None else read_start(request.from_run)
@@ -72,8 +80,13 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     if vectors is not None:
         request = _with_width(request, model, vectors)
     suited = {**suited_settings_of(opened.kind, model), "model": model}
+    examples = checked(dataclasses.replace(examples, **own_settings(ExampleConfig, {**suited, **request.examples})))
     settings = {**suited, **request.settings}
     prepared = module.prepare(request, opened, examples, settings, None)
+    if start is not None:
+        start, prepared = _continued(start, task, prepared, module, request)
+    if prepared.vocabulary is None and (request.vocab is not None or request.vocabulary):
+        raise UsageError("a vocabulary is for text, and no column is text: leave --vocab and --vocab-type out")
     suited |= prepared.suited
     model_config, train_config = resolve_examples(
         request.settings, suited, len(prepared.train), not device.startswith("cpu")
@@ -96,6 +109,24 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
         prepared.task,
     )
     return config, prepared
+
+
+def _continued(start: Start, task: str, prepared: Prepared, module: Any, request: Request) -> tuple[Start, Prepared]:
+    """What of a run to begin with is taken: all of one that told the same of the same columns, else what knows tokens.
+
+    UsageError where nothing of it would mean the same.
+    """
+    theirs = start.config.task
+    ours = prepared.task
+    told_alike = start.config.shape is not None and theirs["name"] == task and module.same_answers(theirs, ours)
+    if told_alike and theirs["columns"] == ours["columns"]:
+        return start, prepared
+    if prepared.vocabulary is None or not start.config.vocabulary_sha256:
+        raise UsageError(
+            f"--from {request.from_run}: nothing that it learned means the same here, where columns, their values or "
+            "labels are others; train anew, or go on with the same data by --resume"
+        )
+    return dataclasses.replace(start, parts=OF_SEQUENCE), prepared
 
 
 def _vectors(request: Request, kind: str) -> Vectors | None:
@@ -139,7 +170,8 @@ def again(path: Path, request: Request, device: str, world: World) -> tuple[RunC
     config = resumed_config(kept, {**request.settings, "device": device}, request.flags)
     if problems := check_used(request.flags, config.model, config.training):
         raise UsageError("; ".join(problems))
-    begun_with = ExampleConfig(**kept.data["examples"])
+    check_task(kept, str(path))
+    begun_with = examples_of(kept, str(path))
     other = [name for name, value in request.examples.items() if value != getattr(begun_with, name) and name != "task"]
     if other:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in other)
@@ -186,8 +218,8 @@ def units(config: RunConfig) -> tuple[str, str]:
 def planned(config: RunConfig) -> dict[str, Any]:
     """The task, its target and labels, what is read, and how many examples there are."""
     task = config.task
-    told: dict[str, Any] = {name: task[name] for name in ("target", "labels", "several", "horizon") if name in task}
-    columns = {
+    told: dict[str, Any] = {name: task[name] for name in SHOWN if name in task}
+    columns: dict[str, Any] = {
         kind: [column if isinstance(column, str) else column[0] for column in columns]
         for kind, columns in task.get("columns", {}).items()
     }

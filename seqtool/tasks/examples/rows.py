@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from seqtool.records.values import number_of
 from seqtool.tasks.examples.sets import Rows
 from seqtool.text.vocabulary import Vocabulary
 
+T = TypeVar("T")
 BLOCK_ROWS = 1024
 CLIPPED = 30.0  # deviations from the mean that a number is taken for at most
 
@@ -37,7 +38,7 @@ class NumberColumn:
 
 @dataclass(frozen=True)
 class CategoryColumn:
-    """A column of categories; another value than these is number 0."""
+    """A column of categories; another value than these is number 0, which stands for their mean."""
 
     name: str
     values: tuple[str, ...]
@@ -124,7 +125,7 @@ class RowReader:
         for place, column in zip(self._numeric, self.columns.numeric, strict=True):
             value = row.values[place]
             if value is not None and math.isnan(number_of(value)):
-                return f"column {column.name} is {value[:40]!r}, which is no number"
+                return f"has {value[:40]!r} in column {column.name}, which is no number"
         return ""
 
     def text_of(self, row: Row) -> str:
@@ -176,8 +177,8 @@ def encode_texts(vocabulary: Vocabulary, texts: Sequence[str]) -> Iterator[npt.N
         start = place + 1
 
 
-def blocks_of(rows: Iterable[Row], size: int = BLOCK_ROWS) -> Iterator[list[Row]]:
-    """Rows, so many at a time."""
+def blocks_of(rows: Iterable[T], size: int = BLOCK_ROWS) -> Iterator[list[T]]:
+    """Rows, or sentences, so many at a time."""
     rows = iter(rows)
     while block := list(islice(rows, size)):
         yield block

@@ -18,9 +18,10 @@ from seqtool.records.reading import Records, Row, open_records
 from seqtool.records.values import number_of
 from seqtool.runs import NO_TEXT, RunConfig
 from seqtool.settings.checking import checked
-from seqtool.settings.examples import ExampleConfig, ExampleShape, header_of, listed
+from seqtool.settings.examples import ExampleConfig, ExampleShape, listed
 from seqtool.settings.model import Symbols
 from seqtool.settings.vocabulary import VocabularyConfig
+from seqtool.tasks.examples.opening import open_request
 from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.rows import (
     ArrayBuilder,
@@ -40,6 +41,10 @@ from seqtool.text.learning import learn_vocabulary
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 VALID_SHARE = 0.1
+OF_VOCABULARY = {"vocab_type": "type", "lowercase": "lowercase"}  # of the settings that suit a model, its vocabulary's
+NGRAMS = {"word": 2, "bpe": 4, "unigram": 4, "foreign": 4, "char": 7, "byte": 7}
+"""Tokens of the longest n-grams, by what the tokens of a vocabulary are."""
+LEAST_BUCKETS, MOST_BUCKETS = 1 << 12, 1 << 19
 FEW_NUMBERS = 20  # distinct whole numbers that are taken for classes
 MOST_CATEGORIES = 1000
 
@@ -63,15 +68,9 @@ class Table(NamedTuple):
 
 def open_table(request: Request, examples: ExampleConfig) -> Table:
     """Open and look through the table that DATA name; UsageError for a target that it has not."""
-    records = open_records(
-        request.data,
-        format=examples.format,
-        delimiter=examples.delimiter,
-        header=header_of(examples),
-        errors=request.errors,
-    )
+    records = open_request(request, examples)
     columns = profile(records)
-    target, text = listed(examples.target), listed(examples.text)
+    target, text = listed(examples.target, records.columns), listed(examples.text, records.columns)
     if records.layout.format == "labelled":
         target, text = target or records.columns[:1], text or records.columns[1:]
     if not target:
@@ -80,9 +79,9 @@ def open_table(request: Request, examples: ExampleConfig) -> Table:
         columns,
         target=target,
         text=text,
-        ignore=listed(examples.ignore),
-        numeric=listed(examples.numeric),
-        categorical=listed(examples.categorical),
+        ignore=listed(examples.ignore, records.columns),
+        numeric=listed(examples.numeric, records.columns),
+        categorical=listed(examples.categorical, records.columns),
         weight=examples.weight or None,
     )
     return Table(records, columns, roles)
@@ -104,7 +103,9 @@ def read_columns(table: Table) -> Columns:
         deviation = column.deviation if column.deviation > 0 else 1.0
         numeric.append(NumberColumn(name, column.mean if column.numbers else 0.0, deviation, column.missing > 0))
     for name in table.roles.categorical:
-        categorical.append(CategoryColumn(name, tuple(list(table.column(name).counts)[:MOST_CATEGORIES])))
+        column = table.column(name)
+        values = list(column.counts)[:MOST_CATEGORIES]
+        categorical.append(CategoryColumn(name, (*values, *([""] if column.missing else []))))
     return Columns(tuple(table.roles.text), tuple(numeric), tuple(categorical))
 
 
@@ -267,9 +268,9 @@ def prepare_table(
     records = table.records
     if columns.text:
         plain = RowReader(Columns(columns.text, (), ()), records.columns, None, 1, records.name)
-        type_of = {"type": settings["vocab_type"]} if "vocab_type" in settings else {}
+        suited_vocabulary = {name: settings[flag] for flag, name in OF_VOCABULARY.items() if flag in settings}
         readable = (row for row in records.rows() if not row.problem)
-        vocabulary = texts_vocabulary(request, readable, plain, type_of, seed)
+        vocabulary = texts_vocabulary(request, readable, plain, suited_vocabulary, seed)
 
     def read(source: Records) -> tuple[Labelled, dict[str, Any], str, int]:
         reader = RowReader(columns, source.columns, vocabulary, examples.max_length, source.name)
@@ -334,7 +335,17 @@ def prepare_table(
         outputs=answers.outputs,
         fitted=answers.fitted,
     )
-    return Prepared(train, valid, shape, symbols_of(vocabulary, tokens), vocabulary, task, record, told)
+    suited = {} if vocabulary is None else {"ngrams": NGRAMS[vocabulary.type], "buckets": buckets_for(tokens)}
+    return Prepared(train, valid, shape, symbols_of(vocabulary, tokens), vocabulary, task, record, told, suited=suited)
+
+
+def buckets_for(tokens: int) -> int:
+    """Rows for the n-grams of so many tokens: a power of two, from half as many on, within limits.
+
+    Both of pairs of words and of 2- to 7-grams of characters that is about a row for each that occurs (75,000 of
+    133,000 words, 550,000 of 800,000 characters); with fewer, n-grams that say something share rows with others.
+    """
+    return min(MOST_BUCKETS, max(LEAST_BUCKETS, 1 << (max(1, tokens) // 2).bit_length()))
 
 
 def _weights(labelled: Labelled, importance: Any) -> Any:

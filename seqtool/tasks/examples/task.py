@@ -24,7 +24,7 @@ from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.sets import ExampleSet, Rows, by_length
 from seqtool.training.task import Batches, Stopped, Sums, Validation
 
-VALID_EXAMPLES = 20_000
+VALID_EXAMPLES, VALID_NUMBERS = 20_000, 1 << 25  # at most, and answers for them
 SCORED_TOKENS = 1 << 16  # of a batch that is only scored
 SCORED_EXAMPLES = 512
 
@@ -39,6 +39,9 @@ class Answers(Protocol):
     @property
     def fitted(self) -> int:
         """Numbers that validation fits."""
+
+    def unweighted(self, outputs: Tensor) -> Tensor:
+        """The outputs as if all examples had counted the same in training, whatever the weights of classes."""
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss of each target, (N,), in nats for a likelihood."""
@@ -130,15 +133,16 @@ class ExampleTask:
         """The loss on what is held back; what is fitted to it is put into the model."""
         assert isinstance(model, ExampleModel)
         answers = self.answers
-        found = outputs_of(model, self.data.valid, first_rows(len(self.data.valid), VALID_EXAMPLES), stopped)
+        rows = first_rows(len(self.data.valid), min(VALID_EXAMPLES, max(1, VALID_NUMBERS // answers.outputs)))
+        found = outputs_of(model, self.data.valid, rows, stopped)
         if found is None:
             return None
         outputs, targets = found
-        loss = float(answers.losses(outputs, targets).double().sum())
+        loss = float(answers.losses(answers.unweighted(outputs), targets).double().sum())
         fitted = answers.fit(outputs, targets)
         model.fitted.copy_(fitted)
         score = answers.score(outputs, targets, fitted, self.config.training.best_by)
-        return Validation(loss, len(targets), score)
+        return Validation(loss, self.data.valid.targets_in(rows), score)
 
     def probes(self, model: Net) -> dict[str, Any]:
         """Nothing."""

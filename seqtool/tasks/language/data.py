@@ -207,6 +207,11 @@ def _seen_counts(ids: IdSequence, vocabulary: Vocabulary) -> dict[int, int]:
     return dict(zip(seen.tolist(), counts[seen].tolist(), strict=True))
 
 
+def with_seen(data: TrainingData, ids: Sequence[int]) -> dict[int, int]:
+    """How often each symbol occurs, with those of `ids`, which a run knows that was begun with."""
+    return {index: data.seen_counts.get(index, 0) for index in sorted({*data.seen_counts, *ids})}
+
+
 def file_spans(encoded: EncodedText, begin_id: int) -> list[range]:
     """The tokens of each file, from the `<s>` of its first document; of files without text none."""
     starts, _ = document_spans(encoded.ids, begin_id)

@@ -16,11 +16,11 @@ from seqtool.settings.examples import LANGUAGE
 from seqtool.settings.model import Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
-from seqtool.tasks.language.data import TrainingData, load_vocabulary_or_none, prepare_data
+from seqtool.tasks.language.data import TrainingData, load_vocabulary_or_none, prepare_data, with_seen
 from seqtool.tasks.language.resuming import resumed_run
 from seqtool.tasks.language.task import LanguageTask
 from seqtool.tasks.request import Request
-from seqtool.tasks.starting import Start, gentle, read_start, request_from
+from seqtool.tasks.starting import gentle, read_start, request_from
 from seqtool.training.session import Options, Outcome, train_run
 from seqtool.training.world import World
 from seqtool.vectors.vectors import Vectors, read_vectors
@@ -61,8 +61,10 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     )
     vocabulary = prepared.vocabulary
     if start is not None:
-        record = {**prepared.record, "from": start.record}
-        prepared = dataclasses.replace(prepared, start=start, record=record, seen_counts=_seen_by_both(prepared, start))
+        theirs = start.tensors["head.seen_ids"].tolist()
+        also = sorted(set(theirs).difference(prepared.seen_counts))
+        record = {**prepared.record, "from": start.record, "also_seen": also}
+        prepared = dataclasses.replace(prepared, start=start, record=record, seen_counts=with_seen(prepared, also))
     if vectors is not None:
         assert request.embeddings is not None
         beginning = match_pretrained(request.embeddings, vectors, vocabulary, prepared.seen_counts)
@@ -91,12 +93,6 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
         )
     symbols = Symbols(vocabulary.size, vocabulary.begin_id, len(prepared.seen_counts), len(prepared.train_ids))
     return new_config(model_config, train_config, symbols, vocabulary, prepared.record), prepared
-
-
-def _seen_by_both(prepared: TrainingData, start: Start) -> dict[int, int]:
-    """How often each symbol occurs that the text has, or that the run to begin with can predict."""
-    ids = sorted({*prepared.seen_counts, *start.tensors["head.seen_ids"].tolist()})
-    return {index: prepared.seen_counts.get(index, 0) for index in ids}
 
 
 def vocabulary_to_learn(request: Request, vectors: Vectors | None) -> VocabularyConfig:

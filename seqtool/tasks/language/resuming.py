@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from seqtool.files.writing import file_sha256
 from seqtool.runs import RunConfig, read_config, read_vocabulary
 from seqtool.settings.checking import check_used
 from seqtool.settings.vocabulary import VocabularyConfig
-from seqtool.tasks.language.data import TrainingData, held_share, prepare_data
+from seqtool.tasks.language.data import TrainingData, held_share, prepare_data, with_seen
 from seqtool.tasks.request import Request
 from seqtool.tasks.resuming import refuse_other, refuse_other_data, resumed_config
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
@@ -53,6 +54,8 @@ def resumed_run(path: Path, request: Request, device: str, world: World) -> tupl
         watch=request.watch or record.get("watch"),
         world=world,
     )
+    if also := record.get("also_seen"):
+        prepared = dataclasses.replace(prepared, seen_counts=with_seen(prepared, also))
     refuse_other_data(path, run_config, prepared.record, TOLD)
     return run_config, prepared
 

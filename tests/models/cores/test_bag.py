@@ -1,33 +1,99 @@
-"""The bag: each token's vector and those of the n-grams that end there."""
-
 from __future__ import annotations
 
+import itertools
+
+import pytest
 import torch
 
-from seqtool.models.cores.bag import MODULUS, MULTIPLIER, Bag, ngram_rows
+from seqtool.models.cores.bag import MODULUS, MULTIPLIER, NONE, Bag, ngram_rows
 from seqtool.models.inputs import InputVectors
 from seqtool.settings.model import ModelConfig
 
 
-def test_ngrams_are_hashed_in_order():
-    ids = torch.tensor([[5, 7, 5, 7]])
-    pairs, triples = ngram_rows(ids, 3, 1000)
-    hashed = [(a * MULTIPLIER + b + 1) % MODULUS for a, b in ((5, 7), (7, 5), (5, 7))]
-    assert pairs.tolist() == [[one % 1000 for one in hashed]]
-    assert triples.tolist() == [
-        [(one * MULTIPLIER + b + 1) % MODULUS % 1000 for one, b in zip(hashed, (5, 7), strict=False)]
-    ]
-    assert ngram_rows(ids[:, :1], 3, 1000) == []
+def row_by_hand(ids: list[int], buckets: int) -> int:
+    """The row of one n-gram, by Python's own integers."""
+    value = ids[0] % MODULUS
+    for number in ids[1:]:
+        value = (value * MULTIPLIER + number + 1) % MODULUS
+    return value % buckets + 1
 
 
-def test_features_are_sums_of_rows():
-    config = ModelConfig(model="bag", hidden=3, ngrams=2, buckets=11)
-    bag = Bag(config, 3).eval()
-    ids, words = torch.tensor([[1, 2, 3]]), torch.randn(4, 3)
-    features, state = bag(InputVectors(ids, words), None)
+def test_rows_of_ngrams_are_those_of_the_formula():
+    ids, buckets = [[5, 0, 999_999, 3, 5], [1, 2, 3, 4, 5]], 1009
+    found = ngram_rows(torch.tensor(ids), 4, buckets)
+    assert found.shape == (2, 5, 3)
+    for row, place, length in itertools.product(range(2), range(5), (2, 3, 4)):
+        begin = place + 1 - length
+        expected = row_by_hand(ids[row][begin : place + 1], buckets) if begin >= 0 else NONE
+        assert found[row, place, length - 2] == expected
+
+
+def test_a_product_never_overflows():
+    largest = (1 << 31) - 2
+    found = ngram_rows(torch.tensor([[largest, largest, largest]]), 3, 1 << 26)
+    assert found[0, 2].tolist() == [row_by_hand([largest] * length, 1 << 26) for length in (2, 3)]
+
+
+def test_ngrams_hash_by_order_and_length():
+    ngrams = [(1, 2), (2, 1), (0, 1, 2), (1, 2, 0), (1, 0, 2), (1,)]
+    assert len({row_by_hand(list(ids), 1 << 26) for ids in ngrams}) == len(ngrams)
+
+
+@pytest.mark.parametrize("time", [1, 2, 3])
+def test_a_sequence_shorter_than_the_longest_ngram_has_only_shorter_ones(time: int):
+    rows = ngram_rows(torch.ones(1, time, dtype=torch.long), 4, 64)
+    assert (rows != NONE).sum(1).tolist() == [[max(0, time - 1), max(0, time - 2), max(0, time - 3)]]
+
+
+def bag_of(ngrams: int, buckets: int = 64, width: int = 6) -> Bag:
+    torch.manual_seed(1)
+    bag = Bag(ModelConfig(model="bag", ngrams=ngrams, buckets=buckets, hidden=width), width)
+    if bag.table is not None:
+        torch.nn.init.normal_(bag.table.weight)  # that of no n-gram as well, which is never added
+    return bag.eval()
+
+
+def test_features_are_the_sum_of_a_token_and_of_the_ngrams_that_end_there():
+    bag, table, ids = bag_of(3), torch.randn(9, 6), [4, 8, 8, 1]
     assert bag.table is not None
-    (pairs,) = ngram_rows(ids, 2, 11)
-    assert torch.allclose(features[0, 0], words[1])
-    assert torch.allclose(features[0, 2], words[3] + bag.table(pairs[0, 1]))
+    features, state = bag(InputVectors(torch.tensor([ids]), table), None)
+    expected = []
+    for place in range(len(ids)):
+        y = table[ids[place]].clone()
+        for length in range(2, min(3, place + 1) + 1):
+            y += bag.table.weight[row_by_hand(ids[place - length + 1 : place + 1], 64)]
+        expected.append(y)
+    torch.testing.assert_close(features[0], torch.stack(expected))
     assert state == ()
-    assert sum(weight.numel() for weight in bag.parameters()) == Bag.size(config, 3).parameters
+
+
+def test_a_mean_of_features_is_the_sum_of_all_vectors_over_the_root_of_their_number():
+    bag, table = bag_of(3), torch.randn(9, 6)
+    ids, lengths = torch.tensor([[4, 8, 8, 1], [2, 3, 0, 0]]), torch.tensor([4, 2])
+    plain, _ = bag(InputVectors(ids, table), None)
+    found, _ = bag(InputVectors(ids, table, lengths_B=lengths), None)
+    for row, length in enumerate(lengths.tolist()):
+        vectors = (
+            3 * length
+        )  # a token, a 2-gram and a 3-gram at each place, those that begin before the text among them
+        torch.testing.assert_close(found[row, :length].mean(0), plain[row, :length].sum(0) / vectors**0.5)
+
+
+def test_without_ngrams_there_is_no_table():
+    bag, table = bag_of(1), torch.randn(9, 6)
+    assert bag.table is None
+    torch.testing.assert_close(bag(InputVectors(torch.tensor([[3, 2]]), table), None)[0][0], table[[3, 2]])
+
+
+def test_numbers_have_no_ngrams():
+    x = torch.randn(2, 3, 6)
+    assert torch.equal(bag_of(2)(InputVectors(None, None, x), None)[0], x)
+
+
+def test_ngrams_begin_at_zero_and_size_is_what_is_built():
+    config = ModelConfig(model="bag", ngrams=2, buckets=100, hidden=6)
+    bag = Bag(config, 6)
+    bag.initialize(config)
+    assert bag.table is not None
+    assert not bag.table.weight.any()
+    assert Bag.size(config, 6).parameters == sum(weight.numel() for weight in bag.parameters()) == 606

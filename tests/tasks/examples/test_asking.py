@@ -11,22 +11,17 @@ from seqtool.records.lines import Row
 from seqtool.tasks.examples.asking import arriving
 
 
-class Fake:
-    """Rows of which the fifth is broken."""
-
-    def __init__(self, waits: bool, broken: bool = True) -> None:
-        self.waits, self.broken = waits, broken
-
-    def rows(self) -> Iterator[Row]:
-        for number in range(4):
-            yield Row(number, ())
-        if self.broken:
-            raise InputError("line 5 is broken")
+def four_rows(broken: bool) -> Iterator[Row]:
+    """Four rows, and perhaps a fifth that cannot be read."""
+    for number in range(4):
+        yield Row(number, ())
+    if broken:
+        raise InputError("line 5 is broken")
 
 
 @pytest.mark.parametrize("waits", [False, True])
 def test_blocks_hold_every_row_in_order(waits: bool):
-    blocks = list(arriving(Fake(waits, broken=False), 3))  # type: ignore[arg-type]
+    blocks = list(arriving(four_rows(broken=False), waits, 3))
     assert [row.number for block in blocks for row in block] == [0, 1, 2, 3]
     assert all(1 <= len(block) <= 3 for block in blocks)
 
@@ -34,7 +29,7 @@ def test_blocks_hold_every_row_in_order(waits: bool):
 @pytest.mark.parametrize("waits", [False, True])
 def test_an_error_comes_after_the_rows_before_it(waits: bool):
     seen = []
-    blocks = arriving(Fake(waits), 3)  # type: ignore[arg-type]
+    blocks = arriving(four_rows(broken=True), waits, 3)
     with pytest.raises(InputError, match="line 5"):
         seen.extend(row.number for block in blocks for row in block)
     assert seen == [0, 1, 2, 3]

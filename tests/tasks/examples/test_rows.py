@@ -25,7 +25,7 @@ def test_numbers_are_standardised_gaps_marked_and_other_values_are_one_of_their_
 
 def test_what_cannot_be_read_is_told():
     reader = RowReader(COLUMNS, NAMES, None, 9, "a.csv")
-    assert reader.problem(Row(2, ("x", "many", "a"))) == "column n is 'many', which is no number"
+    assert reader.problem(Row(2, ("x", "many", "a"))) == "has 'many' in column n, which is no number"
     assert reader.problem(Row(2, (None,) * 3, "has 2 fields, not 3")) == "has 2 fields, not 3"
     assert reader.problem(Row(2, ("x", None, None))) == ""
     with pytest.raises(InputError, match=r"a\.csv lacks the column n, which the model reads; it has t, c"):

@@ -9,7 +9,7 @@ import pytest
 
 from seqtool.errors import InputError
 from seqtool.records.layout import Layout
-from seqtool.tasks.examples.table import layout_from, layout_record
+from seqtool.tasks.examples.table import buckets_for, layout_from, layout_record
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
 from tests.tasks.tables import done, pupils, report, texts
@@ -38,6 +38,28 @@ def test_validation_is_a_file_or_a_share_of_each_class(seqtool: Command, tmp_pat
     assert report(seqtool, *plan, "--valid", 0.2)["valid_examples"] == pytest.approx(60, abs=2)
     valid.write_text("label\ttext\nother\tx\n")
     assert "labels that the training examples have not: other" in error_of(seqtool(*plan, "--valid", valid), 3)
+
+
+def test_ngrams_are_by_the_vocabulary_and_the_text_and_case_is_folded(seqtool: Command, tmp_path: Path):
+    path = tmp_path / "a.tsv"
+    path.write_text(texts(path).read_text().replace("film", "Film"))
+    plan = ["train", path, "--target", "label", "--dry-run"]
+    assert report(seqtool, *plan, "--vocab-type", "word")["ngrams"] == 2
+    assert report(seqtool, *plan, "--ngrams", 3, "--buckets", 77)["buckets"] == 77
+    run = ["-o", tmp_path / "run", "--steps", 2, "-q"]
+    done(seqtool, *plan[:-1], *run)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["model"]["ngrams"] == 7
+    assert config["model"]["buckets"] == buckets_for(config["data"]["train_tokens"])
+    told = [done(seqtool, "predict", tmp_path / "run", "-", stdin=line) for line in (b"a FILM\n", b"a film\n")]
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "buckets"), [(0, 1 << 12), (133_000, 1 << 17), (800_000, 1 << 19), (10**9, 1 << 19)]
+)
+def test_there_is_about_a_bucket_for_each_ngram(tokens: int, buckets: int):
+    assert buckets_for(tokens) == buckets
 
 
 def test_columns_can_be_told_what_they_are(seqtool: Command, tmp_path: Path):

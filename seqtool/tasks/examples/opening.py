@@ -1,0 +1,23 @@
+"""Opening the data of a request once, however often they are looked through: standard input cannot be opened again."""
+
+from __future__ import annotations
+
+from seqtool.errors import UsageError
+from seqtool.records.reading import Records, RecordsFile, open_records
+from seqtool.settings.examples import ExampleConfig, header_of
+from seqtool.tasks.request import Request
+
+
+def open_request(request: Request, examples: ExampleConfig, format: str = "") -> Records:
+    """The rows of DATA, laid out as asked or as found; in a `format` where a task reads that alone."""
+    if "-" in request.data and request.valid == "-":
+        raise UsageError("DATA and --valid are both standard input: write one of them to a file")
+    if not request.files:
+        request.files.extend(RecordsFile(path, errors=request.errors, rereadable=True) for path in request.data)
+    return open_records(
+        request.files,
+        format=format or examples.format,
+        delimiter=examples.delimiter,
+        header=header_of(examples),
+        errors=request.errors,
+    )

@@ -12,11 +12,11 @@ import torch
 
 from seqtool.bench.memory import available_bytes
 from seqtool.native.loading import describe
-from seqtool.settings.architectures import learning
+from seqtool.settings.architectures import nets
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
 
-LANGUAGE_MODELS = learning("language")
+LANGUAGE_MODELS = nets("language")
 TINY = ["--hidden", 16, "--layers", 1, "--batch-size", 2, "--vocab-size", 20, "--seconds", 0.02, "--precision", "fp32"]
 
 

@@ -97,5 +97,5 @@ def request_from(request: Request, start: Start) -> Request:
 
 
 def gentle(settings: Mapping[str, Any], lr: float) -> float:
-    """The learning rate: as asked, or a share of the one that suits a new model."""
+    """The learning rate of a model that goes on as it was: as asked, or a share of the one that suits a new model."""
     return float(settings.get("lr") or lr * RATE_SHARE)

@@ -58,7 +58,7 @@ def test_a_reader_that_goes_away_ends_it_silently(shell: Command, run: Path):
     assert result.stderr == b""
 
 
-@pytest.mark.parametrize("rows", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rows", [5_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_many_rows_are_answered_in_order_and_flat_memory(run: Path, rows: int):
     """The peak is that of few rows: in kB, as Linux counts it."""
     peaks = []

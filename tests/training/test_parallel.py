@@ -55,7 +55,8 @@ CLASSES = ["--target", "label", "--model", "lstm", "--hidden", 16, "--embed", 8]
 FORECASTS = ["--target", "value", "--horizon", 6, "--season", 12, "--window", 24]
 
 
-@pytest.mark.parametrize(("made", "asked"), [(texts, CLASSES), pytest.param(waves, FORECASTS, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("made", "asked"), [(texts, CLASSES), (waves, FORECASTS)])
 def test_two_processes_answer_examples_as_one_does(
     seqtool: Command, tmp_path: Path, made: Callable[[Path], Path], asked: list[object]
 ):

@@ -94,7 +94,8 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     if vectors is not None:
         prepared = _with_vectors(prepared, request, vectors)
     if start is not None:
-        train_config = dataclasses.replace(train_config, lr=gentle(request.settings, train_config.lr))
+        if not start.parts:  # a new head takes the whole rate: by a share of it, little is learned
+            train_config = dataclasses.replace(train_config, lr=gentle(request.settings, train_config.lr))
         prepared = dataclasses.replace(prepared, start=start, record={**prepared.record, "from": start.record})
     if problems := check_used(request.flags, model_config, train_config):
         raise UsageError("; ".join(problems))

@@ -48,7 +48,10 @@ def test_eval_agrees_with_scikit_learn_on_what_predict_writes(seqtool: Command, 
     assert found["baseline_accuracy"] in (pytest.approx(majority), pytest.approx(1 - majority))
 
 
-@pytest.mark.parametrize("model", ["bag", "lstm", "gru", "rnn", "ffn", "transformer"])
+@pytest.mark.parametrize(
+    "model",
+    ["bag", "lstm", "transformer", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gru", "rnn", "ffn"))],
+)
 def test_a_text_is_told_the_same_alone_in_any_batch_and_in_any_order(
     seqtool: Command, spoken: Path, tmp_path: Path, model: str
 ):

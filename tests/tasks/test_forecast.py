@@ -136,7 +136,9 @@ def test_a_forecast_is_the_same_alone_in_any_batch_and_in_any_order(
                 assert float(by_place[row["series"], row["time"]][name]) == pytest.approx(float(row[name]), rel=1e-6)
 
 
-@pytest.mark.parametrize("model", ["ffn", "lstm", "gru", "rnn", "transformer"])
+@pytest.mark.parametrize(
+    "model", ["ffn", "lstm", "transformer", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gru", "rnn"))]
+)
 def test_every_core_learns_to_forecast(seqtool: Command, tmp_path: Path, table: Path, model: str):
     """Better than what it begins with, the seasonal naive forecast; the same in any batch."""
     run = tmp_path / model

@@ -50,7 +50,9 @@ def test_a_grammar_is_learned_beyond_what_words_alone_tell(seqtool: Command, tag
     assert found["unseen_words_accuracy"] is None
 
 
-@pytest.mark.parametrize("model", ["gru", "rnn", "ffn", "transformer"])
+@pytest.mark.parametrize(
+    "model", ["transformer", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gru", "rnn", "ffn"))]
+)
 def test_every_architecture_learns_it(seqtool: Command, tagged: Path, tmp_path: Path, model: str):
     small = [*SMALL[:2], *SMALL[4:]] if model == "transformer" else SMALL
     done(
@@ -73,7 +75,9 @@ def test_eval_agrees_with_what_predict_writes(seqtool: Command, tagged: Path):
     assert found["sentences"] == 100
 
 
-@pytest.mark.parametrize("model", ["lstm", "gru", "rnn", "ffn", "transformer"])
+@pytest.mark.parametrize(
+    "model", ["lstm", "transformer", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gru", "rnn", "ffn"))]
+)
 def test_a_sentence_is_tagged_the_same_alone_in_any_batch_and_in_any_order(
     seqtool: Command, tagged: Path, tmp_path: Path, model: str
 ):

@@ -83,7 +83,8 @@ def workers(pid: int) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
-@pytest.mark.parametrize("count", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 20])
 def test_a_killed_worker_ends_the_job_and_the_restart_resumes(text: Path, tmp_path: Path, count: int):
     """`count` times one of the two is killed; torchrun starts both again, and the weights are those of an uninterrupted job."""
     steps = 120 if count == 1 else 3000

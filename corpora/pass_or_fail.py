@@ -17,13 +17,14 @@ rows written.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
 import random
 import sys
 from collections.abc import Iterable
 from typing import NamedTuple
+
+from corpora.recipe import asked, run
 
 HOURS = {half / 2: math.exp(-(((half / 2 - 8) / 4) ** 2) / 2) for half in range(41)}
 """Hours of study a week, each with its relative frequency: a bell around 8, cut off at 0 and 20."""
@@ -94,12 +95,7 @@ def best_possible(rows: list[tuple[Pupil, str, bool]]) -> dict[str, tuple[float,
 
 def main() -> None:
     """Write the table, and say on stderr how well it can be predicted."""
-    parser = argparse.ArgumentParser(description="Pupils who pass or fail with a known probability, as csv.")
-    parser.add_argument("--rows", type=int, default=2000, metavar="N")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if options.rows < 1:
-        parser.error("--rows: at least 1")
+    options = asked("Pupils who pass or fail with a known probability, as csv.", 2000)
     rows = drawn(options.rows, options.seed)
     print(",".join(COLUMNS))
     for pupil, rest, passed in rows:
@@ -109,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -22,12 +22,13 @@ forecasts (the value of 24 or of 168 hours before), expected and on the rows wri
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
 import sys
 from datetime import datetime, timedelta
 from typing import NamedTuple
+
+from corpora.recipe import asked, run
 
 
 class Library(NamedTuple):
@@ -122,12 +123,7 @@ def drawn_errors(series: list[list[Hour]]) -> dict[str, float]:
 
 def main() -> None:
     """Write the series one after the other, and say on stderr how well they can be forecast."""
-    parser = argparse.ArgumentParser(description="Hourly series with noise of a known size, as csv.")
-    parser.add_argument("--rows", type=int, default=24_000, metavar="N", help="of all series together")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if options.rows < 1:
-        parser.error("--rows: at least 1")
+    options = asked("Hourly series with noise of a known size, as csv.", 24_000, "of all series together")
     series = drawn(options.rows, options.seed)
     print("series,time,holiday,value")
     for hours in series:
@@ -139,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -21,13 +21,14 @@ latter two expected and on the sentences written.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import random
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
+
+from corpora.recipe import asked, run
 
 # Upper case: symbols to rewrite, ~ turns the polarity.
 RULES: dict[str, list[tuple[float, str]]] = {
@@ -123,12 +124,7 @@ def drawn(rows: int, seed: int) -> Iterator[tuple[bool, tuple[Token, ...], str]]
 
 def main() -> None:
     """Write sentences, and say on stderr how well they can be classified."""
-    parser = argparse.ArgumentParser(description="Sentences with a known sentiment, as label<TAB>text.")
-    parser.add_argument("--rows", type=int, default=10_000, metavar="N")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if options.rows < 1:
-        parser.error("--rows: at least 1")
+    options = asked("Sentences with a known sentiment, as label<TAB>text.", 10_000)
     print("label\ttext")
     hits: Counter[str] = Counter()
     for label, tokens, words in drawn(options.rows, options.seed):
@@ -149,4 +145,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

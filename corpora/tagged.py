@@ -18,11 +18,11 @@ Printed on stderr: the accuracy of the three, expected and on the sentences writ
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 
 from corpora.grammar import GRAMMAR, Grammar, derived, expectations, words
+from corpora.recipe import asked, run
 
 # Words of several classes stand early, so that they are frequent.
 AMBIGUOUS: Grammar = GRAMMAR | {
@@ -136,12 +136,7 @@ def conllu(sentence: Sentence) -> str:
 
 def main() -> None:
     """Write sentences, and say on stderr how well their words can be tagged."""
-    parser = argparse.ArgumentParser(description="Sentences with a part of speech for each word, as CoNLL-U.")
-    parser.add_argument("--rows", type=int, default=5000, metavar="N", help="sentences")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if options.rows < 1:
-        parser.error("--rows: at least 1")
+    options = asked("Sentences with a part of speech for each word, as CoNLL-U.", 5000, "sentences")
     sentences = drawn(options.rows, options.seed)
     sys.stdout.writelines(map(conllu, sentences))
     for name, accuracy in accuracies(sentences).items():
@@ -149,4 +144,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

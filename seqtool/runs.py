@@ -282,10 +282,10 @@ def settings_of_run(file: Path) -> dict[str, Any]:
     if "weights" in config.data:
         data["weights"] = config.data["weights"]
     if config.shape is not None:
-        of_examples = {name: value for name, value in config.data["examples"].items() if value}
-        vocab = {"vocab": data["vocab"]} if config.vocabulary_sha256 else {}
-        kept = {name: value for name, value in data.items() if name != "vocab"}
-        return {name: value for name, value in settings.items() if name not in left_out} | kept | vocab | of_examples
+        if not config.vocabulary_sha256:
+            del data["vocab"]
+        data |= {name: value for name, value in config.data["examples"].items() if value}
+        return {name: value for name, value in settings.items() if name not in left_out} | data
     kind = read_vocabulary(file.parent, config).type
     if kind in VOCABULARY_TYPES:
         data["vocab_type"] = kind  # of one that is learned anew, where a flag asks for that

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json as json_module
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,13 +22,14 @@ def write_evaluation(
     """Write the metrics of a run's answers to the rows of some files."""
     from seqtool.models.device import choose_device
     from seqtool.tasks.examples.asking import Asking, load_to_ask
+    from seqtool.tasks.examples.modules import task_module
 
     loaded = load_to_ask(run, choose_device(device))
     task = loaded.config.task["name"]
-    module = importlib.import_module(f"seqtool.tasks.{task}")
-    if task != "forecast":
+    module = task_module(task)
+    if not module.BACKTESTED:
         unused = {"--backtest": "backtest" in backtest, "--from": "start" in backtest}
-        refuse_unused(unused, f"{run} learned to {task}, not to forecast; leave that out")
+        refuse_unused(unused, f"{run} learned to {task}, not to forecast series; leave that out")
     asking = Asking(errors=errors, backtest=checked(BacktestConfig(**backtest)))
     report = module.evaluation(loaded, files, asking)
     if json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json as json_module
 from typing import Annotated, Optional
 
@@ -66,9 +65,10 @@ def command(
 
     from seqtool.models.device import choose_device
     from seqtool.tasks.examples.asking import Asking, load_to_ask
+    from seqtool.tasks.examples.modules import task_module
 
     loaded = load_to_ask(run, choose_device(device))
-    module = importlib.import_module(f"seqtool.tasks.{loaded.config.task['name']}")
+    module = task_module(loaded.config.task["name"])
     asking = Asking(most or 0, batch_size, errors, format)
     if not json and (heading := module.heading(loaded)):
         write(module.SEPARATOR.join(heading) + "\n")

@@ -6,7 +6,6 @@ Shapes: N examples, O outputs: 1 of two classes, else one for each class.
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,15 +18,13 @@ from torch import Tensor
 
 from seqtool.errors import InputError, UsageError
 from seqtool.records.values import labels_of, number_of
-from seqtool.runs import ExampleRun, RunConfig
+from seqtool.runs import ExampleRun
 from seqtool.settings.examples import ExampleConfig
 from seqtool.settings.training import TrainConfig
-from seqtool.tasks.examples.asking import Answer, Asking, answered, answered_with_targets, open_for, unanswered
-from seqtool.tasks.examples.prepared import Prepared
-from seqtool.tasks.examples.table import Table, open_table, prepare_table
-from seqtool.tasks.request import Request
+from seqtool.tasks.examples.asking import Answer, Asking, answered, answered_with_targets, no_heading
+from seqtool.tasks.examples.labels import balanced_weights, labels_from, shrunk
+from seqtool.tasks.examples.table import OF_TABLES, Table, open_table, prepare_table
 
-FEW_EXAMPLES = 50  # of which a fitted number counts half
 MOST_LABELS = 1000
 AGREEING = ("yes", "true", "y", "t", "pass", "spam", "positive", "pos")
 
@@ -212,19 +209,11 @@ class Classes:
         return made
 
 
-OPTIONAL = False
-
-
-def open_data(request: Request, examples: ExampleConfig) -> Table:
-    """The table."""
-    return open_table(request, examples)
-
-
-def prepare(
-    request: Request, opened: Table, examples: ExampleConfig, settings: dict[str, Any], kept: RunConfig | None
-) -> Prepared:
-    """The examples as arrays."""
-    return prepare_table(request, opened, examples, settings, kept, sys.modules[__name__])
+MEANT = (*OF_TABLES, "positive", "class_weight", "best_by")
+UNITS = ("example", "nats")
+SEPARATOR = "\t"
+BACKTESTED = False
+open_data, prepare, heading = open_table, prepare_table, no_heading
 
 
 def described(
@@ -250,7 +239,7 @@ def described(
     if settings.get("class_weight", "none") == "balanced":
         if several:
             raise UsageError("--class-weight balanced is for one class an example, not for several: leave it out")
-        weights = [len(values) / (len(labels) * counts[label]) for label in labels]
+        weights = balanced_weights(labels, counts)
     return {
         "labels": labels,
         "several": several,
@@ -294,27 +283,12 @@ def same_answers(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return bool(one["labels"] == other["labels"] and one["several"] == other["several"])
 
 
-def shrunk(value: float, examples: int) -> float:
-    """A fitted number, nearer to the 0 that it is without: by few examples little is known of it."""
-    return value * examples / (examples + FEW_EXAMPLES)
-
-
-SEPARATOR = "\t"
-UNITS = ("example", "nats")
-
-
-def heading(run: ExampleRun) -> list[str]:
-    """None: each line is an answer."""
-    return []
-
-
 def predictions(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Iterator[list[Answer]]:
     """For each row its label and that one's probability, then the likeliest others, as they come."""
     classes, fitted = answers(run.config.task), run.model.fitted.cpu()
-    for block in answered(run, open_for(run, paths, asking, rereadable=False), asking):
-        outputs = [found for _, found, _ in block if found is not None]
-        told = iter(classes.told(torch.stack(outputs), fitted, asking.most) if outputs else ())
-        yield [unanswered(problem) if found is None else _answer(next(told)) for _, found, problem in block]
+    return answered(
+        run, paths, asking, lambda outputs: [_answer(told) for told in classes.told(outputs, fitted, asking.most)]
+    )
 
 
 def _answer(told: list[tuple[str, float]]) -> Answer:
@@ -333,22 +307,16 @@ def evaluation(run: ExampleRun, paths: Sequence[str], asking: Asking) -> dict[st
 
 def answers(task: Mapping[str, Any]) -> Classes:
     """The classes that a run's configuration names; InputError when it was edited."""
+    labels, counts, weights = labels_from(task)
     try:
-        labels, counts, weights = task["labels"], task["counts"], task["class_weights"]
-        classes = Classes(
-            tuple(labels),
+        return Classes(
+            labels,
             task["several"] is True,
-            tuple(map(int, counts)),
+            counts,
             int(task["examples"]),
-            tuple(map(float, weights)),
+            weights,
             task["by_f1"] is True,
             str(task["layout"]["format"]),
         )
-        if not all(0 <= count < 1 << 53 for count in (*classes.counts, classes.examples)):
-            raise ValueError("counts that are none")
-        named = all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels) == len(counts) >= 1
-        if not named or len(weights) not in (0, len(labels)) or not all(0 < weight < math.inf for weight in weights):
-            raise ValueError("labels that are none")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError("a run's configuration does not say which labels there are: it was edited") from error
-    return classes
+        raise InputError("a run's configuration does not say how its labels are told: it was edited") from error

@@ -10,18 +10,6 @@ from seqtool.tasks.request import Request
 
 LABEL = "__label__"
 HEAD_BYTES = 1 << 16
-OF_EXAMPLES = (
-    "target",
-    "text",
-    "ignore",
-    "numeric",
-    "categorical",
-    "positive",
-    "weight",
-    "format",
-    "header",
-    "delimiter",
-)
 OF_FORECASTS = ("horizon", "window", "quantiles", "season", "time_column", "series", "future")
 
 
@@ -38,19 +26,17 @@ def decide_task(request: Request) -> str:
         task = _by_target(request)
     else:
         task = LANGUAGE
-    if task == LANGUAGE:
-        unused = [f"--{name.replace('_', '-')}" for name in (*OF_EXAMPLES, *OF_FORECASTS) if name in asked]
-        if unused:
-            raise UsageError(
-                f"{' and '.join(unused)}: a language model reads plain text; name what to tell with --target COLUMN"
-            )
+    if task == LANGUAGE and (unused := [f"--{name.replace('_', '-')}" for name in asked if name != "task"]):
+        raise UsageError(
+            f"{' and '.join(unused)}: a language model reads plain text; name what to tell with --target COLUMN"
+        )
     return task
 
 
 def _by_target(request: Request) -> str:
-    from seqtool.records.columns import no_column, profile
+    from seqtool.records.columns import no_column
     from seqtool.settings.examples import ExampleConfig
-    from seqtool.tasks.examples.opening import open_request
+    from seqtool.tasks.examples.opening import open_request, profile_of
     from seqtool.tasks.examples.table import task_of_target
 
     examples = ExampleConfig(**request.examples)
@@ -60,7 +46,7 @@ def _by_target(request: Request) -> str:
     if records.layout.format == "conll":
         return "tag"
     target = listed(examples.target, records.columns)
-    found = [column for column in profile(records) if column.name in target]
+    found = [column for column in profile_of(request, records) if column.name in target]
     if len(found) < len(target):
         missing = next(name for name in target if name not in records.columns)
         raise UsageError(f"--target {missing}: {no_column(missing, records.columns)}")

@@ -15,8 +15,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ from seqtool.settings.examples import ExampleConfig, ExampleShape
 from seqtool.settings.training import TrainConfig
 from seqtool.tasks.examples.asking import Answer, Asking, unanswered
 from seqtool.tasks.examples.backtest import backtested
-from seqtool.tasks.examples.prepared import Prepared
+from seqtool.tasks.examples.prepared import Prepared, counts_record, data_record, valid_record
 from seqtool.tasks.examples.series import (
     SeriesTable,
     digest_of,
@@ -117,12 +116,14 @@ class Forecasts:
         return outputs.reshape(-1, self.horizon, 1 + len(self.levels))
 
 
+MEANT = (
+    "target", "format", "header", "delimiter", "horizon", "window", "quantiles", "season", "time_column", "series",
+    "future",
+)  # fmt: skip
 UNITS = ("value", "loss")
-
-
-def open_data(request: Request, examples: ExampleConfig) -> SeriesTable:
-    """The series."""
-    return open_series(request, examples)
+SEPARATOR = ","
+BACKTESTED = True
+open_data = open_series
 
 
 def prepare(
@@ -159,13 +160,7 @@ def prepare(
         task = kept.task
     store = store_of(histories, task)
     train = WindowExamples(store, *_windows(histories, cutting, ends_S), units_S)
-    record: dict[str, Any] = {
-        "name": ", ".join(request.data),
-        "sha256": digest_of(histories),
-        "examples": {name: value for name, value in asdict(examples).items() if name != "task"},
-        "left_out": left_out,
-        "valid": request.valid,
-    }
+    record = data_record(request, examples, digest_of(histories), left_out)
     if share is None:
         assert request.valid is not None
         held = histories_of(reopened([request.valid], task, request.errors))
@@ -174,7 +169,7 @@ def prepare(
         known = {one.name: unit for one, unit in zip(histories, units_S, strict=True)}
         held_units_S = np.array([known.get(one.name) or error_unit(one.values_T, season) for one in held])
         valid = WindowExamples(store_of(held, task), *_windows(held, cutting, held_lengths_S), held_units_S)
-        record |= {"valid_sha256": digest_of(held), "valid_path": str(Path(request.valid).absolute())}
+        record |= valid_record(request.valid, digest_of(held))
     else:
         counts_S = np.where(ends_S < lengths_S, lengths_S - horizon - ends_S + 1, 0)
         begun_S = store.begun(np.arange(len(histories)), ends_S)
@@ -187,7 +182,7 @@ def prepare(
             )
     if not len(train):
         raise InputError(f"{opened.records.name}: no value is known before a horizon of {horizon:,} steps: give more")
-    record |= {"train_examples": len(train), "valid_examples": len(valid), "series": len(histories)}
+    record |= {**counts_record(train, valid), "series": len(histories)}
     answers_ = answers(task)
     shape = ExampleShape(
         steps=window,
@@ -265,6 +260,11 @@ def _windows(histories: Sequence[History], cutting: Cutting, ends_S: Rows) -> tu
     return firsts_S, np.maximum(before_S - firsts_S + 1, 0)
 
 
+def same_answers(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the outputs of two runs mean the same: as many steps, read and told the same way."""
+    return all(one[name] == other[name] for name in ("horizon", "window", "season", "levels", "covariates"))
+
+
 def _covariate_scales(histories: Sequence[History], ends_S: Rows) -> tuple[np.ndarray, np.ndarray]:
     """The mean and deviation of each covariate, (K,), in what is learned from."""
     parts = [one.covariates_TK[:end] for one, end in zip(histories, ends_S, strict=True)]
@@ -279,7 +279,7 @@ def _covariate_scales(histories: Sequence[History], ends_S: Rows) -> tuple[np.nd
 def _suited(request: Request, settings: Mapping[str, Any], window: int) -> dict[str, Any]:
     """The context that the model needs; UsageError for one that is asked for and does not go with the window."""
     traits = ARCHITECTURES[settings["model"]]
-    asked = request.settings.get("context")
+    asked = None if request.from_run is not None else request.settings.get("context")  # else it is that run's
     needs = "context" in traits.settings and not traits.whole
     if asked is not None and (not needs or asked < window):
         raise UsageError(f"--context {asked}: --window, now {window}, says how many steps are read; leave it out")
@@ -324,9 +324,6 @@ def cutting_of(task: Mapping[str, Any]) -> Cutting:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError("a run's configuration does not say what it forecasts: it was edited") from error
     return cutting
-
-
-SEPARATOR = ","
 
 
 def heading(run: ExampleRun) -> list[str]:

@@ -6,7 +6,6 @@ Shapes: N examples, O targets.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +16,11 @@ from torch import Tensor
 
 from seqtool.errors import InputError
 from seqtool.records.values import number_of
-from seqtool.runs import ExampleRun, RunConfig
+from seqtool.runs import ExampleRun
 from seqtool.settings.examples import ExampleConfig
 from seqtool.settings.training import TrainConfig
-from seqtool.tasks.examples.asking import Answer, Asking, answered, answered_with_targets, open_for, unanswered
-from seqtool.tasks.examples.prepared import Prepared
-from seqtool.tasks.examples.table import Table, open_table, prepare_table
-from seqtool.tasks.request import Request
+from seqtool.tasks.examples.asking import Answer, Asking, answered, answered_with_targets, no_heading
+from seqtool.tasks.examples.table import OF_TABLES, Table, open_table, prepare_table
 
 
 @dataclass(frozen=True)
@@ -70,19 +67,11 @@ class Numbers:
         return outputs.double().numpy() * np.array(self.deviations) + np.array(self.means)
 
 
-OPTIONAL = False
-
-
-def open_data(request: Request, examples: ExampleConfig) -> Table:
-    """The table."""
-    return open_table(request, examples)
-
-
-def prepare(
-    request: Request, opened: Table, examples: ExampleConfig, settings: dict[str, Any], kept: RunConfig | None
-) -> Prepared:
-    """The examples as arrays."""
-    return prepare_table(request, opened, examples, settings, kept, sys.modules[__name__])
+MEANT = OF_TABLES
+UNITS = ("example", "squared deviations")
+SEPARATOR = "\t"
+BACKTESTED = False
+open_data, prepare, heading = open_table, prepare_table, no_heading
 
 
 def described(
@@ -126,22 +115,12 @@ def same_answers(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return bool(one["targets"] == other["targets"])
 
 
-SEPARATOR = "\t"
-UNITS = ("example", "squared deviations")
-
-
-def heading(run: ExampleRun) -> list[str]:
-    """None: each line is an answer."""
-    return []
-
-
 def predictions(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Iterator[list[Answer]]:
     """For each row the number of each target, as they come."""
     numbers = answers(run.config.task)
-    for block in answered(run, open_for(run, paths, asking, rereadable=False), asking):
-        outputs = [found for _, found, _ in block if found is not None]
-        told = iter(numbers.in_units(torch.stack(outputs)).tolist() if outputs else ())
-        yield [unanswered(problem) if found is None else _answer(numbers, next(told)) for _, found, problem in block]
+    return answered(
+        run, paths, asking, lambda outputs: [_answer(numbers, told) for told in numbers.in_units(outputs).tolist()]
+    )
 
 
 def _answer(numbers: Numbers, told: list[float]) -> Answer:

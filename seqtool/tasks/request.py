@@ -35,6 +35,8 @@ class Request:
     force: bool
     files: list[Any] = dataclasses.field(default_factory=list, compare=False)
     """The data as files of records, once they are opened."""
+    profiles: list[Any] = dataclasses.field(default_factory=list, compare=False)
+    """The profiles of their columns, once they are looked through."""
     examples: dict[str, Any] = dataclasses.field(default_factory=dict)
     """The settings of ExampleConfig that were given."""
     from_run: Path | None = None

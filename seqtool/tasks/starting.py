@@ -41,22 +41,14 @@ class Start:
     parts: tuple[str, ...] = ()
     """The parts of a model that are taken, by the beginnings of their names; nothing: all."""
 
-    def names_in(self, model: nn.Module) -> dict[str, Tensor]:
-        """The weights by the names that they have in a model: only those that it has, in the same shape."""
-        own = dict(model.named_parameters())
-        found = {}
-        for name, tensor in self.tensors.items():
-            for told in (name, renamed(name)):
-                if told in own and (not self.parts or told.startswith(self.parts)) and own[told].shape == tensor.shape:
-                    found[told] = tensor
-        return found
-
     @torch.no_grad()
     def put_into(self, model: nn.Module) -> None:
-        """Set the weights that a model has in common with it."""
+        """Set the weights of a model that have the name and the shape of one of these, of the parts that are taken."""
         own = dict(model.named_parameters())
-        for name, tensor in self.names_in(model).items():
-            own[name].copy_(tensor)
+        for name, tensor in self.tensors.items():
+            for told in {name, renamed(name)} & own.keys():
+                if own[told].shape == tensor.shape and (not self.parts or told.startswith(self.parts)):
+                    own[told].copy_(tensor)
 
 
 def renamed(name: str) -> str:

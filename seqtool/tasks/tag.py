@@ -5,13 +5,12 @@ Shapes: N tokens, O labels, K tables of which each token has a row.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,21 +30,25 @@ from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.examples import ExampleConfig, ExampleShape, listed
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import TrainConfig
-from seqtool.tasks.classify import shrunk
-from seqtool.tasks.examples.asking import BATCH_TOKENS, Answer, Asking, arriving
+from seqtool.tasks.examples.asking import BATCH_TOKENS, Answer, Asking, arriving, no_heading
+from seqtool.tasks.examples.labels import balanced_weights, labels_from, shrunk
 from seqtool.tasks.examples.opening import open_request
-from seqtool.tasks.examples.prepared import Prepared
+from seqtool.tasks.examples.prepared import Prepared, counts_record, data_record, valid_record
 from seqtool.tasks.examples.rows import blocks_of
 from seqtool.tasks.examples.sets import ArrayExamples, Rows, by_length, split_rows
 from seqtool.tasks.examples.table import layout_from, layout_record
+from seqtool.tasks.examples.treebank import Treebank, piece_lengths, sentence_arrays, whole_sentences
 from seqtool.tasks.examples.words import BEGIN, WordCounter, WordReader, Words, words_from
 from seqtool.tasks.language.data import held_share
 from seqtool.tasks.request import Request
 
 FORM, TAG = PLAIN
 MOST_LABELS, LABEL_BYTES = 5000, 1 << 20
-MEANT = ("task", "target", "text", "format", "max_length")
-"""The settings of examples that this task has."""
+MEANT = ("target", "text", "format", "max_length", "class_weight", "best_by")
+UNITS = ("token", "nats")
+SEPARATOR = "\t"
+BACKTESTED = False
+heading = no_heading  # each line is a token's answer, and an empty one ends a sentence
 ASKED_ROWS = 512  # pieces of sentences that are tagged at a time
 SHOWN = 10  # labels that a message names
 TEXT_LINES = Layout("lines", ("text",), header=False)
@@ -130,53 +133,21 @@ class Tags:
 
 def answers(task: Mapping[str, Any]) -> Tags:
     """The labels that a run's configuration names; InputError when it was edited."""
-    try:
-        labels, weights = task["labels"], tuple(map(float, task["class_weights"]))
-        tags = Tags(tuple(labels), tuple(map(int, task["counts"])), weights)
-        named = all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels) == len(tags.counts)
-        if not named or len(weights) not in (0, len(labels)) or not all(0 < weight < math.inf for weight in weights):
-            raise ValueError("labels that are none")
-        if not 2 <= len(labels) <= MOST_LABELS:
-            raise ValueError("labels that cannot be told apart")
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError("a run's configuration does not say which labels there are: it was edited") from error
-    return tags
+    labels, counts, weights = labels_from(task)
+    if not 2 <= len(labels) <= MOST_LABELS:
+        raise InputError("a run's configuration has labels that cannot be told apart: it was edited")
+    return Tags(labels, counts, weights)
 
 
-class Treebank(NamedTuple):
-    """Opened sentences, the column of their words and that of their labels."""
-
-    records: Records
-    form: str
-    target: str
-
-    @property
-    def kind(self) -> str:
-        """The kind of examples."""
-        return "tags"
-
-    def sentences(self) -> Iterator[Sentence]:
-        """Those that can be read: words, and the label of each."""
-        return sentences_of(self.records, (self.form, self.target))
-
-    def opened(self, path: str, errors: str) -> Treebank:
-        """Another file with the same columns, which may have more."""
-        return self._replace(records=open_records([path], format="conll", errors=errors))
+def same_answers(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the outputs of two runs mean the same: labels in the same order."""
+    return bool(one["labels"] == other["labels"])
 
 
 def open_data(request: Request, examples: ExampleConfig) -> Treebank:
     """Open sentences in CoNLL columns; UsageError for a column that they have not, or what is for other tasks."""
-    usual = ExampleConfig()
-    unused = [
-        f"--{name.replace('_', '-')}"
-        for name, value in request.examples.items()
-        if name not in MEANT and value != getattr(usual, name)
-    ]
-    if request.from_run is not None:
-        unused.append("--from")
-    if request.embeddings is not None:
-        unused.append("--embeddings")
-    if unused:
+    other = {"--from": request.from_run, "--embeddings": request.embeddings}
+    if unused := [flag for flag, given in other.items() if given is not None]:
         raise UsageError(f"{' and '.join(unused)}: that is not for tagging; leave it out")
     if examples.format not in ("auto", "conll"):
         raise UsageError(f"--format {examples.format}: tagging is learned from CoNLL columns, a token a line")
@@ -206,7 +177,7 @@ def prepare(
     seed, share = int(settings.get("seed", 0)), held_share(request.valid)
     counts: Counter[str] = Counter()
     sentences = 0
-    for sentence in _whole(opened.sentences()):
+    for sentence in whole_sentences(opened.sentences()):
         counts.update(sentence.columns[1])
         sentences += 1
     if not sentences:
@@ -216,23 +187,17 @@ def prepare(
         held[split_rows(sentences, share, seed)[1]] = True
     task = kept.task if kept is not None else _described(opened, counts, held, examples, settings)
     tags, words = answers(task), words_from(task["words"], len(task["labels"]), opened.records.name)
-    whole = _arrays(opened, task, tags, WordReader(words))
-    record: dict[str, Any] = {
-        "name": ", ".join(request.data),
-        "sha256": whole.sha256,
-        "examples": {k: v for k, v in asdict(examples).items() if k != "task"},
-        "left_out": whole.left_out,
-        "valid": request.valid,
-    }
+    whole = sentence_arrays(opened, tags.labels, WordReader(words), task["max_length"])
+    record = data_record(request, examples, whole.sha256, whole.left_out)
     told = [] if kept is not None else [*opened.records.told, _about(opened, sentences, counts, words, task)]
     if share is None:
         assert request.valid is not None
         other = opened.opened(request.valid, request.errors)
-        held_back = _arrays(other, task, tags, WordReader(words))
+        held_back = sentence_arrays(other, tags.labels, WordReader(words), task["max_length"])
         if not held_back.lengths:
             raise InputError(f"{other.records.name} has no sentences to validate on")
         train, valid = whole.examples, held_back.examples
-        record |= {"valid_sha256": held_back.sha256, "valid_path": str(Path(request.valid).absolute())}
+        record |= valid_record(request.valid, held_back.sha256)
         if held_back.unknown:
             told.append(
                 f"{sum(held_back.unknown.values()):,} tokens of {other.records.name} have labels that the training "
@@ -242,12 +207,7 @@ def prepare(
         held_pieces = held[np.array(whole.sentence_of)]
         train, valid = (whole.examples.some(np.flatnonzero(part)) for part in (~held_pieces, held_pieces))
         record["valid_share"] = share
-    record |= {
-        "train_examples": len(train),
-        "valid_examples": len(valid),
-        "train_tokens": int(train.lengths_N.sum()),
-        "valid_tokens": int(valid.lengths_N.sum()),
-    }
+    record |= counts_record(train, valid)
     if whole.left_out:
         told.append(f"{whole.left_out:,} sentences are left out: they are broken")
     shape = ExampleShape(tables=words.tables, begin_id=BEGIN, outputs=tags.outputs, each=True, fitted=tags.fitted)
@@ -270,10 +230,10 @@ def _described(
     if sum(len(label.encode("utf-8", "replace")) for label in labels) > LABEL_BYTES:
         raise InputError(f"{opened.target} has values of over {LABEL_BYTES:,} bytes in all: name another column")
     counter = WordCounter()
-    for is_held, sentence in zip(held, _whole(opened.sentences()), strict=True):
+    for is_held, sentence in zip(held, whole_sentences(opened.sentences()), strict=True):
         if not is_held:
             counter.add(*sentence.columns)
-    balanced, tokens = settings.get("class_weight", "none") == "balanced", sum(counts.values())
+    balanced = settings.get("class_weight", "none") == "balanced"
     return {
         "name": examples.task,
         "target": opened.target,
@@ -282,7 +242,7 @@ def _described(
         "max_length": _piece(examples.max_length, settings),
         "labels": labels,
         "counts": [counts[label] for label in labels],
-        "class_weights": [tokens / (len(labels) * counts[label]) for label in labels] if balanced else [],
+        "class_weights": balanced_weights(labels, counts) if balanced else [],
         "words": counter.record(labels),
     }
 
@@ -306,64 +266,6 @@ def _about(opened: Treebank, sentences: int, counts: Counter[str], words: Words,
 def _named(labels: Mapping[str, int]) -> str:
     names = sorted(labels)
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-
-
-def _whole(sentences: Iterator[Sentence]) -> Iterator[Sentence]:
-    """The sentences that are not broken; broken ones come only under --errors replace."""
-    return (sentence for sentence in sentences if not sentence.problem)
-
-
-class _Arrays(NamedTuple):
-    """Sentences as arrays: a row for each piece of a sentence."""
-
-    examples: ArrayExamples
-    sentence_of: list[int]
-    """The sentence of each piece, from 0."""
-    lengths: list[int]
-    """Tokens of each sentence."""
-    unknown: Counter[str]
-    """The labels that training has not, and on how many tokens each is."""
-    left_out: int
-    sha256: str
-
-
-def _arrays(source: Treebank, task: Mapping[str, Any], tags: Tags, reader: WordReader) -> _Arrays:
-    """Read sentences into arrays, the long ones in temporary files."""
-    number = {label: place for place, label in enumerate(tags.labels)}
-    ids, targets, digest = Spool("words"), Spool("labels"), hashlib.sha256()
-    lengths: list[int] = []
-    pieces: list[int] = []
-    sentence_of: list[int] = []
-    unknown: Counter[str] = Counter()
-    left_out = 0
-    for sentence in source.sentences():
-        if sentence.problem:
-            left_out += 1
-            continue
-        forms, labels = sentence.columns
-        for part in (forms, labels):
-            digest.update(("\x1f".join(part) + "\x1e").encode("utf-8", "replace"))
-        ids.append(reader.rows(forms))
-        targets.append(np.array([number.get(label, IGNORE) for label in labels], np.int32))
-        unknown.update(label for label in labels if label not in number)
-        own = piece_lengths(len(forms), task["max_length"])
-        sentence_of += [len(lengths)] * len(own)
-        pieces += own
-        lengths.append(len(forms))
-    examples = ArrayExamples(
-        targets.mapped(np.int32),
-        starts=np.concatenate([[0], np.cumsum(np.array(pieces, np.int64))]),
-        ids=ids.mapped(np.int32).reshape(-1, len(reader.words.tables)),
-        begin_id=BEGIN,
-        each=True,
-    )
-    return _Arrays(examples, sentence_of, lengths, unknown, left_out, digest.hexdigest())
-
-
-def piece_lengths(tokens: int, most: int) -> list[int]:
-    """The lengths of the pieces, as even as can be, in which a sentence is read; none of one without tokens."""
-    pieces = -(-tokens // most)
-    return [(place + 1) * tokens // pieces - place * tokens // pieces for place in range(pieces)]
 
 
 class Tagger:
@@ -415,15 +317,6 @@ class Tagger:
             return name
         place = self.layout.columns.index(name) + 1
         return str(place) if place <= len(records.columns) else name
-
-
-def heading(run: ExampleRun) -> list[str]:
-    """None: each line is a token's answer, and an empty one ends a sentence."""
-    return []
-
-
-SEPARATOR = "\t"
-UNITS = ("token", "nats")
 
 
 def predictions(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Iterator[list[Answer]]:

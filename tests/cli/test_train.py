@@ -248,19 +248,3 @@ def test_a_training_learns_the_vocabulary_that_vocab_learns(seqtool: Command, tm
         assert said[0]["sha256"] == said[1]["sha256"]
     assert said[1]["symbols"] == ["<sep>", "<user>"]
     assert seqtool(*train, "--resume", "--steps", 3).returncode == 0
-
-
-@pytest.mark.parametrize(("flags", "message"), [
-    (["--resume", "--symbols", "<user>"], "--symbols names another"),
-    (["--resume", "--split-digits"], "--split-digits names another"),
-    (["--vocab", "v", "--symbols", "<a>"], "--symbols: v has a whole vocabulary"),
-    (["--vocab", "v", "--split-digits"], "--split-digits: v has a whole vocabulary"),
-    (["--vocab-type", "char", "--split-digits"], "--split-digits is for vocabularies of type bpe and unigram, not char"),
-    (["--symbols", "a b"], "--symbols 'a b': a symbol has no white space"),
-])  # fmt: skip
-def test_symbols_that_do_not_fit_are_refused(
-    seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path, flags: list[str], message: str
-):
-    where = ["-o", small_run] if "--resume" in flags else ["-o", tmp_path / "run"]
-    (tmp_path / "v").write_bytes((small_run / "vocab.model").read_bytes())
-    assert message in error_of(seqtool("train", prose_file, *where, *flags, cwd=tmp_path), 2)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from corpora import grammar
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Command
 from tests.corpora.recipe import ran
 
 
@@ -105,3 +105,9 @@ def test_a_seed_gives_the_same_examples(name: str):
     none = ran(name, "--rows", 0)
     assert (none.returncode, none.stdout) == (2, "")
     assert "--rows: at least 1" in none.stderr
+
+
+@pytest.mark.parametrize("name", ["pass_or_fail", "sentiment", "tagged", "seasonal"])
+def test_a_reader_that_goes_away_ends_it_silently(name: str, shell: Command):
+    result = shell(f"{sys.executable} -m corpora.{name} --rows 20000 2>/dev/null | head -1; echo ${{PIPESTATUS[0]}}")
+    assert result.stdout.splitlines()[-1] == b"141"

@@ -416,3 +416,14 @@ def test_few_windows_share_their_offsets():
     assert offsets[0, 0] < 0 < offsets[0, 2]
     nothing = torch.zeros(5, 3)
     assert not answers.fit(torch.zeros(5, answers.outputs), nothing).any()
+
+
+def test_it_begins_with_another_runs_weights(seqtool: Command, run: Path, table: Path, tmp_path: Path):
+    other, again = long_table(tmp_path / "other.csv", count=2), tmp_path / "again"
+    settings = ["--target", "value", "--horizon", 6, "--season", 12, "--quantiles", ".1,.5,.9"]
+    begun = seqtool("train", table, *settings, "--from", run, "--steps", 1, "--lr", 1e-12, "-o", again, "-q")
+    assert begun.returncode == 0, begun.stderr.decode()
+    figures = [json.loads(done(seqtool("eval", one, table, "--json")))["mse"] for one in (run, again)]
+    assert figures[1] == pytest.approx(figures[0], rel=1e-4)
+    refused = seqtool("train", other, "--target", "value", "--horizon", 5, "--from", run, "-o", tmp_path / "r")
+    assert "nothing that it learned means the same here" in error_of(refused, 2)

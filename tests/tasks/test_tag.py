@@ -225,7 +225,7 @@ def test_a_broken_sentence_has_an_empty_answer_and_the_others_theirs(seqtool: Co
         (["--target", "form"], 2, "that is the column of the words"),
         (["--target", "upos,xpos"], 2, "labels are told of one column"),
         (["--target", "lemma"], 3, "lemma is '_' everywhere"),
-        (["--target", "upos", "--weight", "id"], 2, "--weight: that is not for tagging"),
+        (["--target", "upos", "--weight", "id"], 2, "--weight: that is for other tasks, not to tag"),
         (["--target", "upos", "--model", "bag"], 2, "--model bag does not learn to tag"),
     ],
 )

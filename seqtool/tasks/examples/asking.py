@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import EllipsisType
@@ -95,16 +95,16 @@ def examples_of(config: RunConfig, source: str) -> ExampleConfig:
     return from_mapping(ExampleConfig, {**config.data["examples"], "task": config.task["name"]}, f"{source}: examples")
 
 
-def open_for(run: ExampleRun, paths: Sequence[str], asking: Asking, rereadable: bool) -> Records:
+def open_for(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Records:
     """Open the rows that a run is asked about: laid out as its examples, or a line each where it reads one text."""
     layout = layout_from(run.config.task["layout"])
     columns = columns_from(run.config.task["columns"], str(run.path))
     if asking.format not in ("auto", "lines"):
-        return open_records(paths, format=asking.format, errors=asking.errors, rereadable=rereadable)
+        return open_records(paths, format=asking.format, errors=asking.errors, rereadable=False)
     one_text = len(columns.names) == len(columns.text) == 1
     if asking.format == "lines" and not one_text:
         raise UsageError(f"--format lines: {run.path} reads {', '.join(columns.names)}; give a table with these")
-    files = [RecordsFile(path, errors=asking.errors, rereadable=rereadable) for path in paths]
+    files = [RecordsFile(path, errors=asking.errors, rereadable=False) for path in paths]
     head = files[0].head()
     if layout.format != "jsonl" and head.lstrip().startswith("{"):
         return open_records(files, format="jsonl", errors=asking.errors)
@@ -166,28 +166,33 @@ def outputs_for(run: ExampleRun, reader: RowReader, rows: Sequence[Row]) -> Tens
     return torch.stack([output for output in found if output is not None])
 
 
-def answered(run: ExampleRun, records: Records, asking: Asking) -> Iterator[list[tuple[Row, Tensor | None, str]]]:
-    """Each row with the outputs for it, or with its problem; blocks in order, as soon as no more rows are waiting.
+def no_heading(run: ExampleRun) -> list[str]:
+    """The heading of answers of which each is a line."""
+    return []
+
+
+def answered(
+    run: ExampleRun, paths: Sequence[str], asking: Asking, tell: Callable[[Tensor], list[Answer]]
+) -> Iterator[list[Answer]]:
+    """The answers to rows, in order and in blocks, as soon as no more rows are waiting; `tell` makes them of outputs.
 
     Where errors are not replaced, InputError for the first row with a problem, after the answers to those before it.
     """
+    records = open_for(run, paths, asking)
     reader = reader_of(run, records)
     for block in arriving(records.rows(), records.waits, asking.batch_size):
         problems = [reader.problem(row) for row in block]
-        broken = next((place for place, problem in enumerate(problems) if problem), None)
-        stop = broken is not None and asking.errors == "strict"
-        if stop:
-            block, problems, bad = block[:broken], problems[:broken], (block[broken or 0], problems[broken or 0])
-        whole = [row for row, problem in zip(block, problems, strict=True) if not problem]
-        outputs = iter(outputs_for(run, reader, whole) if whole else ())
-        if block:
-            yield [
-                (row, None if problem else next(outputs), problem) for row, problem in zip(block, problems, strict=True)
-            ]
-        if stop:
+        broken = next((place for place, problem in enumerate(problems) if problem), len(block))
+        if asking.errors == "replace":
+            broken = len(block)
+        whole = [row for row, problem in zip(block[:broken], problems, strict=False) if not problem]
+        told = iter(tell(outputs_for(run, reader, whole)) if whole else ())
+        if broken:
+            yield [unanswered(problem) if problem else next(told) for problem in problems[:broken]]
+        if broken < len(block):
             raise InputError(
-                f"line {bad[0].number} of {records.reading} {bad[1]}: mend it, or give --errors replace for an empty "
-                "answer"
+                f"line {block[broken].number} of {records.reading} {problems[broken]}: mend it, or give --errors "
+                "replace for an empty answer"
             )
 
 

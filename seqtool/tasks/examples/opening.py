@@ -1,8 +1,9 @@
-"""Opening the data of a request once, however often they are looked through: standard input cannot be opened again."""
+"""Opening the data of a request, and looking through them, once: standard input cannot be opened again."""
 
 from __future__ import annotations
 
 from seqtool.errors import UsageError
+from seqtool.records.columns import Column, profile
 from seqtool.records.reading import Records, RecordsFile, open_records
 from seqtool.settings.examples import ExampleConfig, header_of
 from seqtool.tasks.request import Request
@@ -21,3 +22,10 @@ def open_request(request: Request, examples: ExampleConfig, format: str = "") ->
         header=header_of(examples),
         errors=request.errors,
     )
+
+
+def profile_of(request: Request, records: Records) -> list[Column]:
+    """The profiles of the columns of a request's rows."""
+    if not request.profiles:
+        request.profiles.extend(profile(records))
+    return request.profiles

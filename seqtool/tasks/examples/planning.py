@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from pathlib import Path
-from typing import Any, Protocol, Unpack
+from typing import Any, Unpack
 
 from seqtool.embeddings.pretrained import match_pretrained, pretrained_message
 from seqtool.errors import UsageError
@@ -17,6 +16,7 @@ from seqtool.settings.defaults import own_settings
 from seqtool.settings.example_defaults import check_meant, model_for, resolve_examples, suited_settings_of
 from seqtool.settings.examples import ExampleConfig
 from seqtool.tasks.examples.asking import check_task, examples_of
+from seqtool.tasks.examples.modules import TaskModule, task_module
 from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.sets import ArrayExamples
 from seqtool.tasks.examples.task import ExampleTask
@@ -38,23 +38,8 @@ SHOWN = ("target", "labels", "several", "horizon", "window", "season", "levels")
 """What --dry-run shows of a task."""
 
 
-class Preparing(Protocol):
-    """What reads the data of a task: its module in seqtool.tasks."""
-
-    KIND: str
-
-    def kind_of(self, request: Request, examples: ExampleConfig) -> Any:
-        """The data, opened, and the kind of examples they hold: `kind` is text, table, tags or series."""
-
-    def prepare(
-        self, request: Request, opened: Any, examples: ExampleConfig, settings: dict[str, Any], kept: RunConfig | None
-    ) -> Prepared:
-        """Examples as arrays; with a run that goes on, `kept`, as its configuration says."""
-
-
-def task_module(task: str) -> Any:
-    """The module of a task."""
-    return importlib.import_module(f"seqtool.tasks.{task}")
+OF_TRAINING = ("class_weight", "best_by")
+"""Settings of training that not every task on examples has."""
 
 
 def begun(task: str, request: Request, device: str, world: World) -> tuple[RunConfig, Prepared]:
@@ -69,6 +54,7 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
         raise UsageError("FILE=N is for language models: weigh examples by a column, --weight COLUMN")
     examples = checked(ExampleConfig(**{**request.examples, "task": task}))
     module = task_module(task)
+    _refuse_unmeant(task, module, request)
     start = None if request.from_run is None else read_start(request.from_run)
     if start is not None:
         request = request_from(request, start)
@@ -84,7 +70,7 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     settings = {**suited, **request.settings}
     prepared = module.prepare(request, opened, examples, settings, None)
     if start is not None:
-        start, prepared = _continued(start, task, prepared, module, request)
+        start = _continued(start, task, prepared, module, request)
     if prepared.vocabulary is None and (request.vocab is not None or request.vocabulary):
         raise UsageError("a vocabulary is for text, and no column is text: leave --vocab and --vocab-type out")
     suited |= prepared.suited
@@ -112,7 +98,15 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     return config, prepared
 
 
-def _continued(start: Start, task: str, prepared: Prepared, module: Any, request: Request) -> tuple[Start, Prepared]:
+def _refuse_unmeant(task: str, module: TaskModule, request: Request) -> None:
+    """UsageError for settings that a task does not use, named by a flag or a file."""
+    asked = [*request.examples, *(name for name in OF_TRAINING if name in request.flags)]
+    if unused := [name for name in asked if name not in ("task", *module.MEANT)]:
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in unused)
+        raise UsageError(f"{flags}: that is for other tasks, not to {task}; leave it out")
+
+
+def _continued(start: Start, task: str, prepared: Prepared, module: TaskModule, request: Request) -> Start:
     """What of a run to begin with is taken: all of one that told the same of the same columns, else what knows tokens.
 
     UsageError where nothing of it would mean the same.
@@ -121,13 +115,13 @@ def _continued(start: Start, task: str, prepared: Prepared, module: Any, request
     ours = prepared.task
     told_alike = start.config.shape is not None and theirs["name"] == task and module.same_answers(theirs, ours)
     if told_alike and theirs["columns"] == ours["columns"]:
-        return start, prepared
+        return start
     if prepared.vocabulary is None or not start.config.vocabulary_sha256:
         raise UsageError(
             f"--from {request.from_run}: nothing that it learned means the same here, where columns, their values or "
             "labels are others; train anew, or go on with the same data by --resume"
         )
-    return dataclasses.replace(start, parts=OF_SEQUENCE), prepared
+    return dataclasses.replace(start, parts=OF_SEQUENCE)
 
 
 def _vectors(request: Request, kind: str) -> Vectors | None:
@@ -213,7 +207,7 @@ def about(config: RunConfig) -> str:
 
 def units(config: RunConfig) -> tuple[str, str]:
     """What the task's module says."""
-    return tuple(task_module(config.task["name"]).UNITS)
+    return task_module(config.task["name"]).UNITS
 
 
 def planned(config: RunConfig) -> dict[str, Any]:

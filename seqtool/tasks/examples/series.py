@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from seqtool.errors import InputError, UsageError
-from seqtool.records.columns import Column, profile
+from seqtool.records.columns import Column
 from seqtool.records.reading import Records, open_records
 from seqtool.records.series import Series, frequency_of, read_series, season_of, time_column
 from seqtool.records.times import Times
 from seqtool.settings.examples import ExampleConfig, listed
-from seqtool.tasks.examples.opening import open_request
+from seqtool.tasks.examples.opening import open_request, profile_of
 from seqtool.tasks.examples.sets import Rows
 from seqtool.tasks.examples.table import layout_from, layout_record
 from seqtool.tasks.examples.windows import History
@@ -74,7 +74,7 @@ def open_series(request: Request, examples: ExampleConfig) -> SeriesTable:
     if len(set(named)) < len(named):
         raise UsageError("--target, --future, --series and --time-column: each column is for one of them")
     if targets:
-        columns = profile(records)
+        columns = profile_of(request, records)
         time = examples.time_column or time_column([column for column in columns if column.name not in named])
         series = examples.series or _series_column(columns, (*named, *([time] if time else [])), time)
         return SeriesTable(records, SeriesColumns(targets, time, series, future))

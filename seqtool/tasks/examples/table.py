@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
 from seqtool.errors import InputError, UsageError
 from seqtool.files.spools import temporary_folder
-from seqtool.records.columns import Column, Roles, decide_roles, giveaways, profile
+from seqtool.records.columns import Column, Roles, decide_roles, giveaways
 from seqtool.records.layout import Layout
 from seqtool.records.reading import Records, Row, open_records
 from seqtool.records.values import number_of
@@ -21,8 +21,9 @@ from seqtool.settings.checking import checked
 from seqtool.settings.examples import ExampleConfig, ExampleShape, listed
 from seqtool.settings.model import Symbols
 from seqtool.settings.vocabulary import VocabularyConfig
-from seqtool.tasks.examples.opening import open_request
-from seqtool.tasks.examples.prepared import Prepared
+from seqtool.tasks.examples.modules import task_module
+from seqtool.tasks.examples.opening import open_request, profile_of
+from seqtool.tasks.examples.prepared import Prepared, counts_record, data_record, valid_record
 from seqtool.tasks.examples.rows import (
     ArrayBuilder,
     CategoryColumn,
@@ -40,7 +41,10 @@ from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
-VALID_SHARE = 0.1
+OF_TABLES = (
+    "target", "text", "ignore", "numeric", "categorical", "weight", "format", "header", "delimiter", "max_length"
+)  # fmt: skip
+"""The settings of examples that every task on a table's rows has."""
 OF_VOCABULARY = {"vocab_type": "type", "lowercase": "lowercase"}  # of the settings that suit a model, its vocabulary's
 NGRAMS = {"word": 2, "bpe": 4, "unigram": 4, "foreign": 4, "char": 7, "byte": 7}
 """Tokens of the longest n-grams, by what the tokens of a vocabulary are."""
@@ -69,7 +73,7 @@ class Table(NamedTuple):
 def open_table(request: Request, examples: ExampleConfig) -> Table:
     """Open and look through the table that DATA name; UsageError for a target that it has not."""
     records = open_request(request, examples)
-    columns = profile(records)
+    columns = profile_of(request, records)
     target, text = listed(examples.target, records.columns), listed(examples.text, records.columns)
     if records.layout.format == "labelled":
         target, text = target or records.columns[:1], text or records.columns[1:]
@@ -160,16 +164,13 @@ class Labelled:
         self.left_out = 0
         """Rows from which nothing can be learned."""
 
-    def of(self, records: Records, reader: RowReader, optional: bool = False) -> Iterator[Row]:
-        """The rows; InputError for one that cannot be read or has no target, which is left out under `replace`.
-
-        With `optional`, a target may be missing: it is then no label at all.
-        """
+    def of(self, records: Records, reader: RowReader) -> Iterator[Row]:
+        """The rows; InputError for one that cannot be read or has no target, which is left out under `replace`."""
         for row in records.rows():
             problem, weight = reader.problem(row), None
             if not problem:
                 own = [row.values[place] for place in self._places]
-                if not optional and any(value is None for value in own):
+                if any(value is None for value in own):
                     problem = f"has nothing in column {', '.join(self._target)}, the target"
                 elif self._weight is not None:
                     weight = number_of(row.values[self._weight])
@@ -227,9 +228,6 @@ def hidden_giveaways(table: Table) -> list[str]:
 class TargetKind(Protocol):
     """What a task makes of the values of its target: its module."""
 
-    OPTIONAL: bool
-    """Whether a target may be missing."""
-
     def described(
         self, values: Sequence[tuple[str, ...]], table: Table, examples: ExampleConfig, settings: dict[str, Any]
     ) -> dict[str, Any]:
@@ -251,9 +249,12 @@ def prepare_table(
     examples: ExampleConfig,
     settings: dict[str, Any],
     kept: RunConfig | None,
-    kind: TargetKind,
 ) -> Prepared:
-    """The examples of a table as arrays, with what is held back; with `kept` as that run's configuration says."""
+    """The examples of a table as arrays, with what is held back; with `kept` as that run's configuration says.
+
+    What the targets are is said by the module of the task, a TargetKind.
+    """
+    kind = cast(TargetKind, task_module(examples.task))
     seed = int(settings.get("seed", 0))
     columns = read_columns(table) if kept is None else columns_from(kept.task["columns"], "config.json")
     layout = table.records.layout
@@ -276,7 +277,7 @@ def prepare_table(
         reader = RowReader(columns, source.columns, vocabulary, examples.max_length, source.name)
         labelled = Labelled(source.columns, target, examples.weight or None, request.errors)
         builder, digest = ArrayBuilder(reader), Digest()
-        for block in blocks_of(digest.over(labelled.of(source, reader, kind.OPTIONAL))):
+        for block in blocks_of(digest.over(labelled.of(source, reader))):
             builder.add(block)
         return labelled, builder.arrays(), digest.hex, reader.cut
 
@@ -296,13 +297,7 @@ def prepare_table(
         task = kept.task
     targets = kind.targets(task, labelled.values, records.name)
     whole = ArrayExamples(targets, **arrays, weights_N=_weights(labelled, kind.importance(task, targets)))
-    record: dict[str, Any] = {
-        "name": ", ".join(request.data),
-        "sha256": sha256,
-        "examples": {k: v for k, v in asdict(examples).items() if k != "task"},
-        "left_out": labelled.left_out,
-        "valid": request.valid,
-    }
+    record = data_record(request, examples, sha256, labelled.left_out)
     share = held_share(request.valid)
     if share is None:
         assert request.valid is not None
@@ -310,18 +305,13 @@ def prepare_table(
         held, held_arrays, held_sha256, _ = read(valid_records)
         valid = ArrayExamples(kind.targets(task, held.values, valid_records.name), **held_arrays)
         train = whole
-        record |= {"valid_sha256": held_sha256, "valid_path": str(Path(request.valid).absolute())}
+        record |= valid_record(request.valid, held_sha256)
     else:
         rows, held_rows = split_rows(len(whole), share, seed, kind.groups(targets))
         train, valid = whole.some(rows), whole.some(held_rows)
         record["valid_share"] = share
     tokens = int(train.lengths_N.sum())
-    record |= {
-        "train_examples": len(train),
-        "valid_examples": len(valid),
-        "train_tokens": tokens,
-        "valid_tokens": int(valid.lengths_N.sum()),
-    }
+    record |= counts_record(train, valid)
     if labelled.left_out:
         told.append(f"{labelled.left_out:,} rows are left out: they are broken or have no target")
     if cut:

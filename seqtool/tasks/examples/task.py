@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +19,7 @@ from seqtool.models.state import State
 from seqtool.runs import RunConfig, write_config
 from seqtool.settings.training import TrainConfig
 from seqtool.tasks.examples.batches import ExampleBatches
+from seqtool.tasks.examples.modules import task_module
 from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.sets import ExampleSet, Rows, by_length
 from seqtool.training.task import Batches, Stopped, Sums, Validation
@@ -58,9 +58,7 @@ class Answers(Protocol):
 
 def answers_of(task: Mapping[str, Any]) -> Answers:
     """The answers of a task, by its name and what it knows of its data."""
-    module = importlib.import_module(f"seqtool.tasks.{task['name']}")
-    found: Answers = module.answers(task)
-    return found
+    return task_module(task["name"]).answers(task)
 
 
 class ExampleObjective(nn.Module):
@@ -179,9 +177,3 @@ def outputs_of(
     ordered = [found[place] for place in range(len(rows))]
     join = torch.cat if model.shape.each else torch.stack
     return join([outputs for outputs, _ in ordered]), join([targets for _, targets in ordered])
-
-
-def ordered_parts(total: int, size: int) -> Iterator[slice]:
-    """The whole in parts of `size`."""
-    for start in range(0, total, size):
-        yield slice(start, min(total, start + size))

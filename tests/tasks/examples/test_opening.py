@@ -8,7 +8,7 @@ import pytest
 
 from seqtool.errors import UsageError
 from seqtool.settings.examples import ExampleConfig
-from seqtool.tasks.examples.opening import open_request
+from seqtool.tasks.examples.opening import open_request, profile_of
 from seqtool.tasks.request import Request
 
 
@@ -33,3 +33,12 @@ def test_header_and_delimiter_are_as_asked(tmp_path: Path):
 def test_standard_input_is_one_of_data_and_validation():
     with pytest.raises(UsageError, match="both standard input"):
         open_request(request("-", "-"), ExampleConfig())
+
+
+def test_columns_are_looked_through_once(tmp_path: Path):
+    (path := tmp_path / "a.csv").write_text("a,b\n1,x\n3,y\n")
+    asked = request(str(path))
+    first = profile_of(asked, open_request(asked, ExampleConfig()))
+    path.write_text("a,b\n")
+    assert profile_of(asked, open_request(asked, ExampleConfig())) is first
+    assert [column.name for column in first] == ["a", "b"]

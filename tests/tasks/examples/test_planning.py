@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
 from tests.tasks.tables import pupils, report, texts
@@ -24,3 +26,22 @@ def test_what_is_for_other_tasks_is_refused(seqtool: Command, tmp_path: Path):
     assert "--freeze keeps the vectors" in error_of(seqtool(*train, "--freeze"), 2)
     plain = ["train", tmp_path / "a.tsv", "-o", tmp_path / "run"]
     assert "--pooling: that is for tasks on examples" in error_of(seqtool(*plain, "--pooling", "max"), 2)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--task", "regress", "--positive", "a"], "--positive: that is for other tasks, not to regress"),
+        (["--task", "regress", "--best-by", "f1"], "--best-by: that is for other tasks, not to regress"),
+        (["--task", "classify", "--horizon", 3], "--horizon: that is for other tasks, not to classify"),
+        (["--horizon", 3, "--class-weight", "balanced"], "--class-weight: that is for other tasks, not to forecast"),
+    ],
+)
+def test_settings_of_other_tasks_are_refused(seqtool: Command, tmp_path: Path, flags: list[object], message: str):
+    table = pupils(tmp_path / "a.csv")
+    assert message in error_of(seqtool("train", table, "--target", "mark", *flags, "-o", tmp_path / "run"), 2)
+
+
+def test_a_length_of_examples_is_not_for_text(seqtool: Command, prose_file: Path, tmp_path: Path):
+    result = seqtool("train", prose_file, "--max-length", 5, "-o", tmp_path / "run")
+    assert "--max-length: a language model reads plain text" in error_of(result, 2)

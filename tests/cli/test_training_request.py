@@ -1,0 +1,61 @@
+"""What options and --config come to, and what is wrong with them before any text is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seqtool.cli.training_request import training_request
+from seqtool.errors import UsageError
+from seqtool.tasks.request import Request
+from tests.cli.test_contract import error_of
+from tests.conftest import Command
+
+NOTHING: dict[str, Any] = dict.fromkeys(
+    ("output", "vocab", "vocab_type", "vocab_size", "valid", "document", "embeddings", "from_run", "watch")
+)
+
+
+def request(settings: dict[str, Any], config: str | None = None, **options: Any) -> Request:
+    return training_request(["a.txt"], settings, config, **{**NOTHING, "errors": "strict", "force": False, **options})
+
+
+def test_settings_go_to_model_and_training_to_the_vocabulary_or_to_the_examples():
+    made = request({"hidden": 9, "min_count": 3, "target": "y"}, vocab_type="word")
+    assert made.settings == {"hidden": 9}
+    assert made.vocabulary == {"type": "word", "min_count": 3}
+    assert made.examples == {"target": "y"}
+
+
+def test_flags_beat_the_file(tmp_path: Path):
+    (config := tmp_path / "c.toml").write_text('hidden = 5\nsteps = 9\ntarget = "a"\nignore = "b"\nvalid = 0.2\n')
+    made = request({"hidden": 7, "epochs": 2.0, "target": "z"}, str(config))
+    assert made.settings == {"hidden": 7, "epochs": 2.0}  # any length beats all of the file's
+    assert made.examples == {"target": "z", "ignore": "b"}
+    assert made.valid == "0.2"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"), [({"hidden": 0}, "--hidden 0"), ({"steps": 0}, "--steps 0: leave it out")]
+)
+def test_what_is_wrong_whatever_the_text_is(settings: dict[str, Any], message: str):
+    with pytest.raises(UsageError, match=message):
+        request(settings)
+
+
+@pytest.mark.parametrize(("flags", "message"), [
+    (["--resume", "--symbols", "<user>"], "--symbols names another"),
+    (["--resume", "--split-digits"], "--split-digits names another"),
+    (["--vocab", "v", "--symbols", "<a>"], "--symbols: v has a whole vocabulary"),
+    (["--vocab", "v", "--split-digits"], "--split-digits: v has a whole vocabulary"),
+    (["--vocab-type", "char", "--split-digits"], "--split-digits is for vocabularies of type bpe and unigram, not char"),
+    (["--symbols", "a b"], "--symbols 'a b': a symbol has no white space"),
+])  # fmt: skip
+def test_symbols_that_do_not_fit_are_refused(
+    seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path, flags: list[str], message: str
+):
+    where = ["-o", small_run] if "--resume" in flags else ["-o", tmp_path / "run"]
+    (tmp_path / "v").write_bytes((small_run / "vocab.model").read_bytes())
+    assert message in error_of(seqtool("train", prose_file, *where, *flags, cwd=tmp_path), 2)

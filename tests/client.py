@@ -15,14 +15,14 @@ STREAMS = ("stdin", "stdout", "stderr")
 
 
 class Warm:
-    """A process that forks to become a command; files that stand for streams are made in a folder."""
+    """A process that forks to become a command of the package in a directory; files for streams are made in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: Path = ROOT) -> None:
         self.folder, self.count = folder, 0
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        path = os.pathsep.join([str(root), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         environment = {**os.environ, "PYTHONPATH": path, "GOMP_SPINCOUNT": "1000"}
         words = [sys.executable, "-m", "tests.warm"]
-        self.process = subprocess.Popen(words, stdin=-1, stdout=-1, cwd=ROOT, env=environment, text=True)
+        self.process = subprocess.Popen(words, stdin=-1, stdout=-1, cwd=root, env=environment, text=True)
 
     def ask(self, **request: object) -> str:
         """Its answer to a request."""
@@ -49,6 +49,13 @@ class Warm:
             "memory": memory if sys.platform == "linux" else 0,
         }
         return int(self.ask(start=told))
+
+    def listen(self) -> Path:
+        """The socket at which it is asked by tests/forked.py."""
+        socket = self.folder / "socket"
+        if not socket.exists():
+            self.ask(listen=str(socket))
+        return socket
 
     def close(self) -> None:
         """End it."""

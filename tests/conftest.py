@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -89,8 +90,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
     process.close()
 
 
-@pytest.fixture(scope="session")
-def seqtool(warm: Warm) -> Command:
+def command_of(warm: Warm) -> Command:
     """Run the real command in a process of its own: `seqtool("eval", run, "-", stdin=b"text")`.
 
     `kill=(9, [("run/config.json", 0.1), ...])` sends signal 9 a tenth of a second after a file of that name is there;
@@ -116,11 +116,18 @@ def seqtool(warm: Warm) -> Command:
 
 
 @pytest.fixture(scope="session")
-def shell() -> Command:
+def seqtool(warm: Warm) -> Command:
+    """Run the real command, as `command_of` says."""
+    return command_of(warm)
+
+
+@pytest.fixture(scope="session")
+def shell(warm: Warm) -> Command:
     """Run a shell pipeline in which `seqtool` is the real command; exit code that of the first part that fails."""
+    seqtool = shlex.join([sys.executable, "-SE", str(ROOT / "tests" / "forked.py"), str(warm.listen())])
 
     def run(line: str, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-        program = f'seqtool() {{ "{sys.executable}" -m seqtool "$@"; }}; set -o pipefail; {line}'
+        program = f'seqtool() {{ {seqtool} "$@"; }}; set -o pipefail; {line}'
         return subprocess.run(
             ["bash", "-c", program],
             capture_output=True,

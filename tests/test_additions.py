@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +22,8 @@ from seqtool.text.vocabulary import Vocabulary
 from seqtool.training.session import train_run
 from seqtool.training.task import Sums, Validation
 from seqtool.training.world import alone
-from tests.conftest import ROOT, Command
+from tests.client import Warm
+from tests.conftest import ROOT, Command, command_of
 
 AVERAGE = '''
 import torch
@@ -56,7 +55,7 @@ ENTRY = """ARCHITECTURES: dict[str, Architecture] = {
 
 
 @pytest.fixture(scope="module")
-def with_average(tmp_path_factory: pytest.TempPathFactory) -> Command:
+def with_average(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     """The real command of a copy of the package that has one more architecture."""
     folder = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "seqtool", folder / "seqtool", ignore=shutil.ignore_patterns("__pycache__"))
@@ -64,13 +63,9 @@ def with_average(tmp_path_factory: pytest.TempPathFactory) -> Command:
     file = folder / "seqtool" / "settings" / "architectures.py"
     assert file.read_text().count(ENTRY.splitlines()[0]) == 1
     file.write_text(file.read_text().replace(ENTRY.splitlines()[0] + "\n", ENTRY))
-
-    def run(*arguments: object) -> subprocess.CompletedProcess[bytes]:
-        words = [sys.executable, "-m", "seqtool", *map(str, arguments)]
-        environment = {**os.environ, "PYTHONPATH": str(folder)}
-        return subprocess.run(words, capture_output=True, cwd=folder, env=environment, timeout=240, check=True)
-
-    return run
+    warm = Warm(tmp_path_factory.mktemp("streams"), root=folder)
+    yield command_of(warm)
+    warm.close()
 
 
 def test_an_architecture_is_one_file_and_one_entry(with_average: Command, prose: str, tmp_path: Path):
@@ -91,17 +86,23 @@ def test_an_architecture_is_one_file_and_one_entry(with_average: Command, prose:
         30,
         "-q",
     ]
-    with_average(*train, *half)
-    best = json.loads(with_average(*train, "--resume", "--steps", 120, "--json").stdout)["valid_nats_per_token"]
+
+    def out(*arguments: object) -> bytes:
+        ran = with_average(*arguments)
+        assert ran.returncode == 0, ran.stderr.decode()
+        return bytes(ran.stdout)
+
+    out(*train, *half)
+    best = json.loads(out(*train, "--resume", "--steps", 120, "--json"))["valid_nats_per_token"]
     assert best < np.log(70)
-    scored = json.loads(with_average("eval", run, prose_file, "--json").stdout)
+    scored = json.loads(out("eval", run, prose_file, "--json"))
     assert scored["nats"] / scored["tokens"] == pytest.approx(best, abs=0.5)
     written = [
-        with_average("generate", run, "--prompt", "the", "--max-tokens", 30, "--seed", 1, *more).stdout
+        out("generate", run, "--prompt", "the", "--max-tokens", 30, "--seed", 1, *more)
         for more in ([], ["--precision", "bf16"])
     ]
     assert all(len(text) > 20 for text in written)
-    assert b"average" in with_average("info", run).stdout
+    assert b"average" in out("info", run)
 
 
 class Pairs(NamedTuple):

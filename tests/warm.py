@@ -2,7 +2,8 @@
 
 Reads a JSON request a line on stdin and answers in a line: `start` (arguments, directory, environment, files for the three streams, how much
 memory it may take) with the number of the child that became the command, `wait` and `poll` with a child's exit code; `poll` with nothing while
-it runs. It computes nothing itself, so no thread of torch's exists when it forks.
+it runs; `listen` when a socket is there at which tests/forked.py asks for commands of a shell. It computes nothing itself, so no thread of
+torch's exists when it forks.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ import os
 import pkgutil
 import re
 import resource
+import signal
+import socket
 import stat
 import sys
 import time
 import traceback
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +35,9 @@ import seqtool
 from seqtool.cli.main import main
 
 MOST_S = 240.0
+MOST_BYTES = 1 << 16  # of a shell's request
+UNFLUSHED = 120  # the interpreter's own exit code where it cannot flush its streams
+LISTENING: list[int] = []
 
 
 def run(request: dict[str, Any]) -> None:
@@ -42,28 +49,75 @@ def run(request: dict[str, Any]) -> None:
     if request["memory"]:
         taken = int(re.search(r"VmData:\s+(\d+)", Path("/proc/self/status").read_text())[1]) << 10
         resource.setrlimit(resource.RLIMIT_DATA, (taken + request["memory"],) * 2)
-    os.chdir(request["cwd"])
     os.environ.update(request["env"])
+    become(request, range(3))
+
+
+def run_for_shell(request: dict[str, Any], streams: list[int]) -> None:
+    """Become the command of a shell, with its streams; those that are not open there are not open here."""
+    for number in range(3):
+        if number in request["open"]:
+            os.dup2(streams[request["open"].index(number)], number)
+        else:
+            os.close(number)
+    os.closerange(3, max(streams, default=3) + 1)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    become(request, request["open"])
+
+
+def become(request: dict[str, Any], numbers: Container[int]) -> None:
+    """Run the program in its directory; of its streams these are open."""
+    os.chdir(request["cwd"])
     sys.argv = ["seqtool", *request["arguments"]]
-    sys.stdin, sys.stdout, sys.stderr = (open(number, mode) for number, mode in ((0, "r"), (1, "w"), (2, "w")))
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(number, mode) if number in numbers else None for number, mode in enumerate("rww")
+    )
     main()
 
 
-def start(request: dict[str, Any]) -> int:
+def start(what: Callable[..., None], *arguments: Any) -> int:
     """Fork a child that becomes the command; its number."""
     child = os.fork()
     if child:
         return child
     code = 1
     try:
-        run(request)
+        what(*arguments)
     except SystemExit as error:
         code = int(error.code or 0)
     except BaseException:
         traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except OSError:
+        code = UNFLUSHED
     os._exit(code)
+
+
+def listen(path: str) -> int:
+    """Fork a child that starts a command for each who connects to a socket; its number."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    server.listen()
+    child = os.fork()
+    if child:
+        server.close()
+        return child
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whom it forks it does not wait for
+    while True:
+        asked = server.accept()[0]
+        if not os.fork():
+            break
+        asked.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    server.close()
+    message, streams = socket.recv_fds(asked, MOST_BYTES, 3)[:2]
+    code = os.waitstatus_to_exitcode(os.waitpid(start(run_for_shell, json.loads(message), streams), 0)[1])
+    asked.send(str(code).encode())
+    os._exit(0)
 
 
 def wait(child: int, number: int, waits: list[tuple[str, float]]) -> int:
@@ -82,7 +136,10 @@ def wait(child: int, number: int, waits: list[tuple[str, float]]) -> int:
 def answer(request: dict[str, Any]) -> str:
     """Do what a request asks for."""
     if "start" in request:
-        return str(start(request["start"]))
+        return str(start(run, request["start"]))
+    if "listen" in request:
+        LISTENING.append(listen(request["listen"]))
+        return ""
     if "wait" in request:
         return str(os.waitstatus_to_exitcode(wait(request["wait"], *(request["kill"] or (0, [])))))
     ended, status = os.waitpid(request["poll"], os.WNOHANG)
@@ -107,6 +164,8 @@ def serve() -> None:
     for line in requests:
         answers.write(answer(json.loads(line)) + "\n")
         answers.flush()
+    for child in LISTENING:
+        os.kill(child, signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import MutableMapping
 from typing import Annotated, NoReturn
 
 import typer
@@ -40,8 +41,7 @@ def main() -> NoReturn:
     """Run the command line and exit with its code."""
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # it was closed
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS_BEFORE_SLEEP)
+    let_idle_threads_sleep(os.environ)
     signal.signal(signal.SIGTERM, _stop)
     with contextlib.suppress(AttributeError, ValueError):
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # so that a closed pipe raises BrokenPipeError
@@ -57,11 +57,18 @@ def main() -> NoReturn:
             raise
         code = _explained(error)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to clean up
-    if code == PIPE_CLOSED or not _flushed():
+    if code == PIPE_CLOSED:
         os._exit(PIPE_CLOSED)
+    _flush(code)
     if "TORCHELASTIC_RUN_ID" in os.environ:
         os._exit(code)  # everything is written; a torch thread that outlives the interpreter would abort the process
     sys.exit(code)
+
+
+def let_idle_threads_sleep(environment: MutableMapping[str, str]) -> None:
+    """Set how long OpenMP's idle threads spin, unless the environment says so already."""
+    if "OMP_WAIT_POLICY" not in environment:
+        environment.setdefault("GOMP_SPINCOUNT", SPINS_BEFORE_SLEEP)
 
 
 def program() -> CommandGroup:
@@ -127,15 +134,15 @@ def _first_lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _flushed() -> bool:
+def _flush(code: int) -> None:
+    """Flush stdout; where it cannot be, leave at once, since the interpreter would try again and say so too."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        return False
+        os._exit(PIPE_CLOSED)
     except OSError:
-        pass  # already reported
-    return True
+        os._exit(code or 1)  # already reported
 
 
 def _stop(number: int, frame: object) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import statistics
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import pytest
 
@@ -24,7 +26,8 @@ from seqtool.settings.vocabulary import VocabularyConfig
 from tests.conftest import ROOT, Command
 
 NAMES = [[entry.name] for entry in COMMANDS if not entry.commands] + [["embed", entry.name] for entry in EMBED]
-GROUPS = [[], ["embed"]]
+GROUPS: list[list[str]] = [[], ["embed"]]
+ALL = [*GROUPS, *NAMES]
 HEAVY = ("torch", "numpy", "sentencepiece", "safetensors", "pydantic", "rich")
 SETTINGS = [
     (["train"], ModelConfig), (["train"], TrainConfig), (["generate"], GenerateConfig), (["eval"], EvalConfig),
@@ -55,31 +58,51 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"-\s+", "-", text))
 
 
-def modules_of(words: list[str], names: tuple[str, ...] = ()) -> list[str]:
-    """The modules that a command has loaded when it ends; of those with these names, where any are given."""
-    code = (
-        f"import sys; sys.argv = ['seqtool', *{words}]\n"
-        "from seqtool.cli.main import main\n"
-        "try: main()\n"
-        "except SystemExit: print(*sys.modules, file=sys.stderr)"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT)
-    assert result.returncode == 0
-    return [name for name in result.stderr.decode().split() if not names or name in names]
+ONE_AFTER_ANOTHER = """
+import contextlib, io, json, sys
+from seqtool.cli.main import main
+told = []
+for words in json.load(sys.stdin):
+    sys.argv = ["seqtool", *words]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try: main()
+        except SystemExit as end: told.append([end.code, out.getvalue(), [*sys.modules]])
+print(json.dumps(told))
+"""
 
 
-@pytest.mark.parametrize("words", [*GROUPS, *NAMES], ids=" ".join)
-def test_help_loads_nothing_heavy(words: list[str]):
-    assert modules_of([*words, "--help"], HEAVY) == []
+class Told(NamedTuple):
+    """Of a command: its exit code, what it printed, and the modules loaded when it ended."""
+
+    code: int
+    text: str
+    modules: list[str]
+
+
+def told_by(commands: list[list[str]], **environment: str) -> list[Told]:
+    """What commands tell that run one after another in a new process."""
+    result = subprocess.run(
+        [sys.executable, "-c", ONE_AFTER_ANOTHER], input=json.dumps(commands).encode(), capture_output=True, cwd=ROOT,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, b"")
+    return [Told(*each) for each in json.loads(result.stdout)]
+
+
+def test_help_loads_nothing_heavy():
+    for words, told in zip(ALL, told_by([[*words, "--help"] for words in ALL]), strict=True):
+        assert told.code == 0
+        assert not set(HEAVY) & set(told.modules), words
 
 
 def test_a_command_loads_no_other_command():
-    ours = [name for name in modules_of(["--help"]) if name.startswith("seqtool.cli.")]
+    (whole,) = told_by([["--help"]])
+    ours = [name for name in whole.modules if name.startswith("seqtool.cli.")]
     assert sorted(ours) == [f"seqtool.cli.{name}" for name in ("commands", "console", "help", "main")]
-    decoding = modules_of(["decode", "--help"])
-    assert "seqtool.cli.decode" in decoding
-    assert "seqtool.cli.train" not in decoding
-    assert "seqtool.settings.training" not in decoding
+    (decoding,) = told_by([["decode", "--help"]])
+    assert "seqtool.cli.decode" in decoding.modules
+    assert "seqtool.cli.train" not in decoding.modules
+    assert "seqtool.settings.training" not in decoding.modules
 
 
 @pytest.mark.parametrize("words", NAMES, ids=" ".join)
@@ -133,19 +156,16 @@ def test_help_says_all_of_every_setting(seqtool: Command, words: list[str], kind
         assert plain("| ".join(about["choices"])).replace("| ", "|") in text.replace("| ", "|")
 
 
-@pytest.mark.parametrize("words", [*GROUPS, *NAMES], ids=" ".join)
-def test_help_is_the_same_text_without_rich_and_without_colour(seqtool: Command, words: list[str]):
-    text = help_of(seqtool, words)
-    assert "<bool>" not in text
-    assert "\\[" not in text
-    assert "\x1b" not in text
-    without = subprocess.run(
-        [sys.executable, "-m", "seqtool", *words, "--help"],
-        capture_output=True,
-        cwd=ROOT,
-        env={"COLUMNS": "100", "TYPER_USE_RICH": "0", "NO_COLOR": "1", "PATH": ""},
+def test_help_is_the_same_text_without_rich_and_without_colour(seqtool: Command):
+    plain_ones = told_by(
+        [[*words, "--help"] for words in ALL], COLUMNS="100", TYPER_USE_RICH="0", NO_COLOR="1", PATH=""
     )
-    assert without.stdout.decode() == text
+    for words, without in zip(ALL, plain_ones, strict=True):
+        text = help_of(seqtool, words)
+        assert "<bool>" not in text
+        assert "\\[" not in text
+        assert "\x1b" not in text
+        assert without.text == text
 
 
 @pytest.mark.parametrize(("asked", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,32 +10,15 @@ import pytest
 
 from seqtool.cli.signals import stop_flag
 from seqtool.errors import StoppedError
-from tests.conftest import ROOT
+from tests.conftest import Start
 
 
-def test_a_second_signal_leaves_at_once(prose_file: Path, tmp_path: Path):
+def test_a_second_signal_leaves_at_once(start: Start, prose_file: Path, tmp_path: Path):
     """The first one asks for the end of a step that would take minutes."""
-    settings = [
-        "--vocab-type",
-        "char",
-        "--model",
-        "rnn",
-        "--activation",
-        "sigmoid",
-        "--batch-size",
-        "8",
-        "--bptt",
-        "2000",
-        "--hidden",
-        "4096",
-    ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "seqtool", "train", prose_file, "-o", tmp_path / "run", *settings],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stderr is not None
-    process.stderr.readline()
-    time.sleep(3)
+    settings = ["--model", "rnn", "--activation", "sigmoid", "--batch-size", 8, "--bptt", 2000, "--hidden", 4096]
+    process = start("train", prose_file, "-o", tmp_path / "run", "--vocab-type", "char", *settings)
+    assert b"4096" in process.stderr.readline()
+    time.sleep(1)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     assert process.poll() is None

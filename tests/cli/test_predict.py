@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import re
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from tests.conftest import ROOT, Command
+from tests.conftest import Command, Start
 from tests.tasks.tables import done, texts
 
 
@@ -39,17 +39,14 @@ def test_the_likeliest_are_told_with_their_probabilities(seqtool: Command, run: 
     assert json.loads(told)["labels"] == [label, other]
 
 
-def test_an_answer_does_not_wait_for_the_next_question(run: Path):
-    words = [sys.executable, "-m", "seqtool", "predict", run, "-"]
-    with subprocess.Popen(words, stdin=-1, stdout=-1, cwd=ROOT) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        for line in (b"fine song\n", b"grim\n"):
-            process.stdin.write(line)
-            process.stdin.flush()
-            assert process.stdout.readline().split(b"\t")[0] in (b"pos", b"neg")
-        process.stdin.close()
-        assert process.stdout.read() == b""
+def test_an_answer_does_not_wait_for_the_next_question(start: Start, run: Path):
+    process = start("predict", run, "-")
+    for line in (b"fine song\n", b"grim\n"):
+        process.stdin.write(line)
+        assert process.stdout.readline().split(b"\t")[0] in (b"pos", b"neg")
+    process.stdin.close()
+    assert process.stdout.read() == b""
+    assert process.wait() == 0
 
 
 def test_a_reader_that_goes_away_ends_it_silently(shell: Command, run: Path):
@@ -58,26 +55,22 @@ def test_a_reader_that_goes_away_ends_it_silently(shell: Command, run: Path):
     assert result.stderr == b""
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux says there how much memory a process had")
 @pytest.mark.parametrize("rows", [5_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
-def test_many_rows_are_answered_in_order_and_flat_memory(run: Path, rows: int):
-    """The peak is that of few rows: in kB, as Linux counts it."""
+def test_many_rows_are_answered_in_order_and_flat_memory(start: Start, run: Path, rows: int):
+    """The peak is that of few rows, in kB, asked while the command waits for more."""
     peaks = []
     for count in (1_000, rows):
-        program = f"print('\\n'.join(('fine' if n % 3 else 'grim') + ' song ' + str(n) for n in range({count})))"
-        code = (
-            "import resource, sys\n"
-            f"sys.argv = ['seqtool', 'predict', {str(run)!r}, '-', '-q']\n"
-            "from seqtool.cli.main import main\n"
-            "try: main()\n"
-            "except SystemExit as end: assert not end.code, end.code\n"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
-        )
-        with subprocess.Popen([sys.executable, "-c", program], stdout=-1) as lines:
-            told = subprocess.run([sys.executable, "-c", code], stdin=lines.stdout, capture_output=True, cwd=ROOT)
-        assert [row.split(b"\t")[0] for row in told.stdout.splitlines()] == [
-            b"pos" if n % 3 else b"neg" for n in range(count)
-        ]
-        peaks.append(int(told.stderr.split()[-1]))
+        process = start("predict", run, "-", "-q")
+        asked = "".join(f"{'fine' if n % 3 else 'grim'} song {n}\n" for n in range(count)).encode()
+        (asking := Thread(target=process.stdin.write, args=[asked])).start()
+        told = [process.stdout.readline().split(b"\t")[0] for _ in range(count)]
+        asking.join()
+        assert told == [b"pos" if n % 3 else b"neg" for n in range(count)]
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        peaks.append(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]))
+        process.stdin.close()
+        assert process.wait() == 0
     assert peaks[1] < peaks[0] + 60_000, peaks
 
 

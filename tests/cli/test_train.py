@@ -158,28 +158,15 @@ def test_every_setting_learns(seqtool: Command, prose_file: Path, tmp_path: Path
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
 def test_subword_sampling_learns_more_than_one_split(seqtool: Command, prose_file: Path, tmp_path: Path, kind: str):
-    arguments = [
-        "train",
-        prose_file,
-        "--vocab-type",
-        kind,
-        "--vocab-size",
-        500,
-        "--hidden",
-        24,
-        "--early-stop",
-        0,
-        "--epochs",
-        2,
-        "-q",
-        "--json",
-    ]
+    vocab = tmp_path / "vocab.model"
+    assert seqtool("vocab", prose_file, "--type", kind, "--size", 500, "-o", vocab, "-q").returncode == 0
+    arguments = [prose_file, "--vocab", vocab, "--hidden", 24, "--early-stop", 0, "--epochs", 2]
     for name in ("one", "two"):
-        result = seqtool(*arguments, "-o", tmp_path / name, "--subword-sampling", 0.1)
+        result = seqtool("train", *arguments, "-o", tmp_path / name, "--subword-sampling", 0.1, "-q", "--json")
         assert result.returncode == 0, result.stderr.decode()
     runs = [tmp_path / name / "model.safetensors" for name in ("one", "two")]
     assert runs[0].read_bytes() == runs[1].read_bytes()
-    settings = plan(seqtool, prose_file, "--vocab-type", kind, "--vocab-size", 500)
+    settings = plan(seqtool, *arguments)
     assert json.loads(result.stdout)["steps"] > 2 * int(settings["train_tokens"]) / (16 * 32)  # type: ignore[call-overload]
     refused = seqtool("train", prose_file, "--vocab-type", "char", "--subword-sampling", 0.1, "-q")
     assert "one split" in error_of(refused, 2)

@@ -22,7 +22,8 @@ from seqtool.training.world import (
     restarts,
     under_torchrun,
 )
-from tests.training.torchrun import SETTINGS, torchrun
+from tests.conftest import Start
+from tests.training.torchrun import SETTINGS, torchrun, two_of
 
 CPU = torch.device("cpu")
 FROM_TORCHRUN = (
@@ -126,10 +127,10 @@ def newer(run: Path, moment: float) -> bool:
     return file.exists() and file.stat().st_mtime > moment + 0.2
 
 
-def test_without_a_restart_the_job_fails_in_a_sentence(text: Path, tmp_path: Path):
-    job = torchrun("train", text, "-o", tmp_path / "run", *SETTINGS, "--batch-size", 7, "--steps", 5, folder=tmp_path)
-    _, err = job.communicate(timeout=100)
-    assert job.returncode
+def test_a_job_that_cannot_be_fails_in_a_sentence(start: Start, text: Path, tmp_path: Path):
+    both = two_of(start, "train", text, "-o", tmp_path / "run", *SETTINGS, "--batch-size", 7, "--steps", 5)
+    err = b"".join(process.stderr.read() for process in both)
+    assert [process.wait() for process in both] == [2, 2]
     assert b"--batch-size 7 does not divide by 2 processes" in err
     assert err.count(b"seqtool: error") == 1
     assert not (tmp_path / "run").exists()

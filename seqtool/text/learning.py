@@ -6,6 +6,7 @@ import io
 import itertools
 import math
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -34,6 +35,7 @@ BYTE_LEVEL_SYMBOLS = 2 + 256  # <unk>, <s> and the bytes that unseen characters 
 MAX_WORD_CHARACTERS = 200  # a longer word is taken for data and becomes <unk>
 RESERVED = "\u2585"  # SentencePiece skips every line that contains this character
 WORD_SYMBOLS = 3  # <unk>, <s>, <eos>
+BLOCK = 1 << 10  # code points whose case is looked at together
 # Shares of a text's words: with more unknown than the first a model learns <unk>; more than the second is too many.
 LEAST_UNKNOWN, MOST_UNKNOWN = 1e-3, 0.5
 
@@ -310,13 +312,21 @@ def _normalization(config: VocabularyConfig, folder: str) -> dict[str, str]:
     if config.lowercase and config.normalize == "none":
         rules = f"{folder}/lowercase.tsv"
         with room_for("rules"), open(rules, "w", encoding="ascii") as stream:
-            for point in range(CODE_POINTS):
+            for point in _upper_case():
                 lower = chr(point).lower()
-                if lower != chr(point):
-                    stream.write(f"{point:X}\t{' '.join(f'{ord(letter):X}' for letter in lower)}\n")
+                stream.write(f"{point:X}\t{' '.join(f'{ord(letter):X}' for letter in lower)}\n")
         return {"normalization_rule_tsv": rules}
     names = {("none", False): "identity", ("nfkc", False): "nfkc", ("nfkc", True): "nfkc_cf"}
     return {"normalization_rule_name": names[config.normalize, config.lowercase]}
+
+
+def _upper_case() -> Iterator[int]:
+    """The code points that have a lower case; blocks without any are passed over, which takes a third of the time."""
+    for first in range(0, CODE_POINTS, BLOCK):
+        points = range(first, first + BLOCK)
+        block = array("I", points).tobytes().decode("utf-32", "surrogatepass")
+        if block.lower() != block:
+            yield from (point for point in points if chr(point).lower() != chr(point))
 
 
 def _explained(message: str, config: VocabularyConfig) -> SeqtoolError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ import pytest
 from seqtool.settings.defaults import recipes
 from seqtool.settings.training import SCHEDULE_NAMES
 from tests.cli.test_contract import error_of
-from tests.conftest import Command
+from tests.conftest import ROOT, Command
+from tests.tasks.tables import pupils, texts
 
 BASE = ["--vocab-type", "char", "--hidden", "24", "--batch-size", "8", "--steps", "30", "-q"]
 
@@ -32,6 +35,38 @@ def plan(seqtool: Command, *arguments: object) -> dict[str, object]:
 
 def lines_of(run: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").open()]
+
+
+DRY_RUNS = """
+import json, sys
+import torch
+loaded = set(sys.modules)
+from seqtool.cli.main import main
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["seqtool", "train", *words, "--dry-run", "--json"]
+    try: main()
+    except SystemExit as end: assert not end.code, end.code
+print(*(name for name in sys.modules if name not in loaded))
+"""
+SLOW_TO_IMPORT = (
+    "torch._dynamo",
+    "torch._inductor",
+    "torch._decomp",
+    "torch._refs",
+    "torch._meta_registrations",
+    "sympy",
+)
+
+
+def test_a_plan_loads_nothing_slow_beside_torch(prose_file: Path, tmp_path: Path):
+    """Of a text, of texts with labels and of numbers: models without memory are made, not computed with."""
+    plans = [[str(prose_file), "--vocab-type", "char"], [str(texts(tmp_path / "texts.tsv")), "--target", "label"],
+             [str(pupils(tmp_path / "pupils.csv")), "--target", "pass"]]  # fmt: skip
+    ran = subprocess.run([sys.executable, "-c", DRY_RUNS, json.dumps(plans)], capture_output=True, text=True, cwd=ROOT)
+    assert ran.returncode == 0, ran.stderr
+    loaded = ran.stdout.splitlines()[-1].split()
+    assert "seqtool.models.example_model" in loaded
+    assert [name for name in loaded if name.startswith(SLOW_TO_IMPORT)] == []
 
 
 def test_recipes_are_listed_and_each_is_whole(seqtool: Command, prose_file: Path):

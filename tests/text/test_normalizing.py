@@ -24,3 +24,11 @@ def test_sentencepiece_gives_back_the_folded_text(tmp_path: Path, normalize: str
     vocabulary = learn_vocabulary(TextSource([str(tmp_path / "text")]), config)
     for text in TEXTS:
         assert vocabulary.decode(vocabulary.encode(text)) == folded(text, normalize, lowercase), text
+
+
+def test_every_letter_that_has_a_lower_case_gets_it(tmp_path: Path):
+    (tmp_path / "text").write_text("a text\n")
+    vocabulary = learn_vocabulary(TextSource([str(tmp_path / "text")]), VocabularyConfig(type="byte", lowercase=True))
+    letters = [chr(point) for point in range(0x110000) if chr(point).lower() != chr(point)]
+    assert len(letters) > 1000
+    assert vocabulary.decode(vocabulary.encode("".join(letters))) == "".join(letter.lower() for letter in letters)

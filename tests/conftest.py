@@ -93,7 +93,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
 def command_of(warm: Warm) -> Command:
     """Run the real command in a process of its own: `seqtool("eval", run, "-", stdin=b"text")`.
 
-    `kill=(9, [("run/config.json", 0.1), ...])` sends signal 9 a tenth of a second after a file of that name is there;
+    `kill=(9, [(f"{run}/config.json", 0.1), ...])` sends signal 9 a tenth of a second after a file of that name is there;
     with `memory`, where Linux can say so, no more bytes than that are given to it.
     """
     streams = [warm.folder / name for name in STREAMS]
@@ -106,6 +106,9 @@ def command_of(warm: Warm) -> Command:
         kill: tuple[int, list[tuple[str, float]]] | None = None,
         memory: int = 0,
     ) -> subprocess.CompletedProcess[bytes]:
+        assert kill is None or all(os.path.isabs(path) for path, _ in kill[1]), (
+            "the one who waits is in another directory"
+        )
         for stream, content in zip(streams, (stdin, b"", b""), strict=True):
             stream.write_bytes(content)
         code = int(warm.ask(wait=warm.start(arguments, streams, cwd, env, memory), kill=kill))

@@ -56,7 +56,7 @@ TELLING = ["--target", "label", "--model", "gru", "--hidden", "24", "--embed", "
            "--checkpoint-every", "1", "--eval-every", "10", "--batch-size", "4", "--early-stop", "0", "--seed", "5", "-q"]  # fmt: skip
 
 
-@trials(3, 100)
+@trials(2, 100)
 def test_killed_at_any_instant_a_classifier_resumes_to_the_same_weights(seqtool: Command, tmp_path: Path, count: int):
     """Its temperature, which validation fits, included."""
     table, run, draw, killed = texts(tmp_path / "texts.tsv"), tmp_path / "run", random.Random(count), 0
@@ -77,7 +77,7 @@ def test_killed_at_any_instant_a_classifier_resumes_to_the_same_weights(seqtool:
         assert not strays(tmp_path)
 
 
-@trials(6, 200)
+@trials(4, 200)
 def test_killed_at_any_instant_a_run_resumes_to_the_same_weights(
     seqtool: Command, text: Path, uninterrupted: bytes, tmp_path: Path, count: int
 ):

@@ -343,14 +343,15 @@ def open_sentences(tagger: Tagger, paths: Sequence[str], asking: Asking) -> Reco
 
 
 def in_columns(file: RecordsFile, layout: Layout) -> bool:
-    """Whether a file has tokens in columns: by its name, a tab in its first line, or as many fields as the run's."""
+    """Whether a file has tokens in columns: by its name, tabs in most of its lines, or as many fields as the run's."""
     if SUFFIX_FORMATS.get(Path(file.path).suffix.lower()) == "conll":
         return True
     lines = [line.rstrip("\r") for line in file.head().split("\n") if line.strip()]
-    first = next((line for line in lines if not line.startswith("#")), "")
     if layout.delimiter == "\t":
-        is_told = not first and layout.columns[0] == "id" and bool(lines)
-        return is_told or "\t" in first
+        tokens = [line for line in lines if not line.startswith("#")]
+        if not tokens:
+            return layout.columns[0] == "id" and bool(lines)
+        return 2 * sum("\t" in line for line in tokens) > len(tokens)
     return bool(lines) and all(
         is_comment(line, layout.columns, layout.delimiter) or len(line.split()) == len(layout.columns) for line in lines
     )

@@ -123,6 +123,17 @@ def test_odd_input_is_answered_row_by_row(seqtool: Command, tagged: Path):
     assert done(seqtool, "predict", tagged / "run", "-", "-k", 2, stdin=b"dog\n").decode().count("\t") == 4
 
 
+def test_text_with_a_tab_in_it_is_text_and_columns_with_a_broken_line_are_columns(seqtool: Command, tagged: Path):
+    lines = ["the\tdog", "the cat", "a dog"]
+    assert [answer["tokens"] for answer in told(seqtool, tagged / "run", "\n".join(lines))] == [
+        ["the", "dog"], ["the", "cat"], ["a", "dog"],
+    ]  # fmt: skip
+    lines = ["1\tthe\t_", "2 dog _", "3\tran\t_", ""]
+    refused = seqtool("predict", tagged / "run", "-", stdin="\n".join(lines).encode())
+    assert refused.returncode == 3
+    assert b"line 2 of standard input" in refused.stderr
+
+
 def test_every_token_of_a_long_sentence_is_tagged(seqtool: Command, tagged: Path, tmp_path: Path):
     run = tmp_path / "run"
     long = tmp_path / "long.conllu"

@@ -122,7 +122,7 @@ def build_recurrence(folder: Path, *flags: str) -> None:
     subprocess.run(command, cwd=folder, check=True)
 
 
-@pytest.mark.parametrize("lacking", ["processor", "compiler"])
+@pytest.mark.parametrize("lacking", ["processor", pytest.param("compiler", marks=pytest.mark.slow)])
 def test_bf16_is_refused_without_its_instructions_and_nothing_is_written(lacking: str, elsewhere: Path):
     for file in NATIVE.glob("*.[ch]"):
         source = file.read_text()

@@ -40,7 +40,8 @@ def test_every_architecture_learns_200_characters_by_heart(name: str, tmp_path: 
     def learned() -> bool:
         return min((record["valid_loss"] for record in trainer.records if "valid_loss" in record), default=9.9) < 0.05
 
-    trainer("run", model, {**training, "lr": 3e-3 if name == "rnn relu identity" else 5e-3}, stopped=learned)
+    lr = {"rnn relu identity": 3e-3, "rnn sigmoid": 1e-2}.get(name, 5e-3)
+    trainer("run", model, {**training, "lr": lr}, stopped=learned)
     assert learned()
 
 

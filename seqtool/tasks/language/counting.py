@@ -17,11 +17,11 @@ from typing import Any, Unpack
 from seqtool.counts.choosing import Candidate, best_of, candidates
 from seqtool.counts.counting import NgramCounts
 from seqtool.counts.model import text_nats
-from seqtool.counts.stored import arrays_of, bytes_of
+from seqtool.counts.stored import bytes_of
 from seqtool.errors import InputError, UsageError
 from seqtool.files.directories import built_aside, publish
 from seqtool.files.writing import atomic_writer, locked, remove_strays
-from seqtool.runs import METRICS, WEIGHTS, RunConfig, new_config, read_config, read_counts, write_config, write_weights
+from seqtool.runs import METRICS, WEIGHTS, RunConfig, new_config, read_config, read_counts, write_counts
 from seqtool.settings.checking import check_used, checked
 from seqtool.settings.defaults import own_settings
 from seqtool.settings.model import MAX_ORDER, ModelConfig, Symbols
@@ -143,8 +143,7 @@ def train(path: Path, config: RunConfig, data: CountedData, world: World, **opti
     for record in data.metrics:
         options["report"](record)
     with built_aside(path) as folder:
-        write_config(folder, config, data.prepared.vocabulary)
-        write_weights(folder / WEIGHTS, arrays_of(best.model), config)
+        write_counts(folder, config, data.prepared.vocabulary, best.model)
         with atomic_writer(folder / METRICS) as stream:
             stream.writelines(_lines(data.metrics))
         publish(folder, path, options.get("replace", False))

@@ -33,9 +33,9 @@ def command(
     r"""Write a model for other programs. arpa: n-grams as KenLM, SRILM and speech recognisers read them.
 
     A word of the file is a token's piece, as seqtool encode --pieces shows it; of a vocabulary of words it is the word.
-    A space is \x20, and so on for what separates fields; a backslash that would begin such an escape is two. </s> is the newline where
-    documents are lines, or else the end of a document. Comments before the model, lines that begin with #, hold the
-    vocabulary, by which seqtool import brings the same run back; other programs skip them.
+    A space is \x20, and so on for what separates fields; a backslash that would begin such an escape is two. </s> is
+    the newline where documents are lines, or else the end of a document. Comments before the model, lines that begin
+    with #, hold the vocabulary, by which seqtool import brings the same run back; other programs skip them.
     """
     kind = _format(output, to)
     to_stdout = str(output) == "-"

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from seqtool.counts.columns import Storage
 from seqtool.runs import WEIGHTS, load_run
+from seqtool.tasks.language import counting
 from tests.conftest import ODD_STRINGS, Command
 
 TRAIN = ("--model", "ngram", "--vocab-type", "char")
@@ -132,6 +134,24 @@ def test_what_has_no_meaning_is_refused_by_name(
     result = seqtool("train", prose_file, "-o", tmp_path / "run", *TRAIN, *flags)
     assert (result.returncode, told in result.stderr.decode()) == (2, True), result.stderr.decode()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_changes_nothing_but_what_waits_on_disk(
+    seqtool: Command, counted_run: Path, prose_file: Path, tmp_path: Path
+):
+    result = seqtool("train", prose_file, "-o", tmp_path / "run", *TRAIN, "--memory", "400M", "-q")
+    assert result.returncode == 0, result.stderr.decode()
+    assert (tmp_path / "run" / WEIGHTS).read_bytes() == (counted_run / WEIGHTS).read_bytes()
+    refused = seqtool("train", prose_file, "-o", tmp_path / "other", *TRAIN, "--memory", "9M")
+    assert (refused.returncode, b"--memory 9M: the program itself takes" in refused.stderr) == (2, True)
+    assert not (tmp_path / "other").exists()
+
+
+def test_half_of_what_is_free_is_for_counting(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(counting, "free_bytes", lambda: 80 << 20)
+    assert counting._storage(None).block == Storage(40 << 20).block < Storage().block
+    monkeypatch.setattr(counting, "free_bytes", lambda: None)
+    assert counting._storage(None).block == Storage().block
 
 
 def test_its_settings_are_refused_for_others(seqtool: Command, prose_file: Path, tmp_path: Path):

@@ -96,7 +96,7 @@ def as_words(vocabulary: Vocabulary, ids: np.ndarray, lines: bool) -> bytes:
     """A text as KenLM reads it: a token a word, all in one line, or each document in a line without its newline."""
     newline = vocabulary.newline_ids[-1]
     words = np.array([spelled(vocabulary.token(token)) for token in range(vocabulary.size)], dtype=object)
-    words[vocabulary.unknown_id] = "UNKNOWN"  # a word of its own: lmplz takes no <unk> in a text
+    words[vocabulary.unknown_id] = "\\x00unknown"  # a word that no text has: lmplz takes no <unk>
     text = ids[ids != vocabulary.begin_id]
     if not lines:
         return (" ".join(words[text]) + "\n").encode()

@@ -331,7 +331,7 @@ def _trained(path: Path, plan: Plan, force: bool, tracking: Tracking, quiet: boo
             if not out_of_memory(error):
                 raise
             if config.ngrams:
-                raise SeqtoolError("not enough memory for so many n-grams: lower --order") from error
+                raise SeqtoolError("not enough memory for so many n-grams: lower --memory or --order") from error
             length = "--bptt" if config.model.architecture.carries_state else "--context"
             raise SeqtoolError(
                 f"not enough memory for this training: give --accumulate {2 * config.training.accumulate}, which "

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from seqtool.counts.index import Int64
+from seqtool.counts.children import Int64
 from seqtool.counts.model import Float64, NgramModel
 
 LEFT = 1e-6  # of the probability behind the end of a document, for all but `<s>`

@@ -20,8 +20,8 @@ from typing import IO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from seqtool.counts.children import Int64, find_children
 from seqtool.counts.counting import MOST_NGRAMS
-from seqtool.counts.index import Int64, KeyIndex
 from seqtool.counts.model import Float64, Int32, NgramModel
 from seqtool.errors import InputError
 from seqtool.settings.model import MAX_ORDER
@@ -159,7 +159,6 @@ def read_arpa(stream: IO[bytes], name: str, progress: Callable[[int], None] = no
     backoffs: list[Float64] = []
     last_tokens: list[Int32] = []
     firsts: list[Int32] = []
-    indices: list[KeyIndex] = []
     for k, size in enumerate(sizes, 1):
         lines.expect(b"\\%d-grams:" % k)
         found_words, found_p, found_backoffs = array("i"), array("d"), array("d")  # memory grows with what is there
@@ -183,9 +182,9 @@ def read_arpa(stream: IO[bytes], name: str, progress: Callable[[int], None] = no
             order = np.arange(size)
         else:
             parents = rows_NK[:, 0].astype(np.int64)
-            for index, ids_N in zip(indices, rows_NK.T[1:-1], strict=True):
-                found = index.find(np.maximum(parents, 0) * len(ids) + ids_N)
-                parents = np.where(parents < 0, -1, found)
+            for of_parents, children, ids_N in zip(firsts, last_tokens, rows_NK.T[1:-1], strict=True):
+                found = np.flatnonzero(parents >= 0)
+                parents[found] = find_children(of_parents, children, parents[found], ids_N[found])
             if (parents < 0).any():
                 row = int(np.flatnonzero(parents < 0)[0])
                 raise InputError(
@@ -197,8 +196,6 @@ def read_arpa(stream: IO[bytes], name: str, progress: Callable[[int], None] = no
                 raise InputError(f"{name}: a {k}-gram is there twice: write it again")
             last_tokens.append(rows_NK[order, -1])
             firsts.append(np.cumsum([0, *np.bincount(parents, minlength=sizes[k - 2])]).astype(np.int32))
-            if k < len(sizes):
-                indices.append(KeyIndex(keys[order], sizes[k - 2] * len(ids)))
         log_p.append(of_order[order] * LN_10)
         if k < len(sizes):
             backoffs.append(of_backoffs[order] * LN_10)

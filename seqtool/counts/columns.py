@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 
 BLOCK_NUMBERS = 1 << 22  # of an array that are worked on at once: more do not make it faster
 LEAST_BLOCK = 1 << 12
-BYTES_PER_NUMBER = 96  # that counting takes at most for each number of a block
+BYTES_PER_NUMBER = 160  # that counting takes at most for each number of a block
 SHARE_HELD = 2  # of the memory, one in so many bytes is for arrays that are kept; the rest for blocks
 
 

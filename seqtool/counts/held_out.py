@@ -17,12 +17,14 @@ def held_out_nats(model: Estimated, ids: npt.NDArray[np.integer], storage: Stora
     The same numbers as `text_nats` gives, bit by bit.
     """
     begun = len(ids) > 0 and int(ids[0]) == model.begin_id
-    text = np.concatenate([[] if begun else [model.begin_id], ids]).astype(np.int64)
+    missing = 0 if begun else 1
     nats, count, reach = 0.0, 0, len(model.log_p) - 1
     at_once = max(1, storage.block // READ_TOKENS) * READ_TOKENS
-    for begin in range(0, len(text) - 1, at_once):
+    for begin in range(0, len(ids) + missing - 1, at_once):
         before = max(0, begin - reach)  # what the first tokens depend on
-        part = text[before : begin + at_once + 1]
+        part = ids[max(0, before - missing) : begin + at_once + 1 - missing].astype(np.int64)
+        if before < missing:
+            part = np.concatenate([np.array([model.begin_id]), part])
         log_p = _log_p(model, part, storage)[begin + 1 - before :]
         is_text = part[begin + 1 - before :] != model.begin_id
         for start in range(0, len(log_p), READ_TOKENS):

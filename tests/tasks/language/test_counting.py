@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,34 @@ def test_memory_changes_nothing_but_what_waits_on_disk(
     refused = seqtool("train", prose_file, "-o", tmp_path / "other", *TRAIN, "--memory", "9M")
     assert (refused.returncode, b"--memory 9M: the program itself takes" in refused.stderr) == (2, True)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_a_kill_loses_nothing(seqtool: Command, counted_run: Path, prose_file: Path, tmp_path: Path):
+    """While text is read, n-grams are counted or the run is written: what was there is there, or the new one."""
+    (temporary := tmp_path / "temporary").mkdir()
+    (folder := tmp_path / "runs").mkdir()
+    env, run = {"TMPDIR": str(temporary)}, folder / "run"
+    command = ["train", prose_file, "-o", run, *TRAIN, "--memory", "400M", "--force", "-q", "--order"]
+    assert seqtool(*command, 3, env=env).returncode == 0
+    kept, began = {3: (run / WEIGHTS).read_bytes()}, time.perf_counter()
+    assert seqtool(*command, 6, env=env).returncode == 0
+    took = time.perf_counter() - began
+    kept[6] = (run / WEIGHTS).read_bytes()
+    ended, order = 0, 6
+    for part in np.linspace(0.02, 1.0, 40):
+        asked = 9 - order
+        result = seqtool(*command, asked, env=env, kill=(9, [(str(folder / ".run.lock"), float(part * took))]))
+        ended += result.returncode == 0
+        assert result.returncode in (0, -9), result.stderr.decode()
+        found = (run / WEIGHTS).read_bytes()
+        assert found == kept[order] or found == kept[asked]
+        order = 6 if found == kept[6] else 3
+        assert seqtool("eval", run, prose_file, "-q").returncode == 0
+        assert list(temporary.iterdir()) == []
+    assert ended < 30
+    assert seqtool(*command, order, env=env).returncode == 0
+    assert [path.name for path in folder.iterdir()] == ["run"]
 
 
 def test_half_of_what_is_free_is_for_counting(monkeypatch: pytest.MonkeyPatch):

@@ -14,7 +14,7 @@ import hashlib
 import math
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -95,10 +95,10 @@ def write_arpa(
         for start in range(0, len(places), NGRAMS_AT_ONCE):
             part = places[start : start + NGRAMS_AT_ONCE]
             log_p = np.maximum(model.log_p[k - 1][part] / LN_10, NEVER).tolist()
-            own = [None] * len(part) if backoffs is None else (backoffs[part] / LN_10).tolist()
-            if backoffs is not None:  # behind an end there is no context
+            own: list[float | None] = [None] * len(part)
+            if backoffs is not None:
                 last = part if k == 1 else model.tokens[k - 2][part]
-                own = [None if token == end_id else value for token, value in zip(last.tolist(), own, strict=True)]
+                own = np.where(last == end_id, 0.0, backoffs[part] / LN_10).tolist()  # behind an end nothing comes
             stream.write(b"".join(map(_line, log_p, _texts(model, k, part, names, contexts), own)))
             done += len(part)
             progress(done)
@@ -162,18 +162,14 @@ def read_arpa(stream: IO[bytes], name: str, progress: Callable[[int], None] = no
     for k, size in enumerate(sizes, 1):
         lines.expect(b"\\%d-grams:" % k)
         found_words, found_p, found_backoffs = array("i"), array("d"), array("d")  # memory grows with what is there
-        for row in range(size):
-            fields = lines.fields()
-            if len(fields) not in (k + 1, k + 2):
-                raise lines.error(f"has {len(fields)} fields, where a {k}-gram has {k + 1} or {k + 2}")
+        while len(found_p) < size:
+            block = lines.block(min(size - len(found_p), NGRAMS_AT_ONCE))
             if k == 1:
-                if fields[1] in ids:
-                    raise lines.error("names a word again")
-                ids[fields[1]] = row
-                words.append(lines.decoded(fields[1]))
-            found_words.extend([lines.word(field, ids) for field in fields[1 : k + 1]])
-            found_p.append(lines.number(fields[0], ROUNDING))
-            found_backoffs.append(lines.number(fields[k + 1], -NEVER) if len(fields) == k + 2 else 0.0)
+                words += block.words(ids)
+            rows_NK, of_order, of_backoffs = block.ngrams(k, ids)
+            found_words.frombytes(rows_NK.tobytes())
+            found_p.frombytes(of_order.tobytes())
+            found_backoffs.frombytes(of_backoffs.tobytes())
         rows_NK = np.frombuffer(found_words, np.int32).reshape(size, k)
         of_order, of_backoffs = np.frombuffer(found_p), np.frombuffer(found_backoffs)
         if k == 1:
@@ -186,7 +182,7 @@ def read_arpa(stream: IO[bytes], name: str, progress: Callable[[int], None] = no
                 found = np.flatnonzero(parents >= 0)
                 parents[found] = find_children(of_parents, children, parents[found], ids_N[found])
             if (parents < 0).any():
-                row = int(np.flatnonzero(parents < 0)[0])
+                row = int(np.argmin(parents))
                 raise InputError(
                     f"{name}: the {k}-gram {row + 1:,} goes on from one that the file lacks: write it again"
                 )
@@ -264,9 +260,14 @@ class _Lines:
         """The hash of all that was read."""
         return self._digest.hexdigest()
 
-    def fields(self) -> list[bytes]:
-        """The fields of the next line."""
-        return FIELD.findall(self.next())
+    def block(self, count: int) -> _Block:
+        """The next lines, as many as `count` of them, of which some may be empty; InputError where there are none."""
+        first, number = self.next(), self._number
+        raw = [first + b"\n"]
+        while len(raw) < count and (line := self._read()):
+            raw.append(line)
+            self._number += 1
+        return _Block(raw, number, self.error)
 
     def expect(self, line: bytes) -> None:
         """Read the next line, which must be this one."""
@@ -280,32 +281,88 @@ class _Lines:
             if line.strip(b" \t\r\n"):
                 raise self.error("comes behind \\end\\")
 
-    def error(self, what: str) -> InputError:
-        """What is wrong with the line that was read last."""
-        return InputError(f"{self._name}: line {self._number:,} {what}: it was edited, or is no ARPA file")
+    def error(self, what: str, number: int = 0) -> InputError:
+        """What is wrong with a line, or else with the one that was read last."""
+        return InputError(f"{self._name}: line {number or self._number:,} {what}: it was edited, or is no ARPA file")
 
-    def decoded(self, field: bytes) -> str:
-        """A field as text."""
-        try:
-            return field.decode()
-        except UnicodeDecodeError as error:
-            raise self.error("is not UTF-8") from error
 
-    def word(self, field: bytes, ids: dict[bytes, int]) -> int:
-        """The id of a word."""
-        if field not in ids:
-            raise self.error("has a word that is no 1-gram")
-        return ids[field]
+class _Block(NamedTuple):
+    """Consecutive lines, the number of the first, and what tells that one of them is wrong."""
 
-    def number(self, field: bytes, most: float) -> float:
-        """A finite number of at most so much."""
-        try:
-            value = float(field)
-        except ValueError:
-            value = math.nan
-        if not -math.inf < value <= most:
-            raise self.error(f"has {field.decode(errors='replace')[:20]!r} for a logarithm")
-        return value
+    raw: list[bytes]
+    number: int
+    error: Callable[[str, int], InputError]
+
+    def words(self, ids: dict[bytes, int]) -> list[str]:
+        """The words of 1-grams, which are numbered in `ids`; InputError where one comes again."""
+        found = []
+        for number, fields in self._rows():
+            if len(fields) < 2:
+                raise self._wrong_size(fields, 1, number)
+            if fields[1] in ids:
+                raise self.error("names a word again", number)
+            ids[fields[1]] = len(ids)
+            try:
+                found.append(fields[1].decode())
+            except UnicodeDecodeError as error:
+                raise self.error("is not UTF-8", number) from error
+        return found
+
+    def ngrams(self, k: int, ids: dict[bytes, int]) -> tuple[Int32, Float64, Float64]:
+        """The words of k-grams as ids, (n-grams, k), their log p and back-offs; InputError where a line is none."""
+        size = len(FIELD.findall(self.raw[0]))
+        text = b"".join(self.raw)
+        if size in (k + 1, k + 2) and b"\x0b" not in text and b"\x0c" not in text:
+            # All at once, where all lines are alike: a field that no line has tells where each ends.
+            fields = text.replace(b"\n", b" \x01 ").split()
+            ends = fields[size :: size + 1]
+            try:
+                if len(ends) * (size + 1) == len(fields) and ends.count(b"\x01") == len(self.raw) == len(ends):
+                    return self._checked([fields[at :: size + 1] for at in range(size)], k, ids)
+            except (ValueError, KeyError):
+                pass
+        rows = []
+        for number, fields in self._rows():
+            if len(fields) not in (k + 1, k + 2):
+                raise self._wrong_size(fields, k, number)
+            if not all(field in ids for field in fields[1 : k + 1]):
+                raise self.error("has a word that is no 1-gram", number)
+            try:
+                self._checked([[field] for field in fields], k, ids)
+            except ValueError as error:
+                raise self.error(f"has {error} for a logarithm", number) from error
+            rows.append(fields if len(fields) == k + 2 else [*fields, b"0"])
+        return self._checked(list(zip(*rows, strict=True)), k, ids)
+
+    def _rows(self) -> Iterator[tuple[int, list[bytes]]]:
+        """The fields of each line that is not empty, and its number."""
+        for number, line in enumerate(self.raw, self.number):
+            if fields := FIELD.findall(line):
+                yield number, fields
+
+    def _wrong_size(self, fields: list[bytes], k: int, number: int) -> InputError:
+        return self.error(f"has {len(fields)} fields, where a {k}-gram has {k + 1} or {k + 2}", number)
+
+    def _checked(
+        self, columns: Sequence[Sequence[bytes]], k: int, ids: dict[bytes, int]
+    ) -> tuple[Int32, Float64, Float64]:
+        """The columns of fields as numbers; ValueError, with the field, where one is no such logarithm."""
+        words = np.array([[ids[word] for word in column] for column in columns[1 : k + 1]], np.int32)
+        log_p = _logarithms(columns[0], ROUNDING)
+        backoffs = _logarithms(columns[k + 1], -NEVER) if len(columns) == k + 2 else np.zeros(len(log_p))
+        return words.T, log_p, backoffs
+
+
+def _logarithms(fields: Sequence[bytes], most: float) -> Float64:
+    """Fields as finite numbers of at most so much; ValueError, with the field, where one is none."""
+    try:
+        values = np.array(list(map(float, fields)))
+        is_good = (values > -np.inf) & (values <= most)
+    except ValueError:
+        is_good = np.zeros(len(fields), bool)
+    if not is_good.all():
+        raise ValueError(repr(fields[int(np.argmin(is_good))].decode(errors="replace")[:20]))
+    return values
 
 
 COUNT = re.compile(rb"ngram (\d{1,12}) ?= ?(\d{1,12})")

@@ -31,6 +31,7 @@ def test_a_run_is_written_to_a_file_or_to_stdout(seqtool: Command, counts: Path,
     assert "exists already" in error_of(seqtool("export", counts, "-o", file), 2)
     assert seqtool("export", counts, "-o", file, "--force").returncode == 0
     assert list(tmp_path.iterdir()) == [file]
+    assert f"make a run of it with seqtool import {file} -o RUN" in error_of(seqtool("info", file), 3)
 
 
 @pytest.mark.parametrize(("flags", "told", "code"), [

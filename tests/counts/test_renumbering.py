@@ -9,6 +9,7 @@ from seqtool.counts.counting import NgramCounts
 from seqtool.counts.kneser_ney import estimate
 from seqtool.counts.model import NgramModel
 from seqtool.counts.renumbering import renumbered, with_ends
+from seqtool.counts.stored import arrays_of, model_of
 from tests.counts.oracle import hostile_documents, joined
 
 V, BEGIN = 12, 1
@@ -50,11 +51,18 @@ def test_two_n_grams_never_become_one():
         renumbered(model(3), ids, BEGIN, np.zeros(V), np.zeros(V))
 
 
+def without(ngrams: NgramModel, symbol: int) -> NgramModel:
+    """The model without what goes on from a symbol: another one's, which nothing goes on from, in its place."""
+    ids = np.arange(V)
+    ids[[symbol, V - 1]] = ids[[V - 1, symbol]]
+    return renumbered(ngrams, ids, BEGIN, ngrams.log_p[0], (ngrams.backoffs or [np.zeros(V)])[0])
+
+
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
 def test_behind_an_end_comes_the_next_document(order: int):
     """Here symbol V - 1 never occurs, so nothing is known to follow it."""
     end, ngrams = V - 1, model(order)
-    ended = with_ends(ngrams, end)
+    ended = model_of(arrays_of(with_ends(ngrams, end)), order, BEGIN)
     for text in ([BEGIN, end], [BEGIN, 3, 4, end], [3, end]):
         p = np.exp(after(ended, np.array(text)))
         assert p.sum() == pytest.approx(1, abs=1e-9)
@@ -62,3 +70,9 @@ def test_behind_an_end_comes_the_next_document(order: int):
     for text in ([BEGIN], [BEGIN, 3, 4, 5], [3, end, 4, 5]):
         assert np.array_equal(after(ended, np.array(text)), after(ngrams, np.array(text)))
     assert with_ends(ended, end) is ended
+    for middle in (0, 2):  # a symbol before others, which an n-gram more moves
+        moved = with_ends(without(ngrams, middle), middle)
+        assert moved.sizes == (V, *(size + (k == 0) for k, size in enumerate(without(ngrams, middle).sizes[1:])))
+        for text in ([BEGIN, 3, 4, 5], [5, 3, 4], [3, V - 1, 4]):
+            found = after(model_of(arrays_of(moved), order, BEGIN), np.array(text))
+            assert np.array_equal(found, after(without(ngrams, middle), np.array(text)))

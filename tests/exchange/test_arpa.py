@@ -166,6 +166,12 @@ def test_what_is_no_whole_file_is_refused(old: str, new: str, told: str):
         read_arpa(io.BytesIO(SMALL.replace(old, new).encode()), "small.arpa")
 
 
+def test_lines_are_what_ends_with_a_newline():
+    joined = SMALL.replace("-0.75  a\u00a0b </s>", "-0.75 a\u00a0b </s> \x01 -1 <s> </s>")
+    with pytest.raises(InputError, match="line 15 has 7 fields"):
+        read_arpa(io.BytesIO(joined.encode()), "small.arpa")
+
+
 def test_an_n_gram_without_its_beginning_is_refused():
     text = SMALL.replace("ngram 2=2", "ngram 2=2\nngram 3=1").replace(
         "\\end\\", "\\3-grams:\n-1 </s> <unk> </s>\n\\end\\"

@@ -19,7 +19,7 @@ from seqtool.counts.columns import Storage
 from seqtool.counts.counting import NgramCounts
 from seqtool.counts.model import text_nats
 from seqtool.counts.stored import bytes_of
-from seqtool.errors import InputError, UsageError
+from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files.directories import built_aside, publish
 from seqtool.files.memory import free_bytes, held_bytes
 from seqtool.files.writing import atomic_writer, locked, remove_strays
@@ -68,7 +68,10 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     )
     if not len(prepared.valid_ids):
         raise InputError("no text is left for validation: give more text, or --valid FILE")
-    found, metrics = _counted(prepared, asked, _storage(request.memory))
+    try:
+        found, metrics = _counted(prepared, asked, _storage(request.memory))
+    except MemoryError as error:
+        raise SeqtoolError("not enough memory for so many n-grams: lower --memory or --order") from error
     best = best_of(found).model
     vocabulary, ids = prepared.vocabulary, prepared.train_ids
     symbols = Symbols(vocabulary.size, vocabulary.begin_id, len(prepared.seen_counts), len(ids))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -174,6 +175,14 @@ def test_a_kill_loses_nothing(seqtool: Command, counted_run: Path, prose_file: P
     assert ended < 30
     assert seqtool(*command, order, env=env).returncode == 0
     assert [path.name for path in folder.iterdir()] == ["run"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_too_little_memory_is_told(seqtool: Command, tmp_path: Path):
+    (tmp_path / "big.txt").write_bytes(np.random.default_rng(0).integers(97, 123, 12 << 20).astype(np.uint8).tobytes())
+    result = seqtool("train", tmp_path / "big.txt", "-o", tmp_path / "run", *TRAIN, "--memory", "9G", memory=90 << 20)
+    assert result.returncode == 1
+    assert b"not enough memory for so many n-grams: lower --memory or --order" in result.stderr, result.stderr.decode()
 
 
 def test_half_of_what_is_free_is_for_counting(monkeypatch: pytest.MonkeyPatch):

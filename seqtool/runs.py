@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from seqtool.counts.counting import MOST_NGRAMS
 from seqtool.counts.model import NgramModel
-from seqtool.counts.stored import model_of, numbers_of, shapes_of
+from seqtool.counts.stored import arrays_of, model_of, numbers_of, shapes_of
 from seqtool.errors import InputError, UsageError
 from seqtool.files.tensors import TensorFile, open_tensors, write_tensors
 from seqtool.files.writing import atomic_writer, canonical_sha256, provenance, read_json, write_json
@@ -220,7 +220,7 @@ def read_config(path: Path) -> RunConfig:
         all(type(value) is int for value in dataclasses.astuple(symbols))
         and 0 <= symbols.begin_id < symbols.size <= MAX_VOCABULARY
         and 1 <= symbols.seen <= symbols.size
-        and 1 <= symbols.tokens <= MAX_TOKENS
+        and (0 if config.model.architecture.counted else 1) <= symbols.tokens <= MAX_TOKENS
     ):
         raise InputError(f"{file} holds an impossible vocabulary size: it was edited")
     counted, ngrams = config.model.architecture.counted, config.ngrams
@@ -340,6 +340,12 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor | npt.NDArray[Any]], 
         "vocabulary_sha256": config.vocabulary_sha256,
     }
     write_tensors(path, tensors, metadata)
+
+
+def write_counts(folder: Path, config: RunConfig, vocabulary: Vocabulary, model: NgramModel) -> None:
+    """Write a run that is counted into the directory `folder`."""
+    write_config(folder, config, vocabulary)
+    write_weights(folder / WEIGHTS, arrays_of(model), config)
 
 
 def read_weights(file: Path, config: RunConfig) -> dict[str, Tensor]:

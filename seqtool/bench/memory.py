@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path
-
 import torch
 
 from seqtool.errors import SeqtoolError
-
-MEMINFO = Path("/proc/meminfo")
-CGROUP = Path("/sys/fs/cgroup")
+from seqtool.files.memory import free_bytes
 
 
 def available_bytes(device: torch.device) -> int | None:
     """Bytes that can still be allocated on the device; for a CPU, in this machine or container. None: not known."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    known = [left for left in (_machine_bytes(), _container_bytes()) if left is not None]
-    return min(known, default=None)
-
-
-def _machine_bytes() -> int | None:
-    try:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", MEMINFO.read_text(), re.MULTILINE)
-        return int(found[1]) * 1024 if found else None
-    except OSError:  # not Linux
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return None
-
-
-def _container_bytes() -> int | None:
-    """The memory that a cgroup (version 2) allows its processes beyond what they hold."""
-    try:
-        limit, held = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        return None if limit == "max" else max(0, int(limit) - int(held))
-    except (OSError, ValueError):
-        return None
+    return free_bytes()
 
 
 def fits(needed_bytes: int, device: torch.device) -> bool:

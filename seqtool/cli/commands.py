@@ -53,6 +53,8 @@ COMMANDS = (
     CommandEntry("eval", "evaluate", "Score text in nats and bits, or a task's answers beside a baseline.", MODELS),
     CommandEntry("predict", "predict", "Answer rows: classes, numbers, tags, forecasts.", MODELS),
     CommandEntry("generate", "generate", "Generate text with a trained model.", MODELS),
+    CommandEntry("export", "export", "Write a model for other programs: n-grams as ARPA.", MODELS),
+    CommandEntry("import", "import_file", "Import an ARPA file of n-grams as a run.", MODELS),
     CommandEntry("embed", "", "Word vectors: learn, query, evaluate, draw and exchange them.", VECTORS, EMBED),
     CommandEntry("info", "info", "Describe a run, a token store, a vocabulary or vectors.", OTHERS),
     CommandEntry("bench", "bench", "Measure what this machine can do and what share of it each model reaches.", OTHERS),

@@ -74,6 +74,17 @@ Device = Annotated[
 ]
 
 
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def size_in_bytes(text: str, flag: str) -> int:
+    """How many bytes a size such as 500M or 2G is; UsageError, naming the flag, where it is none."""
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)([KMGT]?)B?", text.upper())
+    if found is None:
+        raise UsageError(f"{flag} {text}: write a size as 500M or 2G")
+    return int(float(found[1]) * UNITS[found[2]])
+
+
 def with_settings(
     *kinds: type[Any], leave_out: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:

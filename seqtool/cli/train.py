@@ -193,6 +193,16 @@ def command(
             rich_help_panel=Panel.PROGRESS,
         ),
     ] = None,
+    memory: Annotated[
+        Optional[str],
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            help="Count n-grams in this much memory, such as 500M; the rest waits in temporary files.",
+            show_default="half of what is free",
+            rich_help_panel=Panel.MACHINE,
+        ),
+    ] = None,
     tensorboard: Annotated[
         bool,
         typer.Option(
@@ -248,6 +258,7 @@ def command(
         embeddings=embeddings,
         from_run=from_run,
         watch=watch,
+        memory=memory,
         errors=errors,
         force=force,
     )
@@ -320,7 +331,7 @@ def _trained(path: Path, plan: Plan, force: bool, tracking: Tracking, quiet: boo
             if not out_of_memory(error):
                 raise
             if config.ngrams:
-                raise SeqtoolError("not enough memory for so many n-grams: lower --order") from error
+                raise SeqtoolError("not enough memory for so many n-grams: lower --memory or --order") from error
             length = "--bptt" if config.model.architecture.carries_state else "--context"
             raise SeqtoolError(
                 f"not enough memory for this training: give --accumulate {2 * config.training.accumulate}, which "

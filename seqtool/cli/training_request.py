@@ -6,8 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtool.cli.options import chosen, document_break, refuse_unused
+from seqtool.cli.options import chosen, document_break, refuse_unused, size_in_bytes
 from seqtool.errors import UsageError
+from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, having
 from seqtool.settings.checking import DATA_SETTINGS, check_given, settings_from_file
 from seqtool.settings.examples import ExampleConfig
 from seqtool.settings.model import ModelConfig
@@ -32,6 +33,7 @@ def training_request(
     embeddings: Path | None,
     from_run: Path | None,
     watch: str | None,
+    memory: str | None,
     errors: str,
     force: bool,
 ) -> Request:
@@ -41,6 +43,9 @@ def training_request(
     settings = {n: value for n, value in settings.items() if n not in VOCABULARY_SETTINGS and n not in examples}
     resolved, of_data, learned = _with_file(config, settings, vocab, vocabulary)
     document = document or of_data["document"]
+    counted = ARCHITECTURES[model].counted if (model := resolved.get("model", DEFAULT)) in ARCHITECTURES else True
+    if memory is not None and not counted:
+        raise UsageError(f"--memory is for --model {' or '.join(having('counted'))}, not {model}: leave it out")
     _check_early(resolved, vocabulary, errors, document or "file")
 
     from seqtool.tasks.language.data import parse_weights
@@ -64,6 +69,7 @@ def training_request(
         examples=of_data["examples"] | examples,
         from_run=from_run,
         watch=watch,
+        memory=None if memory is None else size_in_bytes(memory, "--memory"),
         flags=frozenset(settings),
     )
 

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.counts.counting import NgramCounts
-from seqtool.counts.kneser_ney import estimate
-from seqtool.counts.model import NgramModel, text_nats
+from seqtool.counts.held_out import held_out_nats
+from seqtool.counts.kneser_ney import Estimated, estimated
+from seqtool.counts.model import NgramModel
 
 LEAST_GAIN = 1e-3  # of the loss, for which one more token of context is taken
 
@@ -21,6 +22,8 @@ class Candidate(NamedTuple):
     model: NgramModel
     nats: float
     tokens: int
+    columns: Estimated | None = None
+    """What the model's arrays are parts of; None of one that was counted before."""
 
     @property
     def loss(self) -> float:
@@ -41,8 +44,8 @@ def candidates(
             counts.grow()
         if order and k < order:
             continue
-        model = estimate(counts, k, prune)
-        candidate = Candidate(model, *text_nats(model, held_out))
+        columns = estimated(counts, k, prune)
+        candidate = Candidate(columns.model(), *held_out_nats(columns, held_out, counts.storage), columns)
         yield candidate
         if not candidate.loss < lowest * (1 - LEAST_GAIN):
             return

@@ -1,7 +1,7 @@
 """An n-gram model with back-off: log p of any text, and of all next symbols at once, from sorted arrays.
 
 The n-grams of k tokens are numbered in the order of (the number of the one without its last token, that last token).
-So those that go on from one lie together: `firsts` says where, and a context and a token are found by one key.
+So those that go on from one lie together: `firsts` says where, and a token is found among them by bisection.
 
     log p(w | c) = log p[cw]                         where there is an n-gram cw,
                    backoff[c] + log p(w | c')        else; c' is c without its first token
@@ -14,14 +14,13 @@ Shapes: B texts side by side, T tokens, V vocabulary, K = N-1 lengths of context
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.counts.index import Int64, KeyIndex
+from seqtool.counts.children import Int64, find_children
 
 Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -51,15 +50,6 @@ class NgramModel:
         """How many n-grams there are of each order."""
         return tuple(map(len, self.log_p))
 
-    @functools.cached_property
-    def _indices(self) -> list[KeyIndex]:
-        """Where an n-gram of each order from 2 lies, by its parent's number and its last token."""
-        found = []
-        for tokens, firsts in zip(self.tokens, self.firsts, strict=True):
-            parents = np.repeat(np.arange(len(firsts) - 1), np.diff(firsts))
-            found.append(KeyIndex(parents * self.vocab_size + tokens, (len(firsts) - 1) * self.vocab_size))
-        return found
-
     def no_contexts(self, rows: int) -> Int64:
         """The contexts of texts that have not begun, (B, K)."""
         return np.full((rows, self.order - 1), -1, np.int64)
@@ -76,7 +66,7 @@ class NgramModel:
         """The numbers of n-grams of order k, by their parents and last tokens; -1 where there is none."""
         found = np.full(len(ids), -1, np.int64)
         there = np.flatnonzero((parents >= 0) & (ids >= 0))
-        found[there] = self._indices[k - 2].find(parents[there] * self.vocab_size + ids[there])
+        found[there] = find_children(self.firsts[k - 2], self.tokens[k - 2], parents[there], ids[there])
         return found
 
     def next_log_p(self, contexts_BK: Int64) -> Float64:
@@ -114,7 +104,7 @@ class NgramModel:
             parents = np.concatenate([contexts_BK[:, k - 2 : k - 1], numbers_BT[:, :-1]], axis=1).ravel()
             there = np.flatnonzero(parents >= 0)
             contexts = parents[there]
-            found = self._indices[k - 2].find(contexts * self.vocab_size + text[there])
+            found = find_children(self.firsts[k - 2], self.tokens[k - 2], contexts, text[there])
             backed_off = log_p[there] + self.backoffs[k - 2][contexts]
             log_p[there] = np.where(found >= 0, self.log_p[k - 1][found] if len(self.log_p[k - 1]) else 0, backed_off)
             numbers = np.full(len(text), -1, np.int64)

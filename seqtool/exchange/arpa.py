@@ -2,22 +2,26 @@
 
 Probabilities are log10, a back-off that is left out is 0, and `<s>` is a context alone. Fields are separated by spaces
 and tabs, and by no other white space; what would end a field is escaped inside a token. `</s>` ends a sentence there:
-here that is the newline where documents are lines, or else the `<s>` of the document that follows.
+here that is the newline where documents are lines, or else the `<s>` of the document that follows. Lines that begin
+with `#`, before the model, are comments: ours hold its vocabulary.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
 import math
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from seqtool.counts.children import Int64, find_children
 from seqtool.counts.counting import MOST_NGRAMS
-from seqtool.counts.index import Int64, KeyIndex
 from seqtool.counts.model import Float64, Int32, NgramModel
 from seqtool.errors import InputError
 from seqtool.settings.model import MAX_ORDER
@@ -27,14 +31,24 @@ BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 LN_10 = math.log(10)
 NEVER = -99.0  # stands for log10 of 0
 ROUNDING = 1e-6  # how far above 0 a log10 of a probability may lie
-TO_ESCAPE = re.compile(r"[\x00-\x20\x7f\\]")
+# A backslash stands for itself unless what follows would make an escape of it.
+TO_ESCAPE = re.compile(r"[\x00-\x20\x7f]|\\(?=[\\\x00-\x20\x7f]|x[0-9a-f]{2})")
 ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
 FIELD = re.compile(rb"[^ \t\r\n]+")
 NGRAMS_AT_ONCE = 1 << 14
+LONGEST_LINE = 1 << 20  # bytes
+MARK = b"# seqtool: "  # begins a comment of ours
+COMMENT_BYTES = 90  # of a vocabulary, in a line
+MOST_COMMENT_BYTES = 400 << 20
 
 
 def spelled(token: str) -> str:
-    """A token as one field: `\\x20` for a space, and so for other ends of a field; two backslashes for one."""
+    """A token as one field: `\\x20` for a space, and so for other ends of a field; two backslashes where one escapes.
+
+    A token that has the name of `<s>`, `</s>` or `<unk>` begins with `\\x3c`.
+    """
+    if token in (BEGIN, END, UNKNOWN):
+        return f"\\x3c{token[1:]}"
     return TO_ESCAPE.sub(lambda match: "\\\\" if match[0] == "\\" else f"\\x{ord(match[0]):02x}", token)
 
 
@@ -43,56 +57,79 @@ def token_of(field: str) -> str:
     return ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else "\\", field)
 
 
-def write_arpa(stream: IO[bytes], model: NgramModel, tokens: Sequence[str], end_id: int, unknown_id: int) -> None:
-    """Write a model whose symbols, by id, are `tokens`; `<s>`, `</s>` and `<unk>` are named by their ids.
+def no_progress(done: int) -> None:
+    """Show nothing."""
 
-    `end_id` is the newline of a model of lines, or else the model's `begin_id`: that of the document that follows.
-    N-grams that go on behind an end are left out, and so is another symbol that has one of these three names.
+
+def write_arpa(
+    stream: IO[bytes],
+    model: NgramModel,
+    tokens: Sequence[str],
+    end_id: int,
+    unknown_id: int,
+    vocabulary: bytes = b"",
+    progress: Callable[[int], None] = no_progress,
+) -> tuple[int, ...]:
+    """Write a model whose symbols, by id, are `tokens`, and return how many n-grams of each order were written.
+
+    `<s>`, `</s>` and `<unk>` are named by their ids. `end_id` is the newline of a model of lines, or else the model's
+    `begin_id`: that of the document that follows. N-grams that go on behind an end are left out. `vocabulary`, the
+    model's vocabulary in bytes, goes into comments before it. `progress` is called with the n-grams written so far.
     """
     special = {model.begin_id: BEGIN, end_id: END, unknown_id: UNKNOWN}
     names = [special.get(token, spelled(name)) for token, name in enumerate(tokens)]
-    has_own_name = np.array([token in special or name not in special.values() for token, name in enumerate(names)])
-    symbols = np.arange(model.vocab_size)
-    is_target = has_own_name & ((symbols != model.begin_id) | (end_id == model.begin_id))
-    goes_on = has_own_name & (symbols != end_id)
-    is_context = goes_on | (symbols == model.begin_id)
-    orders = [_Written(is_target, np.empty(0, np.int64))]
-    for k in range(2, model.order + 1):
-        parents, last = _parents(model.firsts[k - 2]), model.tokens[k - 2]
-        orders.append(_Written(is_context[parents] & is_target[last], parents))
-        is_context = is_context[parents] & goes_on[last] & (last != model.begin_id)
-    sizes = [int(np.count_nonzero(order.kept)) + (k == 1) for k, order in enumerate(orders, 1)]  # and `<s>` itself
+    contexts = [*names]
+    contexts[model.begin_id] = BEGIN
+    kept = _kept(model, end_id)
+    sizes = tuple(int(np.count_nonzero(of_order)) + (k == 1) for k, of_order in enumerate(kept, 1))  # `<s>` is beside
+    for start in range(0, len(text := base64.b64encode(vocabulary)), COMMENT_BYTES):
+        stream.write(MARK + text[start : start + COMMENT_BYTES] + b"\n")
     stream.write(b"\\data\\\n" + b"".join(b"ngram %d=%d\n" % (k, size) for k, size in enumerate(sizes, 1)))
-    texts = names
-    for k, (kept, parents) in enumerate(orders, 1):
+    done = 0
+    for k, of_order in enumerate(kept, 1):
         stream.write(b"\n\\%d-grams:\n" % k)
-        backoffs = model.backoffs[k - 1] / LN_10 if k < model.order else None
+        backoffs = model.backoffs[k - 1] if k < model.order else None
         if k == 1:
-            stream.write(_line(NEVER, BEGIN, None if backoffs is None else float(backoffs[model.begin_id])))
-        else:
-            pairs = zip(parents.tolist(), model.tokens[k - 2].tolist(), strict=True)
-            texts = [f"{texts[parent]} {names[token]}" for parent, token in pairs]
-        places = np.flatnonzero(kept)
-        log_p = np.maximum(model.log_p[k - 1] / LN_10, NEVER)
+            stream.write(_line(NEVER, BEGIN, None if backoffs is None else float(backoffs[model.begin_id]) / LN_10))
+        places = np.flatnonzero(of_order)
         for start in range(0, len(places), NGRAMS_AT_ONCE):
-            part = places[start : start + NGRAMS_AT_ONCE].tolist()
-            own = [None if backoffs is None or (k == 1 and at == end_id) else backoffs[at] for at in part]
-            stream.write(b"".join(map(_line, log_p[part], [texts[at] for at in part], own)))
-        if k == 1:
-            texts = [*names]
-            texts[model.begin_id] = BEGIN
+            part = places[start : start + NGRAMS_AT_ONCE]
+            log_p = np.maximum(model.log_p[k - 1][part] / LN_10, NEVER).tolist()
+            own: list[float | None] = [None] * len(part)
+            if backoffs is not None:
+                last = part if k == 1 else model.tokens[k - 2][part]
+                own = np.where(last == end_id, 0.0, backoffs[part] / LN_10).tolist()  # behind an end nothing comes
+            stream.write(b"".join(map(_line, log_p, _texts(model, k, part, names, contexts), own)))
+            done += len(part)
+            progress(done)
     stream.write(b"\n\\end\\\n")
+    return sizes
 
 
-class _Written(NamedTuple):
-    """Which n-grams of an order are written, and each one's parent in the order before."""
+def _kept(model: NgramModel, end_id: int) -> list[npt.NDArray[np.bool_]]:
+    """Which n-grams of each order are written."""
+    symbols = np.arange(model.vocab_size)
+    is_target = (symbols != model.begin_id) | (end_id == model.begin_id)
+    goes_on = (symbols != end_id) & (symbols != model.begin_id)
+    is_context = goes_on | (symbols == model.begin_id)
+    kept = [is_target]
+    for firsts, last in zip(model.firsts, model.tokens, strict=True):
+        is_begun = np.repeat(is_context, np.diff(firsts))
+        kept.append(is_begun & is_target[last])
+        is_context = is_begun & goes_on[last]
+    return kept
 
-    kept: npt.NDArray[np.bool_]
-    parents: Int64
 
-
-def _parents(firsts: Int32) -> Int64:
-    return np.repeat(np.arange(len(firsts) - 1), np.diff(firsts))
+def _texts(model: NgramModel, k: int, places: Int64, names: Sequence[str], contexts: Sequence[str]) -> list[str]:
+    """The words of these n-grams of order k, separated by spaces."""
+    if k == 1:
+        return [names[at] for at in places.tolist()]
+    columns: list[list[str]] = []
+    for order in range(k, 1, -1):
+        spelling = contexts if columns else names
+        columns.insert(0, [spelling[token] for token in model.tokens[order - 2][places].tolist()])
+        places = np.searchsorted(model.firsts[order - 2], places, side="right") - 1
+    return list(map(" ".join, zip([contexts[at] for at in places.tolist()], *columns, strict=True)))
 
 
 def _line(log_p: float, text: str, backoff: float | None) -> bytes:
@@ -100,51 +137,52 @@ def _line(log_p: float, text: str, backoff: float | None) -> bytes:
 
 
 class ArpaModel(NamedTuple):
-    """What an ARPA file holds: the symbols by id, in the file's order, and the model of them."""
+    """What an ARPA file holds: its words by id, in the file's order and spelling, and the model of them."""
 
-    tokens: list[str]
+    words: list[str]
     model: NgramModel
+    vocabulary: bytes
+    """The vocabulary that the file was written with; empty where it says none."""
+    sha256: str
 
 
-def read_arpa(stream: IO[bytes], name: str) -> ArpaModel:
-    """Read a model; InputError, naming the line, where the file is none, cut short, or contradicts itself."""
-    lines = _Lines(stream, name)
+def read_arpa(stream: IO[bytes], name: str, progress: Callable[[int], None] = no_progress) -> ArpaModel:
+    """Read a model; InputError, naming the line, where the file is none, cut short, or contradicts itself.
+
+    `progress` is called with the bytes read so far.
+    """
+    lines = _Lines(stream, name, progress)
     sizes = _sizes(lines)
-    tokens: list[str] = []
+    words: list[str] = []
     ids: dict[bytes, int] = {}
     log_p: list[Float64] = []
     backoffs: list[Float64] = []
     last_tokens: list[Int32] = []
     firsts: list[Int32] = []
-    indices: list[KeyIndex] = []
     for k, size in enumerate(sizes, 1):
         lines.expect(b"\\%d-grams:" % k)
-        found_words, found_p, found_backoffs = array("q"), array("d"), array("d")  # memory grows with what is there
-        for row in range(size):
-            fields = lines.fields()
-            if len(fields) not in (k + 1, k + 2):
-                raise lines.error(f"has {len(fields)} fields, where a {k}-gram has {k + 1} or {k + 2}")
+        found_words, found_p, found_backoffs = array("i"), array("d"), array("d")  # memory grows with what is there
+        while len(found_p) < size:
+            block = lines.block(min(size - len(found_p), NGRAMS_AT_ONCE))
             if k == 1:
-                if fields[1] in ids:
-                    raise lines.error("names a word again")
-                ids[fields[1]] = row
-                tokens.append(token_of(lines.decoded(fields[1])))
-            found_words.extend([lines.word(field, ids) for field in fields[1 : k + 1]])
-            found_p.append(lines.number(fields[0], ROUNDING))
-            found_backoffs.append(lines.number(fields[k + 1], -NEVER) if len(fields) == k + 2 else 0.0)
-        rows_NK = np.frombuffer(found_words, np.int64).reshape(size, k)
+                words += block.words(ids)
+            rows_NK, of_order, of_backoffs = block.ngrams(k, ids)
+            found_words.frombytes(rows_NK.tobytes())
+            found_p.frombytes(of_order.tobytes())
+            found_backoffs.frombytes(of_backoffs.tobytes())
+        rows_NK = np.frombuffer(found_words, np.int32).reshape(size, k)
         of_order, of_backoffs = np.frombuffer(found_p), np.frombuffer(found_backoffs)
         if k == 1:
             if BEGIN.encode() not in ids:
                 raise InputError(f"{name} has no {BEGIN}: it is no model of texts")
             order = np.arange(size)
         else:
-            parents = rows_NK[:, 0]
-            for index, ids_N in zip(indices, rows_NK.T[1:-1], strict=True):
-                found = index.find(np.maximum(parents, 0) * len(ids) + ids_N)
-                parents = np.where(parents < 0, -1, found)
+            parents = rows_NK[:, 0].astype(np.int64)
+            for of_parents, children, ids_N in zip(firsts, last_tokens, rows_NK.T[1:-1], strict=True):
+                found = np.flatnonzero(parents >= 0)
+                parents[found] = find_children(of_parents, children, parents[found], ids_N[found])
             if (parents < 0).any():
-                row = int(np.flatnonzero(parents < 0)[0])
+                row = int(np.argmin(parents))
                 raise InputError(
                     f"{name}: the {k}-gram {row + 1:,} goes on from one that the file lacks: write it again"
                 )
@@ -152,77 +190,179 @@ def read_arpa(stream: IO[bytes], name: str) -> ArpaModel:
             order = np.argsort(keys)
             if (np.diff(keys[order]) == 0).any():
                 raise InputError(f"{name}: a {k}-gram is there twice: write it again")
-            last_tokens.append(rows_NK[order, -1].astype(np.int32))
+            last_tokens.append(rows_NK[order, -1])
             firsts.append(np.cumsum([0, *np.bincount(parents, minlength=sizes[k - 2])]).astype(np.int32))
-            if k < len(sizes):
-                indices.append(KeyIndex(keys[order], sizes[k - 2] * len(ids)))
-        log_p.append(np.where(of_order[order] <= NEVER, -np.inf, of_order[order] * LN_10))
+        log_p.append(of_order[order] * LN_10)
         if k < len(sizes):
             backoffs.append(of_backoffs[order] * LN_10)
     lines.expect(b"\\end\\")
+    lines.expect_no_more()
     begin_id = ids[BEGIN.encode()]
     log_p[0][begin_id] = -np.inf
-    return ArpaModel(tokens, NgramModel(begin_id, last_tokens, firsts, log_p, backoffs))
+    return ArpaModel(
+        words, NgramModel(begin_id, last_tokens, firsts, log_p, backoffs), lines.vocabulary(), lines.sha256()
+    )
 
 
 class _Lines:
     """The lines of a file that are not empty, one after the other."""
 
-    def __init__(self, stream: IO[bytes], name: str) -> None:
-        self._stream, self._name, self._number = stream, name, 0
-        self._last, self._is_kept = b"", False
+    def __init__(self, stream: IO[bytes], name: str, progress: Callable[[int], None]) -> None:
+        self._stream, self._name, self._progress, self._number, self._bytes = stream, name, progress, 0, 0
+        self._last, self._is_kept, self._comments = b"", False, bytearray()
+        self._digest = hashlib.sha256()
 
     def next(self) -> bytes:
         """The next line; InputError where there is none."""
         if self._is_kept:
             self._is_kept = False
             return self._last
-        for line in self._stream:
+        while line := self._read():
             self._number += 1
             self._last = line.strip(b" \t\r\n")
             if self._last:
                 return self._last
         raise InputError(f"{self._name} ends before \\end\\: it was cut short, or is no ARPA file")
 
+    def _read(self) -> bytes:
+        try:
+            line = self._stream.readline(LONGEST_LINE + 1)
+        except OSError as error:
+            raise InputError(f"cannot read {self._name}: {error.strerror}") from error
+        if len(line) > LONGEST_LINE:
+            raise InputError(f"{self._name} has a line of more than {LONGEST_LINE:,} bytes: it is no ARPA file")
+        self._digest.update(line)
+        self._bytes += len(line)
+        if not self._number % NGRAMS_AT_ONCE:
+            self._progress(self._bytes)
+        return line
+
     def again(self) -> None:
         """Have the last line read once more."""
         self._is_kept = True
 
-    def fields(self) -> list[bytes]:
-        """The fields of the next line."""
-        return FIELD.findall(self.next())
+    def skip_comments(self) -> None:
+        r"""Read up to `\data\`, and keep what comments of ours hold."""
+        while (line := self.next()) != b"\\data\\":
+            if line.startswith(MARK):
+                self._comments += line.removeprefix(MARK)
+                if len(self._comments) > MOST_COMMENT_BYTES:
+                    raise self.error("is one comment too many")
+
+    def vocabulary(self) -> bytes:
+        """What comments of ours hold."""
+        try:
+            return base64.b64decode(self._comments, validate=True)
+        except binascii.Error as error:
+            raise InputError(f"{self._name} has a vocabulary in its comments that is damaged: remove them") from error
+
+    def sha256(self) -> str:
+        """The hash of all that was read."""
+        return self._digest.hexdigest()
+
+    def block(self, count: int) -> _Block:
+        """The next lines, as many as `count` of them, of which some may be empty; InputError where there are none."""
+        first, number = self.next(), self._number
+        raw = [first + b"\n"]
+        while len(raw) < count and (line := self._read()):
+            raw.append(line)
+            self._number += 1
+        return _Block(raw, number, self.error)
 
     def expect(self, line: bytes) -> None:
         """Read the next line, which must be this one."""
         if self.next() != line:
             raise self.error(f"is not {line.decode()}, as the numbers in \\data\\ say")
 
-    def error(self, what: str) -> InputError:
-        """What is wrong with the line that was read last."""
-        return InputError(f"{self._name}: line {self._number:,} {what}: it was edited, or is no ARPA file")
+    def expect_no_more(self) -> None:
+        """Read what is left, which must be empty lines."""
+        while line := self._read():
+            self._number += 1
+            if line.strip(b" \t\r\n"):
+                raise self.error("comes behind \\end\\")
 
-    def decoded(self, field: bytes) -> str:
-        """A field as text."""
-        try:
-            return field.decode()
-        except UnicodeDecodeError as error:
-            raise self.error("is not UTF-8") from error
+    def error(self, what: str, number: int = 0) -> InputError:
+        """What is wrong with a line, or else with the one that was read last."""
+        return InputError(f"{self._name}: line {number or self._number:,} {what}: it was edited, or is no ARPA file")
 
-    def word(self, field: bytes, ids: dict[bytes, int]) -> int:
-        """The id of a word."""
-        if field not in ids:
-            raise self.error("has a word that is no 1-gram")
-        return ids[field]
 
-    def number(self, field: bytes, most: float) -> float:
-        """A finite number of at most so much."""
-        try:
-            value = float(field)
-        except ValueError:
-            value = math.nan
-        if not -math.inf < value <= most:
-            raise self.error(f"has {field.decode(errors='replace')[:20]!r} for a logarithm")
-        return value
+class _Block(NamedTuple):
+    """Consecutive lines, the number of the first, and what tells that one of them is wrong."""
+
+    raw: list[bytes]
+    number: int
+    error: Callable[[str, int], InputError]
+
+    def words(self, ids: dict[bytes, int]) -> list[str]:
+        """The words of 1-grams, which are numbered in `ids`; InputError where one comes again."""
+        found = []
+        for number, fields in self._rows():
+            if len(fields) < 2:
+                raise self._wrong_size(fields, 1, number)
+            if fields[1] in ids:
+                raise self.error("names a word again", number)
+            ids[fields[1]] = len(ids)
+            try:
+                found.append(fields[1].decode())
+            except UnicodeDecodeError as error:
+                raise self.error("is not UTF-8", number) from error
+        return found
+
+    def ngrams(self, k: int, ids: dict[bytes, int]) -> tuple[Int32, Float64, Float64]:
+        """The words of k-grams as ids, (n-grams, k), their log p and back-offs; InputError where a line is none."""
+        size = len(FIELD.findall(self.raw[0]))
+        text = b"".join(self.raw)
+        if size in (k + 1, k + 2) and b"\x0b" not in text and b"\x0c" not in text:
+            # All at once, where all lines are alike: a field that no line has tells where each ends.
+            fields = text.replace(b"\n", b" \x01 ").split()
+            ends = fields[size :: size + 1]
+            try:
+                if len(ends) * (size + 1) == len(fields) and ends.count(b"\x01") == len(self.raw) == len(ends):
+                    return self._checked([fields[at :: size + 1] for at in range(size)], k, ids)
+            except (ValueError, KeyError):
+                pass
+        rows = []
+        for number, fields in self._rows():
+            if len(fields) not in (k + 1, k + 2):
+                raise self._wrong_size(fields, k, number)
+            if not all(field in ids for field in fields[1 : k + 1]):
+                raise self.error("has a word that is no 1-gram", number)
+            try:
+                self._checked([[field] for field in fields], k, ids)
+            except ValueError as error:
+                raise self.error(f"has {error} for a logarithm", number) from error
+            rows.append(fields if len(fields) == k + 2 else [*fields, b"0"])
+        return self._checked(list(zip(*rows, strict=True)), k, ids)
+
+    def _rows(self) -> Iterator[tuple[int, list[bytes]]]:
+        """The fields of each line that is not empty, and its number."""
+        for number, line in enumerate(self.raw, self.number):
+            if fields := FIELD.findall(line):
+                yield number, fields
+
+    def _wrong_size(self, fields: list[bytes], k: int, number: int) -> InputError:
+        return self.error(f"has {len(fields)} fields, where a {k}-gram has {k + 1} or {k + 2}", number)
+
+    def _checked(
+        self, columns: Sequence[Sequence[bytes]], k: int, ids: dict[bytes, int]
+    ) -> tuple[Int32, Float64, Float64]:
+        """The columns of fields as numbers; ValueError, with the field, where one is no such logarithm."""
+        words = np.array([[ids[word] for word in column] for column in columns[1 : k + 1]], np.int32)
+        log_p = _logarithms(columns[0], ROUNDING)
+        backoffs = _logarithms(columns[k + 1], -NEVER) if len(columns) == k + 2 else np.zeros(len(log_p))
+        return words.T, log_p, backoffs
+
+
+def _logarithms(fields: Sequence[bytes], most: float) -> Float64:
+    """Fields as finite numbers of at most so much; ValueError, with the field, where one is none."""
+    try:
+        values = np.array(list(map(float, fields)))
+        is_good = (values > -np.inf) & (values <= most)
+    except ValueError:
+        is_good = np.zeros(len(fields), bool)
+    if not is_good.all():
+        raise ValueError(repr(fields[int(np.argmin(is_good))].decode(errors="replace")[:20]))
+    return values
 
 
 COUNT = re.compile(rb"ngram (\d{1,12}) ?= ?(\d{1,12})")
@@ -230,8 +370,7 @@ COUNT = re.compile(rb"ngram (\d{1,12}) ?= ?(\d{1,12})")
 
 def _sizes(lines: _Lines) -> list[int]:
     """How many n-grams of each order the head of a file says there are; the line behind is kept to be read again."""
-    while lines.next() != b"\\data\\":
-        pass  # what stands before it is a comment
+    lines.skip_comments()
     sizes: list[int] = []
     while found := COUNT.fullmatch(lines.next()):
         most = MOST_NGRAMS if sizes else MAX_VOCABULARY

@@ -67,18 +67,27 @@ class TensorEntry(NamedTuple):
 
 
 class TensorBytes(NamedTuple):
-    """A tensor's entry and the bytes of its values."""
+    """A tensor's entry and the bytes of its values, and the file that these are mapped from, where one is only read."""
 
     entry: TensorEntry
     data: memoryview
+    mapped: mmap.mmap | None = None
+
+    def pieces(self) -> Iterator[memoryview]:
+        """All bytes, HASHED_BYTES at a time; what was mapped for a piece is in memory only while it is looked at."""
+        for start in range(0, len(self.data), HASHED_BYTES):
+            yield self.data[start : start + HASHED_BYTES]
+            if self.mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+                self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _digest_of_all(parts: Sequence[TensorBytes], metadata: Mapping[str, Any]) -> str:
     """SHA-256 of the metadata, and of the name, type, shape and values of each tensor, sorted by name."""
     digest = hashlib.sha256(canonical_sha256(metadata).encode())
-    for entry, data in sorted(parts, key=lambda part: part.entry.name):
-        digest.update(f"{entry.name} torch.{NAMES[entry.dtype]} {entry.shape}\n".encode())
-        digest.update(data)
+    for part in sorted(parts, key=lambda part: part.entry.name):
+        digest.update(f"{part.entry.name} torch.{NAMES[part.entry.dtype]} {part.entry.shape}\n".encode())
+        for piece in part.pieces():
+            digest.update(piece)
     return digest.hexdigest()
 
 
@@ -166,12 +175,17 @@ def write_tensors(
     with atomic_writer(path, len(header) + sum(len(part.data) for part in parts)) as stream:
         stream.write(header)
         for part in parts:
-            stream.write(part.data)
+            for piece in part.pieces():
+                stream.write(piece)
 
 
 def _part(name: str, values: Tensor | npt.NDArray[Any]) -> TensorBytes:
     """A tensor's values as bytes on the CPU; its place in the file is not known yet."""
+    mapped = None
     if isinstance(values, np.ndarray):
+        base = getattr(values, "base", None)
+        if getattr(values, "mode", "") == "r" and isinstance(base, mmap.mmap):  # a memmap
+            mapped = base
         array = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
         dtype, flat = DTYPES[array.dtype.name], array.reshape(-1).view(np.uint8)
     else:
@@ -179,7 +193,7 @@ def _part(name: str, values: Tensor | npt.NDArray[Any]) -> TensorBytes:
 
         tensor = values.detach().cpu().contiguous()
         dtype, flat = DTYPES[str(tensor.dtype).removeprefix("torch.")], tensor.reshape(-1).view(torch.uint8).numpy()
-    return TensorBytes(TensorEntry(name, dtype, tuple(values.shape), 0, len(flat)), flat.data)
+    return TensorBytes(TensorEntry(name, dtype, tuple(values.shape), 0, len(flat)), flat.data, mapped)
 
 
 def _placed(parts: list[TensorBytes], layout: TensorLayout) -> list[TensorBytes]:
@@ -188,9 +202,9 @@ def _placed(parts: list[TensorBytes], layout: TensorLayout) -> list[TensorBytes]
     if sort_key:
         parts = sorted(parts, key=lambda part: sort_key(part.entry))
     placed, start = [], 0
-    for entry, data in parts:
-        placed.append(TensorBytes(entry._replace(start=start, end=start + len(data)), data))
-        start += len(data)
+    for part in parts:
+        placed.append(part._replace(entry=part.entry._replace(start=start, end=start + len(part.data))))
+        start += len(part.data)
     return placed
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtool.counts.index import Int64
+from seqtool.counts.children import Int64
 from seqtool.counts.model import NgramModel
 from seqtool.errors import UsageError
 from seqtool.models.predictor import Stepper

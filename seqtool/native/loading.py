@@ -76,6 +76,12 @@ PARTS = {
             "seqtool_cross_entropy": Function(None, (Pointer, Pointer, Pointer, Count, Count, Count, Count)),
         },
     ),
+    "ngrams": Part(
+        layout=1,
+        functions={
+            "seqtool_find_children": Function(None, (Pointer, Pointer, Pointer, Pointer, Pointer, Count)),
+        },
+    ),
     "recurrence": Part(
         layout=2,
         functions={

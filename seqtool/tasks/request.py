@@ -43,6 +43,8 @@ class Request:
     """The run whose weights to begin with."""
     watch: str | None = None
     """A text on which the loss is recorded beside that on the validation text."""
+    memory: int | None = None
+    """Bytes of memory that counting may take; None: half of what is free."""
     flags: frozenset[str] = frozenset()
     """The settings that the command line itself names, not a --config file."""
 

@@ -8,7 +8,7 @@ import math
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ MAX_WORD_CHARACTERS = 200  # a longer word is taken for data and becomes <unk>
 RESERVED = "\u2585"  # SentencePiece skips every line that contains this character
 WORD_SYMBOLS = 3  # <unk>, <s>, <eos>
 BLOCK = 1 << 10  # code points whose case is looked at together
+WORDS = VocabularyConfig(type="word")
 # Shares of a text's words: with more unknown than the first a model learns <unk>; more than the second is too many.
 LEAST_UNKNOWN, MOST_UNKNOWN = 1e-3, 0.5
 
@@ -102,7 +103,7 @@ def _learn_characters(source: TextSource, config: VocabularyConfig) -> tuple[byt
     return _run_sentencepiece(_one_each(characters), config, model_type="char"), config.size
 
 
-def _one_each(symbols: list[str]) -> Iterator[str]:
+def _one_each(symbols: Sequence[str]) -> Iterator[str]:
     """Each symbol as a sentence of its own, so that SentencePiece takes every one as a piece."""
     return iter(symbols)
 
@@ -113,14 +114,20 @@ def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) 
         raise UsageError("--symbols: words are folded before they are looked up; fold the symbols as well")
     fixed = WORD_SYMBOLS + len(symbols)
     least = config.min_count or _least_count(counts, (config.size or most_words) - fixed, bool(config.size))
-    words = [word for word, count in counts.items() if count >= least and _can_be_a_piece(word)]
+    words = [word for word, count in counts.items() if count >= least and can_be_a_piece(word)]
     words = sorted(set(words).difference(symbols), key=lambda word: (-counts[word], word))
     if not words and not symbols:
         raise _no_words(source.name, counts, least)
     _check_size(config, fixed + (not symbols), fixed + len(words))
     ranked = symbols + words[: max(0, (config.size or most_words) - fixed)]
-    model = _run_sentencepiece(
-        _one_each(ranked),
+    model = word_model(ranked, config)
+    return model, config.size, least
+
+
+def word_model(words: Sequence[str], config: VocabularyConfig = WORDS) -> bytes:
+    """The serialized SentencePiece model of these words, in which a newline is END_OF_LINE."""
+    return _run_sentencepiece(
+        _one_each(words),
         config,
         model_type="word",
         byte_fallback=False,
@@ -129,7 +136,6 @@ def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) 
         eos_id=2,
         eos_piece=END_OF_LINE,
     )
-    return model, config.size, least
 
 
 def _word_counts(source: TextSource, config: VocabularyConfig) -> Counter[str]:
@@ -154,7 +160,7 @@ def _least_count(counts: Counter[str], room: int, is_asked: bool) -> int:
     unknown anyway, where half of the text would become unknown, and where the size asked for needs the rarer words:
     `room` is the number of words that fit.
     """
-    known = [count for word, count in counts.items() if _can_be_a_piece(word)]
+    known = [count for word, count in counts.items() if can_be_a_piece(word)]
     tokens, once = counts.total(), known.count(1)
     unknown = tokens - sum(sorted(known, reverse=True)[:room])
     if unknown > LEAST_UNKNOWN * tokens or once > MOST_UNKNOWN * tokens or (is_asked and room > len(known) - once):
@@ -173,7 +179,7 @@ def _no_words(name: str, counts: Counter[str], min_count: int) -> SeqtoolError:
     """The error for a text that has no word to learn."""
     if not counts:
         return InputError(f"{name} holds no words, only white space: give more text")
-    pieces = [word for word in counts if _can_be_a_piece(word)]
+    pieces = [word for word in counts if can_be_a_piece(word)]
     if pieces:
         return UsageError(f"no word of {name} occurs {min_count} times: lower --min-count")
     long = any(len(word) > MAX_WORD_CHARACTERS for word in counts)
@@ -184,7 +190,7 @@ def _no_words(name: str, counts: Counter[str], min_count: int) -> SeqtoolError:
     )
 
 
-def _can_be_a_piece(word: str) -> bool:
+def can_be_a_piece(word: str) -> bool:
     """Whether SentencePiece takes a word as a piece: not the names of special symbols, nor its reserved characters."""
     return (
         word not in ("<unk>", "<s>", END_OF_LINE)

@@ -1,4 +1,5 @@
 """Whether n-gram models are KenLM's: lmplz and query on the same text, each order, and ARPA files in both directions.
+`arpa.py` compares the files line by line.
 
     python -m tests.benchmarks.counts TRAIN VALID --lmplz DIRECTORY --type char --orders 2 3 4 5 6 7 [--lines]
 
@@ -80,7 +81,7 @@ def main() -> None:
             lmplz_s = time.perf_counter() - began
             ours = Path(folder) / "ours.arpa"
             with open(ours, "wb") as arpa:
-                pieces = [vocabulary.piece(token) for token in range(vocabulary.size)]
+                pieces = [vocabulary.token(token) for token in range(vocabulary.size)]
                 write_arpa(arpa, model, pieces, end_id, vocabulary.unknown_id)
             kenlm, ours_by_kenlm = (queried(asked.lmplz, arpa, files[1], asked.lines) for arpa in (theirs, ours))
             read = read_nats(theirs, files[1], asked.lines)
@@ -94,8 +95,8 @@ def main() -> None:
 def as_words(vocabulary: Vocabulary, ids: np.ndarray, lines: bool) -> bytes:
     """A text as KenLM reads it: a token a word, all in one line, or each document in a line without its newline."""
     newline = vocabulary.newline_ids[-1]
-    words = np.array([spelled(vocabulary.piece(token)) for token in range(vocabulary.size)], dtype=object)
-    words[vocabulary.unknown_id] = "UNKNOWN"  # a word of its own: lmplz takes no <unk> in a text
+    words = np.array([spelled(vocabulary.token(token)) for token in range(vocabulary.size)], dtype=object)
+    words[vocabulary.unknown_id] = "\\x00unknown"  # a word that no text has: lmplz takes no <unk>
     text = ids[ids != vocabulary.begin_id]
     if not lines:
         return (" ".join(words[text]) + "\n").encode()
@@ -116,8 +117,8 @@ def queried(folder: Path, arpa: Path, text: Path, lines: bool) -> float:
 
 def read_nats(arpa: Path, text: Path, lines: bool) -> float:
     """-log p of the same words by the model that is read from an ARPA file."""
-    tokens, model = read_arpa(io.BytesIO(arpa.read_bytes()), str(arpa))
-    ids = {token: place for place, token in enumerate(map(spelled, tokens))}
+    words, model, _, _ = read_arpa(io.BytesIO(arpa.read_bytes()), str(arpa))
+    ids = {word: place for place, word in enumerate(words)}
     parts = [
         [model.begin_id, *(ids.get(word, ids["<unk>"]) for word in line.split()), *([ids["</s>"]] if lines else [])]
         for line in text.read_text(encoding="utf-8").split("\n")[:-1]

@@ -14,7 +14,7 @@ from tests.cli.test_contract import error_of
 from tests.conftest import Command
 
 NOTHING: dict[str, Any] = dict.fromkeys(
-    ("output", "vocab", "vocab_type", "vocab_size", "valid", "document", "embeddings", "from_run", "watch")
+    ("output", "vocab", "vocab_type", "vocab_size", "valid", "document", "embeddings", "from_run", "watch", "memory")
 )
 
 
@@ -43,6 +43,22 @@ def test_flags_beat_the_file(tmp_path: Path):
 def test_what_is_wrong_whatever_the_text_is(settings: dict[str, Any], message: str):
     with pytest.raises(UsageError, match=message):
         request(settings)
+
+
+def test_memory_is_for_counting():
+    counting = {"model": "ngram"}
+    assert [request(counting, memory=size).memory for size in ("1.5g", "3MB", "77", None)] == [
+        3 << 29,
+        3 << 20,
+        77,
+        None,
+    ]
+    with pytest.raises(UsageError, match="--memory much: write a size as 500M or 2G"):
+        request(counting, memory="much")
+    with pytest.raises(UsageError, match="--memory is for --model ngram, not gru"):
+        request({"model": "gru"}, memory="1G")
+    with pytest.raises(UsageError, match="--memory is for --model ngram, not lstm"):
+        request({}, memory="1G")
 
 
 @pytest.mark.parametrize(("flags", "message"), [

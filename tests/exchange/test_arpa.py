@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from seqtool.counts.counting import NgramCounts
 from seqtool.counts.kneser_ney import estimate
 from seqtool.counts.model import NgramModel
 from seqtool.errors import InputError
-from seqtool.exchange.arpa import read_arpa, spelled, token_of, write_arpa
+from seqtool.exchange.arpa import LN_10, LONGEST_LINE, NEVER, read_arpa, spelled, token_of, write_arpa
 from tests.counts.oracle import hostile_documents, joined
 
 UNKNOWN, BEGIN, NEWLINE = 0, 1, 2
@@ -45,21 +46,68 @@ def log_p(ngrams: NgramModel, begin: int, ids: list[int], token: int) -> float:
 def test_what_is_written_is_read_back(order: int, end_id: int):
     ngrams = model(order)
     again = read_arpa(io.BytesIO(written(ngrams, end_id)), "model.arpa")
-    ids = {token: place for place, token in enumerate(again.tokens)}
-    names = {**dict(enumerate(TOKENS)), end_id: "</s>"}
+    ids = {word: place for place, word in enumerate(again.words)}
+    names = {**{token: spelled(name) for token, name in enumerate(TOKENS)}, end_id: "</s>", UNKNOWN: "<unk>"}
     for text in ([], [3, 4], [3, 4, 5, 3, 4], [9, 9, 8, 11]):
         for token in range(V):
-            if token in (BEGIN, 10) and token != end_id:
+            if token == BEGIN != end_id:
                 continue
-            own = log_p(ngrams, BEGIN, text, token)
+            own = max(log_p(ngrams, BEGIN, text, token), NEVER * LN_10)
             theirs = log_p(again.model, ids["<s>"], [ids[names[one]] for one in text], ids[names[token]])
             assert theirs == pytest.approx(own, abs=2e-6)
 
 
-@pytest.mark.parametrize("token", ["a b", "\n", "\\", "\\x20", "\\\\x20", "", "\x00\x7f\x0b", "é\u2028\u00a0", "\\x"])
+def test_the_vocabulary_comes_back_from_comments():
+    stream, vocabulary = io.BytesIO(), bytes(range(256)) * 3
+    write_arpa(stream, model(2), TOKENS, BEGIN, UNKNOWN, vocabulary)
+    content = stream.getvalue()
+    head = content.partition(b"\\data\\")[0].splitlines()
+    assert all(line.startswith(b"# ") and len(line) < 120 for line in head)
+    assert read_arpa(io.BytesIO(content), "model.arpa").vocabulary == vocabulary
+    with pytest.raises(InputError, match="vocabulary in its comments that is damaged"):
+        read_arpa(io.BytesIO(content.replace(b"AAEC", b"A!EC")), "model.arpa")
+
+
+def test_memory_is_taken_only_for_what_is_there():
+    many = SMALL.replace("ngram 2=2", "ngram 2=2147483647")
+    with pytest.raises(InputError, match="line 17 has 1 fields"):
+        read_arpa(io.BytesIO(many.encode()), "small.arpa")
+    with pytest.raises(InputError, match="a line of more than"):
+        read_arpa(io.BytesIO(b"x" * (LONGEST_LINE + 1)), "small.arpa")
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "a b",
+        "\n",
+        "\\",
+        "\\x20",
+        "\\\\x20",
+        "",
+        "\x00\x7f\x0b",
+        "é\u2028\u00a0",
+        "\\x",
+        "<s>",
+        "</s>",
+        "<unk>",
+        "\\ ",
+        "\\\x00",
+    ],
+)
 def test_a_token_is_one_field_and_comes_back(token: str):
     assert token_of(spelled(token)) == token
     assert len(spelled(token).encode().split()) == bool(token)
+    assert spelled(token) not in ("<s>", "</s>", "<unk>")
+
+
+def test_any_token_comes_back_and_plain_ones_are_as_they_are():
+    random, signs = Random(1), "\\\\\\xx20af \n<s>"
+    for _ in range(3000):
+        token = "".join(random.choices(signs, k=random.randrange(7)))
+        assert token_of(spelled(token)) == token
+    for plain in ("\\n", "C:\\dir", "\\x2", "a\\"):
+        assert spelled(plain) == plain
 
 
 SMALL = """a comment
@@ -84,8 +132,9 @@ ngram 2=2
 
 def test_other_spellings_are_read():
     """Spaces or tabs, back-offs left out, a comment before, white space that is no separator inside a word."""
-    tokens, ngrams = read_arpa(io.BytesIO(SMALL.replace("\n", "\r\n").encode()), "small.arpa")
-    assert tokens == ["<s>", "</s>", "a\u00a0b", "<unk>"]
+    words, ngrams, vocabulary, _ = read_arpa(io.BytesIO(SMALL.replace("\n", "\r\n").encode()), "small.arpa")
+    assert not vocabulary
+    assert words == ["<s>", "</s>", "a\u00a0b", "<unk>"]
     assert log_p(ngrams, 0, [], 2) == pytest.approx(-0.5 * math.log(10))
     assert log_p(ngrams, 0, [], 1) == pytest.approx(-1.5 * math.log(10))
     assert log_p(ngrams, 0, [2], 1) == pytest.approx(-0.75 * math.log(10))
@@ -109,11 +158,18 @@ def test_other_spellings_are_read():
     ("-0.75  a\u00a0b </s>", "-0.5 <s> a\u00a0b", "there twice"),
     ("-99 <s>", "-99 <begin>", "has no <s>"),
     ("-2 <unk>", "-2 <unk> 0 0", "has 4 fields"),
+    ("\\end\\\n", "\\end\\\n-1 a", "line 18 comes behind"),
 ])  # fmt: skip
 def test_what_is_no_whole_file_is_refused(old: str, new: str, told: str):
     assert SMALL.count(old) == 1
     with pytest.raises(InputError, match=told):
         read_arpa(io.BytesIO(SMALL.replace(old, new).encode()), "small.arpa")
+
+
+def test_lines_are_what_ends_with_a_newline():
+    joined = SMALL.replace("-0.75  a\u00a0b </s>", "-0.75 a\u00a0b </s> \x01 -1 <s> </s>")
+    with pytest.raises(InputError, match="line 15 has 7 fields"):
+        read_arpa(io.BytesIO(joined.encode()), "small.arpa")
 
 
 def test_an_n_gram_without_its_beginning_is_refused():

@@ -25,6 +25,7 @@ from seqtool.files.tensors import (
     MAX_HEADER_BYTES,
     METADATA,
     NAMES,
+    TensorLayout,
     map_arrays,
     open_tensors,
     parse_header,
@@ -412,3 +413,16 @@ def test_a_file_damaged_in_1000_ways_is_refused_in_one_sentence(tmp_path: Path):
             read(tmp_path / "d")
         assert str(refused.value).startswith((str(tmp_path / "d"), "cannot read"))
         assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("layout", [BY_WIDTH, AS_GIVEN])
+def test_values_on_disk_are_written_as_those_in_memory(tmp_path: Path, layout: TensorLayout):
+    """They are longer than what is read of them at once."""
+    values = np.random.default_rng(0).random(HASHED_BYTES // 8 + 100)
+    with open(tmp_path / "values", "w+b") as stream:
+        values.tofile(stream)
+        stream.flush()
+        mapped = np.memmap(stream, np.float64, mode="r")
+        write_tensors(tmp_path / "mapped", {"a": mapped, "b": mapped[3:]}, {"format": "seqtool test 1"}, layout)
+    write_tensors(tmp_path / "held", {"a": values, "b": values[3:]}, {"format": "seqtool test 1"}, layout)
+    assert (tmp_path / "mapped").read_bytes() == (tmp_path / "held").read_bytes()

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from seqtool.counts.choosing import Candidate, best_of, candidates
+from seqtool.counts.columns import Storage
 from seqtool.counts.counting import NgramCounts
 from seqtool.counts.model import text_nats
-from seqtool.counts.stored import arrays_of, bytes_of
-from seqtool.errors import InputError, UsageError
+from seqtool.counts.stored import bytes_of
+from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files.directories import built_aside, publish
+from seqtool.files.memory import free_bytes, held_bytes
 from seqtool.files.writing import atomic_writer, locked, remove_strays
-from seqtool.runs import METRICS, WEIGHTS, RunConfig, new_config, read_config, read_counts, write_config, write_weights
+from seqtool.runs import METRICS, WEIGHTS, RunConfig, new_config, read_config, read_counts, write_counts
 from seqtool.settings.checking import check_used, checked
 from seqtool.settings.defaults import own_settings
 from seqtool.settings.model import MAX_ORDER, ModelConfig, Symbols
@@ -36,6 +38,7 @@ from seqtool.training.progress import Progress
 from seqtool.training.session import Options, Outcome
 from seqtool.training.world import World
 
+LEAST_BYTES = 32 << 20  # of memory, beside the program, that counting needs
 VALID_TOKENS = 1 << 20  # of the validation text, to choose an order by
 
 
@@ -65,7 +68,10 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     )
     if not len(prepared.valid_ids):
         raise InputError("no text is left for validation: give more text, or --valid FILE")
-    found, metrics = _counted(prepared, asked)
+    try:
+        found, metrics = _counted(prepared, asked, _storage(request.memory))
+    except MemoryError as error:
+        raise SeqtoolError("not enough memory for so many n-grams: lower --memory or --order") from error
     best = best_of(found).model
     vocabulary, ids = prepared.vocabulary, prepared.train_ids
     symbols = Symbols(vocabulary.size, vocabulary.begin_id, len(prepared.seen_counts), len(ids))
@@ -98,11 +104,25 @@ def _refuse_unused(request: Request, model: ModelConfig, world: World) -> None:
         raise UsageError("; ".join(problems))
 
 
-def _counted(prepared: TrainingData, asked: ModelConfig) -> tuple[list[Candidate], list[dict[str, Any]]]:
+def _storage(memory: int | None) -> Storage:
+    """Room for counting in so many bytes, or in half of those that are free; UsageError where the program has more."""
+    held = held_bytes()
+    if memory is None:
+        free = free_bytes()
+        return Storage(None if free is None else free // 2)
+    if memory < held + LEAST_BYTES:
+        least = (held + LEAST_BYTES >> 20) + 1
+        raise UsageError(f"--memory {memory >> 20}M: the program itself takes {held >> 20}M; give at least {least}M")
+    return Storage(memory - held)
+
+
+def _counted(
+    prepared: TrainingData, asked: ModelConfig, storage: Storage
+) -> tuple[list[Candidate], list[dict[str, Any]]]:
     """The models that were counted, and a line of metrics for each."""
     began = time.perf_counter()
     ids, vocabulary = prepared.train_ids, prepared.vocabulary
-    counts = NgramCounts(ids[0 : len(ids)], vocabulary.size, vocabulary.begin_id)
+    counts = NgramCounts(ids, vocabulary.size, vocabulary.begin_id, storage)
     held_out = prepared.valid_ids[0:VALID_TOKENS]
     found: list[Candidate] = []
     metrics: list[dict[str, Any]] = []
@@ -143,8 +163,7 @@ def train(path: Path, config: RunConfig, data: CountedData, world: World, **opti
     for record in data.metrics:
         options["report"](record)
     with built_aside(path) as folder:
-        write_config(folder, config, data.prepared.vocabulary)
-        write_weights(folder / WEIGHTS, arrays_of(best.model), config)
+        write_counts(folder, config, data.prepared.vocabulary, best.model)
         with atomic_writer(folder / METRICS) as stream:
             stream.writelines(_lines(data.metrics))
         publish(folder, path, options.get("replace", False))

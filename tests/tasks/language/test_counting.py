@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from seqtool.counts.columns import Storage
 from seqtool.runs import WEIGHTS, load_run
+from seqtool.tasks.language import counting
 from tests.conftest import ODD_STRINGS, Command
 
 TRAIN = ("--model", "ngram", "--vocab-type", "char")
@@ -132,6 +136,60 @@ def test_what_has_no_meaning_is_refused_by_name(
     result = seqtool("train", prose_file, "-o", tmp_path / "run", *TRAIN, *flags)
     assert (result.returncode, told in result.stderr.decode()) == (2, True), result.stderr.decode()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_changes_nothing_but_what_waits_on_disk(
+    seqtool: Command, counted_run: Path, prose_file: Path, tmp_path: Path
+):
+    result = seqtool("train", prose_file, "-o", tmp_path / "run", *TRAIN, "--memory", "400M", "-q")
+    assert result.returncode == 0, result.stderr.decode()
+    assert (tmp_path / "run" / WEIGHTS).read_bytes() == (counted_run / WEIGHTS).read_bytes()
+    refused = seqtool("train", prose_file, "-o", tmp_path / "other", *TRAIN, "--memory", "9M")
+    assert (refused.returncode, b"--memory 9M: the program itself takes" in refused.stderr) == (2, True)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_a_kill_loses_nothing(seqtool: Command, counted_run: Path, prose_file: Path, tmp_path: Path):
+    """While text is read, n-grams are counted or the run is written: what was there is there, or the new one."""
+    (temporary := tmp_path / "temporary").mkdir()
+    (folder := tmp_path / "runs").mkdir()
+    env, run = {"TMPDIR": str(temporary)}, folder / "run"
+    command = ["train", prose_file, "-o", run, *TRAIN, "--memory", "400M", "--force", "-q", "--order"]
+    assert seqtool(*command, 3, env=env).returncode == 0
+    kept, began = {3: (run / WEIGHTS).read_bytes()}, time.perf_counter()
+    assert seqtool(*command, 6, env=env).returncode == 0
+    took = time.perf_counter() - began
+    kept[6] = (run / WEIGHTS).read_bytes()
+    ended, order = 0, 6
+    for part in np.linspace(0.02, 1.0, 40):
+        asked = 9 - order
+        result = seqtool(*command, asked, env=env, kill=(9, [(str(folder / ".run.lock"), float(part * took))]))
+        ended += result.returncode == 0
+        assert result.returncode in (0, -9), result.stderr.decode()
+        found = (run / WEIGHTS).read_bytes()
+        assert found == kept[order] or found == kept[asked]
+        order = 6 if found == kept[6] else 3
+        assert seqtool("eval", run, prose_file, "-q").returncode == 0
+        assert list(temporary.iterdir()) == []
+    assert ended < 30
+    assert seqtool(*command, order, env=env).returncode == 0
+    assert [path.name for path in folder.iterdir()] == ["run"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_too_little_memory_is_told(seqtool: Command, tmp_path: Path):
+    (tmp_path / "big.txt").write_bytes(np.random.default_rng(0).integers(97, 123, 12 << 20).astype(np.uint8).tobytes())
+    result = seqtool("train", tmp_path / "big.txt", "-o", tmp_path / "run", *TRAIN, "--memory", "9G", memory=90 << 20)
+    assert result.returncode == 1
+    assert b"not enough memory for so many n-grams: lower --memory or --order" in result.stderr, result.stderr.decode()
+
+
+def test_half_of_what_is_free_is_for_counting(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(counting, "free_bytes", lambda: 80 << 20)
+    assert counting._storage(None).block == Storage(40 << 20).block < Storage().block
+    monkeypatch.setattr(counting, "free_bytes", lambda: None)
+    assert counting._storage(None).block == Storage().block
 
 
 def test_its_settings_are_refused_for_others(seqtool: Command, prose_file: Path, tmp_path: Path):

@@ -1,0 +1,53 @@
+"""`seqtool export`, by the real command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_contract import error_of
+from tests.conftest import Command
+
+
+@pytest.fixture(scope="session")
+def counts(seqtool: Command, short_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("counts") / "run"
+    trained = seqtool("train", short_text, "--model", "ngram", "--vocab-type", "char", "--order", 3, "-o", path, "-q")
+    assert trained.returncode == 0, trained.stderr.decode()
+    return path
+
+
+def test_a_run_is_written_to_a_file_or_to_stdout(seqtool: Command, counts: Path, tmp_path: Path):
+    file = tmp_path / "counts.arpa"
+    result = seqtool("export", counts, "-o", file, "--json")
+    assert result.returncode == 0, result.stderr.decode()
+    told = json.loads(result.stdout)
+    assert (told["file"], told["format"], told["order"]) == (str(file), "arpa", 3)
+    content = file.read_bytes()
+    assert f"ngram 3={told['ngrams'][2]}\n".encode() in content
+    assert seqtool("export", counts, "-o", "-", "--to", "arpa").stdout == content
+    assert "exists already" in error_of(seqtool("export", counts, "-o", file), 2)
+    assert seqtool("export", counts, "-o", file, "--force").returncode == 0
+    assert list(tmp_path.iterdir()) == [file]
+    assert f"make a run of it with seqtool import {file} -o RUN" in error_of(seqtool("info", file), 3)
+
+
+@pytest.mark.parametrize(("flags", "told", "code"), [
+    (["-o", "x.bin"], "its name does not tell a format; give --to arpa", 2),
+    (["-o", "-"], "its name does not tell a format", 2),
+    (["-o", "x.arpa", "--to", "arap"], "did you mean arpa", 2),
+    (["-o", "-", "--to", "arpa", "--json"], "--json: standard output has the model", 2),
+    (["-o", "nowhere/x.arpa"], "there is no directory", 2),
+])  # fmt: skip
+def test_what_cannot_be_is_refused(
+    seqtool: Command, counts: Path, tmp_path: Path, flags: list[str], told: str, code: int
+):
+    assert told in error_of(seqtool("export", counts, *flags, cwd=tmp_path), code)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_net_is_no_arpa(seqtool: Command, small_run: Path, tmp_path: Path):
+    assert "counts no n-grams" in error_of(seqtool("export", small_run, "-o", tmp_path / "x.arpa"), 3)
+    assert "is not a run directory" in error_of(seqtool("export", tmp_path, "-o", tmp_path / "x.arpa"), 3)

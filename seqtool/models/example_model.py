@@ -20,6 +20,7 @@ from seqtool.models.cores.core import Core, build_core, core_class
 from seqtool.models.dropout import Dropout
 from seqtool.models.inputs import InputVectors, stem_of
 from seqtool.models.net import Net
+from seqtool.models.ngrams import WIDTH, WideNgrams
 from seqtool.models.state import State
 from seqtool.settings.examples import ExampleShape
 from seqtool.settings.model import MAX_PARAMETERS, ModelConfig
@@ -99,6 +100,10 @@ class ExampleModel(Net):
         features = len(self.cores) * inner.feature_width or width
         self.pooling = pooling.Attention(features) if config.pooling == "attention" and not shape.each else None
         self.dropout = Dropout(config.dropout_at("output"), variational=False)
+        self.wide = None
+        if config.wide_ngrams and shape.pools_text:
+            self.wide = WideNgrams(shape.tables[0], config.wide_ngrams, config.buckets)
+            beside += WIDTH
         self.head = nn.Linear(features + beside, shape.outputs)
         self.register_buffer("fitted", torch.zeros(shape.fitted))
 
@@ -110,7 +115,10 @@ class ExampleModel(Net):
         pooled_BH = self._pooled(features_BTH, x.lengths_B)
         if not self.whole and self.columns is None:
             pooled_BH = torch.cat([pooled_BH, *self._beside(x)], dim=-1)
-        return self.head(self.dropout(pooled_BH.unsqueeze(1)).squeeze(1))
+        pooled_BH = self.dropout(pooled_BH.unsqueeze(1)).squeeze(1)
+        if self.wide is not None and x.ids_BTK is not None:
+            pooled_BH = torch.cat([pooled_BH, self.wide(x.ids_BTK[..., 0], x.lengths_B)], dim=-1)
+        return self.head(pooled_BH)
 
     def _vectors(self, x: ExampleInput) -> InputVectors:
         """What the core reads, (B, T, E)."""
@@ -295,6 +303,8 @@ def build_example_model(config: ModelConfig, shape: ExampleShape, seed: int = 0)
                     nn.init.normal_(weight, std=config.embed_width**-0.5)
             for core in model.cores:
                 core.initialize(config)
+            if model.wide is not None:
+                model.wide.initialize()
             if not model.cores:  # one layer has nothing to break a symmetry for
                 nn.init.zeros_(model.head.weight)
                 nn.init.zeros_(model.head.bias)

@@ -159,7 +159,7 @@ def check_used(flags: Collection[str], model: ModelConfig, training: TrainConfig
     return [
         f"--{name.replace('_', '-')} is for --{by} {', '.join(choices)}, not {chosen[by]}: leave it out"
         for name, (by, choices) in BELONGS_TO.items()
-        if name in flags and chosen[by] not in choices
+        if name in flags and chosen[by] not in choices and not (name == "buckets" and model.wide_ngrams)
     ]
 
 
@@ -174,6 +174,8 @@ def _check_model(config: ModelConfig) -> list[str]:
         problems.append(
             f"--embed {config.embed}: that of {config.model} equals its --hidden {config.hidden}; leave it out"
         )
+    if config.wide_ngrams and "ngrams" in traits.settings:
+        problems.append(f"--wide-ngrams stand beside a net's features, and {config.model} has none else: give --ngrams")
     if config.init not in traits.inits:
         whose = [name for name, others in ARCHITECTURES.items() if config.init in others.inits]
         problems.append(f"--init {config.init} is for {', '.join(whose)}; {config.model} has no recurrent weights")

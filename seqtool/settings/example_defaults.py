@@ -18,6 +18,7 @@ from seqtool.settings.training import LENGTHS, TrainConfig
 SUITED = Path(__file__).with_name("examples.toml")
 LEAST_STEPS, MOST_STEPS, MOST_STEPS_FAST = 300, 20_000, 200_000
 SGD_LR = 0.1
+FROM_LANGUAGE = "from-language-model"
 OF_TEXT = ("bptt", "bptt_advance", "bptt_jitter", "stateful", "within_documents", "subword_sampling", "softmax",
            "ar", "tar", "probe_gradients", "tied", "input", "stem", "output_bias")  # fmt: skip
 """Settings of language models alone."""
@@ -41,9 +42,14 @@ def model_for(task: str, kind: str, asked: Mapping[str, Any]) -> str:
     return model
 
 
-def suited_settings_of(kind: str, model: str) -> dict[str, Any]:
-    """The settings that suit a model on this kind of examples; `vocab_type` among them for text."""
-    return dict(suited_to_examples()[kind].get(model, {}))
+def suited_settings_of(kind: str, model: str, of_language: bool = False) -> dict[str, Any]:
+    """The settings that suit a model on this kind of examples; `vocab_type` among them for text.
+
+    With `of_language`, of one that begins with a language model's layers and has n-grams beside them.
+    """
+    known = suited_to_examples()
+    differing = known.get(f"{kind}-{FROM_LANGUAGE}", {}) if of_language else {}
+    return {**known[kind].get(model, {}), **differing.get(model, {})}
 
 
 def resolve_examples(

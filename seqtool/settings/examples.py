@@ -144,6 +144,11 @@ class ExampleShape:
     fitted: int = 0
     """Numbers that validation fits: temperature, thresholds, shifts of quantiles."""
 
+    @property
+    def pools_text(self) -> bool:
+        """Whether an example is a text with one answer: tokens with a row each, pooled."""
+        return len(self.tables) == 1 and not self.each
+
 
 def shape_from(values: Mapping[str, Any], source: str) -> ExampleShape:
     """A shape read from `source`; InputError for what is no shape, or sizes beyond reason."""

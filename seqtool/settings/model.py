@@ -174,6 +174,14 @@ class ModelConfig:
         high=16,
         shown_default="by the text",
     )
+    wide_ngrams: int = setting(
+        0,
+        "Beside a net's features, vectors of n-grams of up to N tokens (0: none), for classes and numbers of texts.",
+        panel=Panel.EXAMPLES,
+        low=0,
+        high=16,
+        shown_default="0; by the text with --from a language model",
+    )
     buckets: int = setting(
         1 << 17,
         "Vectors that n-grams share by hashing.",

@@ -23,6 +23,10 @@ MAY_DIFFER = (
     "variational", "bidirectional", "pooling",
 )  # fmt: skip
 """Settings of the model on which the shape of none of its weights depends, or only that of new ones."""
+OF_READING = ("bidirectional", "pooling")
+"""Of these, what a model of examples goes on with where nothing is asked: its head reads as many features."""
+OF_NGRAMS = ("wide_ngrams", "buckets")
+"""The same, where a language model's weights are taken: it has no n-grams."""
 OF_EXAMPLES = {"inputs.embedding": "tables.0", "inputs.embeddings_before": "tables_before", "core": "cores.0"}
 """Where the parts of a language model lie in a model of examples."""
 OF_SEQUENCE = ("tables.", "tables_before.", "cores.")
@@ -40,6 +44,11 @@ class Start:
     record: dict[str, Any]
     parts: tuple[str, ...] = ()
     """The parts of a model that are taken, by the beginnings of their names; nothing: all."""
+
+    @property
+    def of_language(self) -> bool:
+        """Whether they are a language model's."""
+        return self.config.shape is None
 
     @torch.no_grad()
     def put_into(self, model: nn.Module) -> None:
@@ -76,14 +85,15 @@ def request_from(request: Request, start: Start) -> Request:
     kept: dict[str, Any] = {}
     for item in dataclasses.fields(ModelConfig):
         theirs = getattr(start.config.model, item.name)
-        if item.name in MAY_DIFFER:
+        if item.name in MAY_DIFFER or (item.name in OF_NGRAMS and start.of_language):
             continue
         asked = request.settings.get(item.name, theirs)
         if asked != theirs:
             flag = flag_of(item).split("/")[0]
             raise UsageError(f"{flag} {asked}: that of --from {path} is {theirs}, which its weights need; leave it out")
         kept[item.name] = theirs
-    settings = {**request.settings, **kept}
+    reading = {} if start.of_language else {name: getattr(start.config.model, name) for name in OF_READING}
+    settings = {**reading, **request.settings, **kept}
     vocabulary = path / VOCABULARY if start.config.vocabulary_sha256 else None
     return dataclasses.replace(request, settings=settings, vocab=vocabulary)
 

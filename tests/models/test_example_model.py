@@ -16,6 +16,7 @@ from seqtool.models.example_model import (
     example_numbers,
     turned,
 )
+from seqtool.models.ngrams import WIDTH
 from seqtool.models.pooling import PLAIN
 from seqtool.settings.examples import ExampleShape
 from seqtool.settings.model import POOLINGS, ModelConfig
@@ -31,6 +32,7 @@ CORES: dict[str, dict[str, Any]] = {
 }
 LENGTHS = torch.tensor([4, 1, 9, 2, 6])
 READ_TOKENS = [core for core in CORES if core != "bag"]
+WIDE: dict[str, Any] = {"wide_ngrams": 3, "buckets": 50}
 ALL = list(itertools.product(CORES, POOLINGS, (False, True)))
 OF_IDS = ExampleShape(tables=(V,), begin_id=BEGIN, numbers=N, categories=(3,), outputs=4, fitted=2)
 
@@ -46,6 +48,8 @@ def model_of(config: ModelConfig, shape: ExampleShape) -> ExampleModel:
     for core in model.cores:  # a bag's n-grams begin at zero, which would hide a wrong one
         if table := getattr(core, "table", None):
             nn.init.normal_(table.weight)
+    if model.wide is not None and model.wide.table is not None:
+        nn.init.normal_(model.wide.table.weight)
     return model
 
 
@@ -89,6 +93,31 @@ def test_a_token_alone_is_as_in_a_batch(core: str, bidirectional: bool):
 def test_what_fills_up_a_batch_changes_nothing(core: str, pooling: str, bidirectional: bool):
     model = model_of(config_of(core, pooling, bidirectional), OF_IDS)
     torch.testing.assert_close(model(examples(OF_IDS, 7)), model(examples(OF_IDS, BEGIN)), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("core, bidirectional", list(itertools.product(READ_TOKENS, (False, True))))
+def test_with_ngrams_beside_it_an_example_alone_is_as_in_any_batch(core: str, bidirectional: bool):
+    model, x = model_of(config_of(core, "mean", bidirectional, **WIDE), OF_IDS), examples(OF_IDS)
+    together = model(x)
+    torch.testing.assert_close(model(examples(OF_IDS, behind=5)), together, rtol=0, atol=1e-6)
+    for row in range(len(LENGTHS)):
+        torch.testing.assert_close(model(x.rows(slice(row, row + 1)))[0], together[row], rtol=0, atol=1e-6)
+
+
+def test_a_net_and_ngrams_add_what_each_says_and_no_ngram_is_dropped():
+    model, x = model_of(config_of("lstm", **WIDE), OF_IDS), examples(OF_IDS)
+    assert model.wide is not None
+    assert x.ids_BTK is not None
+    deep = model.head.in_features - WIDTH
+    of_ngrams = model.wide(x.ids_BTK[..., 0], x.lengths_B) @ model.head.weight[:, deep:].T
+    whole = model(x)
+    with torch.no_grad():
+        model.head.weight[:, deep:] = 0
+    torch.testing.assert_close(model(x) + of_ngrams, whole)
+    with torch.no_grad():
+        model.head.weight[:, :deep] = 0
+        model.head.weight[:, deep:] = 1
+    torch.testing.assert_close(model.train()(x), model.eval()(x), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("core, pooling", list(itertools.product(["rnn", "gru", "lstm", "transformer"], POOLINGS)))
@@ -209,6 +238,14 @@ def test_numbers_are_those_of_the_model_that_is_built(core: str, shape: str, bid
     learned, held = example_numbers(config, SHAPES[shape])
     assert learned == sum(weight.numel() for weight in model.parameters())
     assert held == sum(tensor.numel() for tensor in model.state_dict().values())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_numbers_of_ngrams_beside_a_net_are_counted(shape: str):
+    plain, wide = (example_numbers(config_of("gru", **own), SHAPES[shape])[0] for own in ({}, WIDE))
+    model = build_example_model(config_of("gru", **WIDE), SHAPES[shape])
+    assert wide == sum(weight.numel() for weight in model.parameters())
+    assert wide - plain == (WIDTH * (V + 51 + OF_IDS.outputs) if shape == "ids" else 0)
 
 
 def test_numbers_of_a_bag_by_hand():

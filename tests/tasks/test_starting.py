@@ -96,6 +96,41 @@ def test_a_classifier_begins_with_a_language_models_layers(seqtool: Command, sma
     )
 
 
+def test_ngrams_stand_beside_a_language_models_layers(seqtool: Command, small_run: Path, tmp_path: Path):
+    table, run = texts(tmp_path / "a.tsv"), tmp_path / "run"
+    begin = ["train", table, "--target", "label", "--from", small_run]
+    assert report(seqtool, *begin, "--wide-ngrams", 0, "--dry-run")["bidirectional"]
+    plain = report(seqtool, *begin, "--wide-ngrams", 0, "--one-way", "--dry-run")
+    wide = report(seqtool, *begin, "--wide-ngrams", 3, "--buckets", 100, "--dry-run")
+    assert (plain["wide_ngrams"], wide["wide_ngrams"], wide["buckets"]) == (0, 3, 100)
+    rows = json.loads((small_run / "config.json").read_text())["symbols"]["size"] + 101
+    assert wide["parameters"] - plain["parameters"] == 16 * (rows + 1)
+    done(seqtool, *begin, "-o", run, "-q", "--steps", 40, "--eval-every", 10)
+    own = json.loads((run / "config.json").read_text())["model"]
+    assert (own["wide_ngrams"], own["bidirectional"]) == (7, False)  # of characters
+    assert weights(run)["wide.table.weight"].any()
+
+    def told(*flags: object) -> list[float]:
+        lines = done(seqtool, "predict", run, table, *flags).decode().splitlines()
+        return [float(line.split("\t")[1]) for line in lines]
+
+    assert told("--batch-size", 1) == pytest.approx(told(), abs=1e-6)
+    again = ["train", table, "--target", "label", "--from", run, "-q", *NOT_AT_ALL]
+    done(seqtool, *again, "-o", tmp_path / "again")
+    for name in ("wide.table.weight", "wide.tokens.weight", "head.weight"):
+        assert torch.allclose(weights(tmp_path / "again")[name], weights(run)[name], atol=1e-6), name
+
+
+def test_a_net_with_ngrams_goes_on_exactly(seqtool: Command, small_run: Path, tmp_path: Path):
+    begin = ["train", texts(tmp_path / "a.tsv"), "--target", "label", "-q"]
+    first = [*begin, "--from", small_run, "--early-stop", 0, "--eval-every", 10]
+    done(seqtool, *first, "-o", tmp_path / "parts", "--steps", 20, "--schedule", "constant", "--warmup", 0)
+    done(seqtool, *begin, "-o", tmp_path / "parts", "--resume", "--steps", 40)
+    done(seqtool, *first, "-o", tmp_path / "straight", "--steps", 40, "--schedule", "constant", "--warmup", 0)
+    parts, straight = weights(tmp_path / "parts"), weights(tmp_path / "straight")
+    assert all(torch.equal(tensor, parts[name]) for name, tensor in straight.items())
+
+
 def test_a_transformers_stem_comes_along(seqtool: Command, prose_file: Path, tmp_path: Path):
     done(
         seqtool, "train", prose_file, "--model", "transformer", "--hidden", 16, "--layers", 1, "--context", 32,

@@ -65,7 +65,8 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     vectors = _vectors(request, opened.kind)
     if vectors is not None:
         request = _with_width(request, model, vectors)
-    suited = {**suited_settings_of(opened.kind, model), "model": model}
+    of_language = start is not None and start.of_language and request.settings.get("wide_ngrams") != 0
+    suited = {**suited_settings_of(opened.kind, model, of_language), "model": model}
     examples = checked(dataclasses.replace(examples, **own_settings(ExampleConfig, {**suited, **request.examples})))
     settings = {**suited, **request.settings}
     prepared = module.prepare(request, opened, examples, settings, None)
@@ -74,9 +75,13 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     if prepared.vocabulary is None and (request.vocab is not None or request.vocabulary):
         raise UsageError("a vocabulary is for text, and no column is text: leave --vocab and --vocab-type out")
     suited |= prepared.suited
+    if of_language and "ngrams" not in ARCHITECTURES[model].settings:
+        suited["wide_ngrams"] = prepared.suited.get("ngrams", 0)
     model_config, train_config = resolve_examples(
         request.settings, suited, len(prepared.train), not device.startswith("cpu")
     )
+    if model_config.wide_ngrams and not prepared.shape.pools_text:
+        raise UsageError("--wide-ngrams is for classes and numbers that are told of texts: leave it out")
     if vectors is not None:
         prepared = _with_vectors(prepared, request, vectors)
     if start is not None:

@@ -26,7 +26,7 @@ from seqtool.training.world import World
 from seqtool.vectors.vectors import Vectors, read_vectors
 
 DEFAULT_VOCABULARY = VocabularyConfig.type
-OF_EXAMPLES = ("bidirectional", "pooling", "class_weight", "best_by", "max_length")
+OF_EXAMPLES = ("bidirectional", "pooling", "wide_ngrams", "class_weight", "best_by", "max_length")
 """Settings that a language model has not."""
 VALID_TOKENS = 32_768
 VALID_TOKENS_FAST = 262_144

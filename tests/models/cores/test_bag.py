@@ -1,48 +1,11 @@
 from __future__ import annotations
 
-import itertools
-
-import pytest
 import torch
 
-from seqtool.models.cores.bag import MODULUS, MULTIPLIER, NONE, Bag, ngram_rows
+from seqtool.models.cores.bag import Bag
 from seqtool.models.inputs import InputVectors
 from seqtool.settings.model import ModelConfig
-
-
-def row_by_hand(ids: list[int], buckets: int) -> int:
-    """The row of one n-gram, by Python's own integers."""
-    value = ids[0] % MODULUS
-    for number in ids[1:]:
-        value = (value * MULTIPLIER + number + 1) % MODULUS
-    return value % buckets + 1
-
-
-def test_rows_of_ngrams_are_those_of_the_formula():
-    ids, buckets = [[5, 0, 999_999, 3, 5], [1, 2, 3, 4, 5]], 1009
-    found = ngram_rows(torch.tensor(ids), 4, buckets)
-    assert found.shape == (2, 5, 3)
-    for row, place, length in itertools.product(range(2), range(5), (2, 3, 4)):
-        begin = place + 1 - length
-        expected = row_by_hand(ids[row][begin : place + 1], buckets) if begin >= 0 else NONE
-        assert found[row, place, length - 2] == expected
-
-
-def test_a_product_never_overflows():
-    largest = (1 << 31) - 2
-    found = ngram_rows(torch.tensor([[largest, largest, largest]]), 3, 1 << 26)
-    assert found[0, 2].tolist() == [row_by_hand([largest] * length, 1 << 26) for length in (2, 3)]
-
-
-def test_ngrams_hash_by_order_and_length():
-    ngrams = [(1, 2), (2, 1), (0, 1, 2), (1, 2, 0), (1, 0, 2), (1,)]
-    assert len({row_by_hand(list(ids), 1 << 26) for ids in ngrams}) == len(ngrams)
-
-
-@pytest.mark.parametrize("time", [1, 2, 3])
-def test_a_sequence_shorter_than_the_longest_ngram_has_only_shorter_ones(time: int):
-    rows = ngram_rows(torch.ones(1, time, dtype=torch.long), 4, 64)
-    assert (rows != NONE).sum(1).tolist() == [[max(0, time - 1), max(0, time - 2), max(0, time - 3)]]
+from tests.models.test_ngrams import row_by_hand
 
 
 def bag_of(ngrams: int, buckets: int = 64, width: int = 6) -> Bag:

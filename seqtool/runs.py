@@ -5,6 +5,8 @@ vocab.model          the SentencePiece model, where text is read
 model.safetensors    the best weights, bound to both by hashes
 checkpoint/          state.safetensors: everything needed to go on; none where the model is counted, in one go
 metrics.jsonl        a line per logged step and per validation
+
+That of a mixture has a config.json of its own format, vocab.model, and in parts/1, parts/2, … the runs it is made of.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ from seqtool.counts.model import NgramModel
 from seqtool.counts.stored import arrays_of, model_of, numbers_of, shapes_of
 from seqtool.errors import InputError, UsageError
 from seqtool.files.tensors import TensorFile, open_tensors, write_tensors
-from seqtool.files.writing import atomic_writer, canonical_sha256, provenance, read_json, write_json
+from seqtool.files.writing import atomic_writer, canonical_sha256, file_sha256, provenance, read_json, write_json
 from seqtool.models.counted import CountedModel
 from seqtool.models.example_model import ExampleModel, example_numbers
 from seqtool.models.language_model import LanguageModel
+from seqtool.models.mixture import Mixture
 from seqtool.models.predictor import Predictor
 from seqtool.models.size import parameter_count
 from seqtool.settings.checking import from_mapping
@@ -37,10 +40,13 @@ from seqtool.settings.training import LENGTHS, MAY_CHANGE, RATE_SETTINGS, TrainC
 from seqtool.settings.vocabulary import MAX_VOCABULARY, VOCABULARY_TYPES, is_document_break
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
-RUN_FORMAT = "seqtool run 1"
+RUN_FORMAT, MIXTURE_FORMAT = "seqtool run 1", "seqtool mixture 1"
 CONFIG, VOCABULARY, WEIGHTS, METRICS = "config.json", "vocab.model", "model.safetensors", "metrics.jsonl"
 MAX_TOKENS = 10**15
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
+PARTS = "parts"
+MAX_PARTS = 16
+WEIGHTS_SUM = 1e-6  # by which weights may miss 1
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,11 @@ class RunConfig:
         return canonical_sha256([fixed, self.data])
 
     @property
+    def name(self) -> str:
+        """What kind of model it is."""
+        return self.model.model
+
+    @property
     def parameters(self) -> int:
         """Trainable numbers of the model; n-grams of one that is counted."""
         if self.model.architecture.counted:
@@ -94,6 +105,25 @@ class RunConfig:
         if self.shape is not None:
             return example_numbers(self.model, self.shape)[1]
         return self.parameters + self.symbols.seen
+
+
+@dataclass(frozen=True)
+class MixtureConfig:
+    """What the `config.json` of a mixture says."""
+
+    weights: tuple[float, ...]
+    """Of each part, in order; they sum to 1."""
+    parts: tuple[str, ...]
+    """The SHA-256 of each part's configuration."""
+    models: tuple[str, ...]
+    """What kind of model each part is."""
+    parameters: int
+    """Of all parts together."""
+    vocabulary_sha256: str
+    data: dict[str, Any]
+    """The text that the weights were learned from, and how it falls into documents."""
+    made_by: dict[str, Any]
+    name: str = "mixture"
 
 
 NO_TEXT = Symbols(0, 0, 0, 0)
@@ -134,7 +164,7 @@ class Run:
     """A run of whatever predicts the next token, which has been loaded and found whole."""
 
     path: Path
-    config: RunConfig
+    config: RunConfig | MixtureConfig
     vocabulary: Vocabulary
     model: Predictor
 
@@ -192,6 +222,8 @@ def read_config(path: Path) -> RunConfig:
         raise InputError(f"{path} is not a run directory (it has no {CONFIG}): name one that seqtool train made")
     file = path / CONFIG
     content = read_json(file)
+    if content.get("format") == MIXTURE_FORMAT:
+        raise InputError(f"{path} is a mixture of runs: name one of them, such as {path / PARTS / '1'}")
     if content.get("format") != RUN_FORMAT:
         raise InputError(f"{file} is not of the format {RUN_FORMAT!r}: it was made by another version or program")
     try:
@@ -248,7 +280,83 @@ def can_resume(path: Path) -> bool:
 
 def of_examples(path: Path) -> bool:
     """Whether a path is a run that learned from examples."""
-    return is_run(path) and read_config(path).shape is not None
+    return is_run(path) and not is_mixture(path) and read_config(path).shape is not None
+
+
+def is_mixture(path: Path) -> bool:
+    """Whether a path is a mixture of runs."""
+    return is_run(path) and read_json(path / CONFIG).get("format") == MIXTURE_FORMAT
+
+
+def part_of(path: Path, number: int) -> Path:
+    """Where a mixture has the run that it counts as `number`, from 0 on."""
+    return path / PARTS / str(number + 1)
+
+
+def config_sha256(path: Path) -> str:
+    """What identifies a run: the SHA-256 of its configuration, which its weights are bound to."""
+    return file_sha256(path / CONFIG)
+
+
+def write_mixture(path: Path, config: MixtureConfig, vocabulary: Vocabulary) -> None:
+    """Write what a mixture has beside its parts into the directory `path`."""
+    with atomic_writer(path / VOCABULARY) as stream:
+        stream.write(vocabulary.model)
+    told = {name: value for name, value in asdict(config).items() if name != "name"}
+    write_json(path / CONFIG, {"format": MIXTURE_FORMAT, **told})
+
+
+def read_mixture(path: Path) -> MixtureConfig:
+    """Read and check the configuration of a mixture; InputError when it is not what `write_mixture` leaves."""
+    file = path / CONFIG
+    content = read_json(file)
+    try:
+        config = MixtureConfig(
+            weights=tuple(content["weights"]),
+            parts=tuple(content["parts"]),
+            models=tuple(content["models"]),
+            parameters=content["parameters"],
+            vocabulary_sha256=content["vocabulary_sha256"],
+            data=content["data"],
+            made_by=content["made_by"],
+        )
+    except KeyError as error:
+        raise InputError(f"{file} lacks {error}: it was cut short or edited") from error
+    except TypeError as error:
+        raise InputError(f"{file} holds a value of the wrong kind: it was edited") from error
+    if not (
+        1 <= len(config.weights) == len(config.parts) == len(config.models) <= MAX_PARTS
+        and all(type(weight) is float and 0 <= weight <= 1 for weight in config.weights)
+        and abs(sum(config.weights) - 1) <= WEIGHTS_SUM
+        and all(isinstance(name, str) for name in (*config.parts, *config.models))
+        and type(config.parameters) is int
+        and isinstance(config.data, dict)
+        and is_document_break(config.data.get("document", "file"))
+        and isinstance(config.made_by, dict)
+    ):
+        raise InputError(f"{file} holds impossible weights or parts: it was edited")
+    return config
+
+
+def _load_mixture(path: Path, device: torch.device) -> Run:
+    config = read_mixture(path)
+    runs = [load_part(part_of(path, number), device) for number in range(len(config.parts))]
+    for run, expected in zip(runs, config.parts, strict=True):
+        if config_sha256(run.path) != expected:
+            raise InputError(f"{run.path} is not the run that {path} was made of: put that back, or mix again")
+        if run.config.vocabulary_sha256 != config.vocabulary_sha256:
+            raise InputError(f"{run.path} has another vocabulary than {path}: it was edited; mix again")
+    vocabulary = load_vocabulary(path / VOCABULARY)
+    if vocabulary.sha256 != config.vocabulary_sha256:
+        raise InputError(f"{path / VOCABULARY} is not the vocabulary of this mixture: put its own back, or mix again")
+    return Run(path, config, vocabulary, Mixture([run.model for run in runs], config.weights))
+
+
+def load_part(path: Path, device: torch.device) -> Run:
+    """Load a run for a mixture, of which none is a mixture itself; InputError as `load_run` has it."""
+    if is_mixture(path):
+        raise InputError(f"{path} is a mixture itself: name the runs it is made of, {path / PARTS / '1'} and so on")
+    return load_run(path, device)
 
 
 def _are_ids(value: Any, size: int) -> bool:
@@ -306,6 +414,8 @@ def read_vocabulary(path: Path, config: RunConfig) -> Vocabulary:
 
 def load_run(path: Path, device: torch.device) -> Run:
     """Load a language model: InputError, naming the file, when a part is missing, cut short, edited, or another's."""
+    if is_mixture(path):
+        return _load_mixture(path, device)
     config = read_config(path)
     if config.shape is not None:
         raise InputError(

@@ -335,7 +335,7 @@ def _report_of_run(run: Run, sources: Sequence[Source], document: str, job: _Job
     parts = list(_reports(run, sources, job))
     return {
         **(total_report(parts) if len(parts) > 1 else parts[0]),
-        "model": run.config.model.model,
+        "model": run.config.name,
         "vocabulary": f"{run.vocabulary.type} {run.vocabulary.size:,}",
         "parameters": run.config.parameters,
     }

@@ -93,8 +93,11 @@ def describe_artifact(path: Path) -> dict[str, Any]:
 
 
 def _run_report(path: Path) -> dict[str, Any]:
-    from seqtool.runs import WEIGHTS, read_config
+    from seqtool.runs import WEIGHTS, is_mixture, read_config, read_mixture
 
+    if is_mixture(path):
+        mixture = dataclasses.asdict(read_mixture(path))
+        return {"kind": "run", "path": str(path), "model": mixture.pop("name"), **mixture}
     config = read_config(path)
     return {
         "kind": "run",

@@ -292,7 +292,8 @@ def command(
     if number:
         raise StoppedError(number, stopped_message(outcome, path, again) if world.main else "")
     if world.main:
-        write_report(result_report(path, outcome.progress, plan), json)
+        beside = plan.planner.beside(plan.config, plan.data, outcome.progress.elapsed_s)
+        write_report({**result_report(path, outcome.progress, plan), **beside}, json)
     say_how_it_ended(outcome, plan.config, again, quiet)
     say_next(path, valid, plan.config.task["name"], quiet)
 

@@ -30,6 +30,9 @@ class Planner(Protocol):
     def train(self, path: Path, config: RunConfig, data: Any, world: World, **options: Unpack[Options]) -> Outcome:
         """Train, and keep the result in the run directory `path`."""
 
+    def beside(self, config: RunConfig, data: Any, seconds: float) -> dict[str, Any]:
+        """What a plain model gets on the validation data, to be reported after a training that took so long."""
+
     def notes(self, data: Any) -> list[str]:
         """What is to be said of the data before they are learned from."""
 

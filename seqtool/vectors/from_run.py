@@ -10,7 +10,7 @@ import dataclasses
 from seqtool.errors import InputError
 from seqtool.files.writing import provenance
 from seqtool.models.language_model import LanguageModel
-from seqtool.runs import Run
+from seqtool.runs import Run, RunConfig
 from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import MAX_DIM, Vectors
 
@@ -24,8 +24,8 @@ def vectors_of_run(run: Run, layer: str) -> Vectors:
     have more numbers than a file of vectors can hold.
     """
     model, vocabulary = run.model, run.vocabulary
-    if not isinstance(model, LanguageModel):
-        raise InputError(f"{run.path} has counts of n-grams, not vectors: name a run that was trained by gradients")
+    if not isinstance(model, LanguageModel) or not isinstance(run.config, RunConfig):
+        raise InputError(f"{run.path} has no vectors of its own: name a run that was trained by gradients")
     seen_ids_S = model.head.seen_ids
     rows_SD = (model.head.weight if layer == OUTPUT else model.input_rows()[seen_ids_S]).detach().float().cpu()
     if rows_SD.shape[1] > MAX_DIM:

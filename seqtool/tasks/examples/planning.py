@@ -198,6 +198,11 @@ def train(path: Path, config: RunConfig, data: Prepared, world: World, **options
     return train_run(path, task_of(config, data, world), world=world, **options)
 
 
+def beside(config: RunConfig, data: Prepared, seconds: float) -> dict[str, Any]:
+    """Nothing: seqtool eval has a baseline for each task, on other data."""
+    return {}
+
+
 def notes(data: Prepared) -> list[str]:
     """What was found in the data."""
     return data.told

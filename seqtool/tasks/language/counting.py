@@ -177,6 +177,11 @@ def _lines(records: list[dict[str, Any]]) -> Iterator[bytes]:
         yield json.dumps(record).encode() + b"\n"
 
 
+def beside(config: RunConfig, data: CountedData, seconds: float) -> dict[str, Any]:
+    """Nothing: this is the plain model."""
+    return {}
+
+
 def notes(data: CountedData) -> list[str]:
     """What a vocabulary knows of unknowns."""
     return [data.prepared.about_unknown] if data.prepared.about_unknown else []

@@ -16,6 +16,7 @@ from seqtool.settings.examples import LANGUAGE
 from seqtool.settings.model import Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
+from seqtool.tasks.language.baseline import ngram_baseline
 from seqtool.tasks.language.data import TrainingData, load_vocabulary_or_none, prepare_data, with_seen
 from seqtool.tasks.language.resuming import resumed_run
 from seqtool.tasks.language.task import LanguageTask
@@ -127,6 +128,13 @@ def task_of(config: RunConfig, data: TrainingData, world: World) -> LanguageTask
 def train(path: Path, config: RunConfig, data: TrainingData, world: World, **options: Unpack[Options]) -> Outcome:
     """Train, and keep the result in the run directory `path`."""
     return train_run(path, task_of(config, data, world), world=world, **options)
+
+
+def beside(config: RunConfig, data: TrainingData, seconds: float) -> dict[str, Any]:
+    """What n-grams alone make of the validation text, where counting them takes little of the training's time."""
+    tokens = VALID_TOKENS if config.training.device.startswith("cpu") else VALID_TOKENS_FAST
+    found = ngram_baseline(data, tokens, seconds)
+    return {} if found is None else {"ngram_order": found.order, "ngram_nats_per_token": found.loss}
 
 
 def notes(data: TrainingData) -> list[str]:

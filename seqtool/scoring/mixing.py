@@ -1,0 +1,122 @@
+"""Making a mixture of runs: copies of them, side by side, and weights that suit a text which none learned from."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from seqtool.counts.mixture import fitted_weights, mixed_nats
+from seqtool.errors import InputError, UsageError
+from seqtool.files.writing import cannot_write, provenance
+from seqtool.models.mixture import Mixture
+from seqtool.models.predictor import Predictor
+from seqtool.runs import (
+    CONFIG,
+    MAX_PARTS,
+    VOCABULARY,
+    WEIGHTS,
+    MixtureConfig,
+    Run,
+    config_sha256,
+    load_part,
+    part_of,
+    write_mixture,
+)
+from seqtool.scoring.scorer import TOKENS_AT_ONCE, Scorer
+from seqtool.text.encoded import EncodedText
+from seqtool.text.sequences import without_begins
+
+MOST_TOKENS = 1 << 22  # that weights are learned from
+Progress = Callable[[int], None]
+
+
+class Mixed(NamedTuple):
+    """A mixture that was made, and what it and its parts make of the text, in nats per token."""
+
+    config: MixtureConfig
+    nats_M: list[float]
+    nats: float
+    tokens: int
+
+
+def check_parts(paths: Sequence[Path]) -> None:
+    """UsageError where so many runs are no mixture."""
+    if not 2 <= len(paths) <= MAX_PARTS:
+        raise UsageError(f"a mixture is of 2 to {MAX_PARTS} runs, not {len(paths)}: name them one after another")
+
+
+def copied_parts(paths: Sequence[Path], folder: Path, device: torch.device) -> list[Run]:
+    """Copy what predicts of each run into the directory of a mixture, and load the copies.
+
+    InputError when one is not whole, UsageError when their vocabularies differ.
+    """
+    runs = []
+    for number, path in enumerate(paths):
+        load_part(path, torch.device("cpu"))  # names the run itself where it is not whole
+        part = part_of(folder, number)
+        try:
+            part.mkdir(parents=True)
+            for name in (CONFIG, VOCABULARY, WEIGHTS):
+                shutil.copyfile(path / name, part / name)
+        except OSError as error:
+            raise cannot_write(part, error) from error
+        runs.append(load_part(part, device))
+        if runs[-1].vocabulary.sha256 != runs[0].vocabulary.sha256:
+            raise UsageError(
+                f"{path} has another vocabulary than {paths[0]}: train one of them with --vocab {paths[0] / VOCABULARY}"
+            )
+    return runs
+
+
+def mix(folder: Path, paths: Sequence[Path], runs: Sequence[Run], text: EncodedText, progress: Progress) -> Mixed:
+    """Learn the weights of runs that were copied into `folder` from `paths`, and make the mixture whole.
+
+    InputError when the text has no token, or a run learned from it.
+    """
+    for path, run in zip(paths, runs, strict=True):
+        if text.sha256 == run.config.data.get("sha256"):
+            raise InputError(f"{path} learned from this very text and knows it by heart: give --valid another one")
+    nats_MT = part_nats([run.model for run in runs], text, progress)
+    tokens = nats_MT.shape[1]
+    if not tokens:
+        raise InputError("there is no token to learn weights from: give more text")
+    weights_M = fitted_weights(nats_MT)
+    config = MixtureConfig(
+        weights=tuple(map(float, weights_M)),
+        parts=tuple(config_sha256(run.path) for run in runs),
+        models=tuple(run.config.name for run in runs),
+        parameters=sum(run.config.parameters for run in runs),
+        vocabulary_sha256=runs[0].vocabulary.sha256,
+        data={
+            "runs": list(map(str, paths)),
+            "valid_sha256": text.sha256,
+            "valid_tokens": tokens,
+            "document": str(runs[0].config.data.get("document", "file")),
+        },
+        made_by=dict(provenance()),
+    )
+    write_mixture(folder, config, runs[0].vocabulary)
+    return Mixed(config, nats_MT.mean(axis=1).tolist(), float(mixed_nats(nats_MT, weights_M).mean()), tokens)
+
+
+def part_nats(models: Sequence[Predictor], text: EncodedText, progress: Progress) -> npt.NDArray[np.float64]:
+    """-log p of each token of the text by each model, as it is read in their mixture, (M, T)."""
+    context = Mixture(models, [1 / len(models)] * len(models)).context
+    count = min(len(text.ids), MOST_TOKENS)
+    rows = []
+    for number, model in enumerate(models):
+        scorer = Scorer(Mixture([model], [1.0], context))
+        parts = []
+        for start in range(0, count, TOKENS_AT_ONCE):
+            stop = min(count, start + TOKENS_AT_ONCE)
+            ids, starts = without_begins(text.ids[start:stop], text.vocabulary.begin_id)
+            parts.append(scorer.score(ids, starts).astype(np.float64))
+            progress(number * count + stop)
+        rows.append(np.concatenate(parts) if parts else np.empty(0))
+    return np.stack(rows)

@@ -58,29 +58,27 @@ class NgramModel:
         """The contexts after one more token of each text, (B, K); -1 stands for no token."""
         after_BK = self.no_contexts(len(ids_B))
         after_BK[:, :1] = ids_B[:, None]
-        for k in range(2, self.order):
-            after_BK[:, k - 1] = self._extended(k, contexts_BK[:, k - 2], ids_B)
+        for row, (contexts_K, token) in enumerate(zip(contexts_BK.tolist(), ids_B.tolist(), strict=True)):
+            for k, parent in enumerate(contexts_K[:-1], start=2):
+                if parent < 0 or token < 0:
+                    continue
+                first, stop = self.firsts[k - 2][parent : parent + 2].tolist()
+                siblings = self.tokens[k - 2][first:stop]
+                place = int(siblings.searchsorted(token))
+                if place < len(siblings) and siblings[place] == token:
+                    after_BK[row, k - 1] = first + place
         return after_BK
-
-    def _extended(self, k: int, parents: Int64, ids: Int64) -> Int64:
-        """The numbers of n-grams of order k, by their parents and last tokens; -1 where there is none."""
-        found = np.full(len(ids), -1, np.int64)
-        there = np.flatnonzero((parents >= 0) & (ids >= 0))
-        found[there] = find_children(self.firsts[k - 2], self.tokens[k - 2], parents[there], ids[there])
-        return found
 
     def next_log_p(self, contexts_BK: Int64) -> Float64:
         """log p of all symbols after these contexts, (B, V)."""
         log_p_BV = np.tile(self.log_p[0], (len(contexts_BK), 1))
-        for k in range(2, self.order + 1):
-            rows = np.flatnonzero(contexts_BK[:, k - 2] >= 0)
-            contexts, firsts = contexts_BK[rows, k - 2], self.firsts[k - 2]
-            log_p_BV[rows] += self.backoffs[k - 2][contexts, None]
-            counts = firsts[contexts + 1] - firsts[contexts]
-            if total := int(counts.sum()):
-                before = np.cumsum(counts) - counts
-                places = np.repeat(firsts[contexts] - before, counts) + np.arange(total)
-                log_p_BV[np.repeat(rows, counts), self.tokens[k - 2][places]] = self.log_p[k - 1][places]
+        for log_p_V, contexts_K in zip(log_p_BV, contexts_BK.tolist(), strict=True):
+            for k, context in enumerate(contexts_K, start=2):
+                if context < 0:
+                    continue
+                log_p_V += self.backoffs[k - 2][context]
+                first, stop = self.firsts[k - 2][context : context + 2].tolist()
+                log_p_V[self.tokens[k - 2][first:stop]] = self.log_p[k - 1][first:stop]
         return log_p_BV
 
     def score(self, ids_BT: Int64, targets_BT: Int64, contexts_BK: Int64) -> Scored:

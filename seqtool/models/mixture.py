@@ -8,6 +8,8 @@ Shapes: B sequences side by side, T time, V vocabulary, M models.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -28,7 +30,7 @@ class Mixture:
         first = models[0]
         self.models = list(models)
         self.vocab_size, self.begin_id, self.device = first.vocab_size, first.begin_id, first.device
-        self.log_weights = torch.tensor(list(weights), dtype=torch.float64).log().float()
+        self.log_weights = [math.log(weight) if weight > 0 else -math.inf for weight in weights]
         self.numbers_per_token = sum(model.numbers_per_token for model in models)
         contexts = [model.context for model in models if model.context is not None]
         self.context = min(contexts, default=None) if context is None else context
@@ -46,7 +48,9 @@ class Mixture:
             nats.append(nats_BT.to(self.device))
             states.append(after)
         self._lengths = list(map(len, states))
-        return -_mixed(-torch.stack(nats), self.log_weights), tuple(part for after in states for part in after)
+        return -_mixed([-nats_BT for nats_BT in nats], self.log_weights), tuple(
+            part for after in states for part in after
+        )
 
     def stepper(self, precision: str = "fp32", barred: int = -1) -> Stepper:
         """The same a token at a time."""
@@ -62,8 +66,8 @@ class Mixture:
 class MixtureStepper:
     """The Stepper of a mixture: each model's, side by side."""
 
-    def __init__(self, steppers: Sequence[Stepper], log_weights_M: Tensor, barred: int) -> None:
-        self._steppers, self._log_weights_M, self._barred = steppers, log_weights_M, barred
+    def __init__(self, steppers: Sequence[Stepper], log_weights: Sequence[float], barred: int) -> None:
+        self._steppers, self._log_weights, self._barred = steppers, log_weights, barred
         self.begin_id = steppers[0].begin_id
         self.context = min((one.context for one in steppers if one.context is not None), default=None)
 
@@ -100,12 +104,13 @@ class MixtureStepper:
         log_p_BV[rows] = self._log_p(parts).to(log_p_BV)
 
     def _log_p(self, parts: Sequence[Tensor]) -> Tensor:
-        log_p_BV = _mixed(torch.stack([part.to(parts[0].device) for part in parts]), self._log_weights_M)
+        log_p_BV = _mixed([part.to(parts[0].device) for part in parts], self._log_weights)
         if self._barred >= 0:
-            log_p_BV[:, self._barred] = float("-inf")
+            log_p_BV[:, self._barred] = -math.inf
         return log_p_BV
 
 
-def _mixed(log_p: Tensor, log_weights_M: Tensor) -> Tensor:
-    """log of the weighed sum of probabilities: (M, ...) to (...)."""
-    return (log_p + log_weights_M.to(log_p.device).reshape(-1, *[1] * (log_p.dim() - 1))).logsumexp(0)
+def _mixed(log_p: Sequence[Tensor], log_weights: Sequence[float]) -> Tensor:
+    """log of the weighed sum of probabilities, of each place."""
+    weighed = (own + weight for own, weight in zip(log_p, log_weights, strict=True))
+    return functools.reduce(torch.logaddexp, weighed)

@@ -24,13 +24,17 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt $(wildcard seqtool/native/
 
 demo: $(INSTALLED)  ## Train on Python's own documentation, score it, and read what it writes
 	@mkdir -p $(DEMO)
-	$(RUN)/python corpora/python_docs.py --train $(DEMO)/train.txt --valid $(DEMO)/valid.txt
+	$(RUN)/python corpora/python_docs.py --train $(DEMO)/train.txt --valid $(DEMO)/valid.txt --test $(DEMO)/test.txt
 	$(RUN)/seqtool train $(DEMO)/train.txt --valid $(DEMO)/valid.txt -o $(DEMO)/run --force --time 80s
 	@echo; echo "== How well it predicts text that it has not seen"
-	$(RUN)/seqtool eval $(DEMO)/run $(DEMO)/valid.txt
-	@echo; echo "== Bits per byte of the same text, beside compressors"
-	@$(RUN)/seqtool eval $(DEMO)/run $(DEMO)/valid.txt --json | \
-		$(RUN)/python corpora/beside_compressors.py $(DEMO)/train.txt $(DEMO)/valid.txt
+	$(RUN)/seqtool eval $(DEMO)/run $(DEMO)/test.txt
+	@echo; echo "== Counts beside it, and both as one"
+	$(RUN)/seqtool train $(DEMO)/train.txt --valid $(DEMO)/valid.txt --vocab $(DEMO)/run/vocab.model --model ngram \
+		-o $(DEMO)/counts --force --quiet
+	$(RUN)/seqtool mix $(DEMO)/run $(DEMO)/counts -o $(DEMO)/both --valid $(DEMO)/valid.txt --force --quiet
+	@echo; echo "== Bits per byte of that text, beside compressors"
+	@$(RUN)/seqtool eval $(DEMO)/run $(DEMO)/counts $(DEMO)/both --text $(DEMO)/test.txt --json | \
+		$(RUN)/python corpora/beside_compressors.py $(DEMO)/train.txt $(DEMO)/test.txt
 	@echo; echo "== What it writes"
 	$(RUN)/seqtool generate $(DEMO)/run --prompt 'The value of' --max-tokens 150 --seed 1
 	@echo; echo "== Try next"

@@ -2,8 +2,10 @@
 
     python corpora/python_docs.py > docs.txt
     python corpora/python_docs.py --train train.txt --valid valid.txt
+    python corpora/python_docs.py --train train.txt --valid valid.txt --test test.txt
 
-The text differs a little between versions of Python. About a tenth of it, in whole topics, is for validation.
+The text differs a little between versions of Python. About a tenth of it, in whole topics, is for validation; with
+--test half of these topics are to judge by what was chosen on the others.
 """
 
 from __future__ import annotations
@@ -36,13 +38,13 @@ def topics() -> dict[str, str]:
     return kept
 
 
-def held_out(texts: dict[str, str]) -> set[str]:
+def held_out(texts: dict[str, str]) -> list[str]:
     """Topics that make up VALID_SHARE of the text, chosen by the hash of their names."""
     size = sum(map(len, texts.values()))
-    chosen: set[str] = set()
+    chosen: list[str] = []
     for name in sorted(texts, key=lambda name: hashlib.sha256(name.encode()).digest()):
         if len(texts[name]) < LARGEST_SHARE * size and sum(len(texts[one]) for one in chosen) < VALID_SHARE * size:
-            chosen.add(name)
+            chosen.append(name)
     return chosen
 
 
@@ -51,13 +53,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The prose of Python's documentation, from pydoc_data.topics.")
     parser.add_argument("--train", type=Path, metavar="FILE", help="write the other topics here")
     parser.add_argument("--valid", type=Path, metavar="FILE", help="write about a tenth here")
+    parser.add_argument("--test", type=Path, metavar="FILE", help="write half of that tenth here, for a last judgement")
     options = parser.parse_args()
     texts = topics()
-    if options.train is None and options.valid is None:
+    if options.train is None and options.valid is None and options.test is None:
         sys.stdout.buffer.write("".join(texts.values()).encode())
         return
-    valid = held_out(texts)
-    for path, names in ((options.train, set(texts) - valid), (options.valid, valid)):
+    held = held_out(texts)
+    test = held[::2] if options.test is not None else []
+    parts = ((options.train, set(texts).difference(held)), (options.valid, set(held).difference(test)))
+    for path, names in (*parts, (options.test, set(test))):
         if path is not None:
             part = [texts[name] for name in texts if name in names]
             path.write_bytes("".join(part).encode())

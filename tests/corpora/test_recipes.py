@@ -92,6 +92,15 @@ def test_python_docs_are_split_by_topic(tmp_path: Path):
     )
     train, valid = (tmp_path / "a").read_text(), (tmp_path / "b").read_text()
     assert len(train) > 4 * len(valid) > 40_000
+    names = ("--train", tmp_path / "a", "--valid", tmp_path / "c", "--test", tmp_path / "d")
+    recipe = ROOT / "corpora" / "python_docs.py"
+    told = subprocess.run([sys.executable, recipe, *names], check=True, capture_output=True).stderr
+    assert told.count(b"topics") == 3
+    assert (tmp_path / "a").read_text() == train
+    halves = [(tmp_path / name).read_text() for name in "cd"]
+    assert sum(map(len, halves)) == len(valid)
+    assert min(map(len, halves)) > 0.2 * len(valid)
+    assert all(line in valid for half in halves for line in half.splitlines()[:50])
 
 
 @pytest.mark.parametrize("name", ["pass_or_fail", "sentiment", "tagged", "seasonal"])

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     Source = TextSource | TokenStore
 
-EXAMPLES = ("seqtool eval novel.run chapter.txt --json",)
+EXAMPLES = ("seqtool eval novel.run chapter.txt --json", "seqtool eval novel.run chapter.txt --adapt")
 UNITS = ("word", "line", "token", "document")
 WRITTEN_CHARACTERS = 1 << 16
 FILE_COLUMNS = {
@@ -51,6 +51,7 @@ FILE_COLUMNS = {
     "perplexity_per_token": "perplexity/token",
     "bits_per_byte": "bits/byte",
 }
+ADAPTED_COLUMNS = {"adapted_perplexity_per_token": "adapted", "adapted_bits_per_byte": "adapted bits"}
 RUN_COLUMNS = {
     "model": "model",
     "vocabulary": "vocabulary",
@@ -121,6 +122,9 @@ def command(
     (unknown words, letter case, white space), and its model is never marked as best, because what is lost costs it
     nothing.
 
+    --adapt adds figures of dynamic evaluation (Krause et al. 2018), called adapted: a copy of the net goes on learning
+    from the texts, in their order, a segment at a time, each scored before it is learned from. The run stays as it is.
+
     --per writes nats, tokens, perplexity per token and the text, separated by tabs; in the text a backslash is \\\\, a
     tab \\t, a newline \\n, a carriage return \\r, which printf %b converts back. Words are separated by white space and
     include the space before them in the line; the end of a line is a row of its own. Rows of words, tokens, documents
@@ -129,6 +133,7 @@ def command(
     backtest: dict[str, Any] = {name: settings.pop(name) for name in ("backtest", "start") if name in settings}
     config = checked(EvalConfig(**settings))
     _check_flags(per, carry, bits, given, errors, document)
+    _check_adapting(config, settings, per, given, text)
 
     from seqtool.models.device import choose_device
     from seqtool.runs import load_run, of_examples
@@ -214,6 +219,20 @@ def _check_flags(
             raise UsageError("--document: with --per line each line is scored by itself; leave it out or add --carry")
 
 
+def _check_adapting(
+    config: EvalConfig, settings: dict[str, Any], per: str | None, given: str | None, compared: list[str] | None
+) -> None:
+    """UsageError for --adapt beside what it is not for, and for its settings without it."""
+    own = [f"--{name.replace('_', '-')}" for name in settings if name.startswith("adapt_")]
+    if own and not config.adapt:
+        raise UsageError(f"{' and '.join(own)}: nothing adapts without --adapt; give it too")
+    others = {"--per": per, "--given": given, "--text": compared}
+    if config.adapt and (beside := [flag for flag, value in others.items() if value is not None]):
+        raise UsageError(
+            f"--adapt gives totals of one run, read once from the beginning: leave out {', '.join(beside)}"
+        )
+
+
 def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, document: str | None) -> None:
     """Refuse what is not a run or not text where one is expected, and flags that have no effect on token stores."""
     from seqtool.cli.info import kind_of
@@ -291,15 +310,16 @@ def _tabulate(run: Run, document: str, job: _Job) -> None:
     from seqtool.scoring.reports import total_report
 
     sources = [one for name in job.names for one in _sources([name], job.errors, empty_files=True, document=document)]
-    forms = _forms(["total", *job.names], FILE_COLUMNS)
+    columns = FILE_COLUMNS | (ADAPTED_COLUMNS if job.config.adapt else {})
+    forms = _forms(["total", *job.names], columns)
     reports: list[dict[str, Any]] = []
     for report in _reports(run, sources, job):
         if not (job.json or reports):
-            write(in_columns(["text", *FILE_COLUMNS.values()], forms))
+            write(in_columns(["text", *columns.values()], forms))
         reports.append(report)
-        _write_entry(report, "text", FILE_COLUMNS, forms, job.json, _lost(report))
+        _write_entry(report, "text", columns, forms, job.json, _lost(report))
     total = total_report(reports)
-    _write_entry(total, "text", FILE_COLUMNS, forms, job.json, _lost(total))
+    _write_entry(total, "text", columns, forms, job.json, _lost(total))
 
 
 def _compare(runs: Sequence[Run], breaks: Sequence[str], job: _Job) -> None:

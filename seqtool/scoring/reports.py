@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from seqtool.text.sequences import IdSequence, spooled, without_begins
 from seqtool.text.store import TokenStore
 from seqtool.text.vocabulary import Vocabulary
 
+if TYPE_CHECKING:
+    from seqtool.scoring.adapting import AdaptiveScorer
+
+ADAPTED = ("adapted_nats",)
 SUMMED = ("nats", "tokens", "words", "characters", "bytes", "documents", "unknowns", "left_out", "seconds")
 
 
@@ -47,6 +51,7 @@ def text_reports(
     The text `given` is read, unscored, before each document. `progress` is called with the number of tokens done and
     the number of all (0: not known). Under `--oov exclude` unknown words are read, but count in neither nats, tokens
     nor words; there is then no figure per character or byte, since the nats of these words' characters are not known.
+    With `adapt` each report has the figures of dynamic evaluation too; its weights go on from text to text.
     InputError, before any report is yielded, when no source has a token to score.
     """
     check_oov(run.vocabulary, config)
@@ -57,11 +62,16 @@ def text_reports(
         stride=config.stride,
         given=given_ids(run.vocabulary, given),
     )
+    adaptive = None
+    if config.adapt:
+        from seqtool.scoring.adapting import AdaptiveScorer
+
+        adaptive = AdaptiveScorer(run.model, config)
     conditions = _conditions(run, config, given)
     done = tokens = 0
     ready: list[dict[str, Any]] = []  # held back until there has been a token to score
     for parts in _together(_text_parts(run.vocabulary, sources)):
-        _score(run.vocabulary, config, scorer, parts)
+        _score(run.vocabulary, config, scorer, adaptive, parts)
         for text in (part.text for part in parts if part.ends):
             tokens += text.tokens
             ready.append({"run": str(run.path), **text.report(run.vocabulary, config), **conditions})
@@ -77,7 +87,7 @@ def text_reports(
 
 def total_report(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One report of several texts, which were scored independently of each other."""
-    sums = {name: sum(report[name] for report in reports) for name in SUMMED}
+    sums = {name: sum(report[name] for report in reports) for name in (*SUMMED, *ADAPTED) if name in reports[0]}
     lost = list(dict.fromkeys(kind for report in reports for kind in report["text_lost"]))
     return {**reports[0], "text": "total", **_figures(sums), "text_lost": lost, "text_sha256": None}
 
@@ -92,6 +102,7 @@ class _ScoredText:
     sha256: str
     losses: LostText | None
     nats: float = 0.0
+    adapted_nats: float = 0.0
     tokens: int = 0
     unknowns: int = 0
     line_ends: int = 0
@@ -119,6 +130,8 @@ class _ScoredText:
             "left_out": self.unknowns if left_out else 0,
             "seconds": self.seconds,
         }
+        if config.adapt:
+            sums["adapted_nats"] = self.adapted_nats
         lost = self.losses.kinds(self.unknowns) if self.losses else lost_of_ids(vocabulary, self.unknowns)
         return {"text": self.name, **_figures(sums), "text_lost": lost, "text_sha256": self.sha256}
 
@@ -168,18 +181,26 @@ def _name(source: TextSource | TokenStore) -> str:
     return str(source.path) if isinstance(source, TokenStore) else source.name
 
 
-def _score(vocabulary: Vocabulary, config: EvalConfig, scorer: Scorer, parts: list[_TextPart]) -> None:
+def _score(
+    vocabulary: Vocabulary,
+    config: EvalConfig,
+    scorer: Scorer,
+    adaptive: AdaptiveScorer | None,
+    parts: list[_TextPart],
+) -> None:
     """Score parts together and add each result to its text."""
     began = time.perf_counter()
     joined = np.concatenate([part.ids for part in parts])
     ids, begins = without_begins(joined, vocabulary.begin_id)
     nats = scorer.score(ids, begins)
+    adapted = nats if adaptive is None else adaptive.score(ids, begins)
     counts = counted_tokens(vocabulary, config, ids)
     seconds_per_id = (time.perf_counter() - began) / max(1, len(joined))
     start = 0
     for part in parts:
         own = slice(start, start + int(np.count_nonzero(part.ids != vocabulary.begin_id)))
         part.text.add(vocabulary, ids[own], nats[own][counts[own]])
+        part.text.adapted_nats += float(adapted[own][counts[own]].sum(dtype=np.float64))
         part.text.seconds += seconds_per_id * len(part.ids)
         start = own.stop
 
@@ -193,6 +214,7 @@ def _conditions(run: Run, config: EvalConfig, given: str) -> dict[str, Any]:
         "context": context or "all the text before",
         "stride": stride or "none: the state is carried",
         "reads_per_token": context / stride if stride else 1.0,
+        **({"adapt_rate": config.adapt_rate, "adapt_decay": config.adapt_decay} if config.adapt else {}),
         "vocabulary_sha256": run.vocabulary.sha256,
     }
 
@@ -202,6 +224,16 @@ def _figures(sums: dict[str, Any]) -> dict[str, Any]:
     nats, tokens, seconds = sums["nats"], sums["tokens"], sums["seconds"]
     characters, size = (sums["characters"], sums["bytes"]) if not sums["left_out"] else (0, 0)
     bits = nats / math.log(2)
+    adapted = sums.get("adapted_nats")
+    figures_adapted = (
+        {
+            "adapted_nats_per_token": _ratio(adapted, tokens),
+            "adapted_perplexity_per_token": perplexity(adapted, tokens),
+            "adapted_bits_per_byte": _ratio(adapted / math.log(2), size),
+        }
+        if adapted is not None
+        else {}
+    )
     return {
         **sums,
         "nats_per_token": _ratio(nats, tokens),
@@ -211,6 +243,7 @@ def _figures(sums: dict[str, Any]) -> dict[str, Any]:
         "perplexity_per_character": perplexity(nats, characters),
         "bits_per_character": _ratio(bits, characters),
         "bits_per_byte": _ratio(bits, size),
+        **figures_adapted,
         "tokens_per_s": tokens / max(seconds, 1e-9),
     }
 

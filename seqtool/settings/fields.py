@@ -27,6 +27,7 @@ class Panel(StrEnum):
     RATE = "Learning rate"
     REGULARISATION = "Regularisation"
     SCORING = "Scoring"
+    ADAPTING = "Learning while scoring"
     SAMPLING = "Sampling"
     CONSTRAINTS = "Constraints"
     LENGTH = "Length"

@@ -36,3 +36,24 @@ class EvalConfig:
         panel=Panel.SCORING,
         choices=("include", "exclude"),
     )
+    adapt: bool = setting(
+        False,
+        "Score adapted as well: each segment is learned from once it is scored (dynamic evaluation).",
+        panel=Panel.ADAPTING,
+        flag="--adapt/--no-adapt",
+    )
+    adapt_rate: float = setting(3e-4, "Learning rate of --adapt.", panel=Panel.ADAPTING, low=0.0, high=1.0)
+    adapt_every: int = setting(
+        32,
+        "Tokens of a segment; of a transformer it is what a window scores, --stride.",
+        panel=Panel.ADAPTING,
+        low=1,
+        high=1 << 16,
+    )
+    adapt_decay: float = setting(
+        0.0,
+        "Share of the way back to the trained weights that each step of --adapt takes.",
+        panel=Panel.ADAPTING,
+        low=0.0,
+        high=1.0,
+    )

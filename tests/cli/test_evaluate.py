@@ -438,3 +438,33 @@ def test_a_symbol_against_a_word_loses_its_place(seqtool: Command, tmp_path: Pat
     for content, lost in ((b"the <user> cat\n", []), (b"the<user>cat\n", ["white space"])):
         scored = seqtool("eval", run, "-", "--json", stdin=content)
         assert json.loads(scored.stdout)["text_lost"] == lost, content
+
+
+def test_adapted_figures_stand_beside_the_static_ones(seqtool: Command, small_run: Path, tmp_path: Path):
+    (tmp_path / "a.txt").write_text("the quick brown fox jumps over the lazy dog. " * 60)
+    (tmp_path / "b.txt").write_text("the quick brown fox jumps over the lazy dog. " * 20)
+    weights = (small_run / "model.safetensors").read_bytes()
+    static = json.loads(seqtool("eval", small_run, tmp_path / "a.txt", "--json").stdout)
+    found = json.loads(seqtool("eval", small_run, tmp_path / "a.txt", "--adapt", "--json").stdout)
+    assert found["nats"] == static["nats"]
+    assert found["adapted_nats_per_token"] < 0.95 * found["nats_per_token"]
+    assert found["adapted_nats_per_token"] == pytest.approx(found["adapted_nats"] / found["tokens"])
+    assert not any(name.startswith("adapt") for name in static)
+    assert (small_run / "model.safetensors").read_bytes() == weights
+    shown = seqtool("eval", small_run, "-", "--adapt", stdin=(tmp_path / "a.txt").read_bytes()).stdout.decode()
+    assert f"adapted nats per token        {found['adapted_nats_per_token']:.4f}" in shown
+    table = seqtool("eval", small_run, tmp_path / "a.txt", tmp_path / "b.txt", "--adapt").stdout.decode().splitlines()
+    assert table[0].split()[-3:] == ["adapted", "adapted", "bits"]
+    first, second, total = (float(line.split()[-2]) for line in table[1:4])
+    assert second < total < first  # the second text finds what the first has left
+
+
+@pytest.mark.parametrize(("flags", "told"), [
+    (["--adapt-rate", 1e-3], "--adapt-rate: nothing adapts without --adapt"),
+    (["--adapt-every", 8, "--adapt-decay", 0.1], "--adapt-every and --adapt-decay: nothing adapts"),
+    (["--adapt", "--per", "line"], "leave out --per"),
+    (["--adapt", "--given", "x"], "leave out --given"),
+    (["--adapt", "--adapt-every", 0], "at least 1"),
+])  # fmt: skip
+def test_what_adapts_is_a_total_of_one_run(seqtool: Command, small_run: Path, flags: list[object], told: str):
+    assert told in error_of(seqtool("eval", small_run, "-", *flags, stdin=b"text\n"), 2)

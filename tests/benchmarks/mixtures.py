@@ -3,7 +3,8 @@
     python tests/benchmarks/mixtures.py TRAIN TEST [--time 85s] [--held 30000] [--vocab-type char] [--flags '...']
 
 The first --held characters of TRAIN are kept back (its end is what the test text goes on from): the net's best step, the order of
-the n-grams and the weights of the mixture are chosen on them. TEST is scored once, by all three. Seconds are of whole processes.
+the n-grams and the weights of the mixture are chosen on them. TEST is scored once, by all three; then the net and the mixture with --adapt. Seconds are
+of whole processes.
 """
 
 from __future__ import annotations
@@ -57,7 +58,21 @@ def main() -> None:
         print(f"{asked.train.name} to {asked.test.name}, {asked.vocab_type}: {len(text) - asked.held:,} characters")
         for report, took in zip(scored([net, counts, both], asked.test), seconds, strict=True):
             told = [f"{report[f'nats_per_{unit}']:.4f} nats/{unit}" for unit in ("token", "character")]
-            print(f"{report['model']:<12} {took:6.1f} s  {'  '.join(told)}  {report['bits_per_byte']:.4f} bits/byte")
+            print(
+                f"{report['model']:<12} {took:6.1f} s  {'  '.join(told)}  {report['bits_per_byte']:.4f} bits/byte",
+                flush=True,
+            )
+        for run in (net, both):
+            began = time.perf_counter()
+            result = subprocess.run(
+                [*SEQTOOL, "eval", run, asked.test, "--adapt", "--json"], check=True, capture_output=True
+            )
+            report = json.loads(result.stdout)
+            told = [
+                f"{report['adapted_nats_per_token']:.4f} nats/token",
+                f"{report['adapted_bits_per_byte']:.4f} bits/byte",
+            ]
+            print(f"{run.name} adapted, scored in {time.perf_counter() - began:.1f} s  {'  '.join(told)}", flush=True)
         print(f"weights: {json.loads((both / 'config.json').read_text())['weights']}")
 
 

@@ -42,7 +42,7 @@ class EvalConfig:
         panel=Panel.ADAPTING,
         flag="--adapt/--no-adapt",
     )
-    adapt_rate: float = setting(3e-4, "Learning rate of --adapt.", panel=Panel.ADAPTING, low=0.0, high=1.0)
+    adapt_rate: float = setting(2e-3, "Learning rate of --adapt.", panel=Panel.ADAPTING, low=0.0, high=1.0)
     adapt_every: int = setting(
         32,
         "Tokens of a segment; of a transformer it is what a window scores, --stride.",
@@ -51,7 +51,7 @@ class EvalConfig:
         high=1 << 16,
     )
     adapt_decay: float = setting(
-        0.0,
+        0.02,
         "Share of the way back to the trained weights that each step of --adapt takes.",
         panel=Panel.ADAPTING,
         low=0.0,

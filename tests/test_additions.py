@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from seqtool.models.language_model import build_model
 from seqtool.models.net import Net
-from seqtool.runs import RunConfig, new_config, write_config
+from seqtool.runs.config import RunConfig, new_config, write_config
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.text.vocabulary import Vocabulary
@@ -178,7 +178,7 @@ class BeforeTask:
 
 def test_a_task_is_one_file(seqtool: Command, small_run: Path, tmp_path: Path):
     """Trained by the session that the command uses, stopped and resumed exactly; its run is read by the real commands."""
-    from seqtool.runs import load_run
+    from seqtool.runs.loading import load_run
 
     vocabulary = load_run(small_run, torch.device("cpu")).vocabulary
     ids = vocabulary.encode("a cat sat on a mat and ate that fat rat. " * 30)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import typer
 
-from seqtool.cli.console import Meter, cell, in_columns, in_row, note, to_left, write, write_report
+from seqtool.cli.console import Meter, cell, in_columns, note, to_left, write, write_report
 from seqtool.cli.evaluation_report import write_evaluation
+from seqtool.cli.evaluation_rows import UNITS, Rows, write_rows
 from seqtool.cli.options import (
     Device,
     DocumentBreak,
@@ -35,16 +35,13 @@ from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 if TYPE_CHECKING:
-    from seqtool.runs import Run
-    from seqtool.scoring.rows import Row
+    from seqtool.runs.loading import Run
     from seqtool.text.documents import TextSource
     from seqtool.text.store import TokenStore
 
     Source = TextSource | TokenStore
 
 EXAMPLES = ("seqtool eval novel.run chapter.txt --json", "seqtool eval novel.run chapter.txt --adapt")
-UNITS = ("word", "line", "token", "document")
-WRITTEN_CHARACTERS = 1 << 16
 FILE_COLUMNS = {
     "tokens": "tokens",
     "nats": "nats",
@@ -133,10 +130,11 @@ def command(
     backtest: dict[str, Any] = {name: settings.pop(name) for name in ("backtest", "start") if name in settings}
     config = checked(EvalConfig(**settings))
     _check_flags(per, carry, bits, given, errors, document)
-    _check_adapting(config, settings, per, given, text)
+    _check_adapting(config, settings, per, given)
 
     from seqtool.models.device import choose_device
-    from seqtool.runs import load_run, of_examples
+    from seqtool.runs.config import of_examples
+    from seqtool.runs.loading import load_run
 
     if of_examples(run):
         of_text = {
@@ -161,8 +159,10 @@ def command(
     _check_kinds(paths, names, errors, document)
     if per is not None and len(paths) > 1:
         raise UsageError("--per is for one run: leave out --per, or name one run")
+    if config.adapt and len(paths) > 1:
+        raise UsageError("--adapt is for one run: leave out --adapt, or name one run")
     runs = [load_run(path, choose_device(device)) for path in paths]
-    _check_runs(runs, config, "oov" in settings, quiet)
+    _check_runs(runs, config, settings, quiet)
     breaks = [document or str(loaded.config.data.get("document", "file")) for loaded in runs]
     if carry and breaks[0] == "line" and not all(is_store(Path(name)) for name in names):
         raise UsageError("--carry: lines are documents here, scored by themselves; leave it out or add --document file")
@@ -170,7 +170,9 @@ def command(
     if len(runs) > 1:
         _compare(runs, breaks, job)
     elif per is not None:
-        _write_rows(runs[0], job, _Rows(per, carry, breaks[0], bits))
+        # Only rows of documents can show that a file is empty.
+        sources = _sources(names, errors, empty_files=per == "document")
+        write_rows(runs[0], sources, config, Rows(per, carry, breaks[0], bits, given or "", json))
     elif len(names) > 1:
         _tabulate(runs[0], breaks[0], job)
     else:
@@ -187,15 +189,6 @@ class _Job(NamedTuple):
     config: EvalConfig
     json: bool
     quiet: bool
-
-
-class _Rows(NamedTuple):
-    """The unit of a row of --per, whether lines are one text, what separates documents, and whether costs are bits."""
-
-    per: str
-    carry: bool
-    document: str
-    bits: bool
 
 
 def _check_flags(
@@ -219,24 +212,20 @@ def _check_flags(
             raise UsageError("--document: with --per line each line is scored by itself; leave it out or add --carry")
 
 
-def _check_adapting(
-    config: EvalConfig, settings: dict[str, Any], per: str | None, given: str | None, compared: list[str] | None
-) -> None:
+def _check_adapting(config: EvalConfig, settings: dict[str, Any], per: str | None, given: str | None) -> None:
     """UsageError for --adapt beside what it is not for, and for its settings without it."""
-    own = [f"--{name.replace('_', '-')}" for name in settings if name.startswith("adapt_")]
-    if own and not config.adapt:
-        raise UsageError(f"{' and '.join(own)}: nothing adapts without --adapt; give it too")
-    others = {"--per": per, "--given": given, "--text": compared}
-    if config.adapt and (beside := [flag for flag, value in others.items() if value is not None]):
-        raise UsageError(
-            f"--adapt gives totals of one run, read once from the beginning: leave out {', '.join(beside)}"
-        )
+    if not config.adapt:
+        own = {f"--{name.replace('_', '-')}": True for name in settings if name.startswith("adapt_")}
+        refuse_unused(own, "nothing adapts without --adapt; give that too")
+        return
+    others = {"--per": per is not None, "--given": given is not None}
+    refuse_unused(others, "--adapt gives totals of texts that are read once, from the beginning; leave that out")
 
 
 def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, document: str | None) -> None:
     """Refuse what is not a run or not text where one is expected, and flags that have no effect on token stores."""
     from seqtool.cli.info import kind_of
-    from seqtool.runs import is_run
+    from seqtool.runs.config import is_run
     from seqtool.text.encoded import documents_are_settled
     from seqtool.text.store import is_store
 
@@ -255,12 +244,14 @@ def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, docume
             raise UsageError(f"--errors {errors}: {names[0]} is a token store, which holds no text; leave it out")
 
 
-def _check_runs(runs: Sequence[Run], config: EvalConfig, oov: bool, quiet: bool) -> None:
-    """UsageError for settings that do not fit a run (`oov`: --oov was given); tell how windows overlap."""
+def _check_runs(runs: Sequence[Run], config: EvalConfig, settings: dict[str, Any], quiet: bool) -> None:
+    """UsageError for settings, of which these were given, that do not fit a run; tell how windows overlap."""
     from seqtool.scoring.scorer import check_window
 
     for run in runs:
-        if oov and run.vocabulary.type != "word":
+        if "adapt_every" in settings and run.model.context is not None:
+            raise UsageError(f"--adapt-every: {run.path} sees windows, and a segment is what one scores; give --stride")
+        if "oov" in settings and run.vocabulary.type != "word":
             raise UsageError(
                 f"--oov is for a vocabulary of type word: that of {run.path} is of type {run.vocabulary.type}"
             )
@@ -385,59 +376,3 @@ def _write_entry(
 def _forms(names: Iterable[str], columns: dict[str, str]) -> list[str]:
     """The forms of a table's columns: names, figures (of fixed width: rows are written as they come), and a mark."""
     return [to_left(names), *(">16" for _ in columns), ""]
-
-
-def _write_rows(run: Run, job: _Job, rows: _Rows) -> None:
-    """Write the rows of `--per` in input order, each as soon as its text has arrived."""
-    from seqtool.scoring.rows import score_rows
-
-    # Only rows of documents can show that a file is empty.
-    for source in _sources(job.names, job.errors, empty_files=rows.per == "document"):
-        for scored in score_rows(
-            run.model,
-            run.vocabulary,
-            source,
-            job.config,
-            per=rows.per,
-            carry=rows.carry,
-            document=rows.document,
-            given=job.given,
-        ):
-            _write_in_parts(part for row in scored for part in _parts(row, rows, job.json))
-
-
-def _write_in_parts(parts: Iterable[str]) -> None:
-    """Write the parts of a text together, about WRITTEN_CHARACTERS at a time."""
-    held: list[str] = []
-    size = 0
-    for part in parts:
-        held.append(part)
-        size += len(part)
-        if size >= WRITTEN_CHARACTERS:
-            write("".join(held))
-            held, size = [], 0
-    write("".join(held), flush=True)
-
-
-def _parts(row: Row, rows: _Rows, json: bool) -> Iterator[str]:
-    return (_json_parts if json else _tsv_parts)(row, rows.per, rows.bits)
-
-
-def _json_parts(row: Row, per: str, bits: bool) -> Iterator[str]:
-    cost = {"bits": row.nats / math.log(2)} if bits else {"nats": row.nats}
-    numbers = {**cost, "tokens": row.tokens, "perplexity": row.perplexity}
-    yield json_module.dumps(numbers)[:-1] + ', "text": "'
-    for part in row.text:
-        yield json_module.dumps(part, ensure_ascii=False)[1:-1]
-    yield '"}\n'
-
-
-def _tsv_parts(row: Row, per: str, bits: bool) -> Iterator[str]:
-    shown, cost = row.perplexity, row.nats / math.log(2) if bits else row.nats
-    yield f"{cost:.6f}\t{row.tokens}\t{(math.inf if row.tokens else math.nan) if shown is None else shown:.4f}\t"
-    ended = ""  # held back, because a line's last newline is not shown
-    for part in row.text:
-        text = ended + part
-        ended = "\n" if text.endswith("\n") and per in ("line", "document") else ""
-        yield in_row(text.removesuffix(ended))
-    yield "\n"

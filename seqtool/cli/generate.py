@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from seqtool.generation.healing import Healing
     from seqtool.generation.steering import Steering
     from seqtool.models.predictor import Stepper
-    from seqtool.runs import Run
+    from seqtool.runs.loading import Run
     from seqtool.text.decoding import Seam
     from seqtool.text.vocabulary import Vocabulary
 
@@ -132,7 +132,7 @@ def command(
     config = _checked_config(settings, json)
 
     from seqtool.models.device import choose_device
-    from seqtool.runs import load_run
+    from seqtool.runs.loading import load_run
 
     loaded = load_run(run, choose_device(device))
     job = _Job(

@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 import typer
 
 from seqtool.cli.console import Meter, note, write_report
-from seqtool.cli.options import Force, Json, Quiet
+from seqtool.cli.options import Force, Json, NewRun, Quiet
 
 EXAMPLES = ("seqtool import lm.arpa -o lm.run", "seqtool import lm.arpa -o lm.run --vocab novel.model")
 
@@ -20,7 +20,7 @@ def command(
         str, typer.Argument(metavar="FILE", help="N-grams as an ARPA file, of seqtool, KenLM, SRILM, …; - is stdin.")
     ],
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="Run directory to write.")],
+    output: NewRun,
     vocab: Annotated[
         Optional[Path],
         typer.Option(
@@ -44,7 +44,7 @@ def command(
     from seqtool.files.directories import built_aside, publish
     from seqtool.files.streams import open_bytes, stream_name
     from seqtool.files.writing import refuse_directory, reserved
-    from seqtool.runs import write_counts
+    from seqtool.runs.weights import write_counts
     from seqtool.text.vocabulary import load_vocabulary
 
     refuse_directory(output, force)

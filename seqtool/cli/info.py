@@ -93,7 +93,8 @@ def describe_artifact(path: Path) -> dict[str, Any]:
 
 
 def _run_report(path: Path) -> dict[str, Any]:
-    from seqtool.runs import WEIGHTS, is_mixture, read_config, read_mixture
+    from seqtool.runs.config import WEIGHTS, is_mixture, read_config
+    from seqtool.runs.mixtures import read_mixture
 
     if is_mixture(path):
         mixture = dataclasses.asdict(read_mixture(path))

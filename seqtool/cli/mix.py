@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from seqtool.cli.console import Meter, note, write_report
-from seqtool.cli.options import Device, Errors, Force, Json, Quiet, chosen
+from seqtool.cli.options import Device, Errors, Force, Json, NewRun, Quiet, chosen
 from seqtool.settings.fields import Panel
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
@@ -20,7 +20,7 @@ FIRST = ("--output", "--valid")
 def command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Language models of one vocabulary.")],
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="Run directory to write.")],
+    output: NewRun,
     valid: Annotated[
         list[str],
         typer.Option(

@@ -62,6 +62,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an existing result
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", autocompletion=runs, help="A run directory that seqtool train made.")
 ]
+NewRun = Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="Run directory to write.")]
 Device = Annotated[
     str,
     typer.Option(

@@ -43,7 +43,7 @@ from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 if TYPE_CHECKING:
     import torch
 
-    from seqtool.runs import RunConfig
+    from seqtool.runs.config import RunConfig
     from seqtool.tasks.planning import Plan
     from seqtool.training.session import Outcome
     from seqtool.training.tracking import Tracking
@@ -264,7 +264,7 @@ def command(
     )
     _check_packages(tensorboard, trackio)
 
-    from seqtool.runs import can_resume, read_config
+    from seqtool.runs.config import can_resume, read_config
     from seqtool.tasks.planning import plan_run
     from seqtool.tasks.request import reserved_run
     from seqtool.training.tracking import Tracking
@@ -301,7 +301,7 @@ def command(
 def _device(settings: dict[str, Any], resumed: Path | None) -> torch.device:
     """The device to train on: the one asked for, or else the one on which a resumed run began."""
     from seqtool.models.device import choose_device
-    from seqtool.runs import read_config
+    from seqtool.runs.config import read_config
 
     begun_on = read_config(resumed).training.device if resumed is not None else TrainConfig.device
     return choose_device(settings.get("device", begun_on))

@@ -12,7 +12,7 @@ from seqtool.settings.examples import LANGUAGE
 from seqtool.settings.training import RATE_SETTINGS, TrainConfig
 
 if TYPE_CHECKING:
-    from seqtool.runs import RunConfig
+    from seqtool.runs.config import RunConfig
     from seqtool.tasks.planning import Plan
     from seqtool.training.progress import Progress
     from seqtool.training.session import Outcome

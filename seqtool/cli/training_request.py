@@ -126,7 +126,7 @@ def _file_settings(config: str | None) -> dict[str, Any]:
         return {}
     file = recipe_file(config)
     if file.suffix == ".json":
-        from seqtool.runs import settings_of_run
+        from seqtool.runs.config import settings_of_run
 
         return settings_of_run(file)
     return settings_from_file(read_toml(file), str(file))

@@ -31,7 +31,8 @@ from seqtool.exchange.arpa import (
     write_arpa,
 )
 from seqtool.files.writing import provenance
-from seqtool.runs import WEIGHTS, RunConfig, new_config, read_config, read_counts, read_vocabulary
+from seqtool.runs.config import WEIGHTS, RunConfig, new_config, read_config, read_vocabulary
+from seqtool.runs.weights import read_counts
 from seqtool.settings.architectures import having
 from seqtool.settings.checking import shown
 from seqtool.settings.model import ModelConfig, Symbols

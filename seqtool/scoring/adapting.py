@@ -54,8 +54,9 @@ def _nets(model: Predictor) -> list[LanguageModel]:
 class AdaptiveScorer:
     """Scores a text as it arrives, as `Scorer` does, one document after the other, and learns from what was scored.
 
-    The weights go on from document to document; the state begins anew with each. Where tokens are seen in windows, a
-    segment is what a window scores.
+    The weights go on from document to document; the state begins anew with each. A segment ends after `adapt_every`
+    tokens of a document, or where tokens are seen in windows, with what a window scores; and it is learned from when it
+    has ended, so that nothing depends on the parts in which a text arrives.
     """
 
     def __init__(self, model: Predictor, config: EvalConfig) -> None:
@@ -64,9 +65,15 @@ class AdaptiveScorer:
         self._every, self._decay, self._learns = config.adapt_every, config.adapt_decay, config.adapt_rate > 0
         self._trained = [weight.detach().clone() for weight in self._weights]
         self._optimizer = torch.optim.Adam(self._weights, lr=config.adapt_rate, betas=BETAS)
-        self._state: State | None = None
-        # Of the open document: how many tokens are scored, and the last of them, of which the next is told.
-        self._scored, self._tail = 0, np.array([model.begin_id], np.int64)
+        self._unlearned: Tensor | None = None  # the nats of a segment that has not ended
+        self._begin_document()
+
+    def _begin_document(self) -> None:
+        self._learn()
+        # How many tokens are scored, how many of these are learned from, and the last of them, behind `<s>`.
+        self._scored, self._learned, self._tail = 0, 0, np.empty(0, np.int64)
+        self._state: State | None = None  # before the token that the open segment follows
+        self._before = self._model.begin_id  # that token
 
     def score(self, ids: npt.NDArray[np.unsignedinteger], starts: Sequence[int]) -> Nats:
         """The nats (T,) of the next ids: text without `<s>`, in which documents begin at `starts`, ascending.
@@ -74,54 +81,66 @@ class AdaptiveScorer:
         Ids before the first of `starts` continue the open document.
         """
         found = [np.empty(0, np.float32)]
-        for begin, end in pairwise([*([0] if not starts or starts[0] > 0 else []), *starts, len(ids)]):
-            if begin in starts:
-                self._state, self._scored, self._tail = None, 0, np.array([self._model.begin_id], np.int64)
+        goes_on = not starts or starts[0] > 0
+        for number, (begin, end) in enumerate(pairwise([*([0] if goes_on else []), *starts, len(ids)])):
+            if number or not goes_on:
+                self._begin_document()
             text = ids[begin:end].astype(np.int64)
             found += self._slide(text) if self._context else self._carry(text)
         return np.concatenate(found)
 
     def _carry(self, text: npt.NDArray[np.int64]) -> list[Nats]:
-        """Score with a state that is carried through the document."""
+        """Score with a state that is carried through the document; the tail are the tokens of the open segment."""
         found = []
-        for start in range(0, len(text), self._every):
-            segment = text[start : start + self._every]
-            read = np.concatenate([self._tail, segment])
-            nats_T, self._state = self._read(read, len(segment), self._state)
-            self._tail = read[-1:]
-            found.append(nats_T)
+        while len(text):
+            part, text = np.split(text, [self._every - len(self._tail)])
+            self._tail = np.concatenate([self._tail, part])
+            state = self._read([self._before, *self._tail], len(self._tail), self._state)
+            found.append(self._newest(len(part)))
+            if len(self._tail) == self._every:
+                self._learn()
+                self._state, self._before, self._tail = state, int(self._tail[-1]), self._tail[:0]
         return found
 
     def _slide(self, text: npt.NDArray[np.int64]) -> list[Nats]:
         """Score in windows; the tail is the end of what came before, as much as a window can hold."""
-        known = np.concatenate([self._tail[1:], text])
-        before = self._scored - (len(self._tail) - 1)  # tokens that are not held any more
+        known = np.concatenate([self._tail, text])
+        first = self._scored - len(self._tail)  # place in the document of the first token that is held
         found = []
-        for window in windows(self._scored, self._scored + len(text), self._context, self._stride):
-            part = known[window.start - before : window.stop - before]
-            read = np.concatenate([[self._model.begin_id], part])
-            found.append(self._read(read, window.stop - window.score_from, None)[0])
+        for begin, score_from, stop in windows(self._scored, self._scored + len(text), self._context, self._stride):
+            self._read([self._model.begin_id, *known[begin - first : stop - first]], stop - self._learned, None)
+            found.append(self._newest(stop - score_from))
+            if stop == begin + self._context:
+                self._learn()
+                self._learned = stop
         self._scored += len(text)
-        self._tail = np.concatenate([[self._model.begin_id], known[-self._context :]])
+        self._tail = known[-self._context :]
         return found
 
-    def _read(self, ids: npt.NDArray[np.int64], scored: int, state: State | None) -> tuple[Nats, State]:
-        """The nats of the last `scored` of the ids, and the state before the last; then learn from them."""
-        ids_BT = torch.from_numpy(ids)[None].to(self._model.device)
+    def _read(self, ids: Sequence[int], segment: int, state: State | None) -> State:
+        """Keep the nats of the last `segment` of the ids, told from those before; the state before the last of all."""
+        ids_BT = torch.tensor([list(map(int, ids))], device=self._model.device)
         # cuDNN takes no gradients of a model that is not in training.
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
             nats_BT, state = self._model.next_nats(ids_BT[:, :-1], ids_BT[:, 1:], state)
-            nats_T = nats_BT[0, -scored:]
-            if self._learns:
-                self._learn(nats_T.mean())
-        return nats_T.detach().cpu().numpy(), detached(state)
+        self._unlearned = nats_BT[0, -segment:]
+        return detached(state)
 
-    def _learn(self, loss: Tensor) -> None:
+    def _newest(self, count: int) -> Nats:
+        """The nats of the last tokens that were read."""
+        assert self._unlearned is not None
+        nats: Nats = self._unlearned[-count:].detach().cpu().numpy()
+        return nats
+
+    def _learn(self) -> None:
+        """Take a step by the nats of the segment that has ended, if there is one."""
+        nats_T, self._unlearned = self._unlearned, None
+        if nats_T is None or not self._learns:
+            return
         self._optimizer.zero_grad()
-        loss.backward()
+        nats_T.mean().backward()
         nn.utils.clip_grad_norm_(self._weights, CLIP_NORM)
         self._optimizer.step()
-        if self._decay:
-            with torch.no_grad():
-                for weight, trained in zip(self._weights, self._trained, strict=True):
-                    weight.lerp_(trained, self._decay)
+        with torch.no_grad():
+            for weight, trained in zip(self._weights, self._trained, strict=True):
+                weight.lerp_(trained, self._decay)

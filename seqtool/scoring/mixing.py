@@ -16,18 +16,9 @@ from seqtool.errors import InputError, UsageError
 from seqtool.files.writing import cannot_write, provenance
 from seqtool.models.mixture import Mixture
 from seqtool.models.predictor import Predictor
-from seqtool.runs import (
-    CONFIG,
-    MAX_PARTS,
-    VOCABULARY,
-    WEIGHTS,
-    MixtureConfig,
-    Run,
-    config_sha256,
-    load_part,
-    part_of,
-    write_mixture,
-)
+from seqtool.runs.config import CONFIG, VOCABULARY, WEIGHTS, config_sha256, part_of
+from seqtool.runs.loading import Run, load_part
+from seqtool.runs.mixtures import MAX_PARTS, MixtureConfig, write_mixture
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Scorer
 from seqtool.text.encoded import EncodedText
 from seqtool.text.sequences import without_begins
@@ -56,22 +47,26 @@ def copied_parts(paths: Sequence[Path], folder: Path, device: torch.device) -> l
 
     InputError when one is not whole, UsageError when their vocabularies differ.
     """
-    runs = []
+    runs: list[Run] = []
     for number, path in enumerate(paths):
-        load_part(path, torch.device("cpu"))  # names the run itself where it is not whole
-        part = part_of(folder, number)
-        try:
-            part.mkdir(parents=True)
-            for name in (CONFIG, VOCABULARY, WEIGHTS):
-                shutil.copyfile(path / name, part / name)
-        except OSError as error:
-            raise cannot_write(part, error) from error
-        runs.append(load_part(part, device))
+        runs.append(_copied(path, part_of(folder, number), device))
         if runs[-1].vocabulary.sha256 != runs[0].vocabulary.sha256:
             raise UsageError(
                 f"{path} has another vocabulary than {paths[0]}: train one of them with --vocab {paths[0] / VOCABULARY}"
             )
     return runs
+
+
+def _copied(path: Path, part: Path, device: torch.device) -> Run:
+    """Copy a run to `part` and load that: what is mixed is what was loaded, whatever becomes of the run meanwhile."""
+    try:
+        part.mkdir(parents=True)
+        for name in (CONFIG, VOCABULARY, WEIGHTS):
+            shutil.copyfile(path / name, part / name)
+        return load_part(part, device)
+    except (OSError, InputError) as error:
+        load_part(path, torch.device("cpu"))  # tells of the run itself what is wrong with it
+        raise cannot_write(part, error) if isinstance(error, OSError) else error from error
 
 
 def mix(folder: Path, paths: Sequence[Path], runs: Sequence[Run], text: EncodedText, progress: Progress) -> Mixed:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from seqtool.errors import InputError
-from seqtool.runs import Run
+from seqtool.runs.loading import Run
+from seqtool.scoring.adapting import AdaptiveScorer
 from seqtool.scoring.rows import check_oov, check_store, counted_tokens, given_ids
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, check_window, perplexity
 from seqtool.settings.scoring import EvalConfig
@@ -23,11 +25,8 @@ from seqtool.text.sequences import IdSequence, spooled, without_begins
 from seqtool.text.store import TokenStore
 from seqtool.text.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from seqtool.scoring.adapting import AdaptiveScorer
-
-ADAPTED = ("adapted_nats",)
-SUMMED = ("nats", "tokens", "words", "characters", "bytes", "documents", "unknowns", "left_out", "seconds")
+NATS, ADAPTED_NATS = "nats", "adapted_nats"
+SUMMED = (NATS, ADAPTED_NATS, "tokens", "words", "characters", "bytes", "documents", "unknowns", "left_out", "seconds")
 
 
 def text_report(
@@ -55,23 +54,22 @@ def text_reports(
     InputError, before any report is yielded, when no source has a token to score.
     """
     check_oov(run.vocabulary, config)
-    scorer = Scorer(
-        run.model,
-        batch_size=config.batch_size,
-        context=config.context,
-        stride=config.stride,
-        given=given_ids(run.vocabulary, given),
-    )
-    adaptive = None
+    scorers: dict[str, Scorer | AdaptiveScorer] = {
+        NATS: Scorer(
+            run.model,
+            batch_size=config.batch_size,
+            context=config.context,
+            stride=config.stride,
+            given=given_ids(run.vocabulary, given),
+        )
+    }
     if config.adapt:
-        from seqtool.scoring.adapting import AdaptiveScorer
-
-        adaptive = AdaptiveScorer(run.model, config)
+        scorers[ADAPTED_NATS] = AdaptiveScorer(run.model, config)
     conditions = _conditions(run, config, given)
     done = tokens = 0
     ready: list[dict[str, Any]] = []  # held back until there has been a token to score
     for parts in _together(_text_parts(run.vocabulary, sources)):
-        _score(run.vocabulary, config, scorer, adaptive, parts)
+        _score(run.vocabulary, config, scorers, parts)
         for text in (part.text for part in parts if part.ends):
             tokens += text.tokens
             ready.append({"run": str(run.path), **text.report(run.vocabulary, config), **conditions})
@@ -86,8 +84,8 @@ def text_reports(
 
 
 def total_report(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One report of several texts, which were scored independently of each other."""
-    sums = {name: sum(report[name] for report in reports) for name in (*SUMMED, *ADAPTED) if name in reports[0]}
+    """One report of several texts, of which each counts for its own."""
+    sums = {name: sum(report[name] for report in reports) for name in SUMMED if name in reports[0]}
     lost = list(dict.fromkeys(kind for report in reports for kind in report["text_lost"]))
     return {**reports[0], "text": "total", **_figures(sums), "text_lost": lost, "text_sha256": None}
 
@@ -101,17 +99,18 @@ class _ScoredText:
     counts: TextCounts
     sha256: str
     losses: LostText | None
-    nats: float = 0.0
-    adapted_nats: float = 0.0
+    nats: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """By the name of their sum, one for each scorer."""
     tokens: int = 0
     unknowns: int = 0
     line_ends: int = 0
     seconds: float = 0.0
 
-    def add(self, vocabulary: Vocabulary, ids: Ids, nats: Nats) -> None:
-        """Add the next ids, and the nats of those of them that count."""
-        self.nats += float(nats.sum(dtype=np.float64))
-        self.tokens += len(nats)
+    def add(self, vocabulary: Vocabulary, ids: Ids, nats: dict[str, Nats]) -> None:
+        """Add the next ids, and the nats of those of them that count, by each scorer."""
+        for name, counted in nats.items():
+            self.nats[name] += float(counted.sum(dtype=np.float64))
+        self.tokens += len(nats[NATS])
         self.unknowns += int(np.count_nonzero(ids == vocabulary.unknown_id))
         self.line_ends += int(np.count_nonzero(ids == vocabulary.newline_ids[-1]))
 
@@ -119,7 +118,7 @@ class _ScoredText:
         """The report of this text, without the conditions that all texts share."""
         left_out = config.oov == "exclude"
         sums = {
-            "nats": self.nats,
+            **self.nats,
             "tokens": self.tokens,
             # An unknown word of millions of characters is several tokens, so the tokens kept are counted.
             "words": self.tokens - self.line_ends if left_out else self.counts.words,
@@ -130,8 +129,6 @@ class _ScoredText:
             "left_out": self.unknowns if left_out else 0,
             "seconds": self.seconds,
         }
-        if config.adapt:
-            sums["adapted_nats"] = self.adapted_nats
         lost = self.losses.kinds(self.unknowns) if self.losses else lost_of_ids(vocabulary, self.unknowns)
         return {"text": self.name, **_figures(sums), "text_lost": lost, "text_sha256": self.sha256}
 
@@ -182,25 +179,19 @@ def _name(source: TextSource | TokenStore) -> str:
 
 
 def _score(
-    vocabulary: Vocabulary,
-    config: EvalConfig,
-    scorer: Scorer,
-    adaptive: AdaptiveScorer | None,
-    parts: list[_TextPart],
+    vocabulary: Vocabulary, config: EvalConfig, scorers: dict[str, Scorer | AdaptiveScorer], parts: list[_TextPart]
 ) -> None:
     """Score parts together and add each result to its text."""
     began = time.perf_counter()
     joined = np.concatenate([part.ids for part in parts])
     ids, begins = without_begins(joined, vocabulary.begin_id)
-    nats = scorer.score(ids, begins)
-    adapted = nats if adaptive is None else adaptive.score(ids, begins)
+    nats = {name: scorer.score(ids, begins) for name, scorer in scorers.items()}
     counts = counted_tokens(vocabulary, config, ids)
     seconds_per_id = (time.perf_counter() - began) / max(1, len(joined))
     start = 0
     for part in parts:
         own = slice(start, start + int(np.count_nonzero(part.ids != vocabulary.begin_id)))
-        part.text.add(vocabulary, ids[own], nats[own][counts[own]])
-        part.text.adapted_nats += float(adapted[own][counts[own]].sum(dtype=np.float64))
+        part.text.add(vocabulary, ids[own], {name: scored[own][counts[own]] for name, scored in nats.items()})
         part.text.seconds += seconds_per_id * len(part.ids)
         start = own.stop
 
@@ -214,8 +205,17 @@ def _conditions(run: Run, config: EvalConfig, given: str) -> dict[str, Any]:
         "context": context or "all the text before",
         "stride": stride or "none: the state is carried",
         "reads_per_token": context / stride if stride else 1.0,
-        **({"adapt_rate": config.adapt_rate, "adapt_decay": config.adapt_decay} if config.adapt else {}),
+        **(_adaptation(config, stride) if config.adapt else {}),
         "vocabulary_sha256": run.vocabulary.sha256,
+    }
+
+
+def _adaptation(config: EvalConfig, stride: int) -> dict[str, Any]:
+    """By which settings a model goes on learning."""
+    return {
+        "adapt_rate": config.adapt_rate,
+        "adapt_every": stride or config.adapt_every,
+        "adapt_decay": config.adapt_decay,
     }
 
 
@@ -224,17 +224,7 @@ def _figures(sums: dict[str, Any]) -> dict[str, Any]:
     nats, tokens, seconds = sums["nats"], sums["tokens"], sums["seconds"]
     characters, size = (sums["characters"], sums["bytes"]) if not sums["left_out"] else (0, 0)
     bits = nats / math.log(2)
-    adapted = sums.get("adapted_nats")
-    figures_adapted = (
-        {
-            "adapted_nats_per_token": _ratio(adapted, tokens),
-            "adapted_perplexity_per_token": perplexity(adapted, tokens),
-            "adapted_bits_per_byte": _ratio(adapted / math.log(2), size),
-        }
-        if adapted is not None
-        else {}
-    )
-    return {
+    figures = {
         **sums,
         "nats_per_token": _ratio(nats, tokens),
         "nats_per_character": _ratio(nats, characters),
@@ -243,9 +233,16 @@ def _figures(sums: dict[str, Any]) -> dict[str, Any]:
         "perplexity_per_character": perplexity(nats, characters),
         "bits_per_character": _ratio(bits, characters),
         "bits_per_byte": _ratio(bits, size),
-        **figures_adapted,
         "tokens_per_s": tokens / max(seconds, 1e-9),
     }
+    if ADAPTED_NATS in sums:
+        adapted = sums[ADAPTED_NATS]
+        figures |= {
+            "adapted_nats_per_token": _ratio(adapted, tokens),
+            "adapted_perplexity_per_token": perplexity(adapted, tokens),
+            "adapted_bits_per_byte": _ratio(adapted / math.log(2), size),
+        }
+    return figures
 
 
 def _ratio(sum: float, count: int) -> float | None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from seqtool.errors import InputError, UsageError
 from seqtool.records.values import labels_of, number_of
-from seqtool.runs import ExampleRun
+from seqtool.runs.loading import ExampleRun
 from seqtool.settings.examples import ExampleConfig
 from seqtool.settings.training import TrainConfig
 from seqtool.tasks.examples.asking import Answer, Asking, answered, answered_with_targets, no_heading

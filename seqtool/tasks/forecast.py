@@ -24,7 +24,8 @@ from torch import Tensor
 
 from seqtool.errors import InputError, UsageError
 from seqtool.records.times import Times, future_times
-from seqtool.runs import NO_TEXT, ExampleRun, RunConfig
+from seqtool.runs.config import NO_TEXT, RunConfig
+from seqtool.runs.loading import ExampleRun
 from seqtool.scoring.metrics.fitting import conformal_offsets
 from seqtool.scoring.metrics.forecasts import seasonal_scale
 from seqtool.settings.architectures import ARCHITECTURES

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Unpack
 
 from seqtool.files.writing import refuse_directory
-from seqtool.runs import CHECKPOINT, RunConfig, is_run, read_config
+from seqtool.runs.config import CHECKPOINT, RunConfig, is_run, read_config
 from seqtool.settings.architectures import ARCHITECTURES, DEFAULT
 from seqtool.settings.examples import LANGUAGE
 from seqtool.tasks.deciding import decide_task

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqtool.errors import InputError, UsageError
-from seqtool.runs import RunConfig
+from seqtool.runs.config import RunConfig
 from seqtool.settings.checking import checked
 from seqtool.settings.training import DECIDED_BY_MACHINE, FULL, LENGTHS, MAY_CHANGE, RATE_SETTINGS
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from seqtool.errors import UsageError
 from seqtool.files.writing import file_sha256
-from seqtool.runs import VOCABULARY, WEIGHTS, RunConfig, read_config, read_weights
+from seqtool.runs.config import VOCABULARY, WEIGHTS, RunConfig, read_config
+from seqtool.runs.weights import read_weights
 from seqtool.settings.fields import flag_of
 from seqtool.settings.model import ModelConfig
 from seqtool.tasks.request import Request

@@ -25,7 +25,8 @@ from seqtool.records.conll import PLAIN, is_comment
 from seqtool.records.layout import SUFFIX_FORMATS, Layout, detect_layout
 from seqtool.records.reading import Records, RecordsFile, open_records
 from seqtool.records.sentences import Sentence, column_place, sentences_of
-from seqtool.runs import NO_TEXT, ExampleRun, RunConfig
+from seqtool.runs.config import NO_TEXT, RunConfig
+from seqtool.runs.loading import ExampleRun
 from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.examples import ExampleConfig, ExampleShape, listed
 from seqtool.settings.model import ModelConfig

@@ -26,15 +26,8 @@ from seqtool.models.device import autocast
 from seqtool.models.language_model import evaluating
 from seqtool.models.net import Net
 from seqtool.models.state import State, map_state, rows_of
-from seqtool.runs import (
-    CHECKPOINT,
-    CONFIG,
-    MAX_TOKENS,
-    RunConfig,
-    load_tensors,
-    named_now,
-    read_tensors,
-)
+from seqtool.runs.config import CHECKPOINT, CONFIG, MAX_TOKENS, RunConfig
+from seqtool.runs.weights import load_tensors, named_now, read_tensors
 from seqtool.training.averages import Average
 from seqtool.training.learner import Learner
 from seqtool.training.loss_scale import FP16_MOST_SCALE

@@ -12,7 +12,7 @@ from seqtool.errors import UsageError
 from seqtool.models import recurrence
 from seqtool.models.device import autocast, multiplies_bf16
 from seqtool.models.net import Net
-from seqtool.runs import RunConfig
+from seqtool.runs.config import RunConfig
 from seqtool.settings.architectures import having
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import TrainConfig

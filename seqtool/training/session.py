@@ -17,7 +17,8 @@ from seqtool.errors import SeqtoolError, UsageError
 from seqtool.files.directories import built_aside, publish
 from seqtool.files.writing import atomic_writer, cannot_write, locked, remove_strays
 from seqtool.models.state import State
-from seqtool.runs import METRICS, WEIGHTS, RunConfig, write_weights
+from seqtool.runs.config import METRICS, WEIGHTS, RunConfig
+from seqtool.runs.weights import write_weights
 from seqtool.settings.training import LENGTHS, TrainConfig
 from seqtool.training.averages import Average
 from seqtool.training.checkpoint import collect, read_checkpoint, restore, write_checkpoint

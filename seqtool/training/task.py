@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seqtool.models.net import Net
 from seqtool.models.state import State
-from seqtool.runs import RunConfig
+from seqtool.runs.config import RunConfig
 
 Stopped = Callable[[], bool]
 

@@ -10,7 +10,8 @@ import dataclasses
 from seqtool.errors import InputError
 from seqtool.files.writing import provenance
 from seqtool.models.language_model import LanguageModel
-from seqtool.runs import Run, RunConfig
+from seqtool.runs.config import RunConfig
+from seqtool.runs.loading import Run
 from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import MAX_DIM, Vectors
 

@@ -22,7 +22,7 @@ from seqtool.generation.constraint import Constraint, TokenBytes
 from seqtool.generation.generating import Sample, generate
 from seqtool.generation.steering import Steering
 from seqtool.models.decoding.stepper import ModelStepper
-from seqtool.runs import load_run
+from seqtool.runs.loading import load_run
 from seqtool.settings.generation import GenerateConfig
 
 NOTE = r"[_^=]?[A-Ga-gz][,']?(2|3|4|/2)?"

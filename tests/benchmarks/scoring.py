@@ -24,7 +24,7 @@ from machine import ROOT, machine, spread
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from seqtool.runs import Run, load_run
+from seqtool.runs.loading import Run, load_run
 from seqtool.scoring.reports import text_report
 from seqtool.scoring.scorer import score_documents
 from seqtool.settings.scoring import EvalConfig

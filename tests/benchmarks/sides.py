@@ -84,7 +84,7 @@ def step_ours(case: Case, watch: Watch, precision: str) -> Row:
     from seqtool.files.writing import read_toml
     from seqtool.models.language_model import build_model
     from seqtool.models.size import flops_per_token
-    from seqtool.runs import RunConfig
+    from seqtool.runs.config import RunConfig
     from seqtool.settings.checking import DATA_SETTINGS, settings_from_file
     from seqtool.settings.defaults import Facts, recipe_file, resolve
     from seqtool.settings.model import Symbols

@@ -14,7 +14,7 @@ from seqtool.counts.kneser_ney import estimate
 from seqtool.counts.model import text_nats
 from seqtool.errors import InputError
 from seqtool.exchange.arpa_runs import CountedRun, counted_run, export_arpa, import_arpa
-from seqtool.runs import new_config
+from seqtool.runs.config import new_config
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VocabularyConfig

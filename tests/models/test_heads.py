@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from seqtool.models.loss import output_nats
 from seqtool.models.size import parameter_count
-from seqtool.runs import load_run
+from seqtool.runs.loading import load_run
 from tests.conftest import Command
 from tests.zoo import ZOO, V, zoo_model
 

@@ -10,7 +10,8 @@ import torch
 
 from seqtool.counts.mixture import mixed_nats
 from seqtool.errors import InputError, UsageError
-from seqtool.runs import load_run, part_of
+from seqtool.runs.config import part_of
+from seqtool.runs.loading import load_run
 from seqtool.scoring.mixing import check_parts, copied_parts, mix, part_nats
 from seqtool.scoring.scorer import Scorer
 from seqtool.text.documents import TextSource
@@ -80,12 +81,8 @@ def test_other_vocabularies_and_mixtures_are_refused(pair: list[Path], small_run
             check_parts([pair[0]] * count)
 
 
-def test_a_part_that_is_put_in_the_place_of_another_is_found(pair: list[Path], valid: Path, tmp_path: Path):
-    folder = tmp_path / "both"
-    mix(folder, pair, copied_parts(pair, folder, CPU), encoded(valid, pair[0]), quiet)
-    first, second = part_of(folder, 0), part_of(folder, 1)
-    first.rename(folder / "x")
-    second.rename(first)
-    (folder / "x").rename(second)
-    with pytest.raises(InputError, match="is not the run that"):
-        load_run(folder, CPU)
+def test_a_run_that_is_not_whole_is_named_itself(pair: list[Path], tmp_path: Path):
+    (pair[1] / "model.safetensors").unlink()
+    for path in (pair[1], tmp_path / "none"):
+        with pytest.raises(InputError, match=str(path)):
+            copied_parts([pair[0], path], tmp_path / f"of-{path.name}", CPU)

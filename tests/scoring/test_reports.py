@@ -9,7 +9,7 @@ import torch
 
 from seqtool.errors import InputError
 from seqtool.models.language_model import LanguageModel
-from seqtool.runs import Run, load_run
+from seqtool.runs.loading import Run, load_run
 from seqtool.scoring import reports
 from seqtool.scoring.reports import text_report, text_reports
 from seqtool.scoring.rows import score_rows

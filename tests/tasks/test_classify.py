@@ -374,7 +374,7 @@ def test_an_edited_run_is_refused_in_a_sentence(
 ):
     """By its hash, and by what it says where whoever means harm has made the hash anew."""
     from seqtool.files.tensors import open_tensors, write_tensors
-    from seqtool.runs import read_config
+    from seqtool.runs.config import read_config
 
     run = tmp_path / "run"
     shutil.copytree(spoken / "run", run)

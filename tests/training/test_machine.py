@@ -11,7 +11,7 @@ import torch
 from seqtool.models import recurrence
 from seqtool.models.device import autocast
 from seqtool.models.language_model import build_model
-from seqtool.runs import RunConfig
+from seqtool.runs.config import RunConfig
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.training import machine

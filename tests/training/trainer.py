@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from seqtool.embeddings.pretrained import PretrainedRows
-from seqtool.runs import RunConfig, load_run, new_config
+from seqtool.runs.config import RunConfig, new_config
+from seqtool.runs.loading import load_run
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VocabularyConfig

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from seqtool.models.language_model import build_model
-from seqtool.runs import Run, new_config
+from seqtool.runs.config import new_config
+from seqtool.runs.loading import Run
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VocabularyConfig

@@ -37,7 +37,7 @@ def command(
 
     from seqtool.files.writing import refuse_file
     from seqtool.models.device import choose_device
-    from seqtool.runs import load_run
+    from seqtool.runs.loading import load_run
     from seqtool.vectors.from_run import vectors_of_run
     from seqtool.vectors.vectors import write_vectors
 

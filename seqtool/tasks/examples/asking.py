@@ -20,7 +20,8 @@ from seqtool.records.delimited import read_cells
 from seqtool.records.layout import Layout
 from seqtool.records.lines import Lines, Row
 from seqtool.records.reading import Records, RecordsFile, open_records
-from seqtool.runs import ExampleRun, RunConfig, load_example_run
+from seqtool.runs.config import RunConfig
+from seqtool.runs.loading import ExampleRun, load_example_run
 from seqtool.settings.backtest import BacktestConfig
 from seqtool.settings.checking import from_mapping
 from seqtool.settings.examples import MAX_LENGTH, ExampleConfig

@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from seqtool.runs import ExampleRun, RunConfig
+from seqtool.runs.config import RunConfig
+from seqtool.runs.loading import ExampleRun
 from seqtool.settings.examples import ExampleConfig
 from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.request import Request

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from seqtool.embeddings.pretrained import match_pretrained, pretrained_message
 from seqtool.errors import UsageError
 from seqtool.files.writing import provenance
-from seqtool.runs import VOCABULARY, RunConfig, read_config
+from seqtool.runs.config import VOCABULARY, RunConfig, read_config
 from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.checking import check_used, checked
 from seqtool.settings.defaults import own_settings

@@ -16,7 +16,7 @@ from seqtool.records.columns import Column, Roles, decide_roles, giveaways
 from seqtool.records.layout import Layout
 from seqtool.records.reading import Records, Row, open_records
 from seqtool.records.values import number_of
-from seqtool.runs import NO_TEXT, RunConfig
+from seqtool.runs.config import NO_TEXT, RunConfig
 from seqtool.settings.checking import checked
 from seqtool.settings.examples import ExampleConfig, ExampleShape, listed
 from seqtool.settings.model import Symbols

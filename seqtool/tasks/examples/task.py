@@ -16,7 +16,7 @@ from seqtool.errors import InputError
 from seqtool.models.example_model import ExampleModel, build_example_model
 from seqtool.models.net import Net
 from seqtool.models.state import State
-from seqtool.runs import RunConfig, write_config
+from seqtool.runs.config import RunConfig, write_config
 from seqtool.settings.training import TrainConfig
 from seqtool.tasks.examples.batches import ExampleBatches
 from seqtool.tasks.examples.modules import task_module

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seqtool.errors import InputError
 from seqtool.models.loss import IGNORE
-from seqtool.runs import RunConfig
+from seqtool.runs.config import RunConfig
 from seqtool.tasks.language.data import TrainingData
 from seqtool.text.sequences import IdSequence, document_spans
 from seqtool.training.task import Batch, Batches

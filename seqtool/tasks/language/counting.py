@@ -23,7 +23,8 @@ from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files.directories import built_aside, publish
 from seqtool.files.memory import free_bytes, held_bytes
 from seqtool.files.writing import atomic_writer, locked, remove_strays
-from seqtool.runs import METRICS, WEIGHTS, RunConfig, new_config, read_config, read_counts, write_counts
+from seqtool.runs.config import METRICS, WEIGHTS, RunConfig, new_config, read_config
+from seqtool.runs.weights import read_counts, write_counts
 from seqtool.settings.checking import check_used, checked
 from seqtool.settings.defaults import own_settings
 from seqtool.settings.model import MAX_ORDER, ModelConfig, Symbols

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from seqtool.embeddings.pretrained import match_pretrained, pretrained_message
 from seqtool.errors import UsageError
-from seqtool.runs import RunConfig, new_config
+from seqtool.runs.config import RunConfig, new_config
 from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, learning
 from seqtool.settings.checking import check_used, checked
 from seqtool.settings.defaults import Facts, resolve

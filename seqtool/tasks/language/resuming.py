@@ -9,7 +9,7 @@ from typing import Any
 
 from seqtool.errors import InputError, UsageError
 from seqtool.files.writing import file_sha256
-from seqtool.runs import RunConfig, read_config, read_vocabulary
+from seqtool.runs.config import RunConfig, read_config, read_vocabulary
 from seqtool.settings.checking import check_used
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.tasks.language.data import TrainingData, held_share, prepare_data, with_seen

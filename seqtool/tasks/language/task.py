@@ -14,7 +14,7 @@ from seqtool.embeddings.pretrained import initialise_embedding
 from seqtool.errors import InputError
 from seqtool.models.language_model import LanguageModel, build_model, evaluating
 from seqtool.models.net import Net
-from seqtool.runs import RunConfig, write_config
+from seqtool.runs.config import RunConfig, write_config
 from seqtool.tasks.language.batches import make_batches
 from seqtool.tasks.language.data import TrainingData
 from seqtool.tasks.language.gradient_by_lag import gradient_by_lag

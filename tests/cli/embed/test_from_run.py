@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seqtool.runs import load_run
+from seqtool.runs.loading import load_run
 from seqtool.vectors.vectors import read_vectors
 from tests.cli.test_contract import error_of
 from tests.conftest import Command

@@ -7,7 +7,7 @@ import pytest
 
 from seqtool.errors import InputError
 from seqtool.records.lines import Row
-from seqtool.runs import load_run
+from seqtool.runs.loading import load_run
 from seqtool.tasks.examples.rows import CategoryColumn, Columns, NumberColumn, RowReader, columns_from, encode_texts
 
 COLUMNS = Columns(("t",), (NumberColumn("n", 10.0, 2.0, True),), (CategoryColumn("c", ("x", "y")),))

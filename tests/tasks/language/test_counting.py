@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from seqtool.counts.columns import Storage
-from seqtool.runs import WEIGHTS, load_run
+from seqtool.runs.config import WEIGHTS
+from seqtool.runs.loading import load_run
 from seqtool.tasks.language import counting
 from tests.conftest import ODD_STRINGS, Command
 

@@ -13,7 +13,7 @@ import torch
 
 from seqtool.embeddings.pretrained import PretrainedRows
 from seqtool.errors import InputError
-from seqtool.runs import RunConfig, read_config, read_vocabulary
+from seqtool.runs.config import RunConfig, read_config, read_vocabulary
 from seqtool.tasks.language.data import TrainingData
 from seqtool.tasks.language.task import LanguageTask
 from seqtool.training.task import Sums

@@ -1,8 +1,7 @@
-"""Runs that were made before weights had their present names, and before some settings were there."""
+"""Weights of runs that were made before weights had their present names, and before some settings were there."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -11,9 +10,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from seqtool.errors import InputError
-from seqtool.files.writing import canonical_sha256
-from seqtool.runs import ADDED, RENAMED, load_run, named_now, read_config, write_tensors
+from seqtool.files.tensors import write_tensors
+from seqtool.runs.config import ADDED
+from seqtool.runs.loading import load_run
+from seqtool.runs.weights import RENAMED, named_now
 from tests.conftest import Command
 
 CPU = torch.device("cpu")
@@ -82,22 +82,3 @@ def test_an_old_run_is_scored_and_gone_on_with_as_it_was(
         assert seqtool("train", prose_file, "-o", run, "--resume", "--steps", 70, "-q").returncode == 0
     weights = [safetensors.torch.load_file(run / "checkpoint" / "state.safetensors") for run in longer]
     assert all(torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
-
-
-def test_added_settings_count_in_a_hash_only_where_they_are_not_the_default(small_run: Path):
-    config = read_config(small_run)
-    told = {name: value for name, value in dataclasses.asdict(config.model).items() if name not in ADDED}
-    assert config.model_sha256 == canonical_sha256([told, dataclasses.asdict(config.symbols)])
-    other = dataclasses.replace(config, model=dataclasses.replace(config.model, output_bias=False))
-    assert other.model_sha256 != config.model_sha256
-
-
-@pytest.mark.parametrize("held_back", [{"ends": 1, "files": 1, "share": 0.1}, {"whole": "x"}, 3, []])
-def test_an_edited_record_of_what_is_held_back_is_refused(small_run: Path, tmp_path: Path, held_back: object):
-    run = tmp_path / "run"
-    shutil.copytree(small_run, run)
-    content = json.loads((run / "config.json").read_text())
-    content["data"]["held_back"] = held_back
-    (run / "config.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match="value of the wrong kind: it was edited"):
-        read_config(run)

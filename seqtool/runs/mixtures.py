@@ -1,0 +1,75 @@
+"""What a mixture of runs is: its weights, and which runs it has in it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seqtool.errors import InputError
+from seqtool.files.writing import atomic_writer, read_json, write_json
+from seqtool.runs.config import CONFIG, MIXTURE_FORMAT, VOCABULARY
+from seqtool.settings.vocabulary import is_document_break
+from seqtool.text.vocabulary import Vocabulary
+
+MAX_PARTS = 16
+WEIGHTS_SUM = 1e-6  # by which weights may miss 1
+
+
+@dataclass(frozen=True)
+class MixtureConfig:
+    """What the `config.json` of a mixture says."""
+
+    weights: tuple[float, ...]
+    """Of each part, in order; they sum to 1."""
+    parts: tuple[str, ...]
+    """The SHA-256 of each part's configuration."""
+    models: tuple[str, ...]
+    """What kind of model each part is."""
+    parameters: int
+    """Of all parts together."""
+    vocabulary_sha256: str
+    data: dict[str, Any]
+    """The text that the weights were learned from, and how it falls into documents."""
+    made_by: dict[str, Any]
+    name: str = "mixture"
+
+
+def write_mixture(path: Path, config: MixtureConfig, vocabulary: Vocabulary) -> None:
+    """Write what a mixture has beside its parts into the directory `path`."""
+    with atomic_writer(path / VOCABULARY) as stream:
+        stream.write(vocabulary.model)
+    told = {name: value for name, value in asdict(config).items() if name != "name"}
+    write_json(path / CONFIG, {"format": MIXTURE_FORMAT, **told})
+
+
+def read_mixture(path: Path) -> MixtureConfig:
+    """Read and check the configuration of a mixture; InputError when it is not what `write_mixture` leaves."""
+    file = path / CONFIG
+    content = read_json(file)
+    try:
+        config = MixtureConfig(
+            weights=tuple(content["weights"]),
+            parts=tuple(content["parts"]),
+            models=tuple(content["models"]),
+            parameters=content["parameters"],
+            vocabulary_sha256=content["vocabulary_sha256"],
+            data=content["data"],
+            made_by=content["made_by"],
+        )
+    except KeyError as error:
+        raise InputError(f"{file} lacks {error}: it was cut short or edited") from error
+    except TypeError as error:
+        raise InputError(f"{file} holds a value of the wrong kind: it was edited") from error
+    if not (
+        1 <= len(config.weights) == len(config.parts) == len(config.models) <= MAX_PARTS
+        and all(type(weight) is float and 0 <= weight <= 1 for weight in config.weights)
+        and abs(sum(config.weights) - 1) <= WEIGHTS_SUM
+        and all(isinstance(name, str) for name in (*config.parts, *config.models))
+        and type(config.parameters) is int
+        and isinstance(config.data, dict)
+        and is_document_break(config.data.get("document", "file"))
+        and isinstance(config.made_by, dict)
+    ):
+        raise InputError(f"{file} holds impossible weights or parts: it was edited")
+    return config

@@ -1,0 +1,38 @@
+"""The configuration of a run: what counts in its hashes, and what is refused of one that was edited."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from seqtool.errors import InputError
+from seqtool.files.writing import canonical_sha256
+from seqtool.runs.config import ADDED, is_mixture, is_run, read_config
+
+
+def test_added_settings_count_in_a_hash_only_where_they_are_not_the_default(small_run: Path):
+    config = read_config(small_run)
+    told = {name: value for name, value in dataclasses.asdict(config.model).items() if name not in ADDED}
+    assert config.model_sha256 == canonical_sha256([told, dataclasses.asdict(config.symbols)])
+    other = dataclasses.replace(config, model=dataclasses.replace(config.model, output_bias=False))
+    assert other.model_sha256 != config.model_sha256
+
+
+@pytest.mark.parametrize("held_back", [{"ends": 1, "files": 1, "share": 0.1}, {"whole": "x"}, 3, []])
+def test_an_edited_record_of_what_is_held_back_is_refused(small_run: Path, tmp_path: Path, held_back: object):
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    content = json.loads((run / "config.json").read_text())
+    content["data"]["held_back"] = held_back
+    (run / "config.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="value of the wrong kind: it was edited"):
+        read_config(run)
+
+
+def test_what_is_no_run_is_no_mixture_either(small_run: Path, tmp_path: Path):
+    assert (is_run(small_run), is_mixture(small_run)) == (True, False)
+    assert (is_run(tmp_path), is_mixture(tmp_path)) == (False, False)

@@ -1,0 +1,75 @@
+"""From run directories to what predicts: each kind is found whole, or refused by what it lacks."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqtool.errors import InputError
+from seqtool.models.counted import CountedModel
+from seqtool.models.language_model import LanguageModel
+from seqtool.models.mixture import Mixture
+from seqtool.runs.config import part_of
+from seqtool.runs.loading import load_example_run, load_part, load_run
+from seqtool.scoring.mixing import copied_parts, mix
+from seqtool.text.documents import TextSource
+from seqtool.text.encoded import encode_text
+from tests.cli.conftest import short_text as short_text
+from tests.cli.test_export import counts as counts
+from tests.conftest import Command
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def mixture(seqtool: Command, counts: Path, short_text: Path, prose: str, tmp_path: Path) -> Path:
+    other, folder, text = tmp_path / "unigrams", tmp_path / "both", tmp_path / "valid.txt"
+    flags = ["--model", "ngram", "--order", 1, "--vocab", counts / "vocab.model", "-o", other, "-q"]
+    assert seqtool("train", short_text, *flags).returncode == 0
+    text.write_text(prose[8000:10000])
+    runs = copied_parts([counts, other], folder, CPU)
+    mix(folder, [counts, other], runs, encode_text(runs[0].vocabulary, TextSource([str(text)])), lambda done: None)
+    return folder
+
+
+def test_each_kind_of_run_gives_its_model(small_run: Path, counts: Path, mixture: Path):
+    kinds = {small_run: LanguageModel, counts: CountedModel, mixture: Mixture}
+    for path, kind in kinds.items():
+        loaded = load_run(path, CPU)
+        assert isinstance(loaded.model, kind)
+        assert loaded.model.vocab_size == loaded.vocabulary.size
+        with pytest.raises(InputError, match="mixture of runs" if kind is Mixture else "is a language model"):
+            load_example_run(path, CPU)
+    loaded = load_run(mixture, CPU)
+    assert np.exp(loaded.model.log_weights).tolist() == pytest.approx(loaded.config.weights)
+    assert loaded.config.name == "mixture"
+
+
+def test_no_part_is_a_mixture(counts: Path, mixture: Path):
+    assert load_part(counts, CPU).path == counts
+    with pytest.raises(InputError, match="is a mixture itself: name the runs it is made of"):
+        load_part(mixture, CPU)
+    shutil.rmtree(part_of(mixture, 0))
+    shutil.copytree(mixture, mixture.with_name("copy"))
+    shutil.move(mixture.with_name("copy"), part_of(mixture, 0))
+    with pytest.raises(InputError, match="is a mixture itself"):
+        load_run(mixture, CPU)
+
+
+def test_a_part_that_is_put_in_the_place_of_another_is_found(mixture: Path):
+    first, second = part_of(mixture, 0), part_of(mixture, 1)
+    first.rename(mixture / "x")
+    second.rename(first)
+    (mixture / "x").rename(second)
+    with pytest.raises(InputError, match="is not the run that"):
+        load_run(mixture, CPU)
+
+
+def test_a_mixture_keeps_its_vocabulary(mixture: Path, small_run: Path):
+    shutil.copy(small_run / "vocab.model", mixture / "vocab.model")
+    with pytest.raises(InputError, match="is not the vocabulary of this mixture"):
+        load_run(mixture, CPU)

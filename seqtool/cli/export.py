@@ -46,7 +46,7 @@ def command(
     from seqtool.files.writing import atomic_writer, refuse_file
 
     if not to_stdout:
-        refuse_file(output, force)
+        refuse_file(output, force, [str(run)])
     counted = counted_run(run)
     meter = Meter("n-grams", sum(counted.config.ngrams), quiet or (to_stdout and sys.stdout.isatty()))
     if to_stdout:

@@ -109,8 +109,9 @@ def _explained(error: BaseException) -> int:
         _say(f"not enough memory: choose a smaller {smaller}")
         return 1
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        _say(f"{where}{error.strerror or error}")
+        # What reads files and writes them names them; what is left has gone to stdout.
+        where = f"{error.filename}: " if error.filename else "cannot write to standard output: "
+        _say(f"{where}{error.strerror or error}{'' if error.filename else '; write elsewhere'}")
         return 1
     _say(f"{type(error).__name__}: {error} (this is a bug; SEQTOOL_DEBUG=1 shows where)")
     return 1

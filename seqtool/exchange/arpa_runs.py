@@ -17,6 +17,7 @@ import numpy as np
 
 from seqtool.counts.model import NgramModel
 from seqtool.counts.renumbering import renumbered, with_ends
+from seqtool.counts.sums import greatest_sum
 from seqtool.errors import InputError
 from seqtool.exchange.arpa import (
     BEGIN,
@@ -43,6 +44,7 @@ from seqtool.text.word_list import vocabulary_of_words, words_without_a_piece
 
 LINES = "line"  # of --document
 ROUNDING_OF_SUM = 1e-7  # by which probabilities of seven digits may miss 1
+MOST_EXCESS = 0.01  # by which a sum of probabilities may lie above 1
 NO_UNKNOWN = -100.0  # log10 of the probability of unknown words where a file has no `<unk>`, as KenLM has it
 
 
@@ -76,6 +78,7 @@ def import_arpa(
 ) -> CountedRun:
     """Read a model as a run; InputError when it is none, or its words are not those of `vocabulary` or of any."""
     found = read_arpa(stream, name, progress)
+    _check_sums(found, name)
     if vocabulary is None and found.vocabulary:
         if len(found.vocabulary) > MAX_MODEL_BYTES:
             raise InputError(f"{name} has a vocabulary in its comments that is too large: give it with --vocab")
@@ -97,6 +100,14 @@ def import_arpa(
     kept = ModelConfig(model=architecture, order=model.order)
     config = new_config(kept, TrainConfig(device="cpu", precision="fp32"), symbols, vocabulary, data)
     return CountedRun(dataclasses.replace(config, ngrams=model.sizes), vocabulary, model)
+
+
+def _check_sums(found: ArpaModel, name: str) -> None:
+    """InputError for a model of which the probabilities after a context sum to more than 1."""
+    context, total = greatest_sum(found.model)
+    if total > 1 + MOST_EXCESS:
+        after = f"after {shown(' '.join(found.words[word] for word in context))}" if context else "of single words"
+        raise InputError(f"{name}: the probabilities {after} sum to {total:.4g}, not 1: write the model again")
 
 
 def _vocabulary_of(words: Sequence[str], name: str) -> Vocabulary:

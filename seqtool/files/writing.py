@@ -60,12 +60,18 @@ def _refuse_below_file(path: Path) -> None:
 
 
 def _refuse(path: Path, force: bool, inputs: Sequence[str]) -> None:
+    if inside := next((name for name in inputs if os.path.isdir(name) and _is_inside(path, Path(name))), None):
+        raise UsageError(f"{path} lies in {inside}, which is an input: name another result with -o")
     if not path.exists():
         return
     if any(Path(name).exists() and path.samefile(name) for name in inputs):
         raise UsageError(f"{path} is an input as well: name another result with -o")
     if not force:
         raise UsageError(f"{path} exists already: name another with -o, or give --force to replace it")
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return folder.resolve() in path.resolve().parents
 
 
 @contextlib.contextmanager

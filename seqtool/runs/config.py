@@ -248,9 +248,12 @@ def settings_of_run(file: Path) -> dict[str, Any]:
     if file.name != CONFIG:
         raise InputError(f"{file} is no run's {CONFIG}: name that, a recipe, or a TOML file")
     config = read_config(file.parent)
-    settings = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
-    left_out = {"device", *(name for name in LENGTHS if not settings[name])}
-    left_out |= {name for name in ("eval_every", "checkpoint_every") if not settings[name]}
+    if config.model.architecture.counted:
+        settings = {**config.model.told(), "seed": config.training.seed}
+    else:
+        settings = {**dataclasses.asdict(config.model), **dataclasses.asdict(config.training)}
+    left_out = {"device", *(name for name in LENGTHS if not settings.get(name))}
+    left_out |= {name for name in ("eval_every", "checkpoint_every") if not settings.get(name)}
     if not config.model.architecture.carries_state:
         left_out |= {"stateful", "bptt"}
     valid = config.data.get("valid_path", config.data.get("valid"))
@@ -272,11 +275,19 @@ def settings_of_run(file: Path) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in left_out} | data
 
 
+def vocabulary_in(path: Path, expected: str) -> Vocabulary:
+    """Read the vocabulary in a run's or mixture's directory; InputError when there is none, or another by its hash."""
+    if not (path / VOCABULARY).is_file():
+        raise InputError(f"{path} has no {VOCABULARY}, a plain file: put its own back, or make it again")
+    vocabulary = load_vocabulary(path / VOCABULARY)
+    if vocabulary.sha256 != expected:
+        raise InputError(f"{path / VOCABULARY} is not the vocabulary of this run: put its own back, or make it again")
+    return vocabulary
+
+
 def read_vocabulary(path: Path, config: RunConfig) -> Vocabulary:
     """Read the vocabulary of the run directory `path`; InputError when it is another one."""
-    vocabulary = load_vocabulary(path / VOCABULARY)
-    if vocabulary.sha256 != config.vocabulary_sha256:
-        raise InputError(f"{path / VOCABULARY} is not the vocabulary of this run: put its own back, or train again")
+    vocabulary = vocabulary_in(path, config.vocabulary_sha256)
     if vocabulary.size != config.symbols.size or vocabulary.begin_id != config.symbols.begin_id:
         raise InputError(f"{path / CONFIG} does not fit {path / VOCABULARY}: it was edited")
     return vocabulary

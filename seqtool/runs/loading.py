@@ -15,18 +15,19 @@ from seqtool.models.mixture import Mixture
 from seqtool.models.predictor import Predictor
 from seqtool.runs.config import (
     NO_TEXT,
-    VOCABULARY,
     WEIGHTS,
     RunConfig,
     config_sha256,
     is_mixture,
+    is_run,
     part_of,
     read_config,
     read_vocabulary,
+    vocabulary_in,
 )
 from seqtool.runs.mixtures import MixtureConfig, read_mixture
 from seqtool.runs.weights import load_tensors, read_counts, read_weights
-from seqtool.text.vocabulary import Vocabulary, load_vocabulary
+from seqtool.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,17 @@ class ExampleRun:
 
 def _load_mixture(path: Path, device: torch.device) -> Run:
     config = read_mixture(path)
-    runs = [load_part(part_of(path, number), device) for number in range(len(config.parts))]
-    for run, expected in zip(runs, config.parts, strict=True):
-        if config_sha256(run.path) != expected:
-            raise InputError(f"{run.path} is not the run that {path} was made of: put that back, or mix again")
-        if run.config.vocabulary_sha256 != config.vocabulary_sha256:
-            raise InputError(f"{run.path} has another vocabulary than {path}: it was edited; mix again")
-    vocabulary = load_vocabulary(path / VOCABULARY)
-    if vocabulary.sha256 != config.vocabulary_sha256:
-        raise InputError(f"{path / VOCABULARY} is not the vocabulary of this mixture: put its own back, or mix again")
+    runs: list[Run] = []
+    for number, (expected, name) in enumerate(zip(config.parts, config.models, strict=True)):
+        part = part_of(path, number)
+        if not is_run(part):
+            raise InputError(f"{path} lacks its part {part}: put that back, or mix again")
+        if config_sha256(part) != expected:
+            raise InputError(f"{part} is not the run that {path} was made of: put that back, or mix again")
+        runs.append(load_part(part, device))
+        if (runs[-1].config.name, runs[-1].config.vocabulary_sha256) != (name, config.vocabulary_sha256):
+            raise InputError(f"{part} is another kind of model than {path} says: it was edited; mix again")
+    vocabulary = vocabulary_in(path, config.vocabulary_sha256)
     return Run(path, config, vocabulary, Mixture([run.model for run in runs], config.weights))
 
 

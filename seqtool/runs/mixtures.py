@@ -58,9 +58,9 @@ def read_mixture(path: Path) -> MixtureConfig:
             made_by=content["made_by"],
         )
     except KeyError as error:
-        raise InputError(f"{file} lacks {error}: it was cut short or edited") from error
+        raise InputError(f"{file} lacks {error}: it was cut short or edited; mix again") from error
     except TypeError as error:
-        raise InputError(f"{file} holds a value of the wrong kind: it was edited") from error
+        raise InputError(f"{file} holds a value of the wrong kind: it was edited; mix again") from error
     if not (
         1 <= len(config.weights) == len(config.parts) == len(config.models) <= MAX_PARTS
         and all(type(weight) is float and 0 <= weight <= 1 for weight in config.weights)
@@ -71,5 +71,5 @@ def read_mixture(path: Path) -> MixtureConfig:
         and is_document_break(config.data.get("document", "file"))
         and isinstance(config.made_by, dict)
     ):
-        raise InputError(f"{file} holds impossible weights or parts: it was edited")
+        raise InputError(f"{file} holds weights, parts or data that no mixture has: it was edited; mix again")
     return config

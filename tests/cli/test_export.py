@@ -50,4 +50,13 @@ def test_what_cannot_be_is_refused(
 
 def test_a_net_is_no_arpa(seqtool: Command, small_run: Path, tmp_path: Path):
     assert "counts no n-grams" in error_of(seqtool("export", small_run, "-o", tmp_path / "x.arpa"), 3)
-    assert "is not a run directory" in error_of(seqtool("export", tmp_path, "-o", tmp_path / "x.arpa"), 3)
+    (tmp_path / "none").mkdir()
+    assert "is not a run directory" in error_of(seqtool("export", tmp_path / "none", "-o", tmp_path / "x.arpa"), 3)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "new.arpa"])
+def test_the_run_that_is_exported_is_never_written_in(seqtool: Command, counts: Path, name: str):
+    before = {path: path.read_bytes() for path in counts.iterdir() if path.is_file()}
+    told = error_of(seqtool("export", counts, "-o", counts / name, "--to", "arpa", "--force"), 2)
+    assert "which is an input: name another result with -o" in told
+    assert {path: path.read_bytes() for path in counts.iterdir() if path.is_file()} == before

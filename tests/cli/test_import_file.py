@@ -76,3 +76,16 @@ def test_damaged_files_are_refused_or_read(seqtool: Command, tmp_path: Path):
             assert not [path for path in tmp_path.iterdir() if path.name != "run"]
         else:
             assert seqtool("eval", tmp_path / "run", "-", stdin=b"a-b\n").returncode == 0
+
+
+@pytest.mark.parametrize(("line", "instead", "told"), [
+    ("-0.25\ta-b\t-0.125", "-0.25\ta-b\t99", "the probabilities after 'a-b' sum to"),
+    ("-0.25\ta-b\t-0.125", "-0.0\ta-b\t-0.125", "the probabilities of single words sum to 1.11, not 1"),
+])  # fmt: skip
+def test_what_is_no_model_of_probabilities_is_refused(
+    seqtool: Command, tmp_path: Path, line: str, instead: str, told: str
+):
+    assert line in WORDS
+    (tmp_path / "x.arpa").write_text(WORDS.replace(line, instead))
+    assert told in error_of(seqtool("import", tmp_path / "x.arpa", "-o", tmp_path / "run"), 3)
+    assert not (tmp_path / "run").exists()

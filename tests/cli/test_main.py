@@ -30,6 +30,11 @@ def test_closed_and_full_streams(shell: Command, small_run: Path, line: str, cod
     assert b"Traceback" not in result.stderr
     assert b"bug" not in result.stderr
     assert result.stderr.count(b"\n") <= 1
+    if "/dev/full" in line:
+        assert (
+            result.stderr
+            == b"seqtool: error: cannot write to standard output: No space left on device; write elsewhere\n"
+        )
 
 
 def test_idle_threads_soon_sleep(small_run: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_no_part_is_a_mixture(counts: Path, mixture: Path):
     shutil.rmtree(part_of(mixture, 0))
     shutil.copytree(mixture, mixture.with_name("copy"))
     shutil.move(mixture.with_name("copy"), part_of(mixture, 0))
-    with pytest.raises(InputError, match="is a mixture itself"):
+    with pytest.raises(InputError, match="is not the run that"):
         load_run(mixture, CPU)
 
 
@@ -71,5 +72,25 @@ def test_a_part_that_is_put_in_the_place_of_another_is_found(mixture: Path):
 
 def test_a_mixture_keeps_its_vocabulary(mixture: Path, small_run: Path):
     shutil.copy(small_run / "vocab.model", mixture / "vocab.model")
-    with pytest.raises(InputError, match="is not the vocabulary of this mixture"):
+    with pytest.raises(InputError, match="is not the vocabulary of this run"):
         load_run(mixture, CPU)
+
+
+def test_what_a_mixture_lacks_is_said(mixture: Path):
+    part = part_of(mixture, 1)
+    shutil.rmtree(part)
+    with pytest.raises(InputError, match=f"lacks its part {part}: put that back, or mix again"):
+        load_run(mixture, CPU)
+    part.symlink_to("..")
+    with pytest.raises(InputError, match="is not the run that"):
+        load_run(mixture, CPU)
+
+
+@pytest.mark.parametrize(
+    "make", [Path.unlink, lambda path: (path.unlink(), path.mkdir()), lambda path: (path.unlink(), os.mkfifo(path))]
+)
+def test_a_run_without_a_vocabulary_is_refused(small_run: Path, tmp_path: Path, make):
+    shutil.copytree(small_run, tmp_path / "run")
+    make(tmp_path / "run" / "vocab.model")
+    with pytest.raises(InputError, match=r"has no vocab.model, a plain file: put its own back"):
+        load_run(tmp_path / "run", CPU)

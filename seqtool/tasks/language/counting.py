@@ -113,7 +113,8 @@ def _storage(memory: int | None) -> Storage:
         return Storage(None if free is None else free // 2)
     if memory < held + LEAST_BYTES:
         least = (held + LEAST_BYTES >> 20) + 1
-        raise UsageError(f"--memory {memory >> 20}M: the program itself takes {held >> 20}M; give at least {least}M")
+        asked = f"{memory >> 20}M" if memory >> 20 else f"of {memory:,} bytes"
+        raise UsageError(f"--memory {asked}: the program itself takes {held >> 20}M; give at least {least}M")
     return Storage(memory - held)
 
 

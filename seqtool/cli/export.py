@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from seqtool.cli.console import Meter, write_report
-from seqtool.cli.options import Force, Json, Quiet, RunPath, chosen, option_of
+from seqtool.cli.options import Force, Json, Quiet, RunPath, format_of, option_of
 from seqtool.errors import UsageError
 
 EXAMPLES = ("seqtool export counts.run -o counts.arpa", "seqtool export counts.run --to arpa -o - | gzip > counts.gz")
@@ -37,7 +37,7 @@ def command(
     the newline where documents are lines, or else the end of a document. Comments before the model, lines that begin
     with #, hold the vocabulary, by which seqtool import brings the same run back; other programs skip them.
     """
-    kind = _format(output, to)
+    kind = format_of(output, to, MODEL_FORMATS, SUFFIXES, "--to")
     to_stdout = str(output) == "-"
     if to_stdout and json:
         raise UsageError("--json: standard output has the model and no report; leave it out, or name a file with -o")
@@ -57,12 +57,3 @@ def command(
         sizes = export_arpa(stream, counted, meter)
     meter.close()
     write_report({"file": str(output), "format": kind, "order": len(sizes), "ngrams": list(sizes)}, json)
-
-
-def _format(output: Path, to: str | None) -> str:
-    """The format asked for, or else that of the file's suffix."""
-    if to is not None:
-        return chosen(to, MODEL_FORMATS, "--to")
-    if output.suffix not in SUFFIXES:
-        raise UsageError(f"-o {output}: its name does not tell a format; give --to {'|'.join(MODEL_FORMATS)}")
-    return SUFFIXES[output.suffix]

@@ -17,7 +17,6 @@ from seqtool.errors import InputError, UsageError
 PARTS_OF_RUN = ("config.json", "vocab.model", "model.safetensors", "metrics.jsonl", "checkpoint")
 PARTS_OF_STORE = ("store.json", "vocab.model", "ids-*.safetensors")
 HEAD_BYTES = 1 << 16
-ARPA_BEGINS, ARPA_HOLDS = b"# seqtool: ", b"\\data\\\n"
 VOCABULARY_BEGINS = b"\n"  # the field tag of a SentencePiece model's first piece
 VOCABULARY_HOLDS = b"<unk>\x15"  # a piece and the field tag of its score
 WEIGHTS_BEGIN = b'{"'
@@ -74,6 +73,12 @@ def describe_artifact(path: Path) -> dict[str, Any]:
         from seqtool.text.store import open_store
 
         return {"kind": "token store", "path": str(path), **open_store(path).description}
+    from seqtool.exchange.arpa import is_arpa
+
+    if path.is_file() and is_arpa(_head(path)):
+        raise InputError(
+            f"{path} is an ARPA file: make a run of it with seqtool import {shlex.quote(str(path))} -o RUN"
+        )
     if path.is_file() and (report := _file_report(path)):
         return report
     if whole := whole_of(path):
@@ -82,10 +87,6 @@ def describe_artifact(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is neither a run nor a token store: it has no config.json and no store.json")
     if not _head(path):
         raise InputError(f"{path} is empty: there is nothing to describe")
-    if ARPA_HOLDS in _head(path) or _head(path).startswith(ARPA_BEGINS):
-        raise InputError(
-            f"{path} is an ARPA file: make a run of it with seqtool import {shlex.quote(str(path))} -o RUN"
-        )
     raise InputError(
         f"{path} is neither a vocabulary, vectors, a store nor a run of seqtool; bring vectors of another program in "
         f"with seqtool embed import {shlex.quote(str(path))} -o VECTORS"

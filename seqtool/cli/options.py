@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -75,7 +75,7 @@ Device = Annotated[
 ]
 
 
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+BYTES_OF = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def size_in_bytes(text: str, flag: str) -> int:
@@ -83,7 +83,16 @@ def size_in_bytes(text: str, flag: str) -> int:
     found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)([KMGT]?)B?", text.upper())
     if found is None:
         raise UsageError(f"{flag} {text}: write a size as 500M or 2G")
-    return int(float(found[1]) * UNITS[found[2]])
+    return int(float(found[1]) * BYTES_OF[found[2]])
+
+
+def format_of(output: Path, asked: str | None, formats: tuple[str, ...], suffixes: Mapping[str, str], flag: str) -> str:
+    """The format asked for by a flag, or else that of the file's suffix; UsageError where there is none."""
+    if asked is not None:
+        return chosen(asked, formats, flag)
+    if output.suffix not in suffixes:
+        raise UsageError(f"-o {output}: its name does not tell a format; give {flag} {'|'.join(formats)}")
+    return suffixes[output.suffix]
 
 
 def with_settings(

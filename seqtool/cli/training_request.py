@@ -43,10 +43,10 @@ def training_request(
     settings = {n: value for n, value in settings.items() if n not in VOCABULARY_SETTINGS and n not in examples}
     resolved, of_data, learned = _with_file(config, settings, vocab, vocabulary)
     document = document or of_data["document"]
-    counted = ARCHITECTURES[model].counted if (model := resolved.get("model", DEFAULT)) in ARCHITECTURES else True
-    if memory is not None and not counted:
-        raise UsageError(f"--memory is for --model {' or '.join(having('counted'))}, not {model}: leave it out")
     _check_early(resolved, vocabulary, errors, document or "file")
+    model = resolved.get("model", DEFAULT)
+    if memory is not None and not ARCHITECTURES[model].counted:
+        raise UsageError(f"--memory is for --model {' or '.join(having('counted'))}, not {model}: leave it out")
 
     from seqtool.tasks.language.data import parse_weights
     from seqtool.tasks.request import Request

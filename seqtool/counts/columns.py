@@ -9,6 +9,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from seqtool.files.memory import free_bytes
 from seqtool.files.spools import PREFIX, room_for
 
 Array = npt.NDArray[Any]
@@ -26,6 +27,12 @@ class Storage:
         self._free = None if memory is None else memory // SHARE_HELD
         most = BLOCK_NUMBERS if self._free is None else self._free // BYTES_PER_NUMBER
         self.block = max(LEAST_BLOCK, min(BLOCK_NUMBERS, most))
+
+    @classmethod
+    def of_half_the_free_memory(cls) -> Storage:
+        """Room in half of the memory that is free; without a limit where that is not known."""
+        free = free_bytes()
+        return cls(None if free is None else free // 2)
 
     def take(self, size: int) -> bool:
         """Whether so many bytes of memory are left; they are then no longer."""

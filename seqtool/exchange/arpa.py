@@ -38,6 +38,7 @@ FIELD = re.compile(rb"[^ \t\r\n]+")
 NGRAMS_AT_ONCE = 1 << 14
 LONGEST_LINE = 1 << 20  # bytes
 MARK = b"# seqtool: "  # begins a comment of ours
+DATA = b"\\data\\"  # the line before the numbers of n-grams
 COMMENT_BYTES = 90  # of a vocabulary, in a line
 MOST_COMMENT_BYTES = 400 << 20
 
@@ -55,6 +56,11 @@ def spelled(token: str) -> str:
 def token_of(field: str) -> str:
     """The token that a field spells."""
     return ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else "\\", field)
+
+
+def is_arpa(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is one."""
+    return head.startswith(MARK) or DATA in head.splitlines()
 
 
 def no_progress(done: int) -> None:
@@ -84,7 +90,7 @@ def write_arpa(
     sizes = tuple(int(np.count_nonzero(of_order)) + (k == 1) for k, of_order in enumerate(kept, 1))  # `<s>` is beside
     for start in range(0, len(text := base64.b64encode(vocabulary)), COMMENT_BYTES):
         stream.write(MARK + text[start : start + COMMENT_BYTES] + b"\n")
-    stream.write(b"\\data\\\n" + b"".join(b"ngram %d=%d\n" % (k, size) for k, size in enumerate(sizes, 1)))
+    stream.write(DATA + b"\n" + b"".join(b"ngram %d=%d\n" % (k, size) for k, size in enumerate(sizes, 1)))
     done = 0
     for k, of_order in enumerate(kept, 1):
         stream.write(b"\n\\%d-grams:\n" % k)
@@ -243,7 +249,7 @@ class _Lines:
 
     def skip_comments(self) -> None:
         r"""Read up to `\data\`, and keep what comments of ours hold."""
-        while (line := self.next()) != b"\\data\\":
+        while (line := self.next()) != DATA:
             if line.startswith(MARK):
                 self._comments += line.removeprefix(MARK)
                 if len(self._comments) > MOST_COMMENT_BYTES:

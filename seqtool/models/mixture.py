@@ -9,6 +9,7 @@ Shapes: B sequences side by side, T time, V vocabulary, M models.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -34,23 +35,17 @@ class Mixture:
         self.numbers_per_token = sum(model.numbers_per_token for model in models)
         contexts = [model.context for model in models if model.context is not None]
         self.context = min(contexts, default=None) if context is None else context
-        self._lengths: list[int] = []  # of the models' states
+        with torch.inference_mode():
+            begin_BT = torch.full((1, 1), self.begin_id)
+            self._lengths = [len(_next_nats(model, None, begin_BT, begin_BT)[1]) for model in models]  # of their states
 
     def next_nats(self, ids_BT: Tensor, targets_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
         """-log p of the token after each of `ids`, (B, T), and the states after the last."""
-        nats, states, begin = [], [], 0
-        for number, model in enumerate(self.models):
-            own = None
-            if state is not None:
-                own = state[begin : begin + self._lengths[number]]
-                begin += self._lengths[number]
-            nats_BT, after = model.next_nats(ids_BT.to(model.device), targets_BT.to(model.device), own)
-            nats.append(nats_BT.to(self.device))
-            states.append(after)
-        self._lengths = list(map(len, states))
-        return -_mixed([-nats_BT for nats_BT in nats], self.log_weights), tuple(
-            part for after in states for part in after
-        )
+        ends = list(itertools.accumulate(self._lengths))
+        owns = [None if state is None else state[end - n : end] for end, n in zip(ends, self._lengths, strict=True)]
+        told = [_next_nats(*one, ids_BT, targets_BT) for one in zip(self.models, owns, strict=True)]
+        log_p = [-nats_BT.to(self.device) for nats_BT, _ in told]
+        return -_mixed(log_p, self.log_weights), tuple(layer for _, after in told for layer in after)
 
     def stepper(self, precision: str = "fp32", barred: int = -1) -> Stepper:
         """The same a token at a time."""
@@ -108,6 +103,10 @@ class MixtureStepper:
         if self._barred >= 0:
             log_p_BV[:, self._barred] = -math.inf
         return log_p_BV
+
+
+def _next_nats(model: Predictor, state: State | None, ids_BT: Tensor, targets_BT: Tensor) -> tuple[Tensor, State]:
+    return model.next_nats(ids_BT.to(model.device), targets_BT.to(model.device), state)
 
 
 def _mixed(log_p: Sequence[Tensor], log_weights: Sequence[float]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Whatever predicts the next token, as scoring and generation know it: a net today, counts and mixtures to come.
+"""Whatever predicts the next token, as scoring and generation know it: a net, counts, a mixture.
 
 Shapes: B sequences side by side, T time, V vocabulary.
 """

@@ -62,6 +62,8 @@ def parse_bptt(text: str) -> int:
 WORDS: dict[str, Callable[[str], Any]] = {"DURATION": parse_duration, "N|full": parse_bptt}
 """How a setting is read that is not just a number: by what stands for it in the help text."""
 
+ALSO_WITH = {"buckets": "wide_ngrams"}
+"""Settings that others of BELONGS_TO's choices use too, with a setting that is not 0."""
 BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
     **{name: ("model", using(name)) for traits in ARCHITECTURES.values() for name in traits.settings},
     "momentum": ("optimizer", ("sgd", "rmsprop", "muon", "asgd", "nt-asgd")),
@@ -148,6 +150,10 @@ def check_given(settings: Mapping[str, Any], *kinds: type[Any]) -> list[str]:
     ]
 
 
+def _also(name: str) -> str:
+    return f", or with --{ALSO_WITH[name].replace('_', '-')}" if name in ALSO_WITH else ""
+
+
 def check_used(flags: Collection[str], model: ModelConfig, training: TrainConfig) -> list[str]:
     """Which of the settings that were named on the command line have no effect under the others."""
     if model.architecture.counted:
@@ -157,9 +163,9 @@ def check_used(flags: Collection[str], model: ModelConfig, training: TrainConfig
         return [f"{' and '.join(unused)}: {told}"] if unused else []
     chosen = {"model": model.model, "optimizer": training.optimizer, "schedule": training.schedule}
     return [
-        f"--{name.replace('_', '-')} is for --{by} {', '.join(choices)}, not {chosen[by]}: leave it out"
+        f"--{name.replace('_', '-')} is for --{by} {', '.join(choices)}{_also(name)}, not {chosen[by]}: leave it out"
         for name, (by, choices) in BELONGS_TO.items()
-        if name in flags and chosen[by] not in choices and not (name == "buckets" and model.wide_ngrams)
+        if name in flags and chosen[by] not in choices and not getattr(model, ALSO_WITH.get(name, ""), 0)
     ]
 
 

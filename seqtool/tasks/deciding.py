@@ -27,9 +27,8 @@ def decide_task(request: Request) -> str:
     else:
         task = LANGUAGE
     if task == LANGUAGE and (unused := [f"--{name.replace('_', '-')}" for name in asked if name != "task"]):
-        raise UsageError(
-            f"{' and '.join(unused)}: a language model reads plain text; name what to tell with --target COLUMN"
-        )
+        mend = "leave that out, or leave out --task" if "task" in asked else "name what to tell with --target COLUMN"
+        raise UsageError(f"{' and '.join(unused)}: a language model reads plain text; {mend}")
     return task
 
 

@@ -282,7 +282,7 @@ def _suited(request: Request, settings: Mapping[str, Any], window: int) -> dict[
     traits = ARCHITECTURES[settings["model"]]
     asked = None if request.from_run is not None else request.settings.get("context")  # else it is that run's
     needs = "context" in traits.settings and not traits.whole
-    if asked is not None and (not needs or asked < window):
+    if asked is not None and (asked < window if needs else "context" in request.flags):
         raise UsageError(f"--context {asked}: --window, now {window}, says how many steps are read; leave it out")
     return {"context": window} if needs else {}
 

@@ -27,10 +27,10 @@ MAY_DIFFER = (
 OF_READING = ("bidirectional", "pooling")
 """Of these, what a model of examples goes on with where nothing is asked: its head reads as many features."""
 OF_NGRAMS = ("wide_ngrams", "buckets")
-"""The same, where a language model's weights are taken: it has no n-grams."""
+"""Settings that may differ as well where a language model's weights are taken: it has no n-grams."""
 OF_EXAMPLES = {"inputs.embedding": "tables.0", "inputs.embeddings_before": "tables_before", "core": "cores.0"}
 """Where the parts of a language model lie in a model of examples."""
-OF_SEQUENCE = ("tables.", "tables_before.", "cores.")
+OF_SEQUENCE = ("tables.", "tables_before.", "cores.", "wide.")
 """The parts of a model of examples that know tokens, not what is told of them."""
 RATE_SHARE = 0.3
 """Of the rate that suits a new model: what was learned is to be kept."""

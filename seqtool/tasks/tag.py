@@ -147,9 +147,8 @@ def same_answers(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def open_data(request: Request, examples: ExampleConfig) -> Treebank:
     """Open sentences in CoNLL columns; UsageError for a column that they have not, or what is for other tasks."""
-    other = {"--from": request.from_run, "--embeddings": request.embeddings}
-    if unused := [flag for flag, given in other.items() if given is not None]:
-        raise UsageError(f"{' and '.join(unused)}: that is not for tagging; leave it out")
+    if request.from_run is not None:
+        raise UsageError("--from: that is not for tagging; leave it out")
     if examples.format not in ("auto", "conll"):
         raise UsageError(f"--format {examples.format}: tagging is learned from CoNLL columns, a token a line")
     records = open_request(request, examples, "conll")

@@ -13,7 +13,7 @@ from seqtool.counts.counting import NgramCounts
 from seqtool.counts.kneser_ney import estimate
 from seqtool.counts.model import NgramModel
 from seqtool.errors import InputError
-from seqtool.exchange.arpa import LN_10, LONGEST_LINE, NEVER, read_arpa, spelled, token_of, write_arpa
+from seqtool.exchange.arpa import LN_10, LONGEST_LINE, NEVER, is_arpa, read_arpa, spelled, token_of, write_arpa
 from tests.counts.oracle import hostile_documents, joined
 
 UNKNOWN, BEGIN, NEWLINE = 0, 1, 2
@@ -183,3 +183,11 @@ def test_an_n_gram_without_its_beginning_is_refused():
 def test_bytes_that_are_no_text_are_refused():
     with pytest.raises(InputError, match="line 11 is not UTF-8"):
         read_arpa(io.BytesIO(SMALL.encode().replace(b"<unk>", b"\xff")), "small.arpa")
+
+
+@pytest.mark.parametrize(("head", "told"), [
+    (b"\\data\\\nngram 1=3\n", True), (b"\n\\data\\\r\nngram 1=3\n", True), (b"a comment\n\\data\\\n", True),
+    (b"# seqtool: AAAA\n", True), (b"\n\x0e\n\x05<unk>\x15", False), (b"of \\data\\ files\n", False), (b"", False),
+])  # fmt: skip
+def test_a_file_is_told_by_its_beginning(head: bytes, told: bool):
+    assert is_arpa(head) is told

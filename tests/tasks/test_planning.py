@@ -38,6 +38,16 @@ def test_settings_come_from_a_file_or_a_run_as_from_flags(seqtool: Command, tmp_
     assert (again["layers"], again["steps"]) == (1, 5)
 
 
+def test_a_forecast_and_a_tagging_are_repeated_from_their_configuration(seqtool: Command, tmp_path: Path):
+    (series := tmp_path / "s.csv").write_text("y\n" + "".join(f"{k % 7}\n" for k in range(200)))
+    (tags := tmp_path / "g.conllu").write_text("1\tthe\tthe\tDET\n2\tcat\tcat\tNOUN\n\n" * 30)
+    for data, flags in ((series, ["--target", "y", "--horizon", 7]), (tags, ["--target", "upos"])):
+        run = tmp_path / f"{data.stem}.run"
+        done(seqtool, "train", data, *flags, "-o", run, "--steps", 3, "-q")
+        again = report(seqtool, "train", data, "--config", run / "config.json", "--steps", 5, "--dry-run")
+        assert again["steps"] == 5
+
+
 def test_a_bag_predicts_no_text(seqtool: Command, prose_file: Path, tmp_path: Path):
     result = seqtool("train", prose_file, "--model", "bag", "-o", tmp_path / "run")
     assert "--model bag does not predict text" in error_of(result, 2)

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from seqtool.cli.console import Meter, note, write_bytes, write_report
-from seqtool.cli.options import Force, Json, Quiet, chosen, option_of
+from seqtool.cli.options import Force, Json, Quiet, format_of, option_of
 from seqtool.errors import UsageError
 from seqtool.settings.embedding import VECTOR_FORMATS
 
@@ -50,7 +50,7 @@ def command(
     """Write vectors for other programs: word2vec's text or binary format, GloVe's text, numpy's FILE.npy with the
     tokens in FILE.npy.txt, or a directory for TensorBoard's projector. All of them keep float32 exactly.
     """
-    kind = _format(output, format)
+    kind = format_of(output, format, VECTOR_FORMATS, SUFFIXES, "--format")
     to_stdout = str(output) == "-"
     if to_stdout and kind not in STREAMED:
         raise UsageError(f"-o -: {kind} does not go to standard output; name a file, or use {' or '.join(STREAMED)}")
@@ -78,15 +78,6 @@ def command(
     meter.close()
     files = [str(path) for path in exported_paths(output, kind)]
     write_report({"files": files, "format": kind, "tokens": count, "dim": known.dim}, json)
-
-
-def _format(output: Path, format: str | None) -> str:
-    """The format asked for, or else that of the file's suffix."""
-    if format is not None:
-        return chosen(format, VECTOR_FORMATS, "--format")
-    if output.suffix not in SUFFIXES:
-        raise UsageError(f"-o {output}: its name does not tell a format; give --format {'|'.join(VECTOR_FORMATS)}")
-    return SUFFIXES[output.suffix]
 
 
 def _refuse(path: Path, kind: str, force: bool, vectors: Path) -> None:

@@ -75,8 +75,8 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     if prepared.vocabulary is None and (request.vocab is not None or request.vocabulary):
         raise UsageError("a vocabulary is for text, and no column is text: leave --vocab and --vocab-type out")
     suited |= prepared.suited
-    if of_language and "ngrams" not in ARCHITECTURES[model].settings:
-        suited["wide_ngrams"] = prepared.suited.get("ngrams", 0)
+    if of_language:
+        suited["wide_ngrams"] = prepared.suited["ngrams"]
     model_config, train_config = resolve_examples(
         request.settings, suited, len(prepared.train), not device.startswith("cpu")
     )
@@ -105,7 +105,9 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
 
 def _refuse_unmeant(task: str, module: TaskModule, request: Request) -> None:
     """UsageError for settings that a task does not use, named by a flag or a file."""
-    asked = [*request.examples, *(name for name in OF_TRAINING if name in request.flags)]
+    usual = ExampleConfig()  # what a run's configuration says of settings that nobody chose
+    asked = [name for name, value in request.examples.items() if value != getattr(usual, name)]
+    asked += [name for name in OF_TRAINING if name in request.flags]
     if unused := [name for name in asked if name not in ("task", *module.MEANT)]:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in unused)
         raise UsageError(f"{flags}: that is for other tasks, not to {task}; leave it out")

@@ -21,7 +21,7 @@ from seqtool.counts.model import text_nats
 from seqtool.counts.stored import bytes_of
 from seqtool.errors import InputError, SeqtoolError, UsageError
 from seqtool.files.directories import built_aside, publish
-from seqtool.files.memory import free_bytes, held_bytes
+from seqtool.files.memory import held_bytes
 from seqtool.files.writing import atomic_writer, locked, remove_strays
 from seqtool.runs.config import METRICS, WEIGHTS, RunConfig, new_config, read_config
 from seqtool.runs.weights import read_counts, write_counts
@@ -107,10 +107,9 @@ def _refuse_unused(request: Request, model: ModelConfig, world: World) -> None:
 
 def _storage(memory: int | None) -> Storage:
     """Room for counting in so many bytes, or in half of those that are free; UsageError where the program has more."""
-    held = held_bytes()
     if memory is None:
-        free = free_bytes()
-        return Storage(None if free is None else free // 2)
+        return Storage.of_half_the_free_memory()
+    held = held_bytes()
     if memory < held + LEAST_BYTES:
         least = (held + LEAST_BYTES >> 20) + 1
         asked = f"{memory >> 20}M" if memory >> 20 else f"of {memory:,} bytes"

@@ -27,7 +27,7 @@ from seqtool.training.world import World
 from seqtool.vectors.vectors import Vectors, read_vectors
 
 DEFAULT_VOCABULARY = VocabularyConfig.type
-OF_EXAMPLES = ("bidirectional", "pooling", "wide_ngrams", "class_weight", "best_by", "max_length")
+OF_EXAMPLES = ("bidirectional", "pooling", "wide_ngrams", "class_weight", "best_by")
 """Settings that a language model has not."""
 VALID_TOKENS = 32_768
 VALID_TOKENS_FAST = 262_144
@@ -122,7 +122,11 @@ def again(path: Path, request: Request, device: str, world: World) -> tuple[RunC
 
 def task_of(config: RunConfig, data: TrainingData, world: World) -> LanguageTask:
     """The model to be trained on its text, validated on as much of it as takes little time."""
-    return LanguageTask(config, data, VALID_TOKENS if world.device.type == "cpu" else VALID_TOKENS_FAST)
+    return LanguageTask(config, data, _valid_tokens(str(world.device)))
+
+
+def _valid_tokens(device: str) -> int:
+    return VALID_TOKENS if device.startswith("cpu") else VALID_TOKENS_FAST
 
 
 def train(path: Path, config: RunConfig, data: TrainingData, world: World, **options: Unpack[Options]) -> Outcome:
@@ -132,8 +136,7 @@ def train(path: Path, config: RunConfig, data: TrainingData, world: World, **opt
 
 def beside(config: RunConfig, data: TrainingData, seconds: float) -> dict[str, Any]:
     """What n-grams alone make of the validation text, where counting them takes little of the training's time."""
-    tokens = VALID_TOKENS if config.training.device.startswith("cpu") else VALID_TOKENS_FAST
-    found = ngram_baseline(data, tokens, seconds)
+    found = ngram_baseline(data, _valid_tokens(config.training.device), seconds)
     return {} if found is None else {"ngram_order": found.order, "ngram_nats_per_token": found.loss}
 
 

@@ -33,7 +33,9 @@ def test_ngrams_stand_beside_a_net_that_reads_a_text(seqtool: Command, tmp_path:
     train = ["train", texts(tmp_path / "a.tsv"), "--target", "label", "--dry-run"]
     assert report(seqtool, *train, "--model", "gru")["wide_ngrams"] == 0
     assert report(seqtool, *train, "--model", "gru", "--wide-ngrams", 2)["wide_ngrams"] == 2
-    assert "--buckets is for --model bag, not gru" in error_of(seqtool(*train, "--model", "gru", "--buckets", 9), 2)
+    assert "--buckets is for --model bag, or with --wide-ngrams, not gru" in error_of(
+        seqtool(*train, "--model", "gru", "--buckets", 9), 2
+    )
     assert "bag has none else: give --ngrams" in error_of(seqtool(*train, "--wide-ngrams", 2), 2)
     table = ["train", pupils(tmp_path / "p.csv"), "--target", "pass", "--dry-run", "--wide-ngrams", 2]
     assert "--wide-ngrams is for classes and numbers that are told of texts" in error_of(seqtool(*table), 2)

@@ -5,6 +5,8 @@ Most contexts have few tokens that follow, so most bisections take a step or two
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -31,6 +33,27 @@ def find_children(
     arrays += [np.ascontiguousarray(array, np.int64) for array in (parents, wanted)]
     library.seqtool_find_children(*(array.ctypes.data for array in (*arrays, found)), len(found))
     return found
+
+
+def in_order(parents: npt.NDArray[np.integer], tokens: npt.NDArray[np.integer], size: int, vocab_size: int) -> Ordered:
+    """The order in which n-grams lie by the numbers of those without their last token, `size` in all, and this token.
+
+    ValueError where one is there twice.
+    """
+    keys = parents.astype(np.int64) * vocab_size + tokens
+    order = np.argsort(keys)
+    if (np.diff(keys[order]) == 0).any():
+        raise ValueError("an n-gram is there twice")
+    firsts = np.zeros(size + 1, np.int32)
+    np.cumsum(np.bincount(parents, minlength=size), out=firsts[1:])
+    return Ordered(order, firsts)
+
+
+class Ordered(NamedTuple):
+    """The places of n-grams in their order, and where in it those of each parent begin, and the last ones end."""
+
+    order: Int64
+    firsts: npt.NDArray[np.int32]
 
 
 def bisected(

@@ -23,7 +23,7 @@ class Candidate(NamedTuple):
     nats: float
     tokens: int
     columns: Estimated | None = None
-    """What the model's arrays are parts of; None of one that was counted before."""
+    """What the model's arrays lie in, and their room in memory with them; None of one that was counted before."""
 
     @property
     def loss(self) -> float:

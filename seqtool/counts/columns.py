@@ -80,7 +80,6 @@ class Column:
             self._held += size * self.dtype.itemsize
             self._parts.append(np.empty(size, self.dtype))
         else:
-            self._write(self._size, np.empty(0, self.dtype))
             with room_for("n-grams"):
                 os.truncate(self._opened.fileno(), (self._size + size) * self.dtype.itemsize)
         self._size += size
@@ -110,7 +109,8 @@ class Column:
         """All of it, read from the file when it is looked at."""
         if self._file is None or not self._size:
             return self._joined()
-        return np.memmap(self._file, self.dtype, mode="r")
+        with room_for("n-grams"):
+            return np.memmap(self._file, self.dtype, mode="r")
 
     @property
     def _opened(self) -> IO[bytes]:
@@ -154,18 +154,12 @@ def blocks(size: int, block: int) -> list[tuple[int, int]]:
 def gathered(values: Column, places: Column, storage: Storage) -> Column:
     """The values at some places, each in the range of the values: as many at once as are worked on."""
     found = Column(storage, values.dtype)
-    windows = blocks(len(values), storage.block) or [(0, 0)]
-    for number, (begin, end) in enumerate(windows):
-        window, before, found = values[begin:end], found, Column(storage, values.dtype)
-        for start, stop in blocks(len(places), storage.block):
-            at = places[start:stop]
-            if len(windows) == 1:
-                found.append(window[at])
-                continue
-            part = np.zeros(stop - start, values.dtype) if number == 0 else before[start:stop].copy()
+    for start, stop in blocks(len(places), storage.block):
+        at, part = places[start:stop], np.empty(stop - start, values.dtype)
+        for begin, end in blocks(len(values), storage.block):
             inside = np.flatnonzero((at >= begin) & (at < end))
-            part[inside] = window[at[inside] - begin]
-            found.append(part)
+            part[inside] = values[begin:end][at[inside] - begin]
+        found.append(part)
     return found
 
 

@@ -98,12 +98,11 @@ class NgramCounts:
             numbers.append(np.where(in_block >= 0, of_pair[in_block] if len(of_pair) else -1, -1).astype(np.int32))
         self._numbers = numbers
         parents, tokens = Column(self.storage, np.int32), Column(self.storage, np.int32)
-        begun = [0, 0]
+        begun, limits = [0, 0], np.array(self.orders[-1].begun, np.int64) * self.vocab_size
         for start, stop in blocks(len(found.keys), self.storage.block):
             keys = found.keys[start:stop]
             parents.append((keys // self.vocab_size).astype(np.int32))
             tokens.append((keys % self.vocab_size).astype(np.int32))
-            limits = np.array(self.orders[-1].begun, np.int64) * self.vocab_size
             begun = [sum(both) for both in zip(begun, np.searchsorted(keys, limits).tolist(), strict=True)]
         self.orders.append(CountedOrder(parents, tokens, found.suffixes, found.counts, (begun[0], begun[1])))
 
@@ -121,9 +120,9 @@ class NgramCounts:
         keys = keys[order]
         firsts = _firsts(keys)
         places = places[order]
-        in_block = np.full(stop - start, -1, np.int32)
-        in_block[places] = np.repeat(np.arange(len(firsts), dtype=np.int32), np.diff(np.append(firsts, len(keys))))
-        pairs.add(keys[firsts], np.diff(np.append(firsts, len(keys))), numbers[start:stop][places[firsts]])
+        in_block, times = np.full(stop - start, -1, np.int32), np.diff(np.append(firsts, len(keys)))
+        in_block[places] = np.repeat(np.arange(len(firsts), dtype=np.int32), times)
+        pairs.add(keys[firsts], times, numbers[start:stop][places[firsts]])
         return in_block
 
     def adjusted(self, order: int) -> Column:

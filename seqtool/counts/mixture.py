@@ -15,7 +15,7 @@ import numpy.typing as npt
 Float64 = npt.NDArray[np.float64]
 
 ROUNDS = 1000
-LEAST_GAIN = 1e-9  # in nats per token, for which another round is made
+LEAST_NATS = 1e-9  # in nats per token, for which another round is made
 
 
 def mixed_nats(nats_MT: Float64, weights_M: Float64) -> Float64:
@@ -43,7 +43,7 @@ def fitted_weights(nats_MT: Float64) -> Float64:
         share_MT = weights_M[:, None] * p_MT
         total_T = share_MT.sum(axis=0)
         loss = -float(np.log(total_T).mean())
-        if before - loss < LEAST_GAIN:
+        if before - loss < LEAST_NATS:
             break
         before = loss
         weights_M = (share_MT / total_T).mean(axis=1)

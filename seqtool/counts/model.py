@@ -58,6 +58,7 @@ class NgramModel:
         """The contexts after one more token of each text, (B, K); -1 stands for no token."""
         after_BK = self.no_contexts(len(ids_B))
         after_BK[:, :1] = ids_B[:, None]
+        # Row by row: most texts are generated one at a time, and for these numpy would take six times as long.
         for row, (contexts_K, token) in enumerate(zip(contexts_BK.tolist(), ids_B.tolist(), strict=True)):
             for k, parent in enumerate(contexts_K[:-1], start=2):
                 if parent < 0 or token < 0:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from seqtool.counts.children import Int64
+from seqtool.counts.children import Int64, in_order
 from seqtool.counts.model import Float64, NgramModel
 
 LEFT = 1e-6  # of the probability behind the end of a document, for all but `<s>`
@@ -21,18 +21,16 @@ def renumbered(model: NgramModel, ids: Int64, begin_id: int, log_p: Float64, bac
     tokens, firsts, all_log_p, all_backoffs = [], [], [log_p], [backoffs][: model.order - 1]
     for k in range(2, model.order + 1):
         parents = numbers[np.repeat(np.arange(len(numbers)), np.diff(model.firsts[k - 2]))]
-        keys = parents * vocab_size + ids[model.tokens[k - 2]]
-        order = np.argsort(keys)
-        if (np.diff(keys[order]) == 0).any():
-            raise ValueError("two n-grams become one")
-        numbers = np.empty(len(keys), np.int64)
-        numbers[order] = np.arange(len(keys))
-        tokens.append((keys[order] % vocab_size).astype(np.int32))
-        firsts.append(np.cumsum([0, *np.bincount(parents, minlength=before)]).astype(np.int32))
+        own = ids[model.tokens[k - 2]]
+        order, firsts_of_order = in_order(parents, own, before, vocab_size)
+        numbers = np.empty(len(order), np.int64)
+        numbers[order] = np.arange(len(order))
+        tokens.append(own[order].astype(np.int32))
+        firsts.append(firsts_of_order)
         all_log_p.append(model.log_p[k - 1][order])
         if k < model.order:
             all_backoffs.append(model.backoffs[k - 1][order])
-        before = len(keys)
+        before = len(order)
     return NgramModel(begin_id, tokens, firsts, all_log_p, all_backoffs)
 
 

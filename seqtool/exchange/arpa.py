@@ -20,9 +20,10 @@ from typing import IO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.counts.children import Int64, find_children
+from seqtool.counts.children import Int64, find_children, in_order
 from seqtool.counts.counting import MOST_NGRAMS
 from seqtool.counts.model import Float64, Int32, NgramModel
+from seqtool.counts.stored import PROBABILITY
 from seqtool.errors import InputError
 from seqtool.settings.model import MAX_ORDER
 from seqtool.settings.vocabulary import MAX_VOCABULARY
@@ -30,10 +31,9 @@ from seqtool.settings.vocabulary import MAX_VOCABULARY
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 LN_10 = math.log(10)
 NEVER = -99.0  # stands for log10 of 0
-ROUNDING = 1e-6  # how far above 0 a log10 of a probability may lie
+ROUNDING = PROBABILITY / LN_10  # how far above 0 a log10 of a probability may lie
 # A backslash stands for itself unless what follows would make an escape of it.
 TO_ESCAPE = re.compile(r"[\x00-\x20\x7f]|\\(?=[\\\x00-\x20\x7f]|x[0-9a-f]{2})")
-ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
 FIELD = re.compile(rb"[^ \t\r\n]+")
 NGRAMS_AT_ONCE = 1 << 14
 LONGEST_LINE = 1 << 20  # bytes
@@ -51,11 +51,6 @@ def spelled(token: str) -> str:
     if token in (BEGIN, END, UNKNOWN):
         return f"\\x3c{token[1:]}"
     return TO_ESCAPE.sub(lambda match: "\\\\" if match[0] == "\\" else f"\\x{ord(match[0]):02x}", token)
-
-
-def token_of(field: str) -> str:
-    """The token that a field spells."""
-    return ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else "\\", field)
 
 
 def is_arpa(head: bytes) -> bool:
@@ -192,12 +187,12 @@ def read_arpa(stream: IO[bytes], name: str, progress: Callable[[int], None] = no
                 raise InputError(
                     f"{name}: the {k}-gram {row + 1:,} goes on from one that the file lacks: write it again"
                 )
-            keys = parents * len(ids) + rows_NK[:, -1]
-            order = np.argsort(keys)
-            if (np.diff(keys[order]) == 0).any():
-                raise InputError(f"{name}: a {k}-gram is there twice: write it again")
+            try:
+                order, firsts_of_order = in_order(parents, rows_NK[:, -1], sizes[k - 2], len(ids))
+            except ValueError as error:
+                raise InputError(f"{name}: a {k}-gram is there twice: write it again") from error
             last_tokens.append(rows_NK[order, -1])
-            firsts.append(np.cumsum([0, *np.bincount(parents, minlength=sizes[k - 2])]).astype(np.int32))
+            firsts.append(firsts_of_order)
         log_p.append(of_order[order] * LN_10)
         if k < len(sizes):
             backoffs.append(of_backoffs[order] * LN_10)
@@ -327,18 +322,23 @@ class _Block(NamedTuple):
                     return self._checked([fields[at :: size + 1] for at in range(size)], k, ids)
             except (ValueError, KeyError):
                 pass
-        rows = []
+        rows, numbers = [], []
         for number, fields in self._rows():
             if len(fields) not in (k + 1, k + 2):
                 raise self._wrong_size(fields, k, number)
             if not all(field in ids for field in fields[1 : k + 1]):
                 raise self.error("has a word that is no 1-gram", number)
-            try:
-                self._checked([[field] for field in fields], k, ids)
-            except ValueError as error:
-                raise self.error(f"has {error} for a logarithm", number) from error
             rows.append(fields if len(fields) == k + 2 else [*fields, b"0"])
-        return self._checked(list(zip(*rows, strict=True)), k, ids)
+            numbers.append(number)
+        try:
+            return self._checked(list(zip(*rows, strict=True)), k, ids)
+        except ValueError:
+            for row, number in zip(rows, numbers, strict=True):
+                try:
+                    self._checked([[field] for field in row], k, ids)
+                except ValueError as error:
+                    raise self.error(f"has {error} for a logarithm", number) from error
+            raise
 
     def _rows(self) -> Iterator[tuple[int, list[bytes]]]:
         """The fields of each line that is not empty, and its number."""

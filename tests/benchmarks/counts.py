@@ -68,7 +68,6 @@ def main() -> None:
             pruned = tuple(map(int, asked.prune.split(","))) if asked.prune else ()
             model = estimate(counts, order, pruned)
             seconds = counting_s + time.perf_counter() - began
-            text_nats(model, valid[:1000])  # makes the indices
             began = time.perf_counter()
             nats, tokens = text_nats(model, valid)
             rate = tokens / (time.perf_counter() - began)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqtool.counts.children import bisected, find_children
+from seqtool.counts.children import bisected, find_children, in_order
 
 
 @pytest.mark.parametrize("sizes", [[0], [1], [0, 0, 3, 0], [5, 0, 1, 700, 2, 2], [1] * 50])
@@ -29,3 +29,13 @@ def test_tokens_are_found_and_others_are_not(sizes: list[int]):
     assert find_children(firsts, tokens, parents, wanted).tolist() == expected
     assert find_children(firsts, tokens, parents[::7], wanted[::7]).tolist() == expected[::7]
     assert find_children(firsts, tokens, parents[:0], wanted[:0]).tolist() == []
+
+
+def test_ngrams_lie_in_the_order_of_their_parents_and_tokens():
+    parents, tokens = np.array([2, 0, 2, 3, 0]), np.array([1, 7, 0, 5, 2])
+    order, firsts = in_order(parents, tokens, 5, 10)
+    assert order.tolist() == [4, 1, 2, 0, 3]
+    assert (firsts.tolist(), firsts.dtype) == ([0, 2, 2, 4, 5, 5], np.int32)
+    with pytest.raises(ValueError, match="twice"):
+        in_order(np.array([1, 1]), np.array([3, 3]), 2, 10)
+    assert in_order(parents[:0], tokens[:0], 2, 10).firsts.tolist() == [0, 0, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from random import Random
 
 import numpy as np
@@ -12,13 +13,21 @@ import pytest
 from seqtool.counts.counting import NgramCounts
 from seqtool.counts.kneser_ney import estimate
 from seqtool.counts.model import NgramModel
+from seqtool.counts.stored import arrays_of, model_of
 from seqtool.errors import InputError
-from seqtool.exchange.arpa import LN_10, LONGEST_LINE, NEVER, is_arpa, read_arpa, spelled, token_of, write_arpa
+from seqtool.exchange.arpa import LN_10, LONGEST_LINE, NEVER, is_arpa, read_arpa, spelled, write_arpa
 from tests.counts.oracle import hostile_documents, joined
 
 UNKNOWN, BEGIN, NEWLINE = 0, 1, 2
 TOKENS = ["<unk>", "<s>", "\n", "a", "b c", "\t", "\\", "\u00a0", "\u2028", "x\\x20", "</s>", "é"]
 V = len(TOKENS)
+
+ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
+
+
+def token_of(field: str) -> str:
+    """The token that a field spells."""
+    return ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else "\\", field)
 
 
 def model(order: int) -> NgramModel:
@@ -191,3 +200,15 @@ def test_bytes_that_are_no_text_are_refused():
 ])  # fmt: skip
 def test_a_file_is_told_by_its_beginning(head: bytes, told: bool):
     assert is_arpa(head) is told
+
+
+def test_what_is_read_can_be_a_run():
+    """A probability that is hardly above 1 is refused here, not when the run that was made of it is loaded."""
+    for log10, is_good in (("0", True), ("4e-07", True), ("9e-07", False)):
+        text = SMALL.replace("-0.75  a", f"{log10}  a")
+        if not is_good:
+            with pytest.raises(InputError, match="'9e-07' for a logarithm"):
+                read_arpa(io.BytesIO(text.encode()), "x")
+            continue
+        model = read_arpa(io.BytesIO(text.encode()), "x").model
+        assert model_of(arrays_of(model), model.order, model.begin_id).order == 2

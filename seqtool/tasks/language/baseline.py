@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from seqtool.counts.choosing import best_of, candidates
+from seqtool.counts.choosing import Candidate, best_of, candidates
 from seqtool.counts.columns import Storage
 from seqtool.counts.counting import NgramCounts
 from seqtool.models.counted import CountedModel
@@ -33,13 +33,13 @@ def ngram_baseline(data: TrainingData, valid_tokens: int, seconds: float) -> Bas
     began, most = time.perf_counter(), SHARE_OF_TIME * seconds
     if not len(data.valid_ids) or len(data.train_ids) > most * TOKENS_PER_SECOND:
         return None
-    found = []
+    found: list[Candidate] = []
     try:
         counts = NgramCounts(
             data.train_ids, data.vocabulary.size, data.vocabulary.begin_id, Storage.of_half_the_free_memory()
         )
         for candidate in candidates(counts, data.valid_ids[0:valid_tokens], 0, MAX_ORDER):
-            found.append(candidate)
+            found = [*found[-1:], candidate]
             if time.perf_counter() - began > most:
                 break
         model = best_of(found).model

@@ -45,7 +45,7 @@ VALID_TOKENS = 1 << 20  # of the validation text, to choose an order by
 
 @dataclass(frozen=True)
 class CountedData:
-    """The text, and the models that were counted of it, of which the best is kept; none of a run that is there."""
+    """The text, and the last models that were counted of it, of which the best is kept; none of a run that is there."""
 
     prepared: TrainingData
     found: list[Candidate]
@@ -128,7 +128,7 @@ def _counted(
     found: list[Candidate] = []
     metrics: list[dict[str, Any]] = []
     for candidate in candidates(counts, held_out, asked.order, MAX_ORDER, asked.pruned):
-        found.append(candidate)
+        found = [*found[-1:], candidate]  # of the last two one is the best; the others' memory is free
         metrics.append(
             {
                 "step": candidate.model.order,

@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from seqtool.counts import choosing, columns
 from seqtool.counts.columns import Storage
 from seqtool.runs.config import WEIGHTS
 from seqtool.runs.loading import load_run
+from seqtool.settings.model import ModelConfig
+from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.tasks.language import counting
+from seqtool.tasks.language.data import prepare_data
 from tests.conftest import ODD_STRINGS, Command
 
 TRAIN = ("--model", "ngram", "--vocab-type", "char")
@@ -187,9 +191,9 @@ def test_too_little_memory_is_told(seqtool: Command, tmp_path: Path):
 
 
 def test_half_of_what_is_free_is_for_counting(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(counting, "free_bytes", lambda: 80 << 20)
+    monkeypatch.setattr(columns, "free_bytes", lambda: 80 << 20)
     assert counting._storage(None).block == Storage(40 << 20).block < Storage().block
-    monkeypatch.setattr(counting, "free_bytes", lambda: None)
+    monkeypatch.setattr(columns, "free_bytes", lambda: None)
     assert counting._storage(None).block == Storage().block
 
 
@@ -238,3 +242,15 @@ def test_an_edited_run_is_refused(seqtool: Command, counted_run: Path, tmp_path:
         assert result.returncode == 3 or math.isfinite(len(result.stdout)), result.stderr.decode()
         assert b"Traceback" not in result.stderr
         assert part == "config.json" or edited == content or result.returncode == 3, result.stderr.decode()
+
+
+def test_only_the_last_models_are_kept(prose_file: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of sixteen orders on disk, a thousand files would be open otherwise."""
+    prepared = prepare_data(
+        [str(prose_file)], vocabulary=None, vocabulary_config=VocabularyConfig(type="char"), valid=None,
+        errors="strict", document="file", seed=0,
+    )  # fmt: skip
+    monkeypatch.setattr(choosing, "LEAST_GAIN", -1.0)  # no order gains too little
+    found, metrics = counting._counted(prepared, ModelConfig(model="ngram"), Storage(0))
+    alive = [candidate.model.order for candidate in found]
+    assert (alive, len(metrics)) == ([15, 16], 16)

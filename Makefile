@@ -61,7 +61,7 @@ test-sanitize: $(INSTALLED)  ## Run the tests of what is in C under the address 
 	CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' \
 		LDFLAGS='-fsanitize=address,undefined' \
 		$(RUN)/python setup.py -q build_ext --build-lib $(SANITIZE) --build-temp $(SANITIZE)/temp
-	test $$(ls $(SANITIZE)/seqtool/native/*.so | wc -l) = 5
+	test $$(ls $(SANITIZE)/seqtool/native/*.so | wc -l) = 6
 	cd $(SANITIZE) && \
 		LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \

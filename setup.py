@@ -12,7 +12,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-HEADERS = {"step": [], "softmax": [], "ngrams": [], "recurrence": ["recurrence_pass.h"], "skipgram": []}
+HEADERS = {"step": [], "softmax": [], "ngrams": [], "mixing": [], "recurrence": ["recurrence_pass.h"], "skipgram": []}
 FLAGS = ["-O3", "-fno-math-errno", "-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math"]
 FLAGS += ["-Wno-psabi", "-Wno-unknown-pragmas"]
 # Not every compiler takes these. The second overrules CFLAGS: a part chooses its instructions by the processor that it

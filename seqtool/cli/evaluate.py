@@ -121,6 +121,7 @@ def command(
 
     --adapt adds figures of dynamic evaluation (Krause et al. 2018), called adapted: a copy of the net goes on learning
     from the texts, in their order, a segment at a time, each scored before it is learned from. The run stays as it is.
+    A gated mixture goes on counting instead, token by token.
 
     --per writes nats, tokens, perplexity per token and the text, separated by tabs; in the text a backslash is \\\\, a
     tab \\t, a newline \\n, a carriage return \\r, which printf %b converts back. Words are separated by white space and
@@ -246,11 +247,17 @@ def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, docume
 
 def _check_runs(runs: Sequence[Run], config: EvalConfig, settings: dict[str, Any], quiet: bool) -> None:
     """UsageError for settings, of which these were given, that do not fit a run; tell how windows overlap."""
+    from seqtool.runs.mixtures import MixtureConfig
     from seqtool.scoring.scorer import check_window
 
     for run in runs:
         if "adapt_every" in settings and run.model.context is not None:
             raise UsageError(f"--adapt-every: {run.path} sees windows, and a segment is what one scores; give --stride")
+        own = [name for name in settings if name.startswith("adapt_")]
+        if own and isinstance(run.config, MixtureConfig) and run.config.gated:
+            raise UsageError(
+                f"--{own[0].replace('_', '-')}: the gates of {run.path} learn at a rate of their own; leave it out"
+            )
         if "oov" in settings and run.vocabulary.type != "word":
             raise UsageError(
                 f"--oov is for a vocabulary of type word: that of {run.path} is of type {run.vocabulary.type}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json as json_module
 import math
@@ -104,6 +105,15 @@ def command(
             rich_help_panel=Panel.DATA,
         ),
     ] = True,
+    adapt_to: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--adapt-to",
+            metavar="TEXT",
+            help="Learn from a text before writing, as eval --adapt does; may be repeated. The run stays as it is.",
+            rich_help_panel=Panel.DATA,
+        ),
+    ] = None,
     echo: Annotated[
         bool,
         typer.Option("--echo/--no-echo", help="Write the prompt before the text.", rich_help_panel=Panel.PROGRESS),
@@ -135,6 +145,13 @@ def command(
     from seqtool.runs.loading import load_run
 
     loaded = load_run(run, choose_device(device))
+    if adapt_to:
+        from seqtool.scoring.adaptation import adapted_model
+        from seqtool.text.documents import TextSource
+
+        document = str(loaded.config.data.get("document", "file"))
+        read = TextSource(adapt_to, errors=errors, document=document)
+        loaded = dataclasses.replace(loaded, model=adapted_model(loaded, read))
     job = _Job(
         loaded,
         loaded.model.stepper(config.precision, barred=-1 if config.allow_unk else loaded.vocabulary.unknown_id),

@@ -98,8 +98,8 @@ def _run_report(path: Path) -> dict[str, Any]:
     from seqtool.runs.mixtures import read_mixture
 
     if is_mixture(path):
-        mixture = dataclasses.asdict(read_mixture(path))
-        return {"kind": "run", "path": str(path), "model": mixture.pop("name"), **mixture}
+        mixture = read_mixture(path)
+        return {"kind": "run", "path": str(path), "model": mixture.name, **dataclasses.asdict(mixture)}
     config = read_config(path)
     return {
         "kind": "run",

@@ -35,6 +35,15 @@ class CountedModel:
         log_p_BT, contexts_BK = self.ngrams.score(ids_BT.numpy(), targets_BT.numpy(), contexts_BK)
         return torch.from_numpy(-log_p_BT).float(), ((torch.from_numpy(contexts_BK),),)
 
+    def log_p(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """log p of all tokens after each of `ids`, (B, T, V), and the contexts after the last."""
+        contexts_BK = self.ngrams.no_contexts(len(ids_BT)) if state is None else state[0][0].numpy()
+        log_p_BTV = np.empty((*ids_BT.shape, self.vocab_size), np.float32)
+        for t, ids_B in enumerate(ids_BT.numpy().T):
+            contexts_BK = self.ngrams.advance(contexts_BK, ids_B)
+            log_p_BTV[:, t] = self.ngrams.next_log_p(contexts_BK)
+        return torch.from_numpy(log_p_BTV), ((torch.from_numpy(contexts_BK),),)
+
     def stepper(self, precision: str = "fp32", barred: int = -1) -> Stepper:
         """The same a token at a time."""
         if precision != "fp32":

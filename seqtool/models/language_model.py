@@ -85,6 +85,11 @@ class LanguageModel(Net):
         logits_BTV, state = self(ids_BT, state)
         return token_nats(logits_BTV, targets_BT), state
 
+    def log_p(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """log p of all tokens after each of `ids`, (B, T, V), and the state after the last."""
+        logits_BTV, state = self(ids_BT, state)
+        return logits_BTV.float().log_softmax(dim=-1), state
+
     def stepper(self, precision: str = "fp32", barred: int = -1) -> Stepper:
         """The same a token at a time."""
         from seqtool.models.decoding.stepper import ModelStepper

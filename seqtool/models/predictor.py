@@ -74,6 +74,9 @@ class Predictor(Protocol):
         None begins a text.
         """
 
+    def log_p(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """log p of all tokens after each of `ids`, in float32, (B, T, V), and the state after the last of them."""
+
     def stepper(self, precision: str = "fp32", barred: int = -1) -> Stepper:
         """Predict a token at a time, weights kept in that precision. A `barred` symbol (-1: none) has log p -inf."""
 

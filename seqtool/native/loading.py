@@ -82,6 +82,14 @@ PARTS = {
             "seqtool_find_children": Function(None, (Pointer, Pointer, Pointer, Pointer, Pointer, Count)),
         },
     ),
+    "mixing": Part(
+        layout=1,
+        functions={
+            "seqtool_gates_read": Function(None, (Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer, Count)),
+            "seqtool_gates_advance": Function(None, (Pointer, Pointer, Pointer, Count, Count)),
+            "seqtool_gates_next": Function(None, (Pointer, Pointer, Pointer, Pointer, Pointer)),
+        },
+    ),
     "recurrence": Part(
         layout=2,
         functions={

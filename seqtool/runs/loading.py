@@ -10,6 +10,7 @@ import torch
 from seqtool.errors import InputError
 from seqtool.models.counted import CountedModel
 from seqtool.models.example_model import ExampleModel
+from seqtool.models.gated import Gated
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.mixture import Mixture
 from seqtool.models.predictor import Predictor
@@ -26,7 +27,7 @@ from seqtool.runs.config import (
     vocabulary_in,
 )
 from seqtool.runs.mixtures import MixtureConfig, read_mixture
-from seqtool.runs.weights import load_tensors, read_counts, read_weights
+from seqtool.runs.weights import load_tensors, read_counts, read_gates, read_weights
 from seqtool.text.vocabulary import Vocabulary
 
 
@@ -63,7 +64,11 @@ def _load_mixture(path: Path, device: torch.device) -> Run:
         if (runs[-1].config.name, runs[-1].config.vocabulary_sha256) != (name, config.vocabulary_sha256):
             raise InputError(f"{part} is another kind of model than {path} says: it was edited; mix again")
     vocabulary = vocabulary_in(path, config.vocabulary_sha256)
-    return Run(path, config, vocabulary, Mixture([run.model for run in runs], config.weights))
+    models = [run.model for run in runs]
+    if not config.gated:
+        return Run(path, config, vocabulary, Mixture(models, config.weights))
+    gates = read_gates(path, config, vocabulary.begin_id, vocabulary.size)
+    return Run(path, config, vocabulary, Gated(models, gates))
 
 
 def load_part(path: Path, device: torch.device) -> Run:

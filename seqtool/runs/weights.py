@@ -10,13 +10,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from seqtool.counts.gates import stored as stored_gates
+from seqtool.counts.gates.gates import Gates
 from seqtool.counts.model import NgramModel
 from seqtool.counts.stored import arrays_of, model_of, shapes_of
 from seqtool.errors import InputError, UsageError
 from seqtool.files.tensors import TensorFile, open_tensors, write_tensors
 from seqtool.runs.config import CONFIG, WEIGHTS, RunConfig, write_config
+from seqtool.runs.mixtures import MixtureConfig
 from seqtool.text.vocabulary import Vocabulary
 
+GATES_FORMAT = "seqtool gates 1"
 RENAMED = {
     "core.embedding": "inputs.embedding",
     "core.embeddings_before": "inputs.embeddings_before",
@@ -89,6 +93,39 @@ def read_counts(file: Path, config: RunConfig) -> NgramModel:
         return model_of(arrays, len(config.ngrams), config.symbols.begin_id)
     except ValueError as error:
         raise InputError(f"{file} holds {error}: it was edited") from error
+
+
+def write_gates(folder: Path, config: MixtureConfig, gates: Gates) -> None:
+    """Write what the gates of a mixture know into its directory `folder`."""
+    metadata = {
+        "format": GATES_FORMAT,
+        "parts_sha256": config.parts_sha256,
+        "vocabulary_sha256": config.vocabulary_sha256,
+    }
+    write_tensors(folder / WEIGHTS, stored_gates.arrays_of(gates), metadata)
+
+
+def read_gates(folder: Path, config: MixtureConfig, begin_id: int, vocab_size: int) -> Gates:
+    """Map the gates of a mixture; InputError when they are missing, damaged, or another's."""
+    file = folder / WEIGHTS
+    if not file.is_file():
+        raise InputError(f"{folder} has no {WEIGHTS}, which holds its gates: put that back, or mix again")
+    with open_tensors(file) as content:
+        arrays = content.arrays()
+        told = {name: content.metadata.get(name) for name in ("format", "parts_sha256", "vocabulary_sha256")}
+    if told != {
+        "format": GATES_FORMAT,
+        "parts_sha256": config.parts_sha256,
+        "vocabulary_sha256": config.vocabulary_sha256,
+    }:
+        raise InputError(f"{file} belongs to another mixture: it was exchanged; put its own back, or mix again")
+    try:
+        gates = stored_gates.gates_of(arrays, len(config.parts), begin_id)
+        if (gates.past_count, gates.vocab_size) != (config.gates_tokens, vocab_size):
+            raise ValueError("what another text left")
+        return gates
+    except ValueError as error:
+        raise InputError(f"{file} holds {error}: it was edited; mix again") from error
 
 
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:

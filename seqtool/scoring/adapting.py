@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ from seqtool.models.language_model import LanguageModel
 from seqtool.models.mixture import Mixture
 from seqtool.models.predictor import Predictor
 from seqtool.models.state import State, detached
-from seqtool.scoring.scorer import Nats, check_window, windows
+from seqtool.scoring.scorer import Nats, check_window, document_parts, windows
 from seqtool.settings.scoring import EvalConfig
 
 BETAS = (0.9, 0.99)
@@ -81,13 +80,18 @@ class AdaptiveScorer:
         Ids before the first of `starts` continue the open document.
         """
         found = [np.empty(0, np.float32)]
-        goes_on = not starts or starts[0] > 0
-        for number, (begin, end) in enumerate(pairwise([*([0] if goes_on else []), *starts, len(ids)])):
-            if number or not goes_on:
+        for begins, text in document_parts(ids, starts):
+            if begins:
                 self._begin_document()
-            text = ids[begin:end].astype(np.int64)
             found += self._slide(text) if self._context else self._carry(text)
         return np.concatenate(found)
+
+    def finish(self) -> Predictor:
+        """The model that has learned from all that was scored."""
+        self._learn()
+        for net in _nets(self._model):
+            net.requires_grad_(False)
+        return self._model
 
     def _carry(self, text: npt.NDArray[np.int64]) -> list[Nats]:
         """Score with a state that is carried through the document; the tail are the tokens of the open segment."""

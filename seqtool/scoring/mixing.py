@@ -28,18 +28,20 @@ Progress = Callable[[int], None]
 
 
 class Mixed(NamedTuple):
-    """A mixture that was made, and what it and its parts make of the text, in nats per token."""
+    """A mixture that was made, and what it and its parts make of the text, in nats per token; None without a text."""
 
     config: MixtureConfig
-    nats_M: list[float]
-    nats: float
+    nats_M: Sequence[float | None]
+    nats: float | None
     tokens: int
 
 
-def check_parts(paths: Sequence[Path]) -> None:
+def check_parts(paths: Sequence[Path], gated: bool = False) -> None:
     """UsageError where so many runs are no mixture."""
-    if not 2 <= len(paths) <= MAX_PARTS:
-        raise UsageError(f"a mixture is of 2 to {MAX_PARTS} runs, not {len(paths)}: name them one after another")
+    if not 2 - gated <= len(paths) <= MAX_PARTS:
+        raise UsageError(
+            f"a mixture is of {2 - gated} to {MAX_PARTS} runs, not {len(paths)}: name them one after another"
+        )
 
 
 def copied_parts(paths: Sequence[Path], folder: Path, device: torch.device) -> list[Run]:
@@ -69,19 +71,28 @@ def _copied(path: Path, part: Path, device: torch.device) -> Run:
         raise cannot_write(part, error) if isinstance(error, OSError) else error from error
 
 
-def mix(folder: Path, paths: Sequence[Path], runs: Sequence[Run], text: EncodedText, progress: Progress) -> Mixed:
-    """Learn the weights of runs that were copied into `folder` from `paths`, and make the mixture whole.
-
-    InputError when the text has no token, or a run learned from it.
-    """
+def check_unread(paths: Sequence[Path], runs: Sequence[Run], text: EncodedText) -> None:
+    """InputError when one of the runs learned from the text."""
     for path, run in zip(paths, runs, strict=True):
         if text.sha256 == run.config.data.get("sha256"):
             raise InputError(f"{path} learned from this very text and knows it by heart: give --valid another one")
-    nats_MT = part_nats([run.model for run in runs], text, progress)
-    tokens = nats_MT.shape[1]
-    if not tokens:
-        raise InputError("there is no token to learn weights from: give more text")
-    weights_M = fitted_weights(nats_MT)
+
+
+def mix(
+    folder: Path, paths: Sequence[Path], runs: Sequence[Run], text: EncodedText | None, progress: Progress
+) -> Mixed:
+    """Learn the weights of runs that were copied into `folder` from `paths`, and make the mixture whole.
+
+    Without a text the weights are equal. InputError when the text has no token, or a run learned from it.
+    """
+    nats_MT = np.empty((len(runs), 0))
+    weights_M = np.full(len(runs), 1 / len(runs))
+    if text is not None:
+        check_unread(paths, runs, text)
+        nats_MT = part_nats([run.model for run in runs], text, progress)
+        if not nats_MT.shape[1]:
+            raise InputError("there is no token to learn weights from: give more text")
+        weights_M = fitted_weights(nats_MT)
     config = MixtureConfig(
         weights=tuple(map(float, weights_M)),
         parts=tuple(config_sha256(run.path) for run in runs),
@@ -90,14 +101,16 @@ def mix(folder: Path, paths: Sequence[Path], runs: Sequence[Run], text: EncodedT
         vocabulary_sha256=runs[0].vocabulary.sha256,
         data={
             "runs": list(map(str, paths)),
-            "valid_sha256": text.sha256,
-            "valid_tokens": tokens,
+            "valid_sha256": None if text is None else text.sha256,
+            "valid_tokens": nats_MT.shape[1],
             "document": str(runs[0].config.data.get("document", "file")),
         },
         made_by=dict(provenance()),
     )
     write_mixture(folder, config, runs[0].vocabulary)
-    return Mixed(config, nats_MT.mean(axis=1).tolist(), float(mixed_nats(nats_MT, weights_M).mean()), tokens)
+    if text is None:
+        return Mixed(config, [None] * len(runs), None, 0)
+    return Mixed(config, nats_MT.mean(axis=1).tolist(), float(mixed_nats(nats_MT, weights_M).mean()), nats_MT.shape[1])
 
 
 def part_nats(models: Sequence[Predictor], text: EncodedText, progress: Progress) -> npt.NDArray[np.float64]:

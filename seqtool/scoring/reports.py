@@ -12,8 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqtool.errors import InputError
+from seqtool.models.gated import Gated
 from seqtool.runs.loading import Run
+from seqtool.scoring.adaptation import adaptive_scorer
 from seqtool.scoring.adapting import AdaptiveScorer
+from seqtool.scoring.learning import LearningScorer
 from seqtool.scoring.rows import check_oov, check_store, counted_tokens, given_ids
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, check_window, perplexity
 from seqtool.settings.scoring import EvalConfig
@@ -54,7 +57,7 @@ def text_reports(
     InputError, before any report is yielded, when no source has a token to score.
     """
     check_oov(run.vocabulary, config)
-    scorers: dict[str, Scorer | AdaptiveScorer] = {
+    scorers: dict[str, Scorer | AdaptiveScorer | LearningScorer] = {
         NATS: Scorer(
             run.model,
             batch_size=config.batch_size,
@@ -64,7 +67,7 @@ def text_reports(
         )
     }
     if config.adapt:
-        scorers[ADAPTED_NATS] = AdaptiveScorer(run.model, config)
+        scorers[ADAPTED_NATS] = adaptive_scorer(run.model, config)
     conditions = _conditions(run, config, given)
     done = tokens = 0
     ready: list[dict[str, Any]] = []  # held back until there has been a token to score
@@ -179,7 +182,10 @@ def _name(source: TextSource | TokenStore) -> str:
 
 
 def _score(
-    vocabulary: Vocabulary, config: EvalConfig, scorers: dict[str, Scorer | AdaptiveScorer], parts: list[_TextPart]
+    vocabulary: Vocabulary,
+    config: EvalConfig,
+    scorers: dict[str, Scorer | AdaptiveScorer | LearningScorer],
+    parts: list[_TextPart],
 ) -> None:
     """Score parts together and add each result to its text."""
     began = time.perf_counter()
@@ -205,7 +211,7 @@ def _conditions(run: Run, config: EvalConfig, given: str) -> dict[str, Any]:
         "context": context or "all the text before",
         "stride": stride or "none: the state is carried",
         "reads_per_token": context / stride if stride else 1.0,
-        **(_adaptation(config, stride) if config.adapt else {}),
+        **(_adaptation(config, stride) if config.adapt and not isinstance(run.model, Gated) else {}),
         "vocabulary_sha256": run.vocabulary.sha256,
     }
 

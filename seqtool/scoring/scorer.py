@@ -69,6 +69,15 @@ def windows(start: int, stop: int, context: int, stride: int) -> Iterator[Window
         start = end
 
 
+def document_parts(
+    ids: npt.NDArray[np.unsignedinteger], starts: Sequence[int]
+) -> Iterator[tuple[bool, npt.NDArray[np.int64]]]:
+    """Whether a document begins, and its ids, in order; ids before the first of `starts` continue an open one."""
+    goes_on = not starts or starts[0] > 0
+    for number, (begin, end) in enumerate(pairwise([*([0] if goes_on else []), *starts, len(ids)])):
+        yield number > 0 or not goes_on, ids[begin:end].astype(np.int64)
+
+
 def check_window(model: Predictor, context: int, stride: int) -> tuple[int, int]:
     """The context and stride to score with, by default the model's and half of it; UsageError when they do not fit."""
     if model.context is None:

@@ -109,7 +109,6 @@ def test_wrong_parts_are_refused_and_nothing_is_left(
     ):
         assert told in error_of(seqtool("mix", *runs, "-o", out, *valid), code)
     assert "does not exist" in error_of(seqtool("mix", counts, net, "-o", out, "--valid", tmp_path / "none"), 3)
-    assert "--valid" in error_of(seqtool("mix", counts, net, "-o", out), 2)
     assert "exists already" in error_of(seqtool("mix", counts, net, "-o", both, *valid), 2)
     assert not list(tmp_path.iterdir())
 
@@ -135,3 +134,65 @@ def test_a_part_that_is_missing_or_cut_short_is_named(seqtool: Command, both: Pa
         assert "parts/2 has no model.safetensors" in error_of(seqtool("eval", both, texts / "test.txt"), 3)
     finally:
         weights.write_bytes(content)
+
+
+@pytest.fixture(scope="session")
+def gated(seqtool: Command, net: Path, short_text: Path, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "gated"
+    result = seqtool("mix", net, "-o", path, "--gated", "--read", short_text, "--valid", texts / "valid.txt", "--json")
+    assert result.returncode == 0, result.stderr.decode()
+    assert "--adapt" in result.stderr.decode()
+    told = json.loads(result.stdout)
+    assert told["read_tokens"] > told["valid_tokens"] > 0
+    assert told["valid_adapted_nats_per_token"] > 0
+    return path
+
+
+def test_gates_beat_a_linear_mixture_and_beat_themselves_adapted(
+    seqtool: Command, gated: Path, both: Path, texts: Path
+):
+    report = json.loads(seqtool("eval", gated, texts / "test.txt", "--adapt", "--json").stdout)
+    assert report["nats"] < nats(seqtool, both, texts / "test.txt")
+    assert report["adapted_nats"] < report["nats"]
+    assert "adapt_rate" not in report
+    table = seqtool("eval", gated, both, "--text", texts / "test.txt").stdout.decode().splitlines()
+    assert table[1].split()[1] == "gated"
+    assert table[1].endswith("best")
+    rows = seqtool("eval", gated, texts / "test.txt", "--per", "line", "--carry").stdout.decode().splitlines()
+    assert sum(float(row.split("\t")[0]) for row in rows) == pytest.approx(report["nats"], rel=1e-5)
+    assert json.loads(seqtool("info", gated, "--json").stdout)["model"] == "gated"
+
+
+def test_gates_generate_and_adapt_to_a_text_first(seqtool: Command, gated: Path, net: Path, texts: Path):
+    made = {}
+    for run in (gated, net):
+        asked = ["generate", run, "--prompt", "the", "--max-tokens", 30, "--seed", 1]
+        plain, again, adapted = (seqtool(*asked, *more).stdout for more in ((), (), ("--adapt-to", texts / "test.txt")))
+        assert plain == again != adapted
+        assert adapted.startswith(b"the")
+        made[run] = adapted
+    assert made[gated] != made[net]
+
+
+def test_flags_without_effect_are_refused(seqtool: Command, gated: Path, net: Path, texts: Path, tmp_path: Path):
+    test = texts / "test.txt"
+    out = ["-o", tmp_path / "out"]
+    for words, why in (
+        (["mix", net, *out, "--gated"], "give --read, --valid or both"),
+        (["mix", net, net, *out, "--valid", test, "--read", test], "--read: only --gated counts"),
+        (["mix", net, net, *out, "--memory", "5M"], "--memory: only --gated counts"),
+        (["mix", net, *out], "2 to 16 runs"),
+        (["mix", net, *out, "--gated", "--valid", test, "--memory", "lots"], "write a size"),
+        (["eval", gated, test, "--adapt", "--adapt-rate", 0.1], "at a rate of their own"),
+        (["mix", gated, net, *out, "--valid", test], "is a mixture itself"),
+    ):
+        assert why in error_of(seqtool(*words), 3 if "mixture itself" in why else 2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_text_the_weights_are_equal(seqtool: Command, counts: Path, net: Path, tmp_path: Path):
+    result = seqtool("mix", counts, net, "-o", tmp_path / "equal", "--json")
+    assert result.returncode == 0, result.stderr.decode()
+    told = json.loads(result.stdout)
+    assert [part["weight"] for part in told["parts"]] == [0.5, 0.5]
+    assert told["valid_nats_per_token"] is None

@@ -29,6 +29,14 @@ def test_what_was_written_is_read(mixture: Path):
         read_config(mixture)
 
 
+def test_one_with_gates_has_no_weights(small_run: Path, tmp_path: Path):
+    gated = dataclasses.replace(CONFIG, weights=(), gates_tokens=9)
+    write_mixture(tmp_path, gated, load_vocabulary(small_run / "vocab.model"))
+    assert read_mixture(tmp_path) == gated
+    assert (gated.name, CONFIG.name) == ("gated", "mixture")
+    assert gated.parts_sha256 == CONFIG.parts_sha256 != dataclasses.replace(CONFIG, parts=("a", "b")).parts_sha256
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -38,6 +46,11 @@ def test_what_was_written_is_read(mixture: Path):
         {"weights": [1, 0]},
         {"weights": ["0.5", "0.5"]},
         {"weights": 3},
+        {"weights": []},
+        {"gates_tokens": 5},
+        {"gates_tokens": -1},
+        {"gates_tokens": True},
+        {"gates_tokens": "9"},
         {"weights": [float("nan"), 1.0]},
         {"parts": ["a"]},
         {"parts": [1, 2]},
@@ -58,7 +71,7 @@ def test_an_edited_one_is_refused(mixture: Path, edit: dict[str, object]):
         read_mixture(mixture)
 
 
-@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(CONFIG) if one.name != "name"])
+@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(CONFIG) if one.name != "gates_tokens"])
 def test_one_that_lacks_something_is_refused(mixture: Path, name: str):
     content = json.loads((mixture / "config.json").read_text())
     del content[name]

@@ -51,12 +51,14 @@ typedef struct {
     const uint8_t *kinds;
     const int64_t *masks, *rows;
     const float *stretched;
+    const double *before;
     uint32_t *table;
     float *maps, *chances, *weights, *last, *stages, *match_maps;
     uint64_t *followed;
     int32_t *past, *found;
 } Gates;
 
+static const double LEAST_MASS = 2e-6;
 static const int64_t LEAST[MATCHES] = {20, 12, 6};
 static const int32_t BEFORE[AGES - 1] = {4, 16, 64, 256, 1024, 4096, 12000};
 
@@ -255,6 +257,13 @@ INSIDE void decide(const Gates *g, const State *s, const Token *token, int64_t n
     d->p = bound(p, 1e-6f, 1 - 1e-6f);
 }
 
+/* p(right) at a node that is reached with a probability of `mass`. Where that is hardly ever, counts of tokens tell it. */
+INSIDE double chance(const Gates *g, int64_t node, double mass, const Decision *d) {
+    const int32_t *span = g->spans + 3 * node;
+    if (mass > LEAST_MASS) return d->p;
+    return (g->before[span[2]] - g->before[span[1]]) / (g->before[span[2]] - g->before[span[0]]);
+}
+
 /* Learn how a decision was. */
 INSIDE void learn(const Gates *g, const Token *token, int place, int bit, Decision *d) {
     float errors[LAST];
@@ -358,17 +367,18 @@ void seqtool_gates_read(Gates *g, State *s, const int64_t *ids, int64_t T, const
         const uint64_t path = g->paths[ids[t]];
         int64_t node = 0;
         int place = 1;
-        double sum = 0;
+        double mass = 1;
         for (int depth = 0; depth < g->depths[ids[t]]; depth++) {
             if (depth % LEVELS == 0) place = 1, find_buckets(g, &token, node, learning);
             const int bit = path >> depth & 1;
             decide(g, s, &token, node, depth, place, path, &d);
-            sum -= log(bit ? d.p : 1 - (double)d.p);
+            const double right = chance(g, node, mass, &d);
+            mass *= bit ? right : 1 - right;
             if (learning) learn(g, &token, place, bit, &d);
             node = g->children[2 * node + bit];
             place = 2 * place + bit;
         }
-        nats[t] = sum;
+        nats[t] = -log(mass);
         advance(g, s, ids[t], learning);
     }
 }
@@ -387,36 +397,43 @@ void seqtool_gates_next(Gates *g, const State *s, const float *const *log_p, dou
     struct {
         int64_t node;
         uint64_t path;
-        double sum;
+        double mass;
         int depth;
-    } open[2 * 64 + 2];
-    int count = 0;
-    open[count++].node = 0, open[0].path = 0, open[0].sum = 0, open[0].depth = 0;
+    } open[2 * 64 + 4] = {{0, 0, 1, 0}};
+    int count = 1;
     while (count) { /* nodes where a bucket begins: their own decision, and those of the two below them */
-        const int64_t top = open[--count].node;
+        count--;
+        const int64_t top = open[count].node;
         const uint64_t path = open[count].path;
-        const double sum = open[count].sum;
+        const double mass = open[count].mass;
         const int depth = open[count].depth;
         if (top < 0) {
-            out[~top] = sum;
+            out[~top] = log(mass);
+            continue;
+        }
+        const int32_t *span = g->spans + 3 * top;
+        if (mass <= LEAST_MASS) {
+            const double log_share = log(mass / (g->before[span[2]] - g->before[span[0]]));
+            for (int64_t i = span[0]; i < span[2]; i++) out[g->leaves[i]] = log_share + log(g->before[i + 1] - g->before[i]);
             continue;
         }
         find_buckets(g, &token, top, 0);
         decide(g, s, &token, top, depth, 1, path, &d);
-        const double of_bit[2] = {sum + log(1 - (double)d.p), sum + log(d.p)};
+        const double of_bit[2] = {mass * (1 - (double)d.p), mass * d.p};
         for (int bit = 0; bit < 2; bit++) {
             const int64_t node = g->children[2 * top + bit];
             const uint64_t below = path | (uint64_t)bit << depth;
             if (node < 0) {
-                out[~node] = of_bit[bit];
+                out[~node] = log(of_bit[bit]);
                 continue;
             }
-            decide(g, s, &token, node, depth + 1, 2 + bit, below, &d);
-            for (int next = 0; next < 2; next++) {
+            if (of_bit[bit] > LEAST_MASS) decide(g, s, &token, node, depth + 1, 2 + bit, below, &d);
+            const double right = chance(g, node, of_bit[bit], &d);
+            for (int next = 0; next < 2; next++, count++) {
                 open[count].node = g->children[2 * node + next];
                 open[count].path = below | (uint64_t)next << (depth + 1);
-                open[count].sum = of_bit[bit] + log(next ? d.p : 1 - (double)d.p);
-                open[count++].depth = depth + 2;
+                open[count].mass = of_bit[bit] * (next ? right : 1 - right);
+                open[count].depth = depth + 2;
             }
         }
     }

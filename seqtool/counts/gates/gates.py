@@ -14,6 +14,8 @@ gated mixing (2012):
    p = squash(sum_i w_i x_i), and which of a set's rows is used is chosen by the context (`ROWS`), for each of SETS.
    The last layer mixes the sets likewise, by LAST choices, of which the mean is taken. All weights learn by the
    gradient of -ln p: w_i += rate (bit - p) x_i.
+   Where a node is reached once in 500,000 times or less often, how often each token comes tells its decision instead,
+   so that all next tokens can be told without walking the whole tree.
 5. Stages: maps of p by a short context, in steps of 1/2 of its stretch, correct the mixture (secondary estimation).
 
 Nothing is learned from a token before it is scored, nor, unless asked, at all. What is read is held in memory of one
@@ -25,6 +27,7 @@ Shapes: B texts side by side, T tokens, V vocabulary, E other models, C contexts
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -108,8 +111,8 @@ class _Structure(ctypes.Structure):
 
     SIZES = ("symbols", "nodes", "contexts", "orders", "models", "inputs", "buckets", "places", "past_count")
     ARRAYS = (
-        "children", "spans", "leaves", "paths", "depths", "words", "kinds", "masks", "rows", "stretched", "table",
-        "maps", "chances", "weights", "last", "stages", "match_maps", "followed", "past", "found",
+        "children", "spans", "leaves", "paths", "depths", "words", "kinds", "masks", "rows", "stretched", "before",
+        "table", "maps", "chances", "weights", "last", "stages", "match_maps", "followed", "past", "found",
     )  # fmt: skip
     _fields_ = (
         *((name, ctypes.c_int64) for name in SIZES),
@@ -135,6 +138,7 @@ class Gates:
             "masks": np.array(CONTEXTS, np.int64),
             "rows": np.cumsum([0, *ROWS[:-1]]),
             "stretched": stretched(),
+            "before": np.concatenate([[0.0], np.cumsum(1.0 + arrays["counts"][self.spelling.leaves])]),
         }
 
     @classmethod
@@ -231,7 +235,8 @@ class Gates:
 
     def _check(self, ids_T: Int64, log_p: Sequence[Float32 | None]) -> None:
         assert len(log_p) == self.models
-        if len(ids_T) and not (ids_T.min() >= 0 and ids_T.max() < self.vocab_size):
+        least, most = (ids_T[0], ids_T[0]) if len(ids_T) == 1 else (ids_T.min(initial=0), ids_T.max(initial=0))
+        if not 0 <= least <= most < self.vocab_size:
             raise ValueError(f"an id that is none of {self.vocab_size}")
 
     def _make_room(self, tokens: int) -> None:
@@ -241,8 +246,17 @@ class Gates:
             grown = np.zeros(max(self.past_count + tokens, 2 * len(past)), np.int32)
             grown[: self.past_count] = past[: self.past_count]
             self.arrays["past"] = grown
+            self._given.past = grown.ctypes.data
 
     def _structure(self) -> _Structure:
+        """What the functions in C are given, as it is now."""
+        structure = self._given
+        structure.past_count, structure.rate = self.past_count, self.rate
+        return structure
+
+    @functools.cached_property
+    def _given(self) -> _Structure:
+        """The same, made once: where arrays lie is slow to ask, and only `past` moves."""
         arrays = {**self.arrays, **self.fixed}
         structure = _Structure(
             self.vocab_size,

@@ -18,6 +18,7 @@ Int64 = npt.NDArray[np.int64]
 
 BITS = (1 << 64) - 1
 MOST = 31  # of each decision in a counter
+LEAST_MASS = 2e-6
 LEAST = (20, 12, 6)  # tokens of a match
 BEFORE = np.array([4, 16, 64, 256, 1024, 4096, 12000])  # ends of ages, in units of 64 tokens
 MATCH_LENGTHS = (1, 8, 12, 16, 20, 24, 32)
@@ -90,18 +91,19 @@ def read(gates: Gates, state_F: Int64, ids_T: Int64, log_p: Sequence[Float32 | N
     spelling = gates.spelling
     for t, wanted in enumerate(ids_T.tolist()):
         token = _begin(gates, state_F, [None if one is None else one[t] for one in log_p])
-        path, node, place, nats = int(spelling.paths[wanted]), 0, 1, 0.0
+        path, node, place, mass = int(spelling.paths[wanted]), 0, 1, 1.0
         for depth in range(int(spelling.depths[wanted])):
             if depth % 2 == 0:
                 place = 1
                 _find_buckets(gates, token, node, learn)
             bit = path >> depth & 1
             decision = _decide(gates, state_F, token, node, depth, place, path)
-            nats -= math.log(decision.p if bit else 1 - decision.p)
+            right = _chance(gates, node, mass, decision.p)
+            mass *= right if bit else 1 - right
             if learn:
                 _learn(gates, token, place, bit, decision)
             node, place = int(spelling.children[node, bit]), 2 * place + bit
-        nats_T[t] = nats
+        nats_T[t] = -math.log(mass)
         advance(gates, state_F, wanted, learn)
     return nats_T
 
@@ -116,20 +118,28 @@ def next_log_p(gates: Gates, state_F: Int64, log_p: Sequence[Float32 | None]) ->
     """log p of every next token, (V,)."""
     out_V = np.zeros(gates.vocab_size, np.float32)
     token = _begin(gates, state_F, log_p)
-    open_nodes = [(0, 0, 0, 0.0, 1, 0)]
+    open_nodes = [(0, 0, 0, 1.0, 1, 0)]
     while open_nodes:
-        node, depth, path, total, place, top = open_nodes.pop()
+        node, depth, path, mass, place, top = open_nodes.pop()
         if node < 0:
-            out_V[~node] = total
+            out_V[~node] = math.log(mass)
             continue
         if depth % 2 == 0:
             place, top = 1, node
         _find_buckets(gates, token, top, False)
-        p = _decide(gates, state_F, token, node, depth, place, path).p
+        right = _chance(gates, node, mass, _decide(gates, state_F, token, node, depth, place, path).p)
         for bit in (0, 1):
-            child, nats = int(gates.spelling.children[node, bit]), -math.log(p if bit else 1 - p)
-            open_nodes.append((child, depth + 1, path | bit << depth, total - nats, 2 * place + bit, top))
+            child, below = int(gates.spelling.children[node, bit]), mass * (right if bit else 1 - right)
+            open_nodes.append((child, depth + 1, path | bit << depth, below, 2 * place + bit, top))
     return out_V
+
+
+def _chance(gates: Gates, node: int, mass: float, mixed: float) -> float:
+    """p(right) at a node that is reached with a probability of `mass`."""
+    if mass > LEAST_MASS:
+        return mixed
+    first, middle, end = gates.fixed["before"][gates.spelling.spans[node]].tolist()
+    return float((end - middle) / (end - first))
 
 
 def _followers(newest: int, before: int) -> tuple[int, int]:

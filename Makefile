@@ -28,12 +28,14 @@ demo: $(INSTALLED)  ## Train on Python's own documentation, score it, and read w
 	$(RUN)/seqtool train $(DEMO)/train.txt --valid $(DEMO)/valid.txt -o $(DEMO)/run --force --time 80s
 	@echo; echo "== How well it predicts text that it has not seen"
 	$(RUN)/seqtool eval $(DEMO)/run $(DEMO)/test.txt
-	@echo; echo "== Counts beside it, and both as one"
+	@echo; echo "== Counts beside it, both as one, and gates that go on counting as they read"
 	$(RUN)/seqtool train $(DEMO)/train.txt --valid $(DEMO)/valid.txt --vocab $(DEMO)/run/vocab.model --model ngram \
 		-o $(DEMO)/counts --force --quiet
 	$(RUN)/seqtool mix $(DEMO)/run $(DEMO)/counts -o $(DEMO)/both --valid $(DEMO)/valid.txt --force --quiet
+	$(RUN)/seqtool mix $(DEMO)/run -o $(DEMO)/gated --gated --read $(DEMO)/train.txt --valid $(DEMO)/valid.txt --force --quiet
 	@echo; echo "== Bits per byte of that text, beside compressors"
-	@$(RUN)/seqtool eval $(DEMO)/run $(DEMO)/counts $(DEMO)/both --text $(DEMO)/test.txt --json | \
+	@{ $(RUN)/seqtool eval $(DEMO)/run $(DEMO)/counts $(DEMO)/both --text $(DEMO)/test.txt --json; \
+		$(RUN)/seqtool eval $(DEMO)/gated $(DEMO)/test.txt --adapt --json; } | \
 		$(RUN)/python corpora/beside_compressors.py $(DEMO)/train.txt $(DEMO)/test.txt
 	@echo; echo "== What it writes"
 	$(RUN)/seqtool generate $(DEMO)/run --prompt 'The value of' --max-tokens 150 --seed 1

@@ -2,6 +2,8 @@
 
     seqtool eval RUN [RUN...] --text test.txt --json | python corpora/beside_compressors.py train.txt test.txt
 
+Reports with --adapt have a row more. Compressors go on learning as they read, too.
+
 A model has learned from the training text. So that the comparison is fair to a compressor, it may read that first: the
 figure is C(training and this text) - C(training text). gzip, whose window is 32 kB, would gain nothing from it. Strong
 compressors are asked where they are installed; what they are given lies in a temporary directory.
@@ -54,6 +56,8 @@ def main() -> None:
     for report in map(json.loads, sys.stdin):
         name = f"seqtool {report['model']}" if "model" in report else "this model"
         print(f"{name:<34} {report['bits_per_byte']:.3f} bits per byte", flush=True)
+        if "adapted_bits_per_byte" in report:
+            print(f"{name + ', adapted':<34} {report['adapted_bits_per_byte']:.3f} bits per byte", flush=True)
     for name, size in sizes(train, text):
         print(f"{name:<34} {8 * size / len(text):.3f} bits per byte", flush=True)
 

@@ -75,7 +75,9 @@ def text_reports(
         _score(run.vocabulary, config, scorers, parts)
         for text in (part.text for part in parts if part.ends):
             tokens += text.tokens
-            ready.append({"run": str(run.path), **text.report(run.vocabulary, config), **conditions})
+            ready.append(
+                {"run": str(run.path), "model": run.config.name, **text.report(run.vocabulary, config), **conditions}
+            )
         if tokens:
             yield from ready
             ready = []

@@ -29,12 +29,13 @@ def rows(folder: Path, reports: str, path: str) -> dict[str, float]:
 
 
 def test_each_model_has_a_row_and_each_compressor(tmp_path: Path):
-    reports = [{"model": "lstm", "bits_per_byte": 2.0}, {"model": "mixture", "bits_per_byte": 1.5}]
+    reports = [{"model": "lstm", "bits_per_byte": 2.0}, {"model": "gated", "bits_per_byte": 1.5, "adapted_bits_per_byte": 1.2}]
     found = rows(tmp_path, "".join(json.dumps(report) + "\n" for report in reports), path="")
     both, one = (len(lzma.compress(text, preset=9)) for text in (TRAIN + TEXT, TRAIN))
     assert found == {
         "seqtool lstm": 2.0,
-        "seqtool mixture": 1.5,
+        "seqtool gated": 1.5,
+        "seqtool gated, adapted": 1.2,
         "gzip -9": round(8 * len(gzip.compress(TEXT, 9)) / len(TEXT), 3),
         "xz -9": round(8 * len(lzma.compress(TEXT, preset=9)) / len(TEXT), 3),
         "xz -9 after the training text": round(8 * (both - one) / len(TEXT), 3),

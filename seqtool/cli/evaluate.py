@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 import typer
 
 from seqtool.cli.console import Meter, cell, in_columns, note, to_left, write, write_report
-from seqtool.cli.evaluation_report import write_evaluation
+from seqtool.cli.evaluation_report import Judging, write_evaluation
 from seqtool.cli.evaluation_rows import UNITS, Rows, write_rows
 from seqtool.cli.options import (
     Device,
@@ -30,9 +30,11 @@ from seqtool.cli.options import (
 from seqtool.errors import InputError, UsageError
 from seqtool.settings.backtest import BacktestConfig
 from seqtool.settings.checking import checked
+from seqtool.settings.examples import TRANSLATE
 from seqtool.settings.fields import Panel
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.vocabulary import ERROR_HANDLERS
+from seqtool.settings.writing import WritingConfig
 
 if TYPE_CHECKING:
     from seqtool.runs.loading import Run
@@ -41,7 +43,14 @@ if TYPE_CHECKING:
 
     Source = TextSource | TokenStore
 
-EXAMPLES = ("seqtool eval novel.run chapter.txt --json", "seqtool eval novel.run chapter.txt --adapt")
+EXAMPLES = (
+    "seqtool eval novel.run chapter.txt --json",
+    "seqtool eval novel.run chapter.txt --adapt",
+    "seqtool eval mt.run test.en --target test.de --beam 5",
+)
+NOT_JUDGED = ("temperature", "top_k", "top_p", "min_p", "constrain", "allow_unk", "seed")
+"""Of the settings with which texts are written, those that are for writing them, not for judging a run."""
+OF_TEXTS = ("beam", "length_penalty", "max_tokens")
 FILE_COLUMNS = {
     "tokens": "tokens",
     "nats": "nats",
@@ -60,7 +69,7 @@ RUN_COLUMNS = {
 }
 
 
-@with_settings(EvalConfig, BacktestConfig)
+@with_settings(EvalConfig, BacktestConfig, WritingConfig, leave_out=NOT_JUDGED)
 def command(
     run: RunPath,
     texts: Annotated[
@@ -77,6 +86,15 @@ def command(
             metavar="TEXT",
             help="Text to compare several runs on; may be repeated.",
             rich_help_panel=Panel.DATA,
+        ),
+    ] = None,
+    target: Annotated[
+        Optional[str],
+        typer.Option(
+            "--target",
+            metavar="FILE",
+            help="The right texts, a line for each row, of a run that learned to translate files.",
+            rich_help_panel=Panel.TRANSLATION,
         ),
     ] = None,
     per: Annotated[
@@ -129,18 +147,22 @@ def command(
     and, with --carry, lines therefore add up to the total. A token of several words counts for the first of them.
     """
     backtest: dict[str, Any] = {name: settings.pop(name) for name in ("backtest", "start") if name in settings}
+    of_writing: dict[str, Any] = {name: settings.pop(name) for name in OF_TEXTS if name in settings}
+    writing = checked(WritingConfig(**of_writing))
     config = checked(EvalConfig(**settings))
     _check_flags(per, carry, bits, given, errors, document)
     _check_adapting(config, settings, per, given)
 
     from seqtool.models.device import choose_device
-    from seqtool.runs.config import of_examples
+    from seqtool.runs.config import of_examples, read_config
     from seqtool.runs.loading import load_run
 
+    flags_of_writing = {f"--{name.replace('_', '-')}": True for name in of_writing} | {"--target": target is not None}
     if of_examples(run):
+        translates = read_config(run).task["name"] == TRANSLATE
         of_text = {
             "--text": text,
-            "--per": per,
+            "--per": per and not translates,
             "--carry": carry,
             "--bits": bits,
             "--given": given,
@@ -149,8 +171,10 @@ def command(
         unused = {flag: bool(value) for flag, value in of_text.items()}
         unused |= {f"--{name.replace('_', '-')}": True for name in settings}
         refuse_unused(unused, f"{run} is no language model; leave that out")
-        write_evaluation(run, texts or ["-"], errors, device, json, backtest)
+        about = Judging(errors, device, json, quiet, backtest, writing, target, per)
+        write_evaluation(run, texts or ["-"], about, flags_of_writing)
         return
+    refuse_unused(flags_of_writing, f"{run} learned to predict text, and translates none; leave that out")
     of_series = {"--backtest": "backtest" in backtest, "--from": "start" in backtest}
     refuse_unused(of_series, f"{run} does not forecast series; leave that out")
     from seqtool.text.store import is_store

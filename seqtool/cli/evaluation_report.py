@@ -3,35 +3,68 @@
 from __future__ import annotations
 
 import json as json_module
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seqtool.cli.console import cell, in_row, table, write, write_report
+from seqtool.cli.console import cell, in_row, note, table, write, write_report
 from seqtool.cli.options import refuse_unused
+from seqtool.errors import UsageError
 from seqtool.settings.backtest import BacktestConfig
 from seqtool.settings.checking import checked
+from seqtool.settings.examples import TRANSLATE
+from seqtool.settings.writing import WritingConfig
+
+if TYPE_CHECKING:
+    from seqtool.runs.loading import ExampleRun
+    from seqtool.tasks.examples.asking import Asking
 
 SHOWN_CHARACTERS = 40  # of a label
 SHOWN_CONFUSIONS = 12  # labels of which a confusion matrix is shown to a person
 
 
-def write_evaluation(
-    run: Path, files: Sequence[str], errors: str, device: str, json: bool, backtest: dict[str, Any]
-) -> None:
-    """Write the metrics of a run's answers to the rows of some files."""
+class Judging(NamedTuple):
+    """How a run of examples is judged, and how that is reported."""
+
+    errors: str
+    device: str
+    json: bool
+    quiet: bool
+    backtest: dict[str, Any]
+    writing: WritingConfig
+    target: str | None
+    """The file with the right texts."""
+    per: str | None
+
+
+def write_evaluation(run: Path, files: Sequence[str], about: Judging, of_texts: dict[str, bool]) -> None:
+    """Write the metrics of a run's answers to the rows of some files; `of_texts` are flags for translations."""
     from seqtool.models.device import choose_device
     from seqtool.tasks.examples.asking import Asking, load_to_ask
     from seqtool.tasks.examples.modules import task_module
 
-    loaded = load_to_ask(run, choose_device(device))
+    loaded = load_to_ask(run, choose_device(about.device))
     task = loaded.config.task["name"]
     module = task_module(task)
     if not module.BACKTESTED:
-        unused = {"--backtest": "backtest" in backtest, "--from": "start" in backtest}
+        unused = {"--backtest": "backtest" in about.backtest, "--from": "start" in about.backtest}
         refuse_unused(unused, f"{run} learned to {task}, not to forecast series; leave that out")
-    asking = Asking(errors=errors, backtest=checked(BacktestConfig(**backtest)))
+    if task != TRANSLATE:
+        refuse_unused(of_texts, f"{run} learned to {task}; leave that out")
+    asking = Asking(
+        errors=about.errors,
+        backtest=checked(BacktestConfig(**about.backtest)),
+        writing=about.writing,
+        targets=about.target,
+    )
+    if about.per is not None:
+        _write_lines(loaded, files, asking, about)
+        return
     report = module.evaluation(loaded, files, asking)
+    for sentence in report.pop("notes", []):
+        note(sentence, about.quiet)
+    json = about.json
     if json:
         write(json_module.dumps(report, ensure_ascii=False) + "\n")
         return
@@ -46,6 +79,22 @@ def write_evaluation(
     if confusion and len(confusion) <= SHOWN_CONFUSIONS:
         write("\ntrue label, and how often each was told\n")
         write(table([["", *named], *([label, *map(str, row)] for label, row in zip(named, confusion, strict=True))]))
+
+
+def _write_lines(run: ExampleRun, files: Sequence[str], asking: Asking, about: Judging) -> None:
+    """Write for each row nats, tokens and perplexity of its right text, and that text."""
+    from seqtool.tasks.pairs.judging import scored_rows
+
+    if about.per != "line":
+        raise UsageError(f"--per {about.per}: translations are judged line by line; give --per line")
+    for one in scored_rows(run, files, asking):
+        perplexity = math.exp(min(700.0, one.nats / one.tokens))
+        text = one.pair.target or ""
+        if about.json:
+            row = {"nats": one.nats, "tokens": one.tokens, "perplexity": perplexity, "text": text}
+            write(json_module.dumps(row, ensure_ascii=False) + "\n")
+        else:
+            write(f"{one.nats:.4f}\t{one.tokens}\t{perplexity:.4f}\t{in_row(text)}\n")
 
 
 def in_one(report: dict[str, Any]) -> dict[str, Any]:

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import json as json_module
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from seqtool.cli.console import in_row, note, write
-from seqtool.cli.options import Device, Errors, Json, Quiet, RunPath, chosen, option_of
+from seqtool.cli.options import (
+    Device,
+    Errors,
+    Json,
+    Quiet,
+    RunPath,
+    chosen,
+    option_of,
+    refuse_unused,
+    with_settings,
+)
 from seqtool.errors import UsageError
+from seqtool.settings.checking import checked
 from seqtool.settings.examples import FORMATS
 from seqtool.settings.fields import Panel
 from seqtool.settings.vocabulary import ERROR_HANDLERS
+from seqtool.settings.writing import WritingConfig
+
+if TYPE_CHECKING:
+    from seqtool.tasks.examples.asking import Answer
 
 EXAMPLES = (
     "seqtool predict spam.run mails.tsv -k 2",
     "seqtool predict ett.run history.csv > forecast.csv",
     "seqtool predict spam.run - < sms.log",
+    "seqtool predict mt.run - -n 5 --beam 5 --align < test.en",
 )
 SHOWN_PROBLEMS = 3
+LINE_ENDS = str.maketrans({"\n": "\\n", "\r": "\\r"})
 
 
+@with_settings(WritingConfig)
 def command(
     run: RunPath,
     files: Annotated[
@@ -40,6 +58,25 @@ def command(
             rich_help_panel=Panel.SCORING,
         ),
     ] = None,
+    samples: Annotated[
+        Optional[int],
+        typer.Option(
+            "-n",
+            "--samples",
+            metavar="N",
+            help="Write N texts for each row, each with the row's number, its rank and its nats.",
+            show_default="one text alone",
+            rich_help_panel=Panel.TRANSLATION,
+        ),
+    ] = None,
+    align: Annotated[
+        bool,
+        typer.Option(
+            "--align",
+            help="Write behind each text which word was looked at most for each of its words: 0-0 1-2, source-target.",
+            rich_help_panel=Panel.TRANSLATION,
+        ),
+    ] = False,
     batch_size: Annotated[
         int,
         typer.Option("--batch-size", metavar="N", help="Rows at a time, at most.", rich_help_panel=Panel.MACHINE),
@@ -51,17 +88,20 @@ def command(
     device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
+    settings: dict[str, Any],
 ) -> None:
     """Answer rows by a run that learned from examples: a row out for each row in, in order, as they come.
 
     Classes are written with their probabilities, numbers in the data's units, tags token by token, forecasts as a CSV
-    table. Where the run reads one text, lines of text without a header will do. With --errors replace, a row that
-    cannot be read has an empty answer.
+    table, translations as a line each, an empty one for an empty line. Where the run reads one text, lines of text
+    without a header will do. With --errors replace, a row that cannot be read has an empty answer.
     """
     chosen(errors, ERROR_HANDLERS, "--errors")
     chosen(format, FORMATS, "--format")
-    if batch_size < 1 or (most is not None and most < 1):
-        raise UsageError(f"{'--batch-size' if batch_size < 1 else '-k'}: give a number of at least 1")
+    for flag, number in {"--batch-size": batch_size, "-k": most, "-n": samples}.items():
+        if number is not None and number < 1:
+            raise UsageError(f"{flag}: give a number of at least 1")
+    writing = checked(WritingConfig(**settings))
 
     from seqtool.models.device import choose_device
     from seqtool.tasks.examples.asking import Asking, load_to_ask
@@ -69,7 +109,15 @@ def command(
 
     loaded = load_to_ask(run, choose_device(device))
     module = task_module(loaded.config.task["name"])
-    asking = Asking(most or 0, batch_size, errors, format)
+    if loaded.config.shape is None or not loaded.config.shape.target_symbols:
+        of_texts = {"-n": samples is not None, "--align": align}
+        of_texts |= {f"--{name.replace('_', '-')}": True for name in settings}
+        refuse_unused(of_texts, f"{run} learned to {loaded.config.task['name']}, and writes no texts; leave that out")
+    elif most is not None:
+        raise UsageError(f"-k {most}: {run} writes texts, not labels; for several of them give -n")
+    asking = Asking(
+        most or 0, batch_size, errors, format, writing=writing, samples=samples or 0, nats=json, align=align
+    )
     if not json and (heading := module.heading(loaded)):
         write(module.SEPARATOR.join(heading) + "\n")
     problems = 0
@@ -83,8 +131,15 @@ def command(
             if json:
                 lines.append(json_module.dumps(answer.content, ensure_ascii=False))
             else:
-                lines += [module.SEPARATOR.join(in_row(cell) for cell in row) for row in answer.rows]
+                lines += [_line(answer, row, module.SEPARATOR) for row in answer.rows]
         write("".join(line + "\n" for line in lines), flush=True)
     if problems:
         rows = "1 row has" if problems == 1 else f"{problems:,} rows have"
         note(f"{rows} no answer: {'it' if problems == 1 else 'they'} could not be read", quiet)
+
+
+def _line(answer: Answer, row: tuple[str, ...], separator: str) -> str:
+    """A row of an answer as a line."""
+    if answer.plain and len(row) == 1:
+        return row[0].translate(LINE_ENDS)
+    return separator.join(in_row(cell) for cell in row)

@@ -53,6 +53,7 @@ EXAMPLES = (
     "seqtool train novel.txt --model lstm --time 2m -o novel.run",
     "seqtool train novel.txt --model transformer --layers 4 --valid 0.05 -o big.run",
     "seqtool train spam.tsv --target label -o spam.run",
+    "seqtool train train.en --target train.de --valid val.en,val.de -o mt.run",
 )
 TABLES = (".csv", ".tsv", ".jsonl", ".conllu")
 FIRST = ("--output", "--model", "--time", "--valid", "--config")
@@ -124,7 +125,7 @@ def command(
         typer.Option(
             "--valid",
             metavar="FILE|SHARE",
-            help="Validation text, or the share of each file to hold back for validation.",
+            help="Validation text (of files to translate SOURCE,TARGET), or the share of each file to hold back.",
             show_default="0.1",
             rich_help_panel=Panel.DATA,
         ),

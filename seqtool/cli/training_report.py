@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqtool.cli.console import duration, note
-from seqtool.settings.examples import LANGUAGE
+from seqtool.settings.examples import LANGUAGE, TRANSLATE
 from seqtool.settings.training import RATE_SETTINGS, TrainConfig
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ def say_next(path: Path, valid: str | None, task: str, quiet: bool) -> None:
     """Tell which commands use the run."""
     language = task == LANGUAGE
     scored = valid if valid and Path(valid).exists() else "TEXT" if language else "FILE"
+    if task == TRANSLATE and scored == "FILE" and valid and "," in valid:
+        scored = "SOURCE --target TARGET"
     note(f"next: seqtool eval {path} {scored}", quiet)
     note(f"      seqtool generate {path} --prompt 'Once'" if language else f"      seqtool predict {path} FILE", quiet)
     note(f"      seqtool info {path}", quiet)

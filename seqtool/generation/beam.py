@@ -5,10 +5,12 @@ Shapes: K beams, V vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -126,6 +128,69 @@ def beam_search(
         for beam in beams:
             ended.add(beam, "length")
     return ended.best(wanted)
+
+
+@torch.inference_mode()
+def beam_search_together(
+    stepper: Stepper,
+    prompts: Sequence[Sample],
+    wanted: int,
+    config: GenerateConfig,
+    text_of: Callable[[list[int]], Hashable] = tuple,
+) -> list[list[Sample]]:
+    """What `beam_search` finds for each of several prompts without tokens, side by side, where nothing steers it."""
+    width, most = max(config.beam, wanted), most_tokens(config)
+    ended = [_Ended(prompt, config.length_penalty, text_of) for prompt in prompts]
+    log_p_RV = stepper.begin([prompt.prompt for prompt in prompts])
+    groups = list(range(len(prompts)))  # the prompts that are still searched for, W rows of the stepper each
+    beams = [[_Beam([], [], [])] for _ in prompts]
+    for left in range(most, 0, -1):
+        grown_by_group: list[list[_Beam]] = []
+        found = _candidates_of_each(beams, log_p_RV, 2 * width)
+        for group, own, candidates in zip(groups, beams, found, strict=True):
+            grown: list[_Beam] = []
+            for candidate in candidates:
+                if len(grown) == width or len(ended[group]) >= width:
+                    break
+                parent = own[candidate.parent]
+                if candidate.token == stepper.begin_id:
+                    ended[group].add(_Beam(parent.tokens, parent.token_nats, [], score=candidate.score), "end")
+                    continue
+                nats = [*parent.token_nats, -candidate.log_p]
+                tokens = [*parent.tokens, candidate.token]
+                grown.append(_Beam(tokens, nats, [], score=candidate.score, parent=candidate.parent))
+            if left == 1 and len(ended[group]) < width:
+                for beam in grown:
+                    ended[group].add(beam, "length")
+            grown_by_group.append([] if len(ended[group]) >= width or left == 1 else grown)
+        starts = np.cumsum([0, *map(len, beams)]).tolist()
+        kept = [start + beam.parent for start, grown in zip(starts, grown_by_group, strict=False) for beam in grown]
+        groups = [group for group, grown in zip(groups, grown_by_group, strict=True) if grown]
+        beams = [grown for grown in grown_by_group if grown]
+        if not groups:
+            break
+        stepper.keep(torch.tensor(kept, device=log_p_RV.device))
+        chosen = [beam.tokens[-1] for own in beams for beam in own]
+        log_p_RV = stepper.step(torch.tensor(chosen, device=log_p_RV.device))
+    return [one.best(wanted) for one in ended]
+
+
+def _candidates_of_each(beams: Sequence[Sequence[_Beam]], log_p_RV: Tensor, count: int) -> list[list[_Candidate]]:
+    """For each group of beams its `count` next tokens with the highest scores, the best first; a row is a beam."""
+    log_p_RC, ids_RC = log_p_RV.topk(min(count, log_p_RV.shape[1]), dim=-1)
+    scores_R1 = torch.tensor([[beam.score] for own in beams for beam in own], dtype=torch.float64)
+    totals_RC = log_p_RC.cpu().double() + scores_R1
+    rows = zip(log_p_RC.tolist(), ids_RC.tolist(), totals_RC.tolist(), strict=True)
+    found = []
+    for own in beams:
+        candidates = [
+            _Candidate(parent, token, log_p, total)
+            for parent in range(len(own))
+            for log_p, token, total in zip(*next(rows), strict=True)
+            if total > -math.inf
+        ]
+        found.append(sorted(candidates, key=lambda candidate: -candidate.score)[:count])
+    return found
 
 
 def _candidates(

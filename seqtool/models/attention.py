@@ -42,7 +42,17 @@ def attention(Q_BHTD: Tensor, K_BHSD: Tensor, V_BHSD: Tensor) -> Tensor:
 
 
 def attention_to_all(Q_BHTD: Tensor, K_BHTD: Tensor, V_BHTD: Tensor, lengths_B: Tensor | None) -> Tensor:
-    """softmax(Q K^T / sqrt(D)) V without a causal mask: every token sees the `lengths` first ones of its sequence."""
+    """softmax(Q K^T / sqrt(D)) V without a causal mask: every token sees the `lengths` first ones of its sequence.
+
+    The queries may be of another sequence than the keys. In bf16 on a CPU by products, as in `attention`.
+    """
+    if Q_BHTD.dtype == torch.bfloat16 and Q_BHTD.device.type == "cpu" and K_BHTD.shape[-2] <= PLAIN_MOST_KEYS:
+        scores_BHTS = (Q_BHTD * Q_BHTD.shape[-1] ** -0.5) @ K_BHTD.transpose(-2, -1)
+        if lengths_B is not None:
+            hidden_BS = torch.arange(K_BHTD.shape[-2], device=lengths_B.device) >= lengths_B[:, None]
+            barred_BS = torch.zeros(hidden_BS.shape, dtype=Q_BHTD.dtype).masked_fill_(hidden_BS, -math.inf)
+            scores_BHTS = scores_BHTS + barred_BS[:, None, None]
+        return scores_BHTS.softmax(dim=-1, dtype=scores_BHTS.dtype) @ V_BHTD
     seen_B11T = None
     if lengths_B is not None:
         seen_B11T = (torch.arange(K_BHTD.shape[-2], device=lengths_B.device) < lengths_B[:, None])[:, None, None]
@@ -72,3 +82,26 @@ def rotate(x_BHTD: Tensor, rotation_2TD: Tensor) -> Tensor:
     cos, sin = rotation_2TD.to(x_BHTD.dtype)
     a, b = x_BHTD.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+def attention_weights(Q_BHTD: Tensor, K_BHSD: Tensor, lengths_B: Tensor) -> Tensor:
+    """softmax(Q K^T / sqrt(D)) over the `lengths` first keys of each sequence: where each query looks, (B, H, T, S)."""
+    scores_BHTS = Q_BHTD.float() @ K_BHSD.float().transpose(-2, -1) / math.sqrt(Q_BHTD.shape[-1])
+    return over_seen(scores_BHTS, lengths_B)
+
+
+def over_seen(scores: Tensor, lengths_B: Tensor) -> Tensor:
+    """The softmax of scores (B, ..., S) over the `lengths` first of the last dimension; the others have none."""
+    seen_BS = torch.arange(scores.shape[-1], device=scores.device) < lengths_B[:, None]
+    seen = seen_BS.view(len(seen_BS), *[1] * (scores.dim() - 2), -1)
+    return scores.masked_fill(~seen, -math.inf).softmax(dim=-1)
+
+
+def multiplicative_scores(queries_BTM: Tensor, keys_BSM: Tensor) -> Tensor:
+    """q . k for each query and key, (B, T, S): "general" where the keys are W m (Luong et al. 2015, section 3.1)."""
+    return queries_BTM @ keys_BSM.transpose(1, 2)
+
+
+def additive_scores(queries_BTA: Tensor, keys_BSA: Tensor, v_A: Tensor) -> Tensor:
+    """v . tanh(q + k) for each query W s and key U m, (B, T, S) (Bahdanau et al. 2015, appendix A.1.2)."""
+    return torch.tanh(queries_BTA.unsqueeze(2) + keys_BSA.unsqueeze(1)) @ v_A

@@ -54,6 +54,12 @@ class ExampleInput(NamedTuple):
             None if self.categories_BC is None else self.categories_BC[rows],
         )
 
+    def take(self, places: Tensor) -> ExampleInput:
+        """Some of the examples, in this order, filled up to their own longest."""
+        lengths_B, *parts = (None if part is None else part.index_select(0, places) for part in self)
+        assert lengths_B is not None
+        return ExampleInput(lengths_B, *parts).rows(slice(None))
+
 
 class ExampleModel(Net):
     """Answers to examples, `outputs = model(x)`: numbers that a task makes probabilities or forecasts of."""
@@ -278,14 +284,19 @@ def example_numbers(config: ModelConfig, shape: ExampleShape) -> tuple[int, int]
     """
     E = config.embed_width
     most = sum(shape.tables) * E + config.layers * config.hidden**2 + (config.buckets * E if config.ngrams > 1 else 0)
-    if most > 64 * MAX_PARAMETERS:  # more tables and layers than there is time to make even without memory
-        raise UsageError(f"these sizes make over {most:,} parameters: choose smaller ones")
+    check_sizes(most)
     with torch.device("meta"):
         model = ExampleModel(config, shape)
     learned = sum(weight.numel() for weight in model.parameters())
     if learned > MAX_PARAMETERS:
         raise UsageError(f"these sizes make {learned:,} parameters: choose smaller ones")
     return learned, sum(tensor.numel() for tensor in model.state_dict().values())
+
+
+def check_sizes(least: int) -> None:
+    """UsageError for at `least` so many numbers: more layers than there is time to make even without memory."""
+    if least > 64 * MAX_PARAMETERS:
+        raise UsageError(f"these sizes make over {least:,} parameters: choose smaller ones")
 
 
 def build_example_model(config: ModelConfig, shape: ExampleShape, seed: int = 0) -> ExampleModel:

@@ -49,10 +49,12 @@ def delimited_rows(
     places: Sequence[int] | None = None,
     decimal: str = ".",
     short: bool = False,
+    as_text: frozenset[int] = frozenset(),
 ) -> Iterator[Row]:
     """Rows of `width` fields, their values from `places` if these are given.
 
-    A delimiter at the end of a row is dropped. With `short`, a row may have fewer fields, and the others are missing.
+    Of the fields `as_text` only an empty one is missing: `null` is a word. A delimiter at the end of a row is dropped.
+    With `short`, a row may have fewer fields, and the others are missing.
     """
     nothing = (None,) * (width if places is None else len(places))
     for number, cells, problem in cells_in:
@@ -76,5 +78,7 @@ def delimited_rows(
         if MISSING.isdisjoint(cells):
             values = tuple(cells)
         else:
-            values = tuple([None if cell in MISSING else cell for cell in cells])
+            values = tuple(
+                [None if cell in MISSING and not (cell and n in as_text) else cell for n, cell in enumerate(cells)]
+            )
         yield Row(number, values if places is None else tuple([values[place] for place in places]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from seqtool.records.lines import BrokenRow, Lines, Row, without_newline
@@ -35,12 +35,15 @@ def parse_object(line: str) -> dict[str, Any]:
     return found
 
 
-def value_of(found: Any) -> str | None:
-    """A member as a value: a string or number as it is written, true and false, JSON for lists and objects."""
+def value_of(found: Any, as_text: bool = False) -> str | None:
+    """A member as a value: a string or number as it is written, true and false, JSON for lists and objects.
+
+    `as_text`: of strings only an empty one is missing.
+    """
     if isinstance(found, Number):
         return str(found)
     if isinstance(found, str):
-        return None if found in MISSING else found
+        return None if found in MISSING and not (found and as_text) else found
     if found is None or isinstance(found, float):  # a float is NaN or an infinity: numbers are strings
         return None
     if isinstance(found, bool):
@@ -60,7 +63,7 @@ def _written(found: Any) -> str:
     return json.dumps(found, ensure_ascii=False)
 
 
-def json_rows(lines: Lines, columns: Sequence[str]) -> Iterator[Row]:
+def json_rows(lines: Lines, columns: Sequence[str], as_text: Collection[str] = ()) -> Iterator[Row]:
     """A row for each line that is not blank; other members than `columns` are left out."""
     nothing = (None,) * len(columns)
     while True:
@@ -72,7 +75,7 @@ def json_rows(lines: Lines, columns: Sequence[str]) -> Iterator[Row]:
             if lines.problem:
                 raise BrokenRow(lines.problem)
             members = parse_object(without_newline(line))
-            values = tuple([value_of(members.get(column)) for column in columns])
+            values = tuple([value_of(members.get(column), column in as_text) for column in columns])
             if "\\u" in line and any(value is not None and SURROGATE.search(value) for value in values):
                 raise BrokenRow("has half of a surrogate pair, which is no character")
         except StopIteration:

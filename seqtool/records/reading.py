@@ -88,6 +88,8 @@ class Records:
         self.errors = errors
         self.told = describe_layout(layout)
         self.reading = files[0].name
+        self.as_text: frozenset[str] = frozenset()
+        """Columns of which only an empty value is missing: `null` and `NA` are words there."""
         self._files = files
         self._header = header
         self._lines: Lines | None = None
@@ -137,7 +139,7 @@ class Records:
     def _rows_of(self, name: str, lines: Lines) -> Iterator[Row]:
         layout = self.layout
         if layout.format == "jsonl":
-            return json_rows(lines, layout.columns)
+            return json_rows(lines, layout.columns, self.as_text)
         if layout.format == "conll":
             return conll_rows(lines, layout.columns, layout.delimiter)
         if layout.format in ("labelled", "lines"):
@@ -153,7 +155,10 @@ class Records:
                 if column not in own:
                     raise InputError(f"{name} has no column {column[:60]!r}, which {self._files[0].name} has")
             places = [own.index(column) for column in layout.columns]
-        return delimited_rows(cells, len(own), places=places, decimal=layout.decimal, short=layout.wide)
+        as_text = frozenset(place for place, name in enumerate(own) if name in self.as_text)
+        return delimited_rows(
+            cells, len(own), places=places, decimal=layout.decimal, short=layout.wide, as_text=as_text
+        )
 
 
 def open_records(

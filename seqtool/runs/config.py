@@ -2,6 +2,7 @@
 
 config.json          settings, sizes, hashes of the input and the vocabulary, what made it
 vocab.model          the SentencePiece model, where text is read
+target.model         that of what is written, where that has one of its own
 model.safetensors    the best weights, bound to both by hashes
 checkpoint/          state.safetensors: everything needed to go on; none where the model is counted, in one go
 metrics.jsonl        a line per logged step and per validation
@@ -12,7 +13,7 @@ That of a mixture has a config.json of its own format, vocab.model, and in parts
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from seqtool.counts.counting import MOST_NGRAMS
 from seqtool.counts.stored import numbers_of
 from seqtool.errors import InputError
 from seqtool.files.writing import atomic_writer, canonical_sha256, file_sha256, provenance, read_json, write_json
-from seqtool.models.example_model import example_numbers
+from seqtool.models.encoder_decoder import numbers_of as example_numbers
 from seqtool.models.size import parameter_count
 from seqtool.settings.checking import from_mapping
 from seqtool.settings.examples import LANGUAGE, TASKS, ExampleShape, shape_from
@@ -30,6 +31,7 @@ from seqtool.settings.vocabulary import MAX_VOCABULARY, VOCABULARY_TYPES, is_doc
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 RUN_FORMAT, MIXTURE_FORMAT = "seqtool run 1", "seqtool mixture 1"
+TARGET_VOCABULARY = "target.model"
 CONFIG, VOCABULARY, WEIGHTS, METRICS = "config.json", "vocab.model", "model.safetensors", "metrics.jsonl"
 MAX_TOKENS = 10**15
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
@@ -61,7 +63,7 @@ class RunConfig:
             dataclasses.asdict(self.symbols),
             *([self.ngrams] if self.ngrams else []),
         ]
-        return canonical_sha256(identity if self.shape is None else [*identity, asdict(self.shape), self.task])
+        return canonical_sha256(identity if self.shape is None else [*identity, self.shape.told(), self.task])
 
     @property
     def training_sha256(self) -> str:
@@ -98,7 +100,7 @@ NO_TEXT = Symbols(0, 0, 0, 0)
 """The symbols of a run that reads no text."""
 ADDED = (
     "output_bias", "softmax", "bidirectional", "pooling", "ngrams", "buckets", "class_weight", "best_by",
-    "order", "prune", "wide_ngrams",
+    "order", "prune", "wide_ngrams", "attention", "batch_tokens",
 )  # fmt: skip
 """Settings that runs made before have not: at their defaults they do not count in a hash."""
 
@@ -122,7 +124,7 @@ def write_config(path: Path, config: RunConfig, vocabulary: Vocabulary | None) -
     if vocabulary is not None:
         with atomic_writer(path / VOCABULARY) as stream:
             stream.write(vocabulary.model)
-    of_examples = {} if config.shape is None else {"shape": asdict(config.shape), "task": config.task}
+    of_examples = {} if config.shape is None else {"shape": config.shape.told(), "task": config.task}
     of_counts = {"ngrams": config.ngrams} if config.ngrams else {}
     write_json(
         path / CONFIG,
@@ -263,8 +265,8 @@ def settings_of_run(file: Path) -> dict[str, Any]:
     if "weights" in config.data:
         data["weights"] = config.data["weights"]
     if config.shape is not None:
-        if not config.vocabulary_sha256:
-            del data["vocab"]
+        if not config.vocabulary_sha256 or config.task.get("target_vocabulary_sha256"):
+            del data["vocab"]  # of two vocabularies, both are learned anew
         data |= {name: value for name, value in config.data["examples"].items() if value}
         return {name: value for name, value in settings.items() if name not in left_out} | data
     kind = read_vocabulary(file.parent, config).type
@@ -275,13 +277,25 @@ def settings_of_run(file: Path) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in left_out} | data
 
 
-def vocabulary_in(path: Path, expected: str) -> Vocabulary:
+def vocabulary_in(path: Path, expected: str, name: str = VOCABULARY) -> Vocabulary:
     """Read the vocabulary in a run's or mixture's directory; InputError when there is none, or another by its hash."""
-    if not (path / VOCABULARY).is_file():
-        raise InputError(f"{path} has no {VOCABULARY}, a plain file: put its own back, or make it again")
-    vocabulary = load_vocabulary(path / VOCABULARY)
+    if not (path / name).is_file():
+        raise InputError(f"{path} has no {name}, a plain file: put its own back, or make it again")
+    vocabulary = load_vocabulary(path / name)
     if vocabulary.sha256 != expected:
-        raise InputError(f"{path / VOCABULARY} is not the vocabulary of this run: put its own back, or make it again")
+        raise InputError(f"{path / name} is not the vocabulary of this run: put its own back, or make it again")
+    return vocabulary
+
+
+def read_target_vocabulary(path: Path, config: RunConfig) -> Vocabulary | None:
+    """Read the vocabulary of what a run writes, where that has one of its own; InputError when it is another one."""
+    expected = config.task.get("target_vocabulary_sha256", "")
+    if not expected:
+        return None
+    assert config.shape is not None
+    vocabulary = vocabulary_in(path, expected, TARGET_VOCABULARY)
+    if (vocabulary.size, vocabulary.begin_id) != (config.shape.target_symbols, config.shape.target_begin_id):
+        raise InputError(f"{path / CONFIG} does not fit {path / TARGET_VOCABULARY}: it was edited")
     return vocabulary
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from seqtool.errors import InputError
 from seqtool.models.counted import CountedModel
+from seqtool.models.encoder_decoder import EncoderDecoder, blank_model
 from seqtool.models.example_model import ExampleModel
 from seqtool.models.gated import Gated
 from seqtool.models.language_model import LanguageModel
@@ -23,6 +25,7 @@ from seqtool.runs.config import (
     is_run,
     part_of,
     read_config,
+    read_target_vocabulary,
     read_vocabulary,
     vocabulary_in,
 )
@@ -48,7 +51,15 @@ class ExampleRun:
     path: Path
     config: RunConfig
     vocabulary: Vocabulary | None
-    model: ExampleModel
+    model: ExampleModel | EncoderDecoder
+    target_vocabulary: Vocabulary | None = None
+    """That of the texts that it writes, where it has one of its own."""
+
+    @property
+    def fitted(self) -> Tensor:
+        """What validation has fitted, of one that answers with numbers."""
+        assert isinstance(self.model, ExampleModel)
+        return self.model.fitted
 
 
 def _load_mixture(path: Path, device: torch.device) -> Run:
@@ -103,6 +114,6 @@ def load_example_run(path: Path, device: torch.device) -> ExampleRun:
         raise InputError(f"{path} is a language model: score text with seqtool eval, write some with seqtool generate")
     vocabulary = None if config.symbols == NO_TEXT else read_vocabulary(path, config)
     tensors = read_weights(path / WEIGHTS, config)
-    model = ExampleModel(config.model, config.shape)
+    model = blank_model(config.model, config.shape)
     load_tensors(model, tensors, path / WEIGHTS)
-    return ExampleRun(path, config, vocabulary, model.to(device).eval())
+    return ExampleRun(path, config, vocabulary, model.to(device).eval(), read_target_vocabulary(path, config))

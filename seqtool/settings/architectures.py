@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seqtool.settings.examples import LANGUAGE, TASKS
+from seqtool.settings.examples import LANGUAGE, TASKS, TRANSLATE
 
 if TYPE_CHECKING:
     from seqtool.settings.model import ModelConfig
@@ -22,6 +22,10 @@ class Architecture:
 
     core: str = ""
     """Its module in seqtool.models.cores, and the class there; none of what is counted."""
+    decoder: str = ""
+    """The module in seqtool.models.cores, and the class there, that writes a text from what this core has read; none:
+    it cannot translate.
+    """
     counted: bool = False
     """Whether it is learned by counting (seqtool.counts), not by gradients: without layers or steps."""
     carries_state: bool
@@ -55,6 +59,10 @@ class Architecture:
     check: Callable[[ModelConfig], list[str]] = lambda config: []
     """What is wrong with a model's settings taken together, a phrase for each problem."""
 
+    def learns(self, task: str) -> bool:
+        """Whether it can learn a task."""
+        return task in self.tasks and (task != TRANSLATE or bool(self.decoder))
+
 
 def _check_attention(config: ModelConfig) -> list[str]:
     if config.hidden % config.heads:
@@ -75,12 +83,13 @@ def _check_prune(config: ModelConfig) -> list[str]:
     return []
 
 
-_RECURRENT = ("weight_dropout", "last_hidden", "probe_gradients")
+_RECURRENT = ("weight_dropout", "last_hidden", "probe_gradients", "attention")
 _ALL_INITS = ("default", "xavier", "orthogonal", "identity")
 
 ARCHITECTURES: dict[str, Architecture] = {
     "rnn": Architecture(
         core="recurrent.Recurrent",
+        decoder="recurrent_decoder.RecurrentDecoder",
         carries_state=True,
         settings=("activation", *_RECURRENT),
         inits=_ALL_INITS,
@@ -89,6 +98,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "gru": Architecture(
         core="recurrent.Recurrent",
+        decoder="recurrent_decoder.RecurrentDecoder",
         carries_state=True,
         settings=_RECURRENT,
         inits=_ALL_INITS,
@@ -97,6 +107,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "lstm": Architecture(
         core="recurrent.Recurrent",
+        decoder="recurrent_decoder.RecurrentDecoder",
         carries_state=True,
         settings=("forget_bias", *_RECURRENT),
         inits=_ALL_INITS,
@@ -113,6 +124,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "transformer": Architecture(
         core="transformer.Transformer",
+        decoder="transformer_decoder.TransformerDecoder",
         carries_state=False,
         settings=("context", "heads", "position", "stem", "norm", "feedforward"),
         inputs=("learned",),
@@ -153,7 +165,7 @@ def using(setting: str) -> tuple[str, ...]:
 
 def learning(task: str) -> tuple[str, ...]:
     """The architectures that can learn a task."""
-    return tuple(name for name, traits in ARCHITECTURES.items() if task in traits.tasks)
+    return tuple(name for name, traits in ARCHITECTURES.items() if traits.learns(task))
 
 
 def nets(task: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from seqtool.settings.model import ModelConfig
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.training import FULL, LENGTHS, TrainConfig
 from seqtool.settings.vocabulary import LEARNED_BY, LONGEST_SYMBOL, MAX_SYMBOLS, VocabularyConfig
+from seqtool.settings.writing import WritingConfig
 
 LONGEST_SHOWN = 60  # characters of a value in a message
 
@@ -33,6 +34,7 @@ Config = TypeVar(
     BacktestConfig,
     EmbedConfig,
     ExampleConfig,
+    WritingConfig,
 )
 
 

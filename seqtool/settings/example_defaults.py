@@ -36,8 +36,8 @@ def model_for(task: str, kind: str, asked: Mapping[str, Any]) -> str:
     model = str(asked.get("model", suited_to_examples()[kind]["model"]))
     traits = checked(ModelConfig(model=model)).architecture
     known = suited_to_examples()[kind]
-    able = [name for name, others in ARCHITECTURES.items() if task in others.tasks and name in known]
-    if task not in traits.tasks or model not in known:
+    able = [name for name, others in ARCHITECTURES.items() if others.learns(task) and name in known]
+    if not traits.learns(task) or model not in known:
         raise UsageError(f"--model {model} does not learn to {task} from {kind}: choose from {', '.join(able)}")
     return model
 

@@ -9,13 +9,16 @@ from typing import Any
 
 from seqtool.errors import InputError
 from seqtool.settings.fields import Panel, setting
+from seqtool.settings.vocabulary import VOCABULARY_TYPES
 
-TASKS = ("language", "classify", "regress", "tag", "forecast")
+TASKS = ("language", "classify", "regress", "tag", "forecast", "translate")
 """What can be learned; the first from plain text, the others from examples."""
-LANGUAGE = TASKS[0]
+LANGUAGE, TRANSLATE = TASKS[0], TASKS[-1]
 FORMATS = ("auto", "csv", "jsonl", "labelled", "conll", "lines")
 HEADERS = ("auto", "yes", "no")
 CLASS_WEIGHTS = ("none", "balanced")
+SIDE_TYPES = ("auto", *VOCABULARY_TYPES)
+SHARING = ("auto", "shared", "separate")
 MAX_LENGTH = 1 << 20
 MOST_TABLES, MOST_SIZE, MOST_WIDTH = 64, 1 << 26, 1 << 20
 
@@ -33,9 +36,10 @@ class ExampleConfig:
     )
     target: str = setting(
         "",
-        "Column to tell from the others; several, separated by commas, are forecast together.",
+        "Column to tell from the others; several, separated by commas, are forecast together. Of a FILE, each line is "
+        "the translation of one of DATA.",
         panel=Panel.EXAMPLES,
-        metavar="COLUMN",
+        metavar="COLUMN|FILE",
     )
     text: str = setting(
         "", "Columns to read as text.", panel=Panel.EXAMPLES, metavar="COLUMNS", shown_default="by their values"
@@ -67,6 +71,26 @@ class ExampleConfig:
     )
     max_length: int = setting(
         1024, "Tokens of an example that are read; the rest is cut off.", panel=Panel.EXAMPLES, low=1, high=MAX_LENGTH
+    )
+    source_type: str = setting(
+        "auto",
+        "translate: unit of the vocabulary of the texts that are read.",
+        panel=Panel.TRANSLATION,
+        choices=SIDE_TYPES,
+        shown_default="--vocab-type's, bpe",
+    )
+    target_type: str = setting(
+        "auto",
+        "translate: unit of the vocabulary of the texts that are written.",
+        panel=Panel.TRANSLATION,
+        choices=SIDE_TYPES,
+        shown_default="--vocab-type's, bpe",
+    )
+    vocabularies: str = setting(
+        "auto",
+        "translate: one vocabulary and embedding for both sides, or two; auto: one where both are of pieces.",
+        panel=Panel.TRANSLATION,
+        choices=SHARING,
     )
     horizon: int = setting(
         0, "Forecast so many steps.", panel=Panel.FORECASTS, low=0, high=10_000, shown_default="one season"
@@ -144,10 +168,30 @@ class ExampleShape:
     fitted: int = 0
     """Numbers that validation fits: temperature, thresholds, shifts of quantiles."""
 
+    target_symbols: int = 0
+    """Symbols of the text that is written for an example; 0 where numbers are answered."""
+    target_begin_id: int = 0
+    """Of these the one that begins and ends it."""
+    one_table: bool = False
+    """Whether what is read and what is written are of one vocabulary, with one embedding."""
+
+    def told(self) -> dict[str, Any]:
+        """The sizes by name; those that runs made before have not, where they say something."""
+        return {
+            item.name: value
+            for item in dataclasses.fields(self)
+            for value in [getattr(self, item.name)]
+            if item.name not in OF_WRITING or value != item.default
+        }
+
     @property
     def pools_text(self) -> bool:
         """Whether an example is a text with one answer: tokens with a row each, pooled."""
         return len(self.tables) == 1 and not self.each
+
+
+OF_WRITING = ("target_symbols", "target_begin_id", "one_table")
+"""The sizes of what writes a text for an example."""
 
 
 def shape_from(values: Mapping[str, Any], source: str) -> ExampleShape:
@@ -165,7 +209,7 @@ def shape_from(values: Mapping[str, Any], source: str) -> ExampleShape:
         numbers = value if isinstance(item.default, tuple) else (value,)
         if type(value) is not type(item.default) or len(numbers) > MOST_WIDTH:
             raise InputError(f"{source}: {name} is of the wrong kind: it was edited")
-        most = MOST_SIZE if name in ("tables", "categories", "begin_id") else MOST_WIDTH
+        most = MOST_SIZE if name in ("tables", "categories", "begin_id", *OF_WRITING) else MOST_WIDTH
         if any(type(number) not in (int, bool) or not 0 <= number <= most for number in numbers):
             raise InputError(f"{source}: {name} is impossible: it was edited")
     sizes = (shape.outputs, *shape.tables, *(size - 1 for size in shape.categories))
@@ -173,4 +217,8 @@ def shape_from(values: Mapping[str, Any], source: str) -> ExampleShape:
         raise InputError(f"{source} holds impossible sizes: it was edited")
     if shape.tables and shape.begin_id >= min(shape.tables):
         raise InputError(f"{source}: begin_id is none of the symbols: it was edited")
+    if shape.target_begin_id >= max(1, shape.target_symbols) or (
+        shape.one_table and shape.tables != (shape.target_symbols,)
+    ):
+        raise InputError(f"{source}: what is written does not fit its symbols: it was edited")
     return shape

@@ -18,6 +18,7 @@ class Panel(StrEnum):
     DATA = "Data"
     EXAMPLES = "Tasks on examples"
     FORECASTS = "Forecasts"
+    TRANSLATION = "Sequence to sequence"
     VOCABULARY = "Vocabulary"
     MODEL = "Model"
     METHOD = "Method"

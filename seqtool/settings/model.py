@@ -9,6 +9,7 @@ from typing import Any
 from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, Architecture
 from seqtool.settings.fields import Panel, setting
 
+ATTENTIONS = ("none", "bahdanau", "luong")
 POOLINGS = ("last", "mean", "max", "attention")
 MAX_ORDER = 16  # of n-grams
 MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or an attack, not a model
@@ -165,6 +166,13 @@ class ModelConfig:
         panel=Panel.EXAMPLES,
         choices=POOLINGS,
         shown_default="by model",
+    )
+    attention: str = setting(
+        "luong",
+        "How a recurrent decoder looks at the source: not at all but for its last state, or by additive (bahdanau) or "
+        "multiplicative (luong) attention; for translate.",
+        panel=Panel.TRANSLATION,
+        choices=ATTENTIONS,
     )
     ngrams: int = setting(
         2,

@@ -31,6 +31,14 @@ class TrainConfig:
         high=1 << 20,
         shown_default="by model and text",
     )
+    batch_tokens: int = setting(
+        0,
+        "translate: fill a mini-batch with examples of like lengths, up to N tokens of the longer side (0: no).",
+        panel=Panel.TRANSLATION,
+        low=0,
+        high=1 << 26,
+        shown_default="by model",
+    )
     accumulate: int = setting(
         1,
         "Compute a mini-batch in N parts and add their gradients: less memory for the same result.",

@@ -285,7 +285,7 @@ def same_answers(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def predictions(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Iterator[list[Answer]]:
     """For each row its label and that one's probability, then the likeliest others, as they come."""
-    classes, fitted = answers(run.config.task), run.model.fitted.cpu()
+    classes, fitted = answers(run.config.task), run.fitted.cpu()
     return answered(
         run, paths, asking, lambda outputs: [_answer(told) for told in classes.told(outputs, fitted, asking.most)]
     )
@@ -301,7 +301,7 @@ def evaluation(run: ExampleRun, paths: Sequence[str], asking: Asking) -> dict[st
     """Every metric beside the baseline, on rows that have a target."""
     classes = answers(run.config.task)
     outputs, values, left_out = answered_with_targets(run, paths, asking)
-    report = classes.report(outputs, [value for (value,) in values], run.model.fitted.cpu())
+    report = classes.report(outputs, [value for (value,) in values], run.fitted.cpu())
     return {"task": "classify", **report, "left_out": left_out}
 
 

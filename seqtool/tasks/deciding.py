@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from seqtool.errors import UsageError
-from seqtool.settings.examples import LANGUAGE, listed
+from seqtool.settings.examples import LANGUAGE, TRANSLATE, listed
 from seqtool.tasks.request import Request
 
 LABEL = "__label__"
 HEAD_BYTES = 1 << 16
 OF_FORECASTS = ("horizon", "window", "quantiles", "season", "time_column", "series", "future")
+
+
+OF_TRANSLATIONS = ("source_type", "target_type", "vocabularies")
 
 
 def decide_task(request: Request) -> str:
@@ -20,6 +23,8 @@ def decide_task(request: Request) -> str:
         task = str(asked["task"])
     elif any(name in asked for name in OF_FORECASTS):
         task = "forecast"
+    elif any(asked.get(name, "auto") != "auto" for name in OF_TRANSLATIONS) or _has_target_file(request):
+        task = TRANSLATE
     elif (asked.get("target") and request.data[0].endswith((".conllu", ".conll"))) or asked.get("format") == "conll":
         task = "tag"
     elif asked.get("target") or asked.get("format") == "labelled" or _is_labelled(request.data[0]):
@@ -32,11 +37,25 @@ def decide_task(request: Request) -> str:
     return task
 
 
+def _has_target_file(request: Request) -> bool:
+    """Whether --target names files, not a column that DATA have."""
+    from seqtool.settings.examples import ExampleConfig
+    from seqtool.tasks.examples.opening import open_request
+    from seqtool.tasks.pairs.sources import is_table, target_files
+
+    if not request.examples.get("target"):
+        return False
+    examples = ExampleConfig(**request.examples)
+    if not target_files(request, examples):
+        return False
+    return not is_table(request.data[0], examples) or examples.target not in open_request(request, examples).columns
+
+
 def _by_target(request: Request) -> str:
     from seqtool.records.columns import no_column
     from seqtool.settings.examples import ExampleConfig
     from seqtool.tasks.examples.opening import open_request, profile_of
-    from seqtool.tasks.examples.table import task_of_target
+    from seqtool.tasks.examples.table import is_free_text, task_of_target
 
     examples = ExampleConfig(**request.examples)
     records = open_request(request, examples)
@@ -49,6 +68,8 @@ def _by_target(request: Request) -> str:
     if len(found) < len(target):
         missing = next(name for name in target if name not in records.columns)
         raise UsageError(f"--target {missing}: {no_column(missing, records.columns)}")
+    if len(target) == 1 and is_free_text(found[0]):
+        return TRANSLATE
     return "regress" if len(target) > 1 else task_of_target(found[0])
 
 

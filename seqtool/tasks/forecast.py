@@ -381,7 +381,7 @@ def forecast(run: ExampleRun, store: SeriesStore, series_B: Rows, cuts_B: Rows) 
     """The mean and the quantiles behind each cut, in the data's units, (B, H, O)."""
     x, units = store.inputs(series_B, cuts_B)
     outputs = run.model(x.to(run.model.device)).float().cpu()
-    return units.put_back(answers(run.config.task).told(outputs, run.model.fitted.cpu()))
+    return units.put_back(answers(run.config.task).told(outputs, run.fitted.cpu()))
 
 
 def _answer(names: Sequence[str], history: History, told_HO: np.ndarray) -> Answer:

@@ -39,6 +39,8 @@ class Request:
     """The profiles of their columns, once they are looked through."""
     examples: dict[str, Any] = dataclasses.field(default_factory=dict)
     """The settings of ExampleConfig that were given."""
+    run: Path | None = None
+    """The run that is gone on with."""
     from_run: Path | None = None
     """The run whose weights to begin with."""
     watch: str | None = None

@@ -321,7 +321,7 @@ class Tagger:
 
 def predictions(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Iterator[list[Answer]]:
     """For each sentence its tokens with their labels, as they come."""
-    tagger, fitted = Tagger(run), run.model.fitted.cpu()
+    tagger, fitted = Tagger(run), run.fitted.cpu()
     records = open_sentences(tagger, paths, asking)
     for block in arriving(asked_sentences(tagger, records), records.waits, asking.batch_size):
         outputs = tagger.outputs([() if sentence.problem else sentence.columns[0] for sentence in block])

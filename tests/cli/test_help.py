@@ -129,7 +129,7 @@ def test_the_first_panel_of_train_has_what_most_people_need(seqtool: Command):
     titles = [title for title in shown if shown[title]]
     assert shown[titles[0]] == ["-o, --output", "--model", "--time", "--valid", "--config"]
     assert titles == [
-        "Most used", "Data", "Tasks on examples", "Forecasts", "Vocabulary", "Model", "Back-propagation through time", "Optimizer", "Learning rate",
+        "Most used", "Data", "Tasks on examples", "Forecasts", "Sequence to sequence", "Vocabulary", "Model", "Back-propagation through time", "Optimizer", "Learning rate",
         "Regularisation", "Length", "Checkpoints", "Machine", "Results and progress",
     ]  # fmt: skip
 

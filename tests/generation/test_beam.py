@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from seqtool.generation.beam import beam_search
+from seqtool.generation.beam import beam_search, beam_search_together
 from seqtool.generation.constraint import Constraint, TokenBytes
 from seqtool.generation.generating import Sample, generate
 from seqtool.generation.steering import Steering
@@ -100,3 +100,29 @@ def test_two_spellings_of_a_text_are_one_text():
         text_of=spelled,
     )
     assert [spelled(one.tokens) for one in found] == ["ab"]
+
+
+@pytest.mark.parametrize(("beam", "wanted", "length_penalty", "most"), [(1, 1, 1.0, 9), (4, 3, 1.0, 9), (3, 5, 0.0, 4)])
+def test_together_as_one_by_one(beam: int, wanted: int, length_penalty: float, most: int):
+    """Of several prompts side by side each has what it has alone; texts that tokens spell in two ways count once."""
+    from seqtool.models.decoding.encoder_decoder import WritingStepper
+    from tests.models.writers import read, writer
+
+    keys = [(row,) for row in range(5)]
+    config = GenerateConfig(beam=beam, length_penalty=length_penalty, max_tokens=most)
+    why: set[str] = set()
+    for name in ("gru luong", "transformer rope"):
+        model = writer(name)
+        with torch.no_grad():  # far from uniform, so that texts end here and there
+            model.weight.mul_(3)
+        stepper = WritingStepper(model, read(), keys)
+        for text_of in (tuple, lambda tokens: tuple(token % 5 for token in tokens)):
+            prompts = [Sample(list(key)) for key in keys]
+            together = beam_search_together(stepper, prompts, wanted, config, text_of)
+            why |= {one.finished for samples in together for one in samples}
+            for prompt, samples in zip(prompts, together, strict=True):
+                alone = beam_search(stepper, prompt, wanted, config, text_of=text_of)
+                assert [one.tokens for one in samples] == [one.tokens for one in alone]
+                assert [one.finished for one in samples] == [one.finished for one in alone]
+                assert [one.nats for one in samples] == pytest.approx([one.nats for one in alone], abs=1e-4)
+    assert beam == 1 or why == {"end", "length"}

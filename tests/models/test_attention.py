@@ -6,8 +6,12 @@ import pytest
 import torch
 
 from seqtool.models.attention import (
+    additive_scores,
     attention,
     attention_reference,
+    attention_to_all,
+    attention_weights,
+    multiplicative_scores,
     rotary_positions,
     rotate,
     sinusoidal_positions,
@@ -75,3 +79,23 @@ def test_sinusoidal_positions_by_the_papers_formula():
             angle = position / 10000 ** (2 * i / 6)
             assert table[position, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-6)
             assert table[position, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-6)
+
+
+def test_attention_to_all_in_bf16_on_a_cpu_is_the_same_as_in_fp32():
+    draw = torch.Generator().manual_seed(0)
+    Q, K, V = (torch.randn(2, 3, size, 8, generator=draw) for size in (4, 6, 6))
+    lengths = torch.tensor([6, 2])
+    plain = attention_to_all(Q, K, V, lengths)
+    short = attention_to_all(Q.bfloat16(), K.bfloat16(), V.bfloat16(), lengths)
+    torch.testing.assert_close(short.float(), plain, rtol=0, atol=0.05)
+    torch.testing.assert_close(plain, attention_weights(Q, K, lengths) @ V)
+    torch.testing.assert_close(plain[1], attention_to_all(Q[1:], K[1:, :, :2], V[1:, :, :2], None)[0])
+
+
+def test_scores_are_their_equations():
+    draw = torch.Generator().manual_seed(0)
+    q, k, v = torch.randn(1, 2, 3, generator=draw), torch.randn(1, 4, 3, generator=draw), torch.randn(3, generator=draw)
+    for t in range(2):
+        for s in range(4):
+            torch.testing.assert_close(multiplicative_scores(q, k)[0, t, s], q[0, t] @ k[0, s])
+            torch.testing.assert_close(additive_scores(q, k, v)[0, t, s], v @ torch.tanh(q[0, t] + k[0, s]))

@@ -88,3 +88,9 @@ def test_columns_in_another_order():
 
 def test_decimal_commas():
     assert good("1,5;a,b\n1.234,5;2\n", 2, delimiter=";", decimal=",") == [("1.5", "a,b"), ("1234.5", "2")]
+
+
+def test_of_a_text_only_an_empty_field_is_missing():
+    cells = iter([(1, ["null", "null", ""], ""), (2, ["NA", "1", "?"], "")])
+    rows = [row.values for row in delimited_rows(cells, 3, as_text=frozenset({0, 2}))]
+    assert rows == [("null", None, None), ("NA", "1", "?")]

@@ -48,3 +48,8 @@ def test_broken_rows(line: str, problem: str):
 
 def test_a_surrogate_pair_is_a_character():
     assert rows('{"a": "\\ud83d\\ude42"}', "a") == [Row(1, ("🙂",))]
+
+
+def test_of_a_text_only_an_empty_string_is_missing():
+    lines = Lines(['{"a": "null", "b": "NA"}\n', '{"a": "", "b": null}\n'])
+    assert [row.values for row in json_rows(lines, ("a", "b"), {"a"})] == [("null", None), (None, None)]

@@ -12,6 +12,7 @@ import torch
 
 from seqtool.errors import InputError
 from seqtool.models.counted import CountedModel
+from seqtool.models.encoder_decoder import EncoderDecoder
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.mixture import Mixture
 from seqtool.runs.config import part_of
@@ -94,3 +95,37 @@ def test_a_run_without_a_vocabulary_is_refused(small_run: Path, tmp_path: Path, 
     make(tmp_path / "run" / "vocab.model")
     with pytest.raises(InputError, match=r"has no vocab.model, a plain file: put its own back"):
         load_run(tmp_path / "run", CPU)
+
+
+def test_what_writes_texts_has_a_vocabulary_of_its_own_or_the_same(seqtool: Command, tmp_path: Path):
+    (source := tmp_path / "a").write_text("one\ntwo\n" * 20)
+    (target := tmp_path / "b").write_text("e i n s\nz w e i\n" * 20)
+    for name, kind, files in (("apart", "word", 2), ("shared", "bpe", 1)):
+        run = tmp_path / name
+        asked = [
+            "train",
+            source,
+            "--target",
+            target,
+            "-o",
+            run,
+            "--target-type",
+            kind,
+            "--steps",
+            1,
+            "--hidden",
+            8,
+            "-q",
+        ]
+        assert seqtool(*asked).returncode == 0
+        assert len(list(run.glob("*.model"))) == files
+        loaded = load_example_run(run, CPU)
+        assert isinstance(loaded.model, EncoderDecoder)
+        assert (loaded.target_vocabulary is None) == (files == 1)
+    run = tmp_path / "apart"
+    (run / "target.model").write_bytes((run / "vocab.model").read_bytes())
+    with pytest.raises(InputError, match=r"target\.model is not the vocabulary of this run"):
+        load_example_run(run, CPU)
+    (run / "target.model").unlink()
+    with pytest.raises(InputError, match=r"has no target\.model"):
+        load_example_run(run, CPU)

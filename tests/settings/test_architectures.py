@@ -24,3 +24,10 @@ def test_what_is_asked_of_the_table():
     assert DEFAULT in ARCHITECTURES
     assert using("heads") == ("transformer",)
     assert having("compiles") == ("ffn", "transformer")
+
+
+def test_what_has_a_decoder_translates():
+    assert {name for name, traits in ARCHITECTURES.items() if traits.learns("translate")} == {
+        name for name, traits in ARCHITECTURES.items() if traits.decoder
+    }
+    assert "translate" not in {task for task in ("classify", "translate") if ARCHITECTURES["bag"].learns(task)}

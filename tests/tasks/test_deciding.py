@@ -44,3 +44,21 @@ def test_what_is_named_decides(tmp_path: Path):
         decide_task(request(path, ignore="x"))
     with pytest.raises(UsageError, match="--target few2: there is no such column; did you mean few"):
         decide_task(request(path, target="few2"))
+
+
+def test_texts_are_written_where_a_file_or_sentences_or_types_of_sides_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.en", "a.de", "word"):
+        (tmp_path / name).write_text("one line\n")
+    assert decide_task(request(Path("a.en"), target="a.de")) == "translate"
+    (path := tmp_path / "table.csv").write_text(TABLE)
+    assert decide_task(request(path, target="a.de")) == "translate"
+    assert decide_task(request(path, target="word")) == "classify"  # a column goes before a file of its name
+    assert decide_task(request(path, target="word", source_type="char")) == "translate"
+    assert decide_task(request(path, target="word", task="translate")) == "translate"
+    rows = [f"{n},there are {n} dots in a row of it,{['quite sure of that', 'not at all'][n % 2]}\n" for n in range(60)]
+    (table := tmp_path / "captions.csv").write_text("dots,caption,said\n" + "".join(rows))
+    assert decide_task(request(table, target="caption")) == "translate"
+    assert decide_task(request(table, target="said")) == "classify"

@@ -41,7 +41,9 @@ def test_settings_come_from_a_file_or_a_run_as_from_flags(seqtool: Command, tmp_
 def test_a_forecast_and_a_tagging_are_repeated_from_their_configuration(seqtool: Command, tmp_path: Path):
     (series := tmp_path / "s.csv").write_text("y\n" + "".join(f"{k % 7}\n" for k in range(200)))
     (tags := tmp_path / "g.conllu").write_text("1\tthe\tthe\tDET\n2\tcat\tcat\tNOUN\n\n" * 30)
-    for data, flags in ((series, ["--target", "y", "--horizon", 7]), (tags, ["--target", "upos"])):
+    (words := tmp_path / "w.tsv").write_text("word\tspelled\n" + "".join(f"w{k}\tw {k}\n" for k in range(60)))
+    spelled = ["--target", "spelled", "--target-type", "word", "--source-type", "char"]
+    for data, flags in ((series, ["--target", "y", "--horizon", 7]), (tags, ["--target", "upos"]), (words, spelled)):
         run = tmp_path / f"{data.stem}.run"
         done(seqtool, "train", data, *flags, "-o", run, "--steps", 3, "-q")
         again = report(seqtool, "train", data, "--config", run / "config.json", "--steps", 5, "--dry-run")

@@ -135,8 +135,18 @@ class Transformer(Core):
 
     def forward(self, x: InputVectors, state: State | None) -> tuple[Tensor, State]:
         """Features of each token; ValueError when the past and the new tokens are more than `context`."""
-        y = x.dense()
-        past = 0 if state is None else state[0][0].shape[2]
+        y, rotation = self.placed(x.dense(), 0 if state is None else state[0][0].shape[2])
+        present = []
+        for number, layer in enumerate(self.layers):
+            y, layer_state = layer(y, None if state is None else state[number], rotation, x.lengths_B)
+            present.append(layer_state)
+        return self.norm(y), tuple(present)
+
+    def placed(self, y: Tensor, past: int) -> tuple[Tensor, Tensor | None]:
+        """Vectors of tokens after `past` others, with their positions, or beside the rotations of these.
+
+        ValueError when the past and the new tokens are more than `context`.
+        """
         until = past + y.shape[1]
         if until > self.context:
             raise ValueError(f"{until} tokens do not fit into a context of {self.context}")
@@ -147,12 +157,7 @@ class Transformer(Core):
             y = y + self.positions_until(until)[past:until]
         else:
             rotation = self.positions_until(until)[:, past:until]
-        y = self.input_dropout(y)
-        present = []
-        for number, layer in enumerate(self.layers):
-            y, layer_state = layer(y, None if state is None else state[number], rotation, x.lengths_B)
-            present.append(layer_state)
-        return self.norm(y), tuple(present)
+        return self.input_dropout(y), rotation
 
     def restarted(self, state: State, restarts_B: Tensor) -> State:
         """Never asked for: a transformer is trained on windows that each begin afresh."""

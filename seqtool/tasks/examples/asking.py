@@ -25,6 +25,7 @@ from seqtool.runs.loading import ExampleRun, load_example_run
 from seqtool.settings.backtest import BacktestConfig
 from seqtool.settings.checking import from_mapping
 from seqtool.settings.examples import MAX_LENGTH, ExampleConfig
+from seqtool.settings.writing import WritingConfig
 from seqtool.tasks.examples.rows import RowReader, blocks_of, columns_from
 from seqtool.tasks.examples.sets import ArrayExamples, by_length
 from seqtool.tasks.examples.table import Labelled, layout_from
@@ -44,6 +45,16 @@ class Asking(NamedTuple):
     format: str = "auto"
     backtest: BacktestConfig = BacktestConfig()
     """Which windows of series are judged."""
+    writing: WritingConfig = WritingConfig()
+    """How texts are written."""
+    samples: int = 0
+    """Texts for each row, told with their ranks and nats; 0: one, told alone."""
+    nats: bool = False
+    """Whether the nats of texts are told."""
+    align: bool = False
+    """Whether it is told where the model looked."""
+    targets: str | None = None
+    """The file of the texts that those which are written are compared with, where they are no column."""
 
 
 class Answer(NamedTuple):
@@ -52,6 +63,8 @@ class Answer(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
     content: dict[str, Any]
     problem: str = ""
+    plain: bool = False
+    """Whether a row of one cell is a line as it is, which needs no escapes."""
 
 
 def unanswered(problem: str) -> Answer:

@@ -20,10 +20,12 @@ from seqtool.tasks.examples.modules import TaskModule, task_module
 from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.sets import ArrayExamples
 from seqtool.tasks.examples.task import ExampleTask
+from seqtool.tasks.pairs.task import PairTask
 from seqtool.tasks.request import Request
 from seqtool.tasks.resuming import refuse_other_data, resumed_config
 from seqtool.tasks.starting import OF_SEQUENCE, Start, gentle, read_start, request_from
 from seqtool.training.session import Options, Outcome, train_run
+from seqtool.training.task import Task
 from seqtool.training.world import World
 from seqtool.vectors.vectors import Vectors, read_vectors
 
@@ -169,6 +171,7 @@ def again(path: Path, request: Request, device: str, world: World) -> tuple[RunC
     """A run's configuration, with what may change, and its data read again."""
     kept = read_config(path)
     task = kept.task["name"]
+    request = dataclasses.replace(request, run=path)
     config = resumed_config(kept, {**request.settings, "device": device}, request.flags)
     if problems := check_used(request.flags, config.model, config.training):
         raise UsageError("; ".join(problems))
@@ -190,9 +193,10 @@ def again(path: Path, request: Request, device: str, world: World) -> tuple[RunC
     return config, prepared
 
 
-def task_of(config: RunConfig, data: Prepared, world: World) -> ExampleTask:
-    """What is trained."""
-    return ExampleTask(config, data)
+def task_of(config: RunConfig, data: Prepared, world: World) -> Task:
+    """What is trained: a model that answers with numbers, or one that writes texts."""
+    assert config.shape is not None
+    return PairTask(config, data) if config.shape.target_symbols else ExampleTask(config, data)
 
 
 def train(path: Path, config: RunConfig, data: Prepared, world: World, **options: Unpack[Options]) -> Outcome:

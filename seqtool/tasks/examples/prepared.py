@@ -31,6 +31,8 @@ class Prepared:
     """Where the data came from."""
     told: list[str] = field(default_factory=list)
     """What was found in the data, to be said."""
+    target_vocabulary: Vocabulary | None = None
+    """That of the texts that are written, where it is not the same."""
     beginning: PretrainedRows | None = None
     """The vectors that a new model's embedding begins with."""
     start: Start | None = None

@@ -54,8 +54,8 @@ class ExampleSet(Protocol):
     def targets_in(self, rows: Rows) -> int:
         """How many targets some of them have."""
 
-    def take(self, rows: Rows) -> Taken:
-        """Some of them, on the CPU."""
+    def take(self, rows: Rows) -> Any:
+        """Some of them, on the CPU: what is known and what is to be told."""
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,11 @@ def task_of_target(column: Column) -> str:
     return "classify"
 
 
+def is_free_text(column: Column) -> bool:
+    """Whether a column has sentences of which few occur twice: texts to write, not classes to tell."""
+    return column.kind == "text" and (column.many or column.distinct > max(FEW_NUMBERS, column.present / 2))
+
+
 def read_columns(table: Table) -> Columns:
     """How each column of a table is to be read."""
     numeric, categorical = [], []

@@ -1,0 +1,123 @@
+"""The task of writing a text for what is read: batches of pairs, the loss of the text's tokens, and validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqtool.errors import InputError
+from seqtool.files.writing import atomic_writer
+from seqtool.models.encoder_decoder import EncoderDecoder, build_encoder_decoder
+from seqtool.models.example_model import ExampleInput
+from seqtool.models.loss import IGNORE, token_nats
+from seqtool.models.net import Net
+from seqtool.models.state import State
+from seqtool.runs.config import TARGET_VOCABULARY, RunConfig, write_config
+from seqtool.settings.training import TrainConfig
+from seqtool.tasks.examples.prepared import Prepared
+from seqtool.tasks.examples.sets import Rows, by_length
+from seqtool.tasks.examples.task import first_rows
+from seqtool.tasks.pairs.batches import PairBatches
+from seqtool.tasks.pairs.sets import PairSet
+from seqtool.training.task import Batches, Stopped, Sums, Validation
+
+VALID_PAIRS, SCORED_PAIRS, SCORED_TOKENS = 20_000, 128, 1 << 13
+
+
+class PairObjective(nn.Module):
+    """A model with what it is trained on."""
+
+    def __init__(self, model: EncoderDecoder, config: TrainConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(self, state: State | None, x: ExampleInput, inputs_BT: Tensor, targets_BT: Tensor) -> Sums:
+        """The objective and the nats, both summed over the texts' tokens, and no state."""
+        features_BTO, _ = self.model.features(inputs_BT, self.model.read(x), None)
+        told_BT = targets_BT != IGNORE
+        features_NO, targets_N = features_BTO[told_BT], targets_BT[told_BT]
+        nats = self.model.total_nats(features_NO, targets_N)
+        objective = nats
+        if self.config.label_smoothing:
+            objective = nats + self.config.label_smoothing * self.model.smoothing_nats(features_NO, targets_N)
+        return Sums(objective, nats.detach(), ())
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """A model to be trained on pairs, validated on what is held back."""
+
+    config: RunConfig
+    data: Prepared
+
+    def __post_init__(self) -> None:
+        if not len(self.data.valid):
+            raise InputError("no pair is left for validation: give more, or --valid SOURCE,TARGET")
+
+    @property
+    def _pairs(self) -> tuple[PairSet, PairSet]:
+        train, valid = self.data.train, self.data.valid
+        assert isinstance(train, PairSet)
+        assert isinstance(valid, PairSet)
+        return train, valid
+
+    def batches(self) -> Batches:
+        """Mini-batches of the training pairs."""
+        return PairBatches(self._pairs[0], self.config.training)
+
+    def new_model(self) -> Net:
+        """A model with its first weights."""
+        assert self.config.shape is not None
+        model = build_encoder_decoder(self.config.model, self.config.shape, self.config.training.seed)
+        if self.data.start is not None:
+            self.data.start.put_into(model)
+        return model
+
+    def objective(self, model: Net) -> nn.Module:
+        """The loss, and what regularises it."""
+        assert isinstance(model, EncoderDecoder)
+        return PairObjective(model, self.config.training)
+
+    def example(self, rows: int, targets: int, device: torch.device) -> tuple[Any, ...]:
+        """So many of the training pairs."""
+        return tuple(self._pairs[0].take(np.arange(rows) % len(self._pairs[0])).to(device))
+
+    def validate(self, model: Net, stopped: Stopped | None) -> Validation | None:
+        """The nats of the texts that are held back."""
+        assert isinstance(model, EncoderDecoder)
+        valid = self._pairs[1]
+        rows = first_rows(len(valid), VALID_PAIRS)
+        nats_N = pair_nats(model, valid, rows, stopped)
+        return None if nats_N is None else Validation(float(nats_N.sum()), valid.targets_in(rows))
+
+    def probes(self, model: Net) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def write(self, folder: Path, config: RunConfig) -> None:
+        """Write the vocabularies and the configuration into a run's directory."""
+        write_config(folder, config, self.data.vocabulary)
+        if self.data.target_vocabulary is not None:
+            with atomic_writer(folder / TARGET_VOCABULARY) as stream:
+                stream.write(self.data.target_vocabulary.model)
+
+
+@torch.no_grad()
+def pair_nats(model: EncoderDecoder, pairs: PairSet, rows: Rows, stopped: Stopped | None = None) -> Tensor | None:
+    """The nats of the text of some pairs, each with the symbol that ends it, (N,), in the order of `rows`.
+
+    None when `stopped` said yes on the way.
+    """
+    nats_N = torch.zeros(len(rows), dtype=torch.float64)
+    for batch in by_length(pairs.lengths_N[rows], SCORED_PAIRS, SCORED_TOKENS):
+        if stopped is not None and stopped():
+            return None
+        taken = pairs.take(rows[batch]).to(model.device)
+        nats_BT = token_nats(model(taken.x, taken.inputs_BT), taken.targets_BT)
+        nats_N[torch.from_numpy(batch)] = nats_BT.double().sum(1).cpu()
+    return nats_N

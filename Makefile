@@ -63,13 +63,14 @@ test-sanitize: $(INSTALLED)  ## Run the tests of what is in C under the address 
 	CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' \
 		LDFLAGS='-fsanitize=address,undefined' \
 		$(RUN)/python setup.py -q build_ext --build-lib $(SANITIZE) --build-temp $(SANITIZE)/temp
-	test $$(ls $(SANITIZE)/seqtool/native/*.so | wc -l) = 6
+	test $$(ls $(SANITIZE)/seqtool/native/*.so | wc -l) = 8
 	cd $(SANITIZE) && \
 		LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		$(abspath $(RUN))/python -m pytest -q --capture=sys \
 		--deselect tests/native/test_loading.py::test_memory_that_is_freed_serves_again tests/native \
-		tests/counts tests/models/test_recurrence.py tests/models/test_loss.py tests/models/decoding tests/embeddings/test_skipgram.py
+		tests/counts tests/models/test_recurrence.py tests/models/test_scan.py tests/models/test_convolution.py \
+		tests/models/test_delta_rule.py tests/models/test_loss.py tests/models/decoding tests/embeddings/test_skipgram.py
 
 # python3.11, python3.12 and python3.13 must be there; an environment each, in build/.
 test-pythons:  ## Run the tests on every version of Python that is supported, one after the other

@@ -12,7 +12,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-HEADERS = {"step": [], "softmax": [], "ngrams": [], "mixing": [], "recurrence": ["recurrence_pass.h"], "skipgram": []}
+PARTS = ("step", "softmax", "ngrams", "mixing", "recurrence", "scan", "delta", "skipgram")
+HEADERS = {"recurrence": ["recurrence_pass.h"]}  # of a part, beside native.h
 FLAGS = ["-O3", "-fno-math-errno", "-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math"]
 FLAGS += ["-Wno-psabi", "-Wno-unknown-pragmas"]
 # Not every compiler takes these. The second overrules CFLAGS: a part chooses its instructions by the processor that it
@@ -66,10 +67,10 @@ setup(
         Extension(
             f"seqtool.native._{name}",
             sources=[f"seqtool/native/{name}.c"],
-            depends=[f"seqtool/native/{header}" for header in ["native.h", *headers]],
+            depends=[f"seqtool/native/{header}" for header in ["native.h", *HEADERS.get(name, [])]],
             libraries=["m"],
             optional=True,
         )
-        for name, headers in HEADERS.items()
+        for name in PARTS
     ],
 )

@@ -44,8 +44,9 @@ def flops_per_token(config: ModelConfig, symbols: Symbols, time: int) -> int:
     6 for each weight of a product: a multiplication and an addition forward, and twice that backward, for the
     gradients of input and weight (Kaplan et al. 2020, section 2.1). Where tokens look at tokens before them, also the
     products with keys and values of the (time + 1) / 2 tokens that one sees on average: the causal half, which is
-    needed, though a kernel may compute more. What is no matrix product does not count: activations, norms, the
+    needed, though a kernel may compute more; and what is read and written of a state or a window of constant size. What
+    is no matrix product does not count: activations, norms, the
     softmax, the update.
     """
-    pairs = core_size(config, symbols).pair_flops * (time + 1) // 2
-    return 6 * product_weights(config, symbols) + pairs
+    size = core_size(config, symbols)
+    return 6 * product_weights(config, symbols) + size.pair_flops * (time + 1) // 2 + size.token_flops

@@ -100,6 +100,24 @@ PARTS = {
             "seqtool_recurrence_backward": Function(Count, (Pointer, Count), refuses=True),
         },
     ),
+    "scan": Part(
+        layout=1,
+        functions={
+            "seqtool_scan_forward": Function(None, (Pointer,)),
+            "seqtool_scan_backward": Function(None, (Pointer,)),
+            "seqtool_convolve": Function(None, (Pointer,)),
+            "seqtool_convolve_backward": Function(None, (Pointer,)),
+        },
+    ),
+    "delta": Part(
+        layout=1,
+        functions={
+            "seqtool_delta_scratch": Function(Count, (Pointer,)),
+            "seqtool_delta_kept": Function(Count, (Pointer,)),
+            "seqtool_delta_forward": Function(None, (Pointer,)),
+            "seqtool_delta_backward": Function(None, (Pointer,)),
+        },
+    ),
     "skipgram": Part(
         layout=5,
         functions={

@@ -110,6 +110,24 @@ INSIDE float get_one(const void *from, int64_t at, int bf16) {
     return value;
 }
 
+/* get and put for `count` numbers of LANES; the others read as zero and are not written. */
+INSIDE floats get_some(const void *from, int64_t at, int64_t count, int bf16) {
+    if (count == LANES) return get(from, at, bf16);
+    char whole[LANES * 4] = {0};
+    memcpy(whole, (char *)from + at * bytes_of(bf16), count * bytes_of(bf16));
+    return get(whole, 0, bf16);
+}
+
+INSIDE void put_some(void *to, int64_t at, floats value, int64_t count, int bf16) {
+    if (count == LANES) {
+        put(to, at, value, bf16);
+        return;
+    }
+    char whole[LANES * 4];
+    put(whole, 0, value, bf16);
+    memcpy((char *)to + at * bytes_of(bf16), whole, count * bytes_of(bf16));
+}
+
 INSIDE floats chosen(ints mask, floats yes, floats no) { return (floats)((mask & (ints)yes) | (~mask & (ints)no)); }
 
 /* x, which is positive, rounded down, less `offset`. Unsigned, since NaN may become any integer, from which a difference
@@ -136,6 +154,8 @@ INSIDE floats exponential(floats x) {
     p = p * r + 1.0f;
     return p * power_of_2(n);
 }
+
+INSIDE floats sigmoid(floats x) { return 1.0f / (1.0f + exponential(-x)); }
 
 static inline int64_t share(int64_t count, int64_t part, int64_t parts) { /* where a thread's part of them begins */
     return count * part / parts;

@@ -62,24 +62,6 @@ int64_t seqtool_recurrence_kept(const Layer *layer, int64_t bf16) {
 
 typedef int16_t shorts __attribute__((vector_size(32), aligned(2), may_alias));
 
-/* get and put for `count` numbers of LANES; the others read as zero and are not written. */
-INSIDE floats get_some(const void *from, int64_t at, int64_t count, int bf16) {
-    if (count == LANES) return get(from, at, bf16);
-    char whole[LANES * 4] = {0};
-    memcpy(whole, (char *)from + at * bytes_of(bf16), count * bytes_of(bf16));
-    return get(whole, 0, bf16);
-}
-
-INSIDE void put_some(void *to, int64_t at, floats value, int64_t count, int bf16) {
-    if (count == LANES) {
-        put(to, at, value, bf16);
-        return;
-    }
-    char whole[LANES * 4];
-    put(whole, 0, value, bf16);
-    memcpy((char *)to + at * bytes_of(bf16), whole, count * bytes_of(bf16));
-}
-
 /* Numbers between -1 and 1. */
 INSIDE floats get_unit(const void *from, int64_t at, int bf16) {
     if (!bf16) return get(from, at, 0);
@@ -91,7 +73,6 @@ INSIDE void put_unit(void *to, int64_t at, floats value, int bf16) {
     else *(shorts *)((int16_t *)to + at) = __builtin_convertvector(whole(value * 32767 + 32768.5f, 32768), shorts);
 }
 
-INSIDE floats sigmoid(floats x) { return 1.0f / (1.0f + exponential(-x)); }
 INSIDE floats hyperbolic_tangent(floats x) { return 1.0f - 2.0f / (1.0f + exponential(2.0f * x)); }
 
 /* The panels of a block of units: for each gate, W_hh from all units to these. In a panel stand LANES units for each k, in

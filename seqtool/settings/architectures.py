@@ -72,6 +72,20 @@ def _check_attention(config: ModelConfig) -> list[str]:
     return []
 
 
+def _check_mixers(config: ModelConfig) -> list[str]:
+    problems, names = [], config.mixers.split(",") if config.mixers else [config.model]
+    for name in names:
+        if name not in MIXERS:
+            problems.append(f"--mixers {config.mixers}: {name!r} is none of them; choose from {', '.join(MIXERS)}")
+    if len(names) > config.layers:
+        problems.append(f"--mixers {config.mixers} names {len(names)} of --layers {config.layers}: give more layers")
+    if config.hidden % config.heads and set(names) - {"mingru"}:
+        problems.append(f"--hidden {config.hidden} does not divide by --heads {config.heads}: choose a multiple")
+    elif "attention" in names and (config.hidden // config.heads) % 2:
+        problems.append(f"attention needs an even --hidden / --heads, not {config.hidden // config.heads}")
+    return problems
+
+
 def _check_prune(config: ModelConfig) -> list[str]:
     if not re.fullmatch(r"(\d{1,9}(,\d{1,9})*)?", config.prune):
         return [
@@ -83,6 +97,9 @@ def _check_prune(config: ModelConfig) -> list[str]:
     return []
 
 
+MIXERS = ("mingru", "gdn", "attention")
+"""What moves numbers between tokens in the blocks of models that --mixers is for."""
+_STACK = ("mixers", "signed", "heads", "context", "convolution", "stem", "norm", "feedforward", "probe_gradients")
 _RECURRENT = ("weight_dropout", "last_hidden", "probe_gradients", "attention")
 _ALL_INITS = ("default", "xavier", "orthogonal", "identity")
 
@@ -135,6 +152,26 @@ ARCHITECTURES: dict[str, Architecture] = {
         sees_all=True,
         bf16_from_width=128,
         check=_check_attention,
+    ),
+    "mingru": Architecture(
+        core="stack.Stack",
+        carries_state=True,
+        settings=_STACK,
+        inputs=("learned",),
+        one_width=True,
+        drops_output=False,
+        bf16_from_width=128,
+        check=_check_mixers,
+    ),
+    "gdn": Architecture(
+        core="stack.Stack",
+        carries_state=True,
+        settings=_STACK,
+        inputs=("learned",),
+        one_width=True,
+        drops_output=False,
+        bf16_from_width=128,
+        check=_check_mixers,
     ),
     "bag": Architecture(
         core="bag.Bag",

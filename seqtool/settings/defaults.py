@@ -50,6 +50,8 @@ def resolve(asked: Mapping[str, Any], facts: Facts) -> tuple[ModelConfig, TrainC
         "early_stop": 4,
         **asked,
     }
+    if chosen.get("mixers") and "layers" not in asked:
+        chosen["layers"] = max(chosen.get("layers", 1), len(chosen["mixers"].split(",")))
     averaging = chosen.get("optimizer") in ("asgd", "nt-asgd")  # these step as sgd without momentum
     wider = max(1.0, chosen.get("hidden", 1) / suited.get("hidden", ModelConfig.hidden))  # than the rate was chosen for
     rates = {"adam_lr": ADAM_LR, "sgd_lr": SGD_LR, **suited}

@@ -63,34 +63,51 @@ class ModelConfig:
     )
     context: int = setting(
         64,
-        "Number of tokens that ffn and transformer see.",
+        "Number of tokens that ffn, transformer and attention among --mixers see.",
         panel=Panel.MODEL,
         low=1,
         high=1 << 20,
         shown_default="by model",
     )
     heads: int = setting(
-        4, "Attention heads of the transformer; divides --hidden.", panel=Panel.MODEL, low=1, high=1024
+        4, "Heads of the transformer and of gdn; divides --hidden.", panel=Panel.MODEL, low=1, high=1024
     )
     position: str = setting(
         "rope", "Position encoding of the transformer.", panel=Panel.MODEL, choices=("learned", "sinusoidal", "rope")
     )
     stem: int = setting(
         4,
-        "Input of the transformer: the sum of embeddings of the last N tokens, a table for each place (1: plain).",
+        "Input of blocks: the sum of embeddings of the last N tokens, a table for each place (1: plain).",
         panel=Panel.MODEL,
         low=1,
         high=64,
         shown_default="4, or 2 for a large vocabulary",
     )
     norm: str = setting(
-        "layer", "Normalisation of the transformer: LayerNorm or RMSNorm.", panel=Panel.MODEL, choices=("layer", "rms")
+        "layer", "Normalisation in blocks: LayerNorm or RMSNorm.", panel=Panel.MODEL, choices=("layer", "rms")
     )
     feedforward: str = setting(
         "relu",
-        "Activation of the transformer's feed-forward block.",
+        "Activation of a block's feed-forward net.",
         panel=Panel.MODEL,
         choices=("relu", "gelu", "swiglu"),
+    )
+    mixers: str = setting(
+        "",
+        "Mixers of mingru's or gdn's layers in turn, as gdn,gdn,attention; attention is to the last --context tokens.",
+        panel=Panel.MODEL,
+        metavar="NAME,NAME,...",
+        shown_default="the model's own",
+    )
+    signed: bool = setting(
+        False,
+        "Let a state be kept by negative factors too, so that it can count parity (gdn: beta up to 2, not 1).",
+        panel=Panel.MODEL,
+        flag="--signed/--unsigned",
+        shown_default="by model",
+    )
+    convolution: int = setting(
+        4, "Tokens that gdn's keys, values and queries are made of.", panel=Panel.MODEL, low=1, high=16
     )
     tied: bool = setting(
         False,
@@ -218,6 +235,12 @@ class ModelConfig:
     def pruned(self) -> tuple[int, ...]:
         """The counts of --prune."""
         return tuple(map(int, self.prune.split(","))) if self.prune else ()
+
+    @property
+    def mixer_of_layers(self) -> tuple[str, ...]:
+        """The mixer of each layer: those of --mixers in turn, or the model's own."""
+        names = self.mixers.split(",") if self.mixers else [self.model]
+        return tuple(names[layer % len(names)] for layer in range(self.layers))
 
     def told(self) -> dict[str, Any]:
         """The settings by name; of a model that is counted those that mean something to it."""

@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 TINY = {"hidden": 8, "layers": 1, "batch_size": 2, "context": 4}
 
 
-@pytest.mark.parametrize("name", ["gru", "ffn", "transformer"])
+@pytest.mark.parametrize("name", ["gru", "ffn", "mingru", "gdn", "transformer"])
 def test_generation_speed_is_a_share_of_the_bandwidth_that_is_given(name: str):
     setup = make_setup({"model": name, **TINY}, 20, False)
     speed = generation_speed(setup, 3, CPU, 0.01, 2.0)

@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 TINY = {"hidden": 8, "layers": 1, "batch_size": 2, "context": 4}
 
 
-@pytest.mark.parametrize("name", ["lstm", "ffn", "transformer"])
+@pytest.mark.parametrize("name", ["lstm", "ffn", "mingru", "gdn", "transformer"])
 def test_steps_are_timed_until_the_time_is_full(name: str):
     times = step_times_s(make_setup({"model": name, **TINY}, 20, False), CPU, 0.05)
     assert len(times) >= 3

@@ -103,7 +103,7 @@ def test_a_person_gets_tables_and_advice_and_quiet_is_quiet(seqtool: Command):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--model", "lsmt"], "--model 'lsmt': did you mean lstm? choose from rnn, gru, lstm, ffn, transformer"),
+    (["--model", "lsmt"], "--model 'lsmt': did you mean lstm? choose from rnn, gru, lstm, ffn, transformer, mingru, gdn"),
     (["--device", "tpu"], "choose from auto, cpu, cuda"),
     (["--seconds", "0"], "--seconds 0"),
     (["--seconds", "nan"], "--seconds nan"),

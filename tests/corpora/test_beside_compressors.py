@@ -29,7 +29,10 @@ def rows(folder: Path, reports: str, path: str) -> dict[str, float]:
 
 
 def test_each_model_has_a_row_and_each_compressor(tmp_path: Path):
-    reports = [{"model": "lstm", "bits_per_byte": 2.0}, {"model": "gated", "bits_per_byte": 1.5, "adapted_bits_per_byte": 1.2}]
+    reports = [
+        {"model": "lstm", "bits_per_byte": 2.0},
+        {"model": "gated", "bits_per_byte": 1.5, "adapted_bits_per_byte": 1.2},
+    ]
     found = rows(tmp_path, "".join(json.dumps(report) + "\n" for report in reports), path="")
     both, one = (len(lzma.compress(text, preset=9)) for text in (TRAIN + TEXT, TRAIN))
     assert found == {

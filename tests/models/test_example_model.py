@@ -27,6 +27,8 @@ CORES: dict[str, dict[str, Any]] = {
     "gru": {"embed": 6},
     "lstm": {"embed": 6, "layers": 2},
     "ffn": {"embed": 6, "context": 3},
+    "mingru": {"layers": 2},
+    "gdn": {"heads": 2, "signed": True},
     "transformer": {"layers": 2, "heads": 2, "context": 32, "stem": 1, "position": "rope"},
     "bag": {"ngrams": 3, "buckets": 50},
 }

@@ -20,7 +20,7 @@ from seqtool.settings.scoring import EvalConfig
 from tests.models.test_mixture import counted
 
 V, BEGIN = 12, 1
-EVERY_MODEL = pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "ffn", "transformer"])
+EVERY_MODEL = pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "ffn", "mingru", "gdn", "transformer"])
 
 
 def net(name: str, **settings: float) -> LanguageModel:

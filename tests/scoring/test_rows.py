@@ -24,7 +24,7 @@ from seqtool.text.store import open_store, write_store
 from seqtool.text.vocabulary import Vocabulary
 
 TEXT = "one\n\na much longer line, with\ttabs and é\nx\r\n  \nlast but one\nno end"
-MODELS = pytest.mark.parametrize("kind", ["rnn", "gru", "lstm", "ffn", "transformer"])
+MODELS = pytest.mark.parametrize("kind", ["rnn", "gru", "lstm", "ffn", "mingru", "gdn", "transformer"])
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def state_of(made: Learner) -> State:
     return made.model(torch.from_numpy(IDS[:, :3]))[1]
 
 
-@pytest.mark.parametrize("name", ["lstm", "transformer plain"])
+@pytest.mark.parametrize("name", ["lstm", "gdn and attention", "transformer plain"])
 @pytest.mark.parametrize("parts", [2, 3])
 def test_a_batch_in_parts_is_the_whole_batch(name: str, parts: int):
     found = []

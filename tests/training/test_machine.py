@@ -11,6 +11,7 @@ import torch
 from seqtool.models import recurrence
 from seqtool.models.device import autocast
 from seqtool.models.language_model import build_model
+from seqtool.native import loading
 from seqtool.runs.config import RunConfig
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
@@ -29,7 +30,7 @@ CONFIG = RunConfig(
 )
 
 
-@pytest.mark.parametrize("model", ["rnn", "gru", "lstm", "ffn", "transformer"])
+@pytest.mark.parametrize("model", ["rnn", "gru", "lstm", "ffn", "mingru", "gdn", "transformer"])
 def test_bf16_is_chosen_for_wide_layers_where_the_processor_multiplies_it(monkeypatch: pytest.MonkeyPatch, model: str):
     def chosen(**settings: object) -> str:
         config = dataclasses.replace(CONFIG, model=ModelConfig(**{"model": model, **settings}))
@@ -37,7 +38,7 @@ def test_bf16_is_chosen_for_wide_layers_where_the_processor_multiplies_it(monkey
 
     monkeypatch.setattr(machine, "multiplies_bf16", lambda device: True)
     assert [chosen(hidden=hidden) for hidden in (64, 512)] == ["fp32", "bf16"]
-    if model != "transformer":
+    if model not in ("mingru", "gdn", "transformer"):
         assert chosen(hidden=512, input="one-hot") == "fp32"
     monkeypatch.setattr(machine, "multiplies_bf16", lambda device: False)
     assert chosen(hidden=512) == "fp32"
@@ -59,13 +60,14 @@ def test_a_compiled_training_loses_as_a_plain_one_does(seqtool: Command, prose_f
 
 @pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "torch"])
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-@pytest.mark.parametrize("model", ["rnn", "gru", "lstm", "ffn", "transformer"])
+@pytest.mark.parametrize("model", ["rnn", "gru", "lstm", "ffn", "mingru", "gdn", "transformer"])
 def test_every_model_learns_in_every_precision_on_any_processor(
     monkeypatch: pytest.MonkeyPatch, model: str, precision: str, compiled: bool
 ):
     """Whatever the processor multiplies, and without what was compiled: oneDNN's lstm takes bf16 and fp16 only on some."""
     if not compiled:
         monkeypatch.setattr(recurrence, "multiplies", lambda dtype: False)
+        monkeypatch.setattr(loading, "part", lambda name: None)
     settings = ModelConfig(model=model, context=8, hidden=16, heads=2)
     learner = build_model(settings, Symbols(9, 1, 9, 100), dict.fromkeys(range(9), 1))
     ids = torch.randint(9, (3, 8), generator=torch.Generator().manual_seed(0))

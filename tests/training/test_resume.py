@@ -20,6 +20,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "gru": {"model": "gru", "dropout": 0.2, "layers": 2, "variational": True},
     "lstm": {"model": "lstm", "dropout": 0.2, "weight_dropout": 0.3, "dropout_embedding": 0.1},
     "ffn": {"model": "ffn", "dropout": 0.2, "context": 4},
+    "mingru": {"model": "mingru", "dropout": 0.2, "layers": 2, "signed": True},
+    "gdn": {"model": "gdn", "dropout": 0.2, "heads": 2, "layers": 2, "mixers": "gdn,attention", "context": 8},
     "transformer": {"model": "transformer", "dropout": 0.2, "context": 16, "heads": 2, "layers": 1},
 }
 SMALL_LSTM = {"hidden": 24, **MODELS["lstm"]}
@@ -36,6 +38,7 @@ EVERY = [
 SOME = {
     ("lstm", "adamw", True), ("lstm", "nt-asgd", True), ("gru", "sgd", True), ("gru", "adafactor", False),
     ("rnn", "adam", False), ("rnn", "asgd", True), ("ffn", "adagrad", True), ("ffn", "rmsprop", False),
+    ("mingru", "adamw", True), ("gdn", "adamw", True), ("gdn", "muon", False),
     ("transformer", "adadelta", False), ("transformer", "muon", False),
 }  # fmt: skip
 

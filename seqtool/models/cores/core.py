@@ -28,6 +28,8 @@ class CoreSize(NamedTuple):
     """Of these, the weights that each token's vectors are multiplied by; what is looked up is none."""
     pair_flops: int = 0
     """Operations of training on a token for each token before it that it looks at, forward and backward."""
+    token_flops: int = 0
+    """Operations of training on a token that are neither: those on a state or a window of constant size."""
     table_weights: int = 0
     """Of the product's weights, those that are multiplied by input vectors alone: a table of all symbols' products,
     where it is small enough, is read in their place.

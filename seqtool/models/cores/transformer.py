@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqtool.models.attention import attention, attention_to_all, rotary_positions, rotate, sinusoidal_positions
+from seqtool.models.cores.block import DEVIATION, NORMS, ResidualBlock, beside_mixer, norm_parameters
 from seqtool.models.cores.core import Core, CoreSize
 from seqtool.models.dropout import Dropout
 from seqtool.models.inputs import Inputs, InputVectors
@@ -23,9 +23,7 @@ from seqtool.settings.model import ModelConfig
 if TYPE_CHECKING:
     from seqtool.models.decoding.steps import Steps
 
-DEVIATION = 0.02  # standard, of the initial weights
 FIRST_POSITIONS = 4096  # that a table of positions begins with
-NORMS: dict[str, type[nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
 
 class SelfAttention(nn.Module):
@@ -57,45 +55,14 @@ class SelfAttention(nn.Module):
         return self.output(y_BHTD.transpose(1, 2).flatten(2)), (K_BHSD, V_BHSD)
 
 
-class PositionWise(nn.Module):
-    """The same small dense net at every position: relu or gelu 4 wide, or swiglu (Shazeer 2020) of equal size."""
+class TransformerBlock(ResidualBlock):
+    """x + attention(norm(x)), then x + feedforward(norm(x)); the state is the keys and values."""
+
+    attention_norm: nn.Module
+    attention: SelfAttention
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.kind = config.feedforward
-        inner = feedforward_width(config)
-        self.up = nn.Linear(config.hidden, 2 * inner if self.kind == "swiglu" else inner, bias=False)
-        self.down = nn.Linear(inner, config.hidden, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, C)."""
-        return self.down(self.activate(self.up(x)))
-
-    def activate(self, x: Tensor) -> Tensor:
-        """What lies between the products."""
-        if self.kind == "swiglu":
-            gate, x = x.chunk(2, dim=-1)
-            return F.silu(gate) * x
-        return F.relu(x) if self.kind == "relu" else F.gelu(x)
-
-
-class TransformerBlock(nn.Module):
-    """x + attention(norm(x)), then x + feedforward(norm(x))."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        norm = NORMS[config.norm]
-        self.attention_norm, self.attention = norm(config.hidden), SelfAttention(config)
-        self.feedforward_norm, self.feedforward = norm(config.hidden), PositionWise(config)
-        self.dropout = Dropout(config.dropout_at("hidden"), config.variational)
-
-    def forward(
-        self, x_BTC: Tensor, past: tuple[Tensor, ...] | None, rotation: Tensor | None, lengths_B: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The block's output and its keys and values."""
-        gathered, present = self.attention(self.attention_norm(x_BTC), past, rotation, lengths_B)
-        x_BTC = x_BTC + self.dropout(gathered)
-        return x_BTC + self.dropout(self.feedforward(self.feedforward_norm(x_BTC))), present
+        super().__init__(config, SelfAttention(config), "attention")
 
 
 class Transformer(Core):
@@ -167,12 +134,11 @@ class Transformer(Core):
     def size(config: ModelConfig, input_width: int) -> CoreSize:
         """In each block queries, keys, values and output, the dense net, and two norms; then a norm."""
         H, L = config.hidden, config.layers
-        norm = 2 * H if config.norm == "layer" else H
-        matrices = 4 * H * H + (3 if config.feedforward == "swiglu" else 2) * H * feedforward_width(config)
+        beside, products = beside_mixer(config)
         positions = config.context * H if config.position == "learned" else 0
         return CoreSize(
-            parameters=positions + L * (matrices + 2 * norm) + norm,
-            product_weights=L * matrices,
+            parameters=positions + L * (4 * H * H + beside) + norm_parameters(config),
+            product_weights=L * (4 * H * H + products),
             pair_flops=12 * L * H,
         )
 
@@ -205,8 +171,3 @@ class Transformer(Core):
         from seqtool.models.decoding.transformer import TransformerSteps
 
         return TransformerSteps(inputs, self, precision)
-
-
-def feedforward_width(config: ModelConfig) -> int:
-    """Inner width of a block's dense net: 4 H; for swiglu's three matrices 8/3 H, by 8s."""
-    return math.ceil(8 * config.hidden / 3 / 8) * 8 if config.feedforward == "swiglu" else 4 * config.hidden

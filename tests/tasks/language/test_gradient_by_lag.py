@@ -32,7 +32,7 @@ def test_gradients_by_lag_are_products_of_jacobians():
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["rnn relu identity", "rnn one-hot", "gru", "lstm", "lstm tied"])
+@pytest.mark.parametrize("name", ["rnn relu identity", "rnn one-hot", "gru", "lstm", "lstm tied", "mingru", "gdn"])
 def test_gradients_by_lag_are_those_of_a_small_change(name: str):
     """Finite differences: carry a state that is a little off for k tokens, and see what the loss does."""
     model = zoo_model(name).double()
@@ -43,11 +43,11 @@ def test_gradients_by_lag_are_those_of_a_small_change(name: str):
         _, state = model(ids[:, : 5 - lag])
         moved = [list(parts) for parts in state]
         moved[layer][0] = moved[layer][0].clone()
-        moved[layer][0][0, unit] += change
+        moved[layer][0].view(-1)[unit] += change
         logits, _ = model(ids[:, 5 - lag : 5], tuple(tuple(parts) for parts in moved))
         return float(torch.nn.functional.cross_entropy(logits[:, -1], ids[:, 5]).detach())
 
-    layers, units = len(model.core.layers), 16
+    layers, units = len(model.core.layers), model.features(ids)[1][0][0].numel()
     for lag in (1, 4):
         slopes = [
             (loss(lag, layer, unit, 1e-5) - loss(lag, layer, unit, -1e-5)) / 2e-5 for layer in range(layers) for unit in range(units)

@@ -1,0 +1,213 @@
+"""What moves numbers between tokens in a block, with a state of constant size: mingru, gdn, attention to a window.
+
+Each gives `y, state = mixer(x, state)` for any number of tokens, one included; a state of zeros begins a text.
+
+Shapes: B batch, T time, C width of the model, H heads, D width of a head, K taps of a convolution, W tokens of a
+window, P tokens of a block of queries, N such blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqtool.models.attention import rotary_positions, rotate
+from seqtool.models.convolution import short_convolution
+from seqtool.models.delta_rule import gated_delta_rule
+from seqtool.models.scan import gated_scan, wide
+from seqtool.settings.model import ModelConfig
+
+LONGEST_MEMORY = 1024  # tokens; that of a number of mingru is log-uniform in 2 .. so many
+STEP_SIZES = (1e-3, 0.1)  # of gdn's decay at first, log-uniform between these (Gu & Dao 2023, section 3.6)
+FASTEST_DECAY = 16.0
+FIRST_POSITIONS = 256  # that a table of rotations begins with
+
+
+class MixerSize(NamedTuple):
+    """How large a mixer is."""
+
+    parameters: int
+    product_weights: int
+    token_flops: int = 0
+    """Operations of training on a token, forward and backward, that are no products with weights."""
+    pair_flops: int = 0
+    """Such operations for each token of a window that it looks at."""
+
+
+class Mixer(Protocol):
+    """A module that moves numbers between tokens."""
+
+    def __init__(self, config: ModelConfig) -> None: ...
+
+    def __call__(self, x_BTC: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Its output (B, T, C) and the state after the last token."""
+
+    @staticmethod
+    def size(config: ModelConfig) -> MixerSize:
+        """How large the mixer of these settings is."""
+
+    def initialize(self) -> None:
+        """Draw the first values of what is no matrix, from torch's global generator."""
+
+
+class MinGru(nn.Module):
+    """The minimal GRU (Feng et al. 2024, section 3.1, in linear space); its state is (h,), (B, C) in fp32.
+
+    Signed, a gate lies below 2: a number may be kept by a factor between -1 and 1.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.most = 2.0 if config.signed else 1.0
+        self.gates_candidates = nn.Linear(config.hidden, 2 * config.hidden, bias=False)
+        self.gate_bias = nn.Parameter(torch.empty(config.hidden))
+        self.output = nn.Linear(config.hidden, config.hidden, bias=False)
+
+    def forward(self, x_BTC: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What is kept of all tokens so far, through a matrix."""
+        (h_BC,) = state or (wide(x_BTC.new_zeros(len(x_BTC), x_BTC.shape[2])),)
+        y_BTC, h_BC = gated_scan(self.gates_candidates(x_BTC), self.gate_bias, h_BC, self.most)
+        return self.output(y_BTC), (h_BC,)
+
+    @staticmethod
+    def size(config: ModelConfig) -> MixerSize:
+        """Matrices for gates, candidates and output, and the gates' biases."""
+        C = config.hidden
+        return MixerSize(parameters=3 * C * C + C, product_weights=3 * C * C)
+
+    @torch.no_grad()
+    def initialize(self) -> None:
+        """Biases by which a number is remembered for about tau tokens from the start: a gate of 1 / tau."""
+        tau_C = torch.empty_like(self.gate_bias).uniform_(math.log(2), math.log(LONGEST_MEMORY)).exp()
+        self.gate_bias.copy_(-(self.most * tau_C - 1).log())
+
+
+class GatedDeltaNet(nn.Module):
+    """The gated delta rule between a short convolution and an output gate (Yang et al. 2025, section 3.3).
+
+    The state is the table of each head (B, H, D, D), and what the convolution read last (B, K - 1, 3C), both in fp32.
+    Signed, beta lies below 2: a step may mirror the table.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        C, self.heads = config.hidden, config.heads
+        self.most = 2.0 if config.signed else 1.0
+        self.queries_keys_values = nn.Linear(C, 3 * C, bias=False)
+        self.convolution = nn.Parameter(torch.empty(config.convolution, 3 * C))
+        self.gates = nn.Linear(C, C + 2 * config.heads, bias=False)  # of the output; of decay and beta, a head each
+        self.log_decay, self.decay_bias = (nn.Parameter(torch.empty(config.heads)) for _ in range(2))
+        self.head_norm = nn.RMSNorm(C // config.heads, eps=1e-5)
+        self.output = nn.Linear(C, C, bias=False)
+
+    def forward(self, x_BTC: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What each token finds in the tables, by head."""
+        if state is None:
+            width = x_BTC.shape[2] // self.heads
+            state = (
+                wide(x_BTC.new_zeros(len(x_BTC), self.heads, width, width)),
+                wide(x_BTC.new_zeros(len(x_BTC), len(self.convolution) - 1, 3 * x_BTC.shape[2])),
+            )
+        S_BHDD, before_BKC = state
+        qkv_BTC, before_BKC = short_convolution(self.queries_keys_values(x_BTC), before_BKC, self.convolution)
+        gates = self.gates(x_BTC)
+        with torch.autocast(x_BTC.device.type, enabled=False):
+            o_BTHD, S_BHDD = self.remember(qkv_BTC, gates, S_BHDD)
+        return self.output(o_BTHD.flatten(2)), (S_BHDD, before_BKC)
+
+    def remember(self, qkv_BTC: Tensor, gates: Tensor, S_BHDD: Tensor) -> tuple[Tensor, Tensor]:
+        """What comes of the delta rule, normalised and gated, (B, T, H, D), and the tables; in fp32."""
+        gate, decay_BTH, beta_BTH = wide(gates).split((qkv_BTC.shape[-1] // 3, self.heads, self.heads), -1)
+        log_alpha_BTH = -wide(self.log_decay).exp() * F.softplus(decay_BTH + self.decay_bias)
+        o_BTHD, S_BHDD = gated_delta_rule(qkv_BTC, log_alpha_BTH, self.most * torch.sigmoid(beta_BTH), S_BHDD)
+        return self.head_norm(wide(o_BTHD)) * F.silu(gate).unflatten(-1, (self.heads, -1)), S_BHDD
+
+    @staticmethod
+    def size(config: ModelConfig) -> MixerSize:
+        """Matrices for queries, keys, values, output and its gate; two gates, a rate and a bias a head; taps; a norm.
+
+        A token reads and writes each head's table three times, in twice as many operations for each of its numbers.
+        """
+        C, H = config.hidden, config.heads
+        products = 5 * C * C + 2 * H * C
+        beside = 3 * C * config.convolution + 2 * H + C // H
+        return MixerSize(products + beside, products, token_flops=3 * 6 * C * (C // H))
+
+    @torch.no_grad()
+    def initialize(self) -> None:
+        """Decays as in Mamba 2, so that some heads keep what they read for a thousand tokens; taps as torch's."""
+        bound = len(self.convolution) ** -0.5
+        self.convolution.uniform_(-bound, bound)
+        self.log_decay.uniform_(1, FASTEST_DECAY).log_()
+        sizes = torch.empty_like(self.decay_bias).uniform_(*map(math.log, STEP_SIZES)).exp()
+        self.decay_bias.copy_(sizes.expm1().log())  # whose softplus they are
+
+
+class WindowAttention(nn.Module):
+    """Attention of each token to the last W of `--context`, itself included, by distance (rotary positions).
+
+    Its state is of one size: keys and values of the last W tokens, (B, H, W, D), the newest last, and how many there
+    are.
+    """
+
+    rotations: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.heads, self.window, self.width = config.heads, config.context, config.hidden // config.heads
+        self.queries_keys_values = nn.Linear(config.hidden, 3 * config.hidden, bias=False)
+        self.output = nn.Linear(config.hidden, config.hidden, bias=False)
+        first = rotary_positions(FIRST_POSITIONS, self.width)
+        self.register_buffer("rotations", first, persistent=False)
+
+    def rotations_until(self, until: int) -> Tensor:
+        """The table of rotations, made longer where it does not reach so far."""
+        if until > self.rotations.shape[1]:
+            with torch.inference_mode(False):  # it may first be needed in a validation, and then in training
+                self.rotations = rotary_positions(2 * until, self.width).to(self.rotations)
+        return self.rotations
+
+    def forward(self, x_BTC: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What each token gathers; time and memory grow with T W, not with T^2."""
+        T, W = x_BTC.shape[1], self.window
+        heads_BTHD = (part.unflatten(-1, (self.heads, -1)) for part in self.queries_keys_values(x_BTC).chunk(3, dim=-1))
+        Q, K, V = (part.transpose(1, 2) for part in heads_BTHD)
+        if state is None:
+            empty = K.new_zeros(len(K), self.heads, W, self.width)
+            state = (empty, empty, torch.zeros(len(K), dtype=torch.long, device=K.device))
+        K, V = torch.cat([state[0].to(K.dtype), K], 2), torch.cat([state[1].to(V.dtype), V], 2)
+        after = (K[:, :, T:], V[:, :, T:], (state[2] + T).clamp(max=W))
+        rotation = self.rotations_until(W + T)
+        Q, K = rotate(Q, rotation[:, W : W + T]), rotate(K, rotation[:, : W + T])
+        P = min(W, T)
+        lacking = -T % P
+        Q = F.pad(Q, (0, 0, 0, lacking)).unflatten(2, (-1, P))
+        K, V = (F.pad(part, (0, 0, 0, lacking)).unfold(2, W + P, P).transpose(-1, -2) for part in (K, V))
+        visible = self._visible(state[2], Q.shape[2], P)
+        y = F.scaled_dot_product_attention(Q, K, V, attn_mask=visible)
+        return self.output(y.flatten(2, 3)[:, :, :T].transpose(1, 2).flatten(2)), after
+
+    def _visible(self, seen_B: Tensor, blocks: int, P: int) -> Tensor:
+        """Which of the W + P keys that end with a block of P queries each of these sees, (B, 1, N, P, W + P)."""
+        W, device = self.window, seen_B.device
+        query_P1, key_W = torch.arange(P, device=device).unsqueeze(1), torch.arange(W + P, device=device)
+        within_PW = (key_W > query_P1) & (key_W <= query_P1 + W)
+        place_NW = torch.arange(blocks, device=device).unsqueeze(1) * P + key_W
+        there_BNW = place_NW >= (W - seen_B).view(-1, 1, 1)
+        return (there_BNW.unsqueeze(2) & within_PW).unsqueeze(1)
+
+    @staticmethod
+    def size(config: ModelConfig) -> MixerSize:
+        """Queries, keys, values and output."""
+        products = 4 * config.hidden * config.hidden
+        return MixerSize(products, products, pair_flops=12 * config.hidden)
+
+    def initialize(self) -> None:
+        """Nothing but matrices."""
+
+
+MIXERS: dict[str, type[Mixer]] = {"mingru": MinGru, "gdn": GatedDeltaNet, "attention": WindowAttention}

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from seqtool.models.attention import rotary_positions, rotate
+from seqtool.models.cores.mixers import LONGEST_MEMORY, MIXERS, STEP_SIZES, GatedDeltaNet, MinGru, WindowAttention
+from seqtool.models.delta_rule import delta_rule_reference, of_length_1
+from seqtool.settings.model import ModelConfig
+
+EVERY = pytest.mark.parametrize("name", MIXERS)
+C, HEADS, W = 12, 2, 5
+
+
+def mixer(name: str, **settings: object):
+    torch.manual_seed(0)
+    config = ModelConfig(**{"model": "gdn", "hidden": C, "heads": HEADS, "context": W, **settings})
+    made = MIXERS[name](config)
+    made.initialize()
+    return made
+
+
+@EVERY
+def test_the_size_is_that_of_what_is_built(name: str):
+    config = ModelConfig(model="gdn", hidden=C, heads=HEADS)
+    assert sum(weight.numel() for weight in mixer(name).parameters()) == MIXERS[name].size(config).parameters
+
+
+@EVERY
+@pytest.mark.parametrize("sizes", [[1] * 17, [7, 10], [1, 16], [16, 1]])
+def test_parts_on_the_state_are_the_whole_and_the_state_is_of_one_size(name: str, sizes: list[int]):
+    made, x = mixer(name), torch.randn(2, 17, C)
+    whole, last = made(x, None)
+    state, parts = None, []
+    for part in x.split(sizes, 1):
+        y, state = made(part, state)
+        parts.append(y)
+        assert [tuple(tensor.shape) for tensor in state] == [tuple(tensor.shape) for tensor in last]
+    torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-5, atol=1e-6)
+    for ours, theirs in zip(state, last, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@EVERY
+def test_a_state_of_zeros_begins_a_text(name: str):
+    made, x = mixer(name), torch.randn(2, 7, C)
+    plain, state = made(x, None)
+    zeros = tuple(torch.zeros_like(part) for part in state)
+    torch.testing.assert_close(made(x, zeros)[0], plain, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_mingru_remembers_from_the_start(signed: bool):
+    """With nothing read, a number is kept by 1 - 1/tau a token, and tau is log-uniform."""
+    made = mixer("mingru", signed=signed, hidden=4096, heads=1)
+    assert isinstance(made, MinGru)
+    tau = 1 / (made.most * torch.sigmoid(made.gate_bias.detach()))
+    assert 1.99 < tau.min() < 2.1
+    assert 0.95 * LONGEST_MEMORY < tau.max() < 1.01 * LONGEST_MEMORY
+    assert tau.log().mean().item() == pytest.approx((math.log(2) + math.log(LONGEST_MEMORY)) / 2, abs=0.1)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_gdn_is_its_equations(signed: bool):
+    """Convolution and SiLU, keys of length 1, gates, the delta rule a step at a time, a norm for each head."""
+    made, x = mixer("gdn", signed=signed), torch.randn(1, 9, C)
+    assert isinstance(made, GatedDeltaNet)
+    raw = torch.cat([torch.zeros(1, 3, 3 * C), x @ made.queries_keys_values.weight.t()], 1)
+    summed = sum(made.convolution[k] * raw[:, k : k + 9] for k in range(4))
+    q, k, v = ((summed * torch.sigmoid(summed)).view(1, 9, 3, HEADS, -1).permute(2, 0, 3, 1, 4)).unbind(0)
+    gates = x @ made.gates.weight.t()
+    gate, decay, beta = gates[..., :C], gates[..., C : C + HEADS], gates[..., C + HEADS :]
+    log_alpha = -made.log_decay.exp() * torch.log1p(torch.exp(decay + made.decay_bias))
+    beta = (2 if signed else 1) * torch.sigmoid(beta)
+    o, _ = delta_rule_reference(of_length_1(q), of_length_1(k), v, log_alpha.transpose(1, 2), beta.transpose(1, 2), torch.zeros(1, HEADS, 6, 6))  # fmt: skip
+    o = o / (o.square().mean(-1, keepdim=True) + 1e-5).sqrt() * made.head_norm.weight
+    gated = o.transpose(1, 2).flatten(2) * gate * torch.sigmoid(gate)
+    torch.testing.assert_close(made(x, None)[0], gated @ made.output.weight.t(), rtol=1e-4, atol=1e-6)
+
+
+def test_gdn_forgets_slowly_at_first():
+    made = mixer("gdn", hidden=512, heads=256)
+    assert isinstance(made, GatedDeltaNet)
+    sizes = torch.nn.functional.softplus(made.decay_bias.detach())
+    assert STEP_SIZES[0] * 0.99 < sizes.min() < 2 * STEP_SIZES[0]
+    assert sizes.max() < STEP_SIZES[1] * 1.01
+    assert made.log_decay.detach().exp().min() >= 1
+    assert made.log_decay.detach().exp().max() <= 16
+
+
+@pytest.mark.parametrize("time", [1, 3, 5, 6, 17])
+def test_window_attention_sees_the_last_tokens_and_their_distance(time: int):
+    made, x = mixer("attention"), torch.randn(2, time, C)
+    assert isinstance(made, WindowAttention)
+    Q, K, V = (part.view(2, time, HEADS, -1).transpose(1, 2) for part in made.queries_keys_values(x).chunk(3, -1))
+    rotation = rotary_positions(time, C // HEADS)
+    scores = rotate(Q, rotation) @ rotate(K, rotation).transpose(-2, -1) / math.sqrt(C // HEADS)
+    places = torch.arange(time)
+    hidden = (places > places[:, None]) | (places <= places[:, None] - W)
+    y = scores.masked_fill(hidden, -math.inf).softmax(-1) @ V
+    expected = y.transpose(1, 2).flatten(2) @ made.output.weight.t()
+    torch.testing.assert_close(made(x, None)[0], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_table_of_rotations_grows_and_can_still_be_learned_with():
+    made = mixer("attention")
+    with torch.inference_mode():
+        made(torch.randn(1, 1000, C), None)
+    made(torch.randn(1, 1000, C), None)[0].sum().backward()
+    assert made.rotations.shape[1] >= 1000

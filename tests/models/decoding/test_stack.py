@@ -1,0 +1,45 @@
+"""mingru and gdn a token at a time; that steps are the model's is in test_stepper."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seqtool.models.decoding.stack import StackSteps
+from seqtool.models.state import rows_of
+from tests.models.cores.test_stack import NAMES, numbers
+from tests.zoo import V, zoo_model
+
+IDS = torch.randint(V, (3, 9), generator=torch.Generator().manual_seed(0))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("compiled", [True, "one row", False])
+def test_rows_are_put_kept_and_stepped(name: str, compiled: object):
+    model = zoo_model(name)
+    steps = model.core.steps(model.inputs, "fp32")
+    assert isinstance(steps, StackSteps)
+    whole, _ = model.features(IDS)
+    _, state = model.features(IDS[:, :4])
+    steps.restart(3, 4)
+    steps.put([2, 0], rows_of(state, slice(0, 2)))
+    steps.put([1], rows_of(state, slice(2, 3)))
+    steps.keep(torch.tensor([2, 1, 0, 2]))
+    for place in range(4, 9):
+        features = steps.step(IDS[[0, 2, 1, 0], place])
+        torch.testing.assert_close(features, whole[[0, 2, 1, 0], place], rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", NAMES)
+def test_endless_generation_takes_constant_memory(name: str):
+    model = zoo_model(name)
+    steps = model.core.steps(model.inputs, "fp32")
+    steps.restart(1, 1)
+    steps.put([0], model.features(IDS[:1, :1])[1])
+    before = numbers(steps._state)
+    for token in torch.randint(V, (2000, 1), generator=torch.Generator().manual_seed(1)):
+        features = steps.step(token)
+    assert features.isfinite().all()
+    assert numbers(steps._state) == before

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from seqtool.models.attention import attention_to_all, attention_weights
+from seqtool.models.cores.block import NORMS, PositionWise
 from seqtool.models.cores.decoder import Decoder, Memory
-from seqtool.models.cores.transformer import NORMS, PositionWise, SelfAttention, Transformer
+from seqtool.models.cores.transformer import SelfAttention, Transformer
 from seqtool.models.dropout import Dropout
 from seqtool.models.state import State
 from seqtool.settings.model import ModelConfig

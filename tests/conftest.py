@@ -153,6 +153,22 @@ def small_run(seqtool: Command, whole_prose_file: Path, tmp_path_factory: pytest
     return path
 
 
+@pytest.fixture(scope="session")
+def translator(seqtool: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.a, train.b, test.a, test.b and a run, `run`, that has learned most of it."""
+    from tests.tasks.pairs.pairs import SMALL, parallel
+
+    folder = tmp_path_factory.mktemp("translator")
+    source, target = parallel(folder, "train", 800)
+    parallel(folder, "test", 40, seed=1)
+    valid = ",".join(map(str, parallel(folder, "valid", 40, seed=2)))
+    steps = ("--steps", 350, "--vocab-type", "word", "--model", "gru")
+    train = ("train", source, "--target", target, "--valid", valid, "-o", folder / "run", *steps, *SMALL)
+    result = seqtool(*train)
+    assert result.returncode == 0, result.stderr.decode()
+    return folder
+
+
 @pytest.fixture
 def start(warm: Warm) -> Iterator[Start]:
     """Start the real command with pipes, or terminals, of its own; what still runs in the end is killed.

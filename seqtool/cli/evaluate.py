@@ -50,7 +50,7 @@ EXAMPLES = (
 )
 NOT_JUDGED = ("temperature", "top_k", "top_p", "min_p", "constrain", "allow_unk", "seed")
 """Of the settings with which texts are written, those that are for writing them, not for judging a run."""
-OF_TEXTS = ("beam", "length_penalty", "max_tokens")
+OF_TEXTS = ("beam", "length_penalty", "max_tokens", "copy_unknown")
 FILE_COLUMNS = {
     "tokens": "tokens",
     "nats": "nats",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_module
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -11,6 +13,7 @@ from seqtool.cli.console import in_row, note, write
 from seqtool.cli.options import (
     Device,
     Errors,
+    Force,
     Json,
     Quiet,
     RunPath,
@@ -27,7 +30,7 @@ from seqtool.settings.vocabulary import ERROR_HANDLERS
 from seqtool.settings.writing import WritingConfig
 
 if TYPE_CHECKING:
-    from seqtool.tasks.examples.asking import Answer
+    from seqtool.tasks.examples.asking import Answer, Looked
 
 EXAMPLES = (
     "seqtool predict spam.run mails.tsv -k 2",
@@ -77,6 +80,16 @@ def command(
             rich_help_panel=Panel.TRANSLATION,
         ),
     ] = False,
+    attention_map: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--attention-map",
+            metavar="FILE.html",
+            help="Draw where the model looked for the first texts (50 at most), by layer and head, as a page.",
+            rich_help_panel=Panel.TRANSLATION,
+        ),
+    ] = None,
+    force: Force = False,
     batch_size: Annotated[
         int,
         typer.Option("--batch-size", metavar="N", help="Rows at a time, at most.", rich_help_panel=Panel.MACHINE),
@@ -103,6 +116,7 @@ def command(
             raise UsageError(f"{flag}: give a number of at least 1")
     writing = checked(WritingConfig(**settings))
 
+    from seqtool.files.writing import refuse_file
     from seqtool.models.device import choose_device
     from seqtool.tasks.examples.asking import Asking, load_to_ask
     from seqtool.tasks.examples.modules import task_module
@@ -110,14 +124,25 @@ def command(
     loaded = load_to_ask(run, choose_device(device))
     module = task_module(loaded.config.task["name"])
     if loaded.config.shape is None or not loaded.config.shape.target_symbols:
-        of_texts = {"-n": samples is not None, "--align": align}
+        of_texts = {"-n": samples is not None, "--align": align, "--attention-map": attention_map is not None}
         of_texts |= {f"--{name.replace('_', '-')}": True for name in settings}
         refuse_unused(of_texts, f"{run} learned to {loaded.config.task['name']}, and writes no texts; leave that out")
     elif most is not None:
         raise UsageError(f"-k {most}: {run} writes texts, not labels; for several of them give -n")
+    looked: list[Looked] | None = None if attention_map is None else []
     asking = Asking(
-        most or 0, batch_size, errors, format, writing=writing, samples=samples or 0, nats=json, align=align
+        most or 0,
+        batch_size,
+        errors,
+        format,
+        writing=writing,
+        samples=samples or 0,
+        nats=json,
+        align=align,
+        looked=looked,
     )
+    if attention_map is not None:
+        refuse_file(attention_map, force, [str(run), *(files or [])])
     if not json and (heading := module.heading(loaded)):
         write(module.SEPARATOR.join(heading) + "\n")
     problems = 0
@@ -136,6 +161,19 @@ def command(
     if problems:
         rows = "1 row has" if problems == 1 else f"{problems:,} rows have"
         note(f"{rows} no answer: {'it' if problems == 1 else 'they'} could not be read", quiet)
+    if attention_map is not None and looked is not None:
+        _draw(attention_map, looked, str(run), quiet)
+
+
+def _draw(output: Path, looked: list[Looked], run: str, quiet: bool) -> None:
+    """Write the page of where the model looked, and tell what to open it with."""
+    from seqtool.files.writing import atomic_writer
+    from seqtool.reports.attention import AttentionMap, attention_page
+
+    content = attention_page([AttentionMap(*one) for one in looked], f"Attention of {run}")
+    with atomic_writer(output, len(content)) as stream:
+        stream.write(content)
+    note(f"next: open {shlex.quote(str(output))} in a browser", quiet)
 
 
 def _line(answer: Answer, row: tuple[str, ...], separator: str) -> str:

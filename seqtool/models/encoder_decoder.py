@@ -7,6 +7,7 @@ encoder gives, O width of the decoder's features, N tokens in a row without what
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import torch
@@ -22,6 +23,7 @@ from seqtool.models.example_model import (
     ExampleModel,
     blank_table,
     check_sizes,
+    column_vectors,
     example_numbers,
     turned,
 )
@@ -34,7 +36,7 @@ from seqtool.settings.model import ModelConfig
 
 
 class Encoder(nn.Module):
-    """Reads tokens or columns from both ends; a memory with a position for each."""
+    """Reads tokens, or columns one by one, from both ends; a memory with a position for each."""
 
     cores: list[Core]  # an nn.ModuleList of them
 
@@ -48,14 +50,13 @@ class Encoder(nn.Module):
         self.width = ways * config.hidden
         self.dropout = Dropout(config.dropout_at("output"), config.variational)
 
-    def forward(self, x: ExampleInput, table_VE: Tensor | None) -> Memory:
+    def forward(self, x: ExampleInput, table_VE: Tensor) -> Memory:
         """What was read of tokens, whose vectors are rows of a table, or of columns."""
         if self.columns is not None:
             vectors_BSE = self.columns(x)
             lengths_B = x.lengths_B.new_full((len(vectors_BSE),), vectors_BSE.shape[1])
         else:
             assert x.ids_BTK is not None
-            assert table_VE is not None
             vectors_BSE, lengths_B = F.embedding(x.ids_BTK[..., 0], table_VE), x.lengths_B
         first_BSH = self.cores[0](InputVectors(dense_BTE=vectors_BSE, lengths_B=lengths_B), None)[0]
         if len(self.cores) == 1:
@@ -69,6 +70,40 @@ class Encoder(nn.Module):
         values_BSM = torch.cat([first_BSH, second_BSH.gather(1, turned_BS.expand_as(second_BSH))], dim=-1)
         return Memory(self.dropout(values_BSM), lengths_B, self.dropout(summary_BM.unsqueeze(1)).squeeze(1))
 
+    @torch.no_grad()
+    def initialize(self, config: ModelConfig) -> None:
+        """As the cores do; columns' vectors of length 1."""
+        for core in self.cores:
+            core.initialize(config)
+        for weight in () if self.columns is None else self.columns.parameters():
+            nn.init.normal_(weight, std=config.embed_width**-0.5)
+
+
+class DenseEncoder(nn.Module):
+    """Reads all columns as one vector, by --layers dense layers; a memory with a single position."""
+
+    layers: list[nn.Linear]  # an nn.ModuleList of them
+
+    def __init__(self, config: ModelConfig, shape: ExampleShape) -> None:
+        super().__init__()
+        width = shape.numbers + sum(size - 1 for size in shape.categories)
+        widths = [width, *[config.hidden] * config.layers]
+        self.layers = nn.ModuleList(  # type: ignore[assignment]
+            nn.Linear(before, after) for before, after in itertools.pairwise(widths)
+        )
+        self.categories, self.width = shape.categories, config.hidden
+        self.dropout = Dropout(config.dropout_at("output"), variational=False)
+
+    def forward(self, x: ExampleInput, table_VE: Tensor) -> Memory:
+        """What was read of columns."""
+        y_BM = torch.cat(list(column_vectors(x, self.categories)), dim=-1)
+        for layer in self.layers:
+            y_BM = self.dropout(torch.relu(layer(y_BM)).unsqueeze(1)).squeeze(1)
+        return Memory(y_BM.unsqueeze(1), torch.ones(len(y_BM), dtype=torch.long, device=y_BM.device), y_BM)
+
+    def initialize(self, config: ModelConfig) -> None:
+        """As torch does."""
+
 
 class EncoderDecoder(Net):
     """p(next token of the text that is written | tokens before, what is read)."""
@@ -80,7 +115,8 @@ class EncoderDecoder(Net):
         self.target_table = blank_table(shape.target_symbols, E)
         own_table = bool(shape.tables) and not shape.one_table
         self.source_table = blank_table(shape.tables[0], E) if own_table else None
-        self.encoder = Encoder(config, shape)
+        dense = config.encoder == "dense" and not shape.tables
+        self.encoder: Encoder | DenseEncoder = DenseEncoder(config, shape) if dense else Encoder(config, shape)
         self.decoder = build_decoder(config, E, self.encoder.width)
         self.output_dropout = Dropout(config.dropout_at("output"), config.variational)
         width = self.decoder.width
@@ -90,7 +126,8 @@ class EncoderDecoder(Net):
     def encode(self, x: ExampleInput) -> Memory:
         """What is read of some examples."""
         table = self.source_table if self.source_table is not None else self.target_table
-        return self.encoder(x, None if self.encoder.columns is not None else table.weight)
+        memory: Memory = self.encoder(x, table.weight)
+        return memory
 
     def read(self, x: ExampleInput) -> State:
         """What the decoder makes of them."""
@@ -127,6 +164,11 @@ class EncoderDecoder(Net):
     def looks(self, x: ExampleInput, ids_BT: Tensor) -> Tensor:
         """Where the decoder looks before it tells what follows each token: (B, layers, heads, T, S)."""
         return self.decoder.looks(self.target_table(ids_BT), self.read(x))
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether the decoder looks at what was read at all."""
+        return self.decoder.attends
 
     def restarted(self, state: State, restarts_B: Tensor) -> State:
         """Never asked for anything: examples leave no state."""
@@ -170,11 +212,7 @@ def build_encoder_decoder(config: ModelConfig, shape: ExampleShape, seed: int = 
             for table in (model.target_table, model.source_table):
                 if table is not None:
                     nn.init.normal_(table.weight, std=deviation)
-            if model.encoder.columns is not None:
-                for weight in model.encoder.columns.parameters():
-                    nn.init.normal_(weight, std=config.embed_width**-0.5)
-            for core in model.encoder.cores:
-                core.initialize(config)
+            model.encoder.initialize(config)
             model.decoder.initialize(config)
             if model.to_symbols is not None and core_class(config).output_deviation is not None:
                 nn.init.normal_(model.to_symbols.weight, std=core_class(config).output_deviation or 0.0)

@@ -7,7 +7,7 @@ O answers.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -120,7 +120,7 @@ class ExampleModel(Net):
             return self.head(self.dropout(features_BTH))
         pooled_BH = self._pooled(features_BTH, x.lengths_B)
         if not self.whole and self.columns is None:
-            pooled_BH = torch.cat([pooled_BH, *self._beside(x)], dim=-1)
+            pooled_BH = torch.cat([pooled_BH, *column_vectors(x, self.shape.categories)], dim=-1)
         pooled_BH = self.dropout(pooled_BH.unsqueeze(1)).squeeze(1)
         if self.wide is not None and x.ids_BTK is not None:
             pooled_BH = torch.cat([pooled_BH, self.wide(x.ids_BTK[..., 0], x.lengths_B)], dim=-1)
@@ -138,7 +138,8 @@ class ExampleModel(Net):
             return InputVectors(None, None, self.columns(x), None)
         if self.whole:
             steps = [] if x.steps_BTF is None else [x.steps_BTF.flatten(1)]
-            return InputVectors(None, None, torch.cat([*steps, *self._beside(x)], dim=-1).unsqueeze(1), None)
+            whole_BE = torch.cat([*steps, *column_vectors(x, self.shape.categories)], dim=-1)
+            return InputVectors(None, None, whole_BE.unsqueeze(1), None)
         assert x.steps_BTF is not None
         return InputVectors(
             None, None, x.steps_BTF if self.to_width is None else self.to_width(x.steps_BTF), x.lengths_B
@@ -164,16 +165,6 @@ class ExampleModel(Net):
             vectors = rows_BTE if vectors is None else vectors + rows_BTE
         assert vectors is not None
         return vectors
-
-    def _beside(self, x: ExampleInput) -> Iterator[Tensor]:
-        """The vector of an example's columns: numbers, and a one-hot vector of each category; of 0 their mean."""
-        if x.numbers_BN is not None:
-            yield x.numbers_BN
-        for place, size in enumerate(self.shape.categories):
-            assert x.categories_BC is not None
-            numbers_B1 = x.categories_BC[:, place, None]
-            one_hot_BS = F.one_hot(numbers_B1[:, 0], size)[:, 1:].float()
-            yield torch.where(numbers_B1 > 0, one_hot_BS, 1 / (size - 1))
 
     def _features(self, x: InputVectors, lengths_B: Tensor) -> Tensor:
         """Features (B, T, H) of one core, or side by side of one that read forwards and one that read backwards."""
@@ -227,6 +218,17 @@ class ExampleModel(Net):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.head.weight.device
+
+
+def column_vectors(x: ExampleInput, categories: Sequence[int]) -> Iterator[Tensor]:
+    """The vector of an example's columns: numbers, and a one-hot vector of each category; of 0 their mean."""
+    if x.numbers_BN is not None:
+        yield x.numbers_BN
+    for place, size in enumerate(categories):
+        assert x.categories_BC is not None
+        numbers_B1 = x.categories_BC[:, place, None]
+        one_hot_BS = F.one_hot(numbers_B1[:, 0], size)[:, 1:].float()
+        yield torch.where(numbers_B1 > 0, one_hot_BS, 1 / (size - 1))
 
 
 class ColumnTokens(nn.Module):

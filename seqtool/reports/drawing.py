@@ -5,12 +5,8 @@ A token may be any text: it is shown as text, and never becomes markup or code.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
-import json
 import logging
-import re
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import UsageError
+from seqtool.reports.pages import filled_page, inert
 from seqtool.vectors.mapping import WordMap
 
 PAGE = Path(__file__).with_name("map.html")
@@ -76,16 +73,6 @@ def visible(token: str) -> str:
 
 def html(words: WordMap, about: About) -> bytes:
     """A page that needs no other file; its content security policy allows only its own script and style."""
-    page = PAGE.read_text(encoding="utf-8")
-    rules = "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src {_allowed(page, 'script')}",
-            f"style-src {_allowed(page, 'style')}",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
     data = {
         "caption": about.caption,
         "made": about.made,
@@ -96,20 +83,7 @@ def html(words: WordMap, about: About) -> bytes:
         "nearest": words.nearest_NK.tolist(),
         "cosines": [[round(cosine, 2) for cosine in row] for row in words.cosine_NK.tolist()],
     }
-    parts = {"RULES": escape(rules, quote=False), "TITLE": escape(visible(about.title)), "DATA": _inert(data)}
-    return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: parts[match[1]], page).encode("utf-8")
-
-
-def _allowed(page: str, element: str) -> str:
-    """The source that a content security policy allows for the page's own script or style: its hash."""
-    (content,) = re.findall(rf"<{element}>(.*?)</{element}>", page, re.DOTALL)
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode('utf-8')).digest()).decode()}'"
-
-
-def _inert(value: Any) -> str:
-    """JSON in ASCII that an HTML parser does not take for markup."""
-    text = json.dumps(value, separators=(",", ":"), sort_keys=True)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return filled_page(PAGE, visible(about.title), data)
 
 
 def svg(words: WordMap, about: About) -> bytes:
@@ -120,7 +94,7 @@ def svg(words: WordMap, about: About) -> bytes:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
         "font-family=\"system-ui, 'DejaVu Sans', Arial, sans-serif\">",
         f"<title>{escape(visible(about.title))}</title>",
-        f"<desc>{_inert(about.made)}</desc>",
+        f"<desc>{inert(about.made)}</desc>",
         f'<rect width="100%" height="100%" fill="{PAPER}"/>',
         *(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{layout.radius:.1f}" fill="{NAMED if named else DOT}"/>'
@@ -164,7 +138,7 @@ def png(words: WordMap, about: About) -> bytes:
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a character that no font has is drawn as a box
-        FigureCanvasAgg(figure).print_png(stream, metadata={"Description": _inert(about.made)})
+        FigureCanvasAgg(figure).print_png(stream, metadata={"Description": inert(about.made)})
     return stream.getvalue()
 
 

@@ -57,7 +57,7 @@ def resolve_examples(
 ) -> tuple[ModelConfig, TrainConfig]:
     """Complete settings: what was `asked` beats what is `suited`, which beats the defaults.
 
-    `examples` is how many there are to learn from: no batch is larger than an eighth of them.
+    `examples` is how many there are to learn from: no batch of a number of them is larger than an eighth.
     """
     optimizer = asked.get("optimizer", suited.get("optimizer", TrainConfig.optimizer))
     of_optimizer = dict(OPTIMIZER_DEFAULTS.get(optimizer, {}))
@@ -68,7 +68,7 @@ def resolve_examples(
         chosen |= {name: asked.get(name, 0) for name in LENGTHS}
     if not chosen.get("lr"):
         chosen["lr"] = TrainConfig.lr or 1e-3
-    if "batch_size" not in asked:
+    if "batch_size" not in asked and not chosen.get("batch_tokens"):
         accumulate = int(chosen.get("accumulate", 1))
         most = min(int(chosen.get("batch_size", TrainConfig.batch_size)), max(1, examples // 8))
         chosen["batch_size"] = max(accumulate, most // accumulate * accumulate)

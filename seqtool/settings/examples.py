@@ -18,6 +18,8 @@ FORMATS = ("auto", "csv", "jsonl", "labelled", "conll", "lines")
 HEADERS = ("auto", "yes", "no")
 CLASS_WEIGHTS = ("none", "balanced")
 SIDE_TYPES = ("auto", *VOCABULARY_TYPES)
+DECOMPOSED = "nfd"
+FORMS = ("as-is", DECOMPOSED)
 SHARING = ("auto", "shared", "separate")
 MAX_LENGTH = 1 << 20
 MOST_TABLES, MOST_SIZE, MOST_WIDTH = 64, 1 << 26, 1 << 20
@@ -85,6 +87,12 @@ class ExampleConfig:
         panel=Panel.TRANSLATION,
         choices=SIDE_TYPES,
         shown_default="--vocab-type's, bpe",
+    )
+    source_form: str = setting(
+        "as-is",
+        "translate: read texts as they are, or decomposed (nfd): the letters of Korean syllables and accents apart.",
+        panel=Panel.TRANSLATION,
+        choices=FORMS,
     )
     vocabularies: str = setting(
         "auto",

@@ -10,6 +10,7 @@ from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, Architecture
 from seqtool.settings.fields import Panel, setting
 
 ATTENTIONS = ("none", "bahdanau", "luong")
+ENCODERS = ("dense", "steps")
 POOLINGS = ("last", "mean", "max", "attention")
 MAX_ORDER = 16  # of n-grams
 MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or an attack, not a model
@@ -190,6 +191,12 @@ class ModelConfig:
         "multiplicative (luong) attention; for translate.",
         panel=Panel.TRANSLATION,
         choices=ATTENTIONS,
+    )
+    encoder: str = setting(
+        "dense",
+        "How numbers are read to write a text for them: as one vector, by dense layers, or column by column (steps).",
+        panel=Panel.TRANSLATION,
+        choices=ENCODERS,
     )
     ngrams: int = setting(
         2,

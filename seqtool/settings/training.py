@@ -220,9 +220,9 @@ class TrainConfig:
     )
     best_by: str = setting(
         "loss",
-        "What the best weights are chosen by, on the validation examples.",
+        "What the best weights are chosen by, on the validation examples; bleu of translations.",
         panel=Panel.EXAMPLES,
-        choices=("loss", "accuracy", "f1"),
+        choices=("loss", "accuracy", "f1", "bleu"),
     )
 
     # What the objective has beside the cross-entropy.

@@ -68,6 +68,12 @@ class WritingConfig:
         panel=Panel.TRANSLATION,
         metavar="REGEX",
     )
+    copy_unknown: bool = setting(
+        False,
+        "Replace an unknown word by that of the source which was looked at most; for --target-type word.",
+        panel=Panel.TRANSLATION,
+        flag="--copy-unknown",
+    )
     allow_unk: bool = setting(
         False,
         "Allow <unk>, which stands for words that the vocabulary lacks.",

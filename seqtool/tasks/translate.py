@@ -12,8 +12,9 @@ import numpy as np
 from seqtool.errors import InputError
 from seqtool.runs.config import RunConfig
 from seqtool.runs.loading import ExampleRun
+from seqtool.scoring.metrics.texts import require_sacrebleu
 from seqtool.settings.architectures import ARCHITECTURES
-from seqtool.settings.examples import ExampleConfig, ExampleShape
+from seqtool.settings.examples import DECOMPOSED, ExampleConfig, ExampleShape
 from seqtool.settings.model import ModelConfig
 from seqtool.tasks.examples.asking import Answer, Asking, no_heading
 from seqtool.tasks.examples.prepared import Prepared, counts_record, data_record
@@ -28,13 +29,14 @@ from seqtool.tasks.request import Request
 
 MEANT = (
     "target", "text", "numeric", "categorical", "ignore", "format", "header", "delimiter", "max_length", "source_type",
-    "target_type", "vocabularies",
+    "target_type", "vocabularies", "source_form", "best_by",
 )  # fmt: skip
 UNITS = ("token", "nats")
 SEPARATOR = "\t"
 BACKTESTED = False
 open_data, heading = open_pairs, no_heading
-SHOWN_CHARACTERS = 60
+LEAST_BATCHES, LEAST_BATCH_TOKENS = 64, 512  # of a pass, where a batch has not fewer tokens than these
+ENOUGH_STEPS, MOST_PASSES = 2000, 60.0  # that few pairs are learned from by default
 SPARE_TOKENS, SPARE_SHARE = 10, 1.5  # a text that is written may be so much longer than any of training
 
 
@@ -71,12 +73,15 @@ def prepare(
 ) -> Prepared:
     """The pairs as arrays, and what is held back; with `kept` as that run's configuration says."""
     seed, share = int(settings.get("seed", 0)), held_share(request.valid)
+    if settings.get("best_by") == "bleu":
+        require_sacrebleu("--best-by bleu")
     files = opened.files
     columns = opened.columns if kept is None else columns_from(kept.task["columns"], "config.json")
     of_vocabulary = {"type": settings["vocab_type"]} if "vocab_type" in settings else {}
     vocabularies = vocabularies_for(request, files, columns, examples, of_vocabulary, seed)
     max_length = _longest(examples.max_length, settings)
-    reader = PairReader(columns, files.sources[0].columns, vocabularies, max_length, files.name)
+    apart = examples.source_form == DECOMPOSED
+    reader = PairReader(columns, files.sources[0].columns, vocabularies, max_length, files.name, apart)
     whole = pair_arrays(files, reader, request.errors)
     if not len(whole.pairs):
         raise InputError(f"{files.name} has no pairs to learn from{_left_out(whole, max_length)}")
@@ -85,7 +90,8 @@ def prepare(
         assert request.valid is not None
         paths = two_paths(request.valid)
         held_files = reopened(files.layout, files.target, columns, paths, request.errors)
-        held_reader = PairReader(columns, held_files.sources[0].columns, vocabularies, max_length, held_files.name)
+        held_names = held_files.sources[0].columns
+        held_reader = PairReader(columns, held_names, vocabularies, max_length, held_files.name, apart)
         held = pair_arrays(held_files, held_reader, request.errors)
         if not len(held.pairs):
             raise InputError(f"{held_files.name} has no pairs to validate on{_left_out(held, max_length)}")
@@ -107,6 +113,7 @@ def prepare(
         "column": files.target,
         "columns": columns.as_record(),
         "layout": layout_record(files.layout),
+        "source_form": examples.source_form,
         "max_length": max_length,
         "longest": round(SPARE_SHARE * longest) + SPARE_TOKENS,
         "commonest": whole.commonest,
@@ -126,7 +133,12 @@ def prepare(
     if "batch_size" in request.settings and "batch_tokens" not in request.settings:
         suited["batch_tokens"] = 0
     elif tokens := int(settings.get("batch_tokens", 0)):
+        total = int(train.lengths_N.sum())
+        if "batch_tokens" not in request.settings:
+            suited["batch_tokens"] = tokens = min(tokens, max(LEAST_BATCH_TOKENS, total // LEAST_BATCHES))
         suited["batch_size"] = rows_of_tokens(train, tokens)
+        passes = float(settings.get("epochs", 0) or 0)
+        suited["epochs"] = max(passes, min(MOST_PASSES, ENOUGH_STEPS * suited["batch_size"] / len(train)))
     return Prepared(
         train, valid, shape, symbols_of(source, int(train.source.lengths_N.sum())), source, task, record, told,
         suited=suited, target_vocabulary=None if vocabularies.shared else target,

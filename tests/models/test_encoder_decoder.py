@@ -13,13 +13,17 @@ from seqtool.settings.examples import ExampleShape
 from seqtool.settings.model import ModelConfig
 from tests.models.writers import BEGIN, LENGTHS, OF_NUMBERS, OF_TEXT, SYMBOLS, TWO_TABLES, WRITERS, read, told, writer
 
-SHAPES = {"one table": OF_TEXT, "two tables": TWO_TABLES, "numbers": OF_NUMBERS}
+SHAPES = {"one table": OF_TEXT, "two tables": TWO_TABLES, "numbers": OF_NUMBERS, "steps": OF_NUMBERS}
 
 
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_example_alone_is_as_in_a_batch(name: str, shape: str):
-    model, x, ids_BT = writer(name, SHAPES[shape]), read(SHAPES[shape]), told(SHAPES[shape])
+    model, x, ids_BT = (
+        writer(name, SHAPES[shape], encoder="steps" if shape == "steps" else "dense"),
+        read(SHAPES[shape]),
+        told(SHAPES[shape]),
+    )
     together = model(x, ids_BT)
     assert together.shape == (*ids_BT.shape, SHAPES[shape].target_symbols)
     for row in range(len(LENGTHS)):
@@ -55,10 +59,17 @@ def test_a_token_at_a_time_is_as_all_at_once(name: str):
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_is_read_decides_what_is_written_and_every_weight_learns(name: str, shape: str):
-    model = writer(name, SHAPES[shape]).train()
+    model = writer(name, SHAPES[shape], encoder="steps" if shape == "steps" else "dense").train()
     logits = model(read(SHAPES[shape]), told(SHAPES[shape]))
     logits.square().sum().backward()
-    assert all(weight.grad is not None and bool((weight.grad != 0).any()) for weight in model.parameters())
+    of_choice = ("decoder.key", "decoder.query", "decoder.score")  # between positions, of which a dense encoder has one
+    idle = [
+        name
+        for name, weight in model.named_parameters()
+        if weight.grad is None or not bool((weight.grad != 0).any())
+        if not (shape == "numbers" and name.startswith(of_choice))
+    ]
+    assert not idle
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -131,3 +142,11 @@ def test_a_shape_says_which_model_it_is_of():
     config = ModelConfig(hidden=8)
     assert isinstance(blank_model(config, OF_TEXT), EncoderDecoder)
     assert isinstance(blank_model(config, ExampleShape(tables=(SYMBOLS,), begin_id=BEGIN)), ExampleModel)
+
+
+def test_numbers_are_read_as_one_vector_or_column_by_column():
+    one, each = (
+        writer("gru luong", OF_NUMBERS, encoder=encoder).encode(read(OF_NUMBERS)) for encoder in ("dense", "steps")
+    )
+    assert one.values_BSM.shape[1] == 1
+    assert each.values_BSM.shape[1] == OF_NUMBERS.numbers + len(OF_NUMBERS.categories)

@@ -49,3 +49,9 @@ def test_a_model_that_cannot_learn_the_task_is_refused_with_those_that_can():
         model_for("regress", "table", {"model": "bag"})
     with pytest.raises(UsageError, match="--bptt and --tied: that is for language models"):
         check_meant(frozenset({"tied", "bptt", "hidden"}), "classify")
+
+
+def test_a_batch_of_tokens_is_as_large_as_its_tokens():
+    suited = {**suited_settings_of("pairs", "lstm"), "batch_size": 80}
+    assert resolve_examples({}, suited, 200, False)[1].batch_size == 80
+    assert resolve_examples({}, {**suited, "batch_tokens": 0}, 200, False)[1].batch_size == 25

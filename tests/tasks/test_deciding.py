@@ -62,3 +62,6 @@ def test_texts_are_written_where_a_file_or_sentences_or_types_of_sides_are_named
     (table := tmp_path / "captions.csv").write_text("dots,caption,said\n" + "".join(rows))
     assert decide_task(request(table, target="caption")) == "translate"
     assert decide_task(request(table, target="said")) == "classify"
+    said = [f"{n},a {['little', 'large'][n % 2]} ring {n % 30} steps to the left\n" for n in range(900)]
+    (repeated := tmp_path / "repeated.csv").write_text("dots,caption\n" + "".join(said))
+    assert decide_task(request(repeated, target="caption")) == "translate"

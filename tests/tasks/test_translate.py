@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import Command
+from tests.conftest import Command, Start
 from tests.tasks.pairs.pairs import SMALL, parallel, translated
-from tests.tasks.tables import done, report
+from tests.tasks.tables import done, pupils, report
+from tests.training.torchrun import two_of
 
 
 def lines(out: bytes) -> list[str]:
@@ -218,3 +219,102 @@ def test_a_line_of_any_length_is_a_line(seqtool: Command, translator: Path):
     out = done(seqtool, "predict", translator / "run", "-", stdin=content)
     assert out.count(b"\n") == content.count(b"\n")
     assert lines(out)[1] == lines(done(seqtool, "predict", translator / "run", "-", stdin=b"the dog\n"))[0]
+
+
+def test_the_best_weights_are_those_of_the_best_bleu(seqtool: Command, tmp_path: Path):
+    pytest.importorskip("sacrebleu")
+    source, target = parallel(tmp_path, "train", 300)
+    valid = parallel(tmp_path, "valid", 30, seed=2)
+    run = tmp_path / "run"
+    asked = ["--valid", f"{valid[0]},{valid[1]}", "--target-type", "word", "--source-type", "word", "-o", run, *SMALL]
+    asked += ["--best-by", "bleu", "--steps", 120, "--eval-every", 40, "--model", "gru"]
+    found = report(seqtool, "train", source, "--target", target, *asked)
+    scores = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    scores = [one["valid_score"] for one in scores if "valid_score" in one]
+    assert found["valid_bleu"] == pytest.approx(max(scores))
+    judged = report(seqtool, "eval", run, valid[0], "--target", valid[1])
+    assert judged["bleu"] / 100 == pytest.approx(max(scores), abs=0.02)
+    for data, flags in (
+        (source, ["--target", target, "--best-by", "f1"]),
+        (pupils(tmp_path / "p.csv"), ["--target", "pass", "--best-by", "bleu"]),
+    ):
+        result = seqtool("train", data, *flags, "-o", tmp_path / "no", "--steps", 1)
+        assert result.returncode == 2
+        assert b"that is for other tasks" in result.stderr
+
+
+def test_unknown_words_are_copied_where_it_is_asked(seqtool: Command, tmp_path: Path):
+    """Names that occur once are <unk> on both sides: the model learns where they stand, and copies them."""
+    names = [f"Name{n}" for n in range(400)]
+    (tmp_path / "a").write_text("".join(f"{name} sees a {['cat', 'dog'][n % 2]}\n" for n, name in enumerate(names)))
+    (tmp_path / "b").write_text("".join(f"{name} sieht {['Katze', 'Hund'][n % 2]}\n" for n, name in enumerate(names)))
+    types = ["--source-type", "word", "--target-type", "word", "--attention", "bahdanau", "--model", "gru", *SMALL]
+    done(seqtool, "train", "a", "--target", "b", "-o", "run", "--steps", 150, *types, cwd=tmp_path)
+    asked = b"Zoe sees a dog\n"
+    assert b"Zoe" not in done(seqtool, "predict", "run", "-", stdin=asked, cwd=tmp_path)
+    told = done(seqtool, "predict", "run", "-", "--copy-unknown", stdin=asked, cwd=tmp_path).decode()
+    assert "<unk>" not in told
+    assert told.split()[0] in asked.decode().split()
+    assert told.endswith(" sieht Hund\n")
+
+
+def test_two_processes_learn_as_one_does(start: Start, seqtool: Command, tmp_path: Path):
+    source, target = parallel(tmp_path, "train", 200)
+    valid = ",".join(map(str, parallel(tmp_path, "valid", 20, seed=2)))
+    train = ["train", source, "--target", target, "--valid", valid, "--model", "gru", "--steps", 20, *SMALL]
+    train += ["--eval-every", 5, "--precision", "fp32", "--target-type", "word", "--source-type", "word"]
+    done(seqtool, *train, "-o", tmp_path / "one")
+    both = two_of(start, *train, "-o", tmp_path / "two")
+    assert [process.wait() for process in both] == [0, 0]
+    losses = [
+        [
+            json.loads(line)["valid_loss"]
+            for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+            if "valid_loss" in line
+        ]
+        for name in ("one", "two")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_killed_training_goes_on_as_if_it_was_not(seqtool: Command, tmp_path: Path):
+    source, target = parallel(tmp_path, "train", 200)
+    valid = ",".join(map(str, parallel(tmp_path, "valid", 20, seed=2)))
+    train = ["train", source, "--target", target, "--valid", valid, "--steps", 60, *SMALL]
+    train += ["--eval-every", 10, "--model", "gru"]
+    done(seqtool, *train, "-o", tmp_path / "whole")
+    run = tmp_path / "killed"
+    result = seqtool(*train, "-o", run, kill=(9, [(f"{run}/config.json", 0.2)]))
+    assert result.returncode == -9 or result.returncode == 137, result.stderr
+    done(seqtool, *train, "-o", run, "--resume")
+    weights = [(path / "model.safetensors").read_bytes() for path in (tmp_path / "whole", run)]
+    assert weights[0] == weights[1]
+
+
+def test_a_run_is_tuned_on_other_pairs(seqtool: Command, translator: Path, small_run: Path, tmp_path: Path):
+    """With the vocabularies and weights that it has; a language model, or another way to read, has none of use."""
+    source, target = parallel(tmp_path, "more", 60, seed=9)
+    files = [source, "--target", target]
+    valid = f"{translator / 'valid.a'},{translator / 'valid.b'}"
+    asked = ["--valid", valid, "--from", translator / "run", "--steps", 1, "--lr", "1e-5", "-o", tmp_path / "run", "-q"]
+    tuned = report(seqtool, "train", *files, *asked)
+    (tmp_path / "t.tsv").write_text("".join(f"{n}\tw {n % 5}\n" for n in range(50)))
+    judged = report(seqtool, "eval", translator / "run", translator / "valid.a", "--target", translator / "valid.b")
+    assert tuned["valid_nats_per_token"] == pytest.approx(judged["nats"] / judged["target_tokens"], rel=0.01)
+    result = seqtool("train", *files, "--from", small_run, "-o", tmp_path / "no", "--steps", 1, "--model", "lstm")
+    assert result.returncode == 2
+    assert b"--from" in result.stderr
+
+
+def test_syllables_are_read_letter_by_letter_where_it_is_asked(seqtool: Command, tmp_path: Path):
+    rows = [f"{first}{second}\t{first} {second}\n" for first in "가나다" for second in "고노도구누두"] * 4
+    (table := tmp_path / "w.tsv").write_text("".join(rows))
+    asked = ["train", table, "--target", 2, "--source-type", "char", "--target-type", "word", "--steps", 20, *SMALL]
+    sizes = {}
+    for form in ("as-is", "nfd"):
+        done(seqtool, *asked, "--source-form", form, "-o", tmp_path / form)
+        sizes[form] = report(seqtool, "info", tmp_path / form)["vocab_size"]
+        asked_for = done(seqtool, "predict", tmp_path / form, "-", stdin="가고\n".encode())
+        assert asked_for.count(b"\n") == 1
+        assert report(seqtool, "eval", tmp_path / form, table)["pairs"] == len(rows)
+    assert sizes["nfd"] != sizes["as-is"]

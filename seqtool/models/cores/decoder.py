@@ -37,6 +37,8 @@ class Decoder(nn.Module):
 
     width: int
     """O."""
+    attends: bool = True
+    """Whether it looks at what was read beside its first state."""
 
     def read(self, memory: Memory) -> State:
         """What the decoder makes of a memory before it writes."""

@@ -32,6 +32,7 @@ class RecurrentDecoder(Decoder):
     def __init__(self, config: ModelConfig, input_width: int, memory_width: int) -> None:
         super().__init__()
         self.attention, self.embed = config.attention, input_width
+        self.attends = config.attention != "none"
         additive = config.attention == "bahdanau"
         H = config.feature_width
         self.core = Recurrent(config, input_width + (memory_width if additive else 0))

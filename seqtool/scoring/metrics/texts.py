@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from seqtool.errors import SeqtoolError
+from seqtool.errors import UsageError
 
 MISSING = "BLEU and chrF are left out: they are sacrebleu's; install it with pip install 'seqtool[translate]'"
 
@@ -82,8 +82,12 @@ def bleu_and_chrf(told: Sequence[str], references: Sequence[Sequence[str]]) -> d
 
 
 def bleu(told: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """sacrebleu's corpus BLEU, 0 to 100; SeqtoolError where it is not installed."""
-    found = bleu_and_chrf(told, references)["bleu"]
-    if found is None:
-        raise SeqtoolError("BLEU is sacrebleu's: install it with pip install 'seqtool[translate]'")
-    return float(found)
+    """sacrebleu's corpus BLEU, 0 to 100; UsageError where it is not installed."""
+    require_sacrebleu("BLEU")
+    return float(bleu_and_chrf(told, references)["bleu"])
+
+
+def require_sacrebleu(what: str) -> None:
+    """UsageError where sacrebleu, which something needs, is not installed."""
+    if not has_sacrebleu():
+        raise UsageError(f"{what} needs sacrebleu: install it with pip install 'seqtool[translate]'")

@@ -11,6 +11,7 @@ from types import EllipsisType
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from seqtool.runs.config import RunConfig
 from seqtool.runs.loading import ExampleRun, load_example_run
 from seqtool.settings.backtest import BacktestConfig
 from seqtool.settings.checking import from_mapping
-from seqtool.settings.examples import MAX_LENGTH, ExampleConfig
+from seqtool.settings.examples import DECOMPOSED, MAX_LENGTH, ExampleConfig
 from seqtool.settings.writing import WritingConfig
 from seqtool.tasks.examples.rows import RowReader, blocks_of, columns_from
 from seqtool.tasks.examples.sets import ArrayExamples, by_length
@@ -33,6 +34,15 @@ from seqtool.tasks.examples.task import answers_of
 
 T = TypeVar("T")
 BATCH_TOKENS = 1 << 15
+
+
+class Looked(NamedTuple):
+    """Where a model looked for a text: the tokens on both sides, and shares of attention (layers, heads, T, S)."""
+
+    title: str
+    source: list[str]
+    target: list[str]
+    looks_LHTS: npt.NDArray[np.float32]
 
 
 class Asking(NamedTuple):
@@ -53,6 +63,8 @@ class Asking(NamedTuple):
     """Whether the nats of texts are told."""
     align: bool = False
     """Whether it is told where the model looked."""
+    looked: list[Looked] | None = None
+    """Where to put what the model looked at for the first texts, if that is asked for."""
     targets: str | None = None
     """The file of the texts that those which are written are compared with, where they are no column."""
 
@@ -152,7 +164,9 @@ def _is_laid_out(head: str, layout: Layout) -> bool:
 def reader_of(run: ExampleRun, records: Records) -> RowReader:
     """What reads rows as the run's examples were read."""
     columns = columns_from(run.config.task["columns"], str(run.path))
-    return RowReader(columns, records.columns, run.vocabulary, int(run.config.task["max_length"]), records.name)
+    reader = RowReader(columns, records.columns, run.vocabulary, int(run.config.task["max_length"]), records.name)
+    reader.decompose = run.config.task.get("source_form") == DECOMPOSED
+    return reader
 
 
 @torch.inference_mode()

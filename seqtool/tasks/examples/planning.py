@@ -14,7 +14,7 @@ from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.checking import check_used, checked
 from seqtool.settings.defaults import own_settings
 from seqtool.settings.example_defaults import check_meant, model_for, resolve_examples, suited_settings_of
-from seqtool.settings.examples import ExampleConfig
+from seqtool.settings.examples import TRANSLATE, ExampleConfig
 from seqtool.tasks.examples.asking import check_task, examples_of
 from seqtool.tasks.examples.modules import TaskModule, task_module
 from seqtool.tasks.examples.prepared import Prepared
@@ -57,6 +57,9 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     examples = checked(ExampleConfig(**{**request.examples, "task": task}))
     module = task_module(task)
     _refuse_unmeant(task, module, request)
+    best_by = request.settings.get("best_by", "loss")
+    if best_by != "loss" and (best_by == "bleu") != (task == TRANSLATE):
+        raise UsageError(f"--best-by {best_by}: that is for other tasks, not to {task}; leave it out")
     start = None if request.from_run is None else read_start(request.from_run)
     if start is not None:
         request = request_from(request, start)
@@ -122,6 +125,13 @@ def _continued(start: Start, task: str, prepared: Prepared, module: TaskModule, 
     """
     theirs = start.config.task
     ours = prepared.task
+    if task == TRANSLATE:
+        if start.config.shape == prepared.shape and module.same_answers(theirs, ours):
+            return start
+        raise UsageError(
+            f"--from {request.from_run}: it does not write these texts for the same; name a run that learned to "
+            "translate between the same vocabularies, or train anew"
+        )
     told_alike = start.config.shape is not None and theirs["name"] == task and module.same_answers(theirs, ours)
     if told_alike and theirs["columns"] == ours["columns"]:
         return start

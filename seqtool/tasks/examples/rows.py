@@ -6,6 +6,7 @@ What is done to a column is decided once, on the training data, and recorded: pr
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -115,6 +116,8 @@ class RowReader:
         self._number_of_value = [
             {value: number for number, value in enumerate(column.values, start=1)} for column in columns.categorical
         ]
+        self.decompose = False
+        """Whether texts are read in Unicode's form NFD: the letters of Korean syllables and accents apart."""
         self.cut = 0
         """Examples whose end was cut off."""
 
@@ -130,7 +133,8 @@ class RowReader:
 
     def text_of(self, row: Row) -> str:
         """A row's text; of several columns, each on lines of its own."""
-        return "\n".join(row.values[place] or "" for place in self._text)
+        text = "\n".join(row.values[place] or "" for place in self._text)
+        return unicodedata.normalize("NFD", text) if self.decompose else text
 
     def ids(self, rows: Sequence[Row]) -> list[npt.NDArray[Any]]:
         """The ids of each row's text, `<s>` before it, cut off behind `max_length`."""

@@ -100,8 +100,8 @@ def task_of_target(column: Column) -> str:
 
 
 def is_free_text(column: Column) -> bool:
-    """Whether a column has sentences of which few occur twice: texts to write, not classes to tell."""
-    return column.kind == "text" and (column.many or column.distinct > max(FEW_NUMBERS, column.present / 2))
+    """Whether a column has many different texts of several words: to be written, not told apart as classes are."""
+    return column.kind == "text" and (column.many or column.distinct > FEW_NUMBERS)
 
 
 def read_columns(table: Table) -> Columns:

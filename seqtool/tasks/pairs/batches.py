@@ -15,6 +15,7 @@ from seqtool.tasks.examples.sets import Rows
 from seqtool.tasks.pairs.sets import PairSet, TakenPairs
 
 LIKE = 1.12  # the longest of a bucket is at most so many times as long as the shortest, or by a token longer
+EVEN = 8
 
 
 @dataclass
@@ -101,6 +102,6 @@ def _buckets(lengths: Rows, batch_size: int, batch_tokens: int) -> list[tuple[in
 
 
 def rows_of_tokens(pairs: PairSet, tokens: int) -> int:
-    """How many pairs a batch of so many tokens has on average."""
+    """How many pairs a batch of so many tokens has on average, which divides by eight processes or fewer."""
     sizes = [size for _, own in _buckets(np.sort(pairs.lengths_N), 1, tokens) for size in own]
-    return max(1, round(len(pairs) / max(1, len(sizes))))
+    return max(1, round(len(pairs) / max(1, len(sizes)) / EVEN)) * EVEN

@@ -12,15 +12,17 @@ from seqtool.errors import InputError
 from seqtool.models.encoder_decoder import EncoderDecoder
 from seqtool.runs.loading import ExampleRun
 from seqtool.scoring.metrics.texts import MISSING, bleu_and_chrf, error_rates, has_sacrebleu
+from seqtool.settings.examples import DECOMPOSED
 from seqtool.tasks.examples.asking import Asking
 from seqtool.tasks.examples.rows import blocks_of, columns_from
 from seqtool.tasks.examples.sets import ArrayExamples
 from seqtool.tasks.examples.table import layout_from
-from seqtool.tasks.pairs.asking import Writer, inputs_for, is_empty, texts_for
-from seqtool.tasks.pairs.reading import PairReader, Vocabularies
+from seqtool.tasks.pairs.asking import inputs_for, is_empty, texts_for, vocabularies_of, writer_of
+from seqtool.tasks.pairs.reading import PairReader
 from seqtool.tasks.pairs.sets import PairSet
 from seqtool.tasks.pairs.sources import Pair, PairFiles, reopened
 from seqtool.tasks.pairs.task import pair_nats
+from seqtool.tasks.pairs.writing import Telling
 
 MOST_TOKENS = 1 << 14  # of a side of a pair that is scored
 
@@ -47,13 +49,12 @@ class Judge:
         self.files: PairFiles = reopened(
             layout, task["column"], columns, (paths[0], asking.targets), asking.errors, "FILE"
         )
-        target = run.target_vocabulary or run.vocabulary
-        assert target is not None
-        vocabularies = Vocabularies(run.vocabulary, target)
+        vocabularies = vocabularies_of(run)
         self.most = min(MOST_TOKENS, run.config.model.context - 1)
         if run.config.model.architecture.carries_state:
             self.most = MOST_TOKENS
-        self.reader = PairReader(columns, self.files.sources[0].columns, vocabularies, self.most, self.files.name)
+        names, apart = self.files.sources[0].columns, task.get("source_form") == DECOMPOSED
+        self.reader = PairReader(columns, names, vocabularies, self.most, self.files.name, apart)
         self.left_out = 0
 
     def pairs(self) -> Iterator[list[Pair]]:
@@ -120,7 +121,7 @@ def judged_texts(run: ExampleRun, paths: Sequence[str], asking: Asking) -> dict[
     are of all pairs, each with its own text, as published ones are.
     """
     judge = Judge(run, paths, asking)
-    writer = Writer(run, asking.writing)
+    writer = writer_of(run, asking.writing, Telling(copy_unknown=asking.writing.copy_unknown))
     nats = 0.0
     tokens = 0
     told: dict[Any, str] = {}

@@ -15,7 +15,7 @@ from seqtool.errors import InputError, UsageError
 from seqtool.files.spools import Spool, temporary_folder
 from seqtool.runs.config import TARGET_VOCABULARY
 from seqtool.settings.checking import checked
-from seqtool.settings.examples import ExampleConfig
+from seqtool.settings.examples import DECOMPOSED, ExampleConfig
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.tasks.examples.rows import ArrayBuilder, Columns, RowReader, blocks_of, encode_texts
 from seqtool.tasks.examples.sets import ArrayExamples, Rows
@@ -68,6 +68,7 @@ def vocabularies_for(
     if shared and types[0] != types[1]:
         raise UsageError(f"--vocabularies shared: one of {types[0]} and {types[1]} there cannot be; give one type")
     reader = RowReader(Columns(columns.text, (), ()), files.sources[0].columns, None, 1, files.name)
+    reader.decompose = examples.source_form == DECOMPOSED
     with temporary_folder("texts") as folder:
         names = [Path(folder) / "both"] * 2 if shared else [Path(folder) / "source", Path(folder) / "target"]
         streams = {name: open(name, "w", encoding="utf-8") for name in names}
@@ -112,9 +113,16 @@ class PairReader:
     """Turns pairs into arrays, and says which cannot be."""
 
     def __init__(
-        self, columns: Columns, names: Sequence[str], vocabularies: Vocabularies, max_length: int, source: str
+        self,
+        columns: Columns,
+        names: Sequence[str],
+        vocabularies: Vocabularies,
+        max_length: int,
+        source: str,
+        decompose: bool = False,
     ) -> None:
         self.rows = RowReader(columns, names, vocabularies.source, max_length + 1, source)
+        self.rows.decompose = decompose
         self.vocabularies, self.max_length, self.source = vocabularies, max_length, source
 
     def target_ids(self, texts: Sequence[str]) -> list[npt.NDArray[Any]]:

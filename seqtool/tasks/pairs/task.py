@@ -18,14 +18,19 @@ from seqtool.models.loss import IGNORE, token_nats
 from seqtool.models.net import Net
 from seqtool.models.state import State
 from seqtool.runs.config import TARGET_VOCABULARY, RunConfig, write_config
+from seqtool.scoring.metrics.texts import bleu
 from seqtool.settings.training import TrainConfig
+from seqtool.settings.writing import WritingConfig
 from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.sets import Rows, by_length
 from seqtool.tasks.examples.task import first_rows
 from seqtool.tasks.pairs.batches import PairBatches
+from seqtool.tasks.pairs.reading import Vocabularies
 from seqtool.tasks.pairs.sets import PairSet
+from seqtool.tasks.pairs.writing import Writer
 from seqtool.training.task import Batches, Stopped, Sums, Validation
 
+VALID_TEXTS = 1000  # that are written for a BLEU
 VALID_PAIRS, SCORED_PAIRS, SCORED_TOKENS = 20_000, 128, 1 << 13
 
 
@@ -93,7 +98,24 @@ class PairTask:
         valid = self._pairs[1]
         rows = first_rows(len(valid), VALID_PAIRS)
         nats_N = pair_nats(model, valid, rows, stopped)
-        return None if nats_N is None else Validation(float(nats_N.sum()), valid.targets_in(rows))
+        if nats_N is None:
+            return None
+        score = None
+        if self.config.training.best_by == "bleu":
+            score = self._bleu(model, valid, first_rows(len(valid), VALID_TEXTS))
+        return Validation(float(nats_N.sum()), valid.targets_in(rows), score)
+
+    def _bleu(self, model: EncoderDecoder, valid: PairSet, rows: Rows) -> float:
+        """The BLEU of greedy texts for some of what is held back, 0 to 1."""
+        data = self.data
+        target = data.target_vocabulary or data.vocabulary
+        assert target is not None
+        writer = Writer(model, Vocabularies(data.vocabulary, target), int(data.task["longest"]), WritingConfig())
+        taken = valid.take(rows)
+        right = [[target.decode(own[own != IGNORE][:-1].tolist())] for own in taken.targets_BT]
+        with torch.autocast(model.device.type, enabled=False):
+            told = writer.write(taken.x, [(row,) for row in rows.tolist()], [""] * len(rows))
+        return bleu([one.text for (one,) in told], right) / 100
 
     def probes(self, model: Net) -> dict[str, Any]:
         """Nothing."""

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from seqtool.errors import SeqtoolError
+from seqtool.errors import UsageError
 from seqtool.scoring.metrics import texts
 from seqtool.scoring.metrics.texts import bleu, bleu_and_chrf, edit_distance, error_counts, error_rates, has_sacrebleu
 
@@ -64,6 +64,6 @@ def test_without_sacrebleu_all_else_is_told_and_the_mend(monkeypatch: pytest.Mon
     monkeypatch.setattr(builtins, "__import__", without)
     assert not has_sacrebleu()
     assert set(bleu_and_chrf(["a"], [["a"]]).values()) == {None}
-    with pytest.raises(SeqtoolError, match=r"install it with pip install 'seqtool\[translate\]'"):
+    with pytest.raises(UsageError, match=r"BLEU needs sacrebleu: install it with pip install 'seqtool\[translate\]'"):
         bleu(["a"], [["a"]])
     assert "seqtool[translate]" in texts.MISSING

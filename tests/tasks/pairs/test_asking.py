@@ -1,4 +1,4 @@
-"""Asking for texts: units of alignments, keys of what is read."""
+"""Asking for texts: keys of what is read, and what the model finds likeliest."""
 
 from __future__ import annotations
 
@@ -10,42 +10,10 @@ import torch
 from seqtool.models.encoder_decoder import EncoderDecoder
 from seqtool.records.lines import Row
 from seqtool.runs.loading import load_example_run
-from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.settings.writing import WritingConfig
 from seqtool.tasks.examples.rows import Columns, NumberColumn, RowReader
-from seqtool.tasks.pairs.asking import Writer, alignment, inputs_for, is_empty, texts_for, units_of
-from seqtool.text.documents import TextSource
-from seqtool.text.learning import learn_vocabulary
-
-
-def test_a_unit_looks_where_its_tokens_look_most():
-    looks = torch.tensor(
-        [
-            # <s>  a    a    b
-            [0.9, 0.00, 0.00, 0.1],
-            [0.0, 0.30, 0.30, 0.4],  # a has more in all
-            [0.0, 0.00, 0.40, 0.6],
-        ]
-    )
-    assert alignment(looks, [0, 0, 1], [0, 1, 2]) == ((1, 0), (0, 1), (1, 2))
-    assert alignment(looks, [0, 0, 1], [0, 0, -1]) == ((0, 0),)
-    assert alignment(looks, [], [0]) == ()
-
-
-def test_units_are_words_of_pieces_and_else_tokens(tmp_path: Path):
-    (text := tmp_path / "text").write_text("the cat sat on the mat\nthe cats sat\n" * 40)
-    source = TextSource([str(text)])
-    pieces = learn_vocabulary(source, VocabularyConfig(type="bpe"))
-    ids = pieces.encode("the cats  sat qü").tolist()
-    units = units_of(pieces, ids)
-    words = ["", "", "", ""]
-    for index, unit in zip(ids, units, strict=True):
-        if unit >= 0:
-            words[unit] += pieces.token_bytes(index).decode(errors="replace").strip()
-    assert words[:3] == ["the", "cats", "sat"]
-    assert words[3][0] == "q"
-    letters = learn_vocabulary(source, VocabularyConfig(type="char"))
-    assert units_of(letters, letters.encode("a b").tolist()) == [0, 1, 2]
+from seqtool.tasks.pairs.asking import inputs_for, is_empty, texts_for, writer_of
+from seqtool.tasks.pairs.writing import Telling
 
 
 def test_what_is_read_has_a_key_of_its_content():
@@ -63,7 +31,7 @@ def test_a_writer_gives_what_the_model_finds_likeliest(translator: Path):
     assert isinstance(run.model, EncoderDecoder)
     reader = RowReader(Columns(("text",), (), ()), ("text",), run.vocabulary, 99, "t")
     rows = [Row(1, ("the red cat",)), Row(2, (None,)), Row(3, ("the blue bird likes the dog",))]
-    writer = Writer(run, WritingConfig(), align=True, nats=True)
+    writer = writer_of(run, WritingConfig(), Telling(align=True, nats=True))
     texts = texts_for(writer, reader, rows)
     assert [one.text == "" for (one,) in texts] == [False, True, False]
     (one,) = texts[2]
@@ -76,5 +44,5 @@ def test_a_writer_gives_what_the_model_finds_likeliest(translator: Path):
     assert log_p.argmax(-1).tolist() == told
     np.testing.assert_allclose(one.nats, -log_p[range(len(told)), told].sum(), rtol=1e-3)
     assert [target for _, target in one.alignment] == list(range(len(one.text.split())))
-    constrained = Writer(run, WritingConfig(constrain="das (Hund|Vogel)\\."))
+    constrained = writer_of(run, WritingConfig(constrain="das (Hund|Vogel)\\."))
     assert {one.text for (one,) in texts_for(constrained, reader, rows)} <= {"", "das Hund.", "das Vogel."}

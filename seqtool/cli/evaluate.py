@@ -139,7 +139,8 @@ def command(
 
     --adapt adds figures of dynamic evaluation (Krause et al. 2018), called adapted: a copy of the net goes on learning
     from the texts, in their order, a segment at a time, each scored before it is learned from. The run stays as it is.
-    A gated mixture goes on counting instead, token by token.
+    A gated mixture goes on counting instead, token by token. --cache looks back at the net's last states and at what
+    followed them (Grave et al. 2017), by itself or with --adapt.
 
     --per writes nats, tokens, perplexity per token and the text, separated by tabs; in the text a backslash is \\\\, a
     tab \\t, a newline \\n, a carriage return \\r, which printf %b converts back. Words are separated by white space and
@@ -184,8 +185,9 @@ def command(
     _check_kinds(paths, names, errors, document)
     if per is not None and len(paths) > 1:
         raise UsageError("--per is for one run: leave out --per, or name one run")
-    if config.adapt and len(paths) > 1:
-        raise UsageError("--adapt is for one run: leave out --adapt, or name one run")
+    if (config.adapt or config.cache) and len(paths) > 1:
+        flag = "--adapt" if config.adapt else "--cache"
+        raise UsageError(f"{flag} is for one run: leave out {flag}, or name one run")
     runs = [load_run(path, choose_device(device)) for path in paths]
     _check_runs(runs, config, settings, quiet)
     breaks = [document or str(loaded.config.data.get("document", "file")) for loaded in runs]
@@ -239,12 +241,16 @@ def _check_flags(
 
 def _check_adapting(config: EvalConfig, settings: dict[str, Any], per: str | None, given: str | None) -> None:
     """UsageError for --adapt beside what it is not for, and for its settings without it."""
-    if not config.adapt:
-        own = {f"--{name.replace('_', '-')}": True for name in settings if name.startswith("adapt_")}
-        refuse_unused(own, "nothing adapts without --adapt; give that too")
-        return
-    others = {"--per": per is not None, "--given": given is not None}
-    refuse_unused(others, "--adapt gives totals of texts that are read once, from the beginning; leave that out")
+    for flag, is_on, without in (
+        ("adapt", config.adapt, "nothing adapts without --adapt"),
+        ("cache", config.cache > 0, "there is nothing to look back at without --cache"),
+    ):
+        own = {f"--{name.replace('_', '-')}": True for name in settings if name.startswith(f"{flag}_")}
+        refuse_unused({} if is_on else own, f"{without}; give that too")
+    if config.adapt or config.cache:
+        flag = "--adapt" if config.adapt else "--cache"
+        others = {"--per": per is not None, "--given": given is not None}
+        refuse_unused(others, f"{flag} gives totals of texts that are read once, from the beginning; leave that out")
 
 
 def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, document: str | None) -> None:
@@ -332,7 +338,7 @@ def _tabulate(run: Run, document: str, job: _Job) -> None:
     from seqtool.scoring.reports import total_report
 
     sources = [one for name in job.names for one in _sources([name], job.errors, empty_files=True, document=document)]
-    columns = FILE_COLUMNS | (ADAPTED_COLUMNS if job.config.adapt else {})
+    columns = FILE_COLUMNS | (ADAPTED_COLUMNS if job.config.adapt or job.config.cache else {})
     forms = _forms(["total", *job.names], columns)
     reports: list[dict[str, Any]] = []
     for report in _reports(run, sources, job):

@@ -19,6 +19,7 @@ from seqtool.errors import UsageError
 from seqtool.settings.checking import check_generation_effect, checked
 from seqtool.settings.fields import Panel
 from seqtool.settings.generation import GenerateConfig
+from seqtool.settings.scoring import CacheConfig
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ FIRST = ("--prompt", "--samples", "--max-tokens", "--temperature", "--stop")
 MOST_FAVOUR = 1000.0  # nats
 
 
-@with_settings(GenerateConfig)
+@with_settings(GenerateConfig, CacheConfig)
 def command(
     run: RunPath,
     source: Annotated[
@@ -136,6 +137,7 @@ def command(
         bans=[text_of(text, "--ban", escapes=escapes) for text in ban or ()],
         favours=[_favour(text, escapes) for text in favour or ()],
     )
+    cache = checked(CacheConfig(**{name: settings.pop(name) for name in list(settings) if name.startswith("cache")}))
     given = set(settings)
     _check_sources(source, prompt, prompts, errors, heal="heal" in given)
     _check_words(words, given, keep_stop)
@@ -152,6 +154,10 @@ def command(
         document = str(loaded.config.data.get("document", "file"))
         read = TextSource(adapt_to, errors=errors, document=document)
         loaded = dataclasses.replace(loaded, model=adapted_model(loaded, read))
+    if cache.cache:
+        from seqtool.scoring.adaptation import cached
+
+        loaded = dataclasses.replace(loaded, model=cached(loaded.model, cache))
     job = _Job(
         loaded,
         loaded.model.stepper(config.precision, barred=-1 if config.allow_unk else loaded.vocabulary.unknown_id),

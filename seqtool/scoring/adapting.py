@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtool.errors import UsageError
+from seqtool.models.cached import Cached
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.mixture import Mixture
 from seqtool.models.predictor import Predictor
@@ -41,12 +42,16 @@ def adaptable(model: Predictor) -> tuple[Predictor, list[nn.Parameter]]:
 def _own(model: Predictor) -> Predictor:
     if isinstance(model, Mixture):
         return Mixture([_own(part) for part in model.models], np.exp(model.log_weights).tolist())
+    if isinstance(model, Cached):
+        return model.around(copy.deepcopy(model.net).requires_grad_(True))
     return copy.deepcopy(model).requires_grad_(True) if isinstance(model, LanguageModel) else model
 
 
 def _nets(model: Predictor) -> list[LanguageModel]:
     if isinstance(model, Mixture):
         return [net for part in model.models for net in _nets(part)]
+    if isinstance(model, Cached):
+        return [model.net]
     return [model] if isinstance(model, LanguageModel) else []
 
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,7 +66,7 @@ def text_reports(
             given=given_ids(run.vocabulary, given),
         )
     }
-    if config.adapt:
+    if config.adapt or config.cache:
         scorers[ADAPTED_NATS] = adaptive_scorer(run.model, config)
     conditions = _conditions(run, config, given)
     done = tokens = 0
@@ -214,6 +214,7 @@ def _conditions(run: Run, config: EvalConfig, given: str) -> dict[str, Any]:
         "stride": stride or "none: the state is carried",
         "reads_per_token": context / stride if stride else 1.0,
         **(_adaptation(config, stride) if config.adapt and not isinstance(run.model, Gated) else {}),
+        **({name: value for name, value in asdict(config).items() if name.startswith("cache")} if config.cache else {}),
         "vocabulary_sha256": run.vocabulary.sha256,
     }
 

@@ -17,7 +17,7 @@ from seqtool.settings.examples import ExampleConfig
 from seqtool.settings.fields import flag_of
 from seqtool.settings.generation import MAX_BEAM_TOKENS, GenerateConfig
 from seqtool.settings.model import ModelConfig
-from seqtool.settings.scoring import EvalConfig
+from seqtool.settings.scoring import CacheConfig, EvalConfig
 from seqtool.settings.training import FULL, LENGTHS, TrainConfig
 from seqtool.settings.vocabulary import LEARNED_BY, LONGEST_SYMBOL, MAX_SYMBOLS, VocabularyConfig
 from seqtool.settings.writing import WritingConfig
@@ -30,6 +30,7 @@ Config = TypeVar(
     TrainConfig,
     VocabularyConfig,
     GenerateConfig,
+    CacheConfig,
     EvalConfig,
     BacktestConfig,
     EmbedConfig,

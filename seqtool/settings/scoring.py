@@ -8,7 +8,31 @@ from seqtool.settings.fields import MAX_COUNT, Panel, setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalConfig:
+class CacheConfig:
+    """What a net looks back at besides its state."""
+
+    cache: int = setting(
+        0,
+        "Look back at the last N hidden states, and at what followed them (a continuous cache; 0: do not).",
+        panel=Panel.ADAPTING,
+        low=0,
+        high=1 << 20,
+        metavar="N",
+    )
+    cache_weight: float = setting(
+        0.1, "Share of the probability that --cache gives.", panel=Panel.ADAPTING, low=0.0, high=0.99
+    )
+    cache_flatness: float = setting(
+        0.3,
+        "--cache: multiply the products of states by this; 0 looks at all that are held alike.",
+        panel=Panel.ADAPTING,
+        low=0.0,
+        high=1000.0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig(CacheConfig):
     """How text is scored."""
 
     context: int = setting(

@@ -324,12 +324,36 @@ def test_adapted_figures_stand_beside_the_static_ones(seqtool: Command, small_ru
 @pytest.mark.parametrize(("flags", "told"), [
     (["--adapt-rate", 1e-3], "--adapt-rate: nothing adapts without --adapt"),
     (["--adapt-every", 8, "--adapt-decay", 0.1], "--adapt-every and --adapt-decay: nothing adapts"),
+    (["--cache-weight", 0.2], "--cache-weight: there is nothing to look back at without --cache"),
+    (["--cache", 9, "--per", "line"], "--per: --cache gives totals"),
+    (["--cache", 9, "--cache-weight", 1.0], "at most 0.99"),
     (["--adapt", "--per", "line"], "--per: --adapt gives totals"),
     (["--adapt", "--given", "x"], "--given: --adapt gives totals"),
     (["--adapt", "--adapt-every", 0], "at least 1"),
 ])  # fmt: skip
 def test_what_adapts_is_a_total_of_one_run(seqtool: Command, small_run: Path, flags: list[object], told: str):
     assert told in error_of(seqtool("eval", small_run, "-", *flags, stdin=b"text\n"), 2)
+
+
+def test_a_cache_gives_adapted_figures_alone_and_with_learning(
+    seqtool: Command, small_run: Path, transformer_run: Path, tmp_path: Path
+):
+    (tmp_path / "a.txt").write_text("a quick brown fox jumps over a lazy dog. " * 30)
+    asked = ["eval", small_run, tmp_path / "a.txt", "--json"]
+    looks, learns, both = (
+        json.loads(seqtool(*asked, *more).stdout)
+        for more in (["--cache", 200, "--cache-flatness", 20], ["--adapt"], ["--adapt", "--cache", 200])
+    )
+    assert looks["adapted_nats"] < looks["nats"] == learns["nats"]
+    assert both["adapted_nats"] < learns["adapted_nats"]
+    assert (looks["cache"], looks["cache_weight"], "adapt_rate" in looks) == (200, 0.1, False)
+    refused = error_of(seqtool("eval", transformer_run, tmp_path / "a.txt", "--cache", 5), 2)
+    assert "carries a state" in refused
+    made = [
+        seqtool("generate", small_run, "--prompt", "the", "--max-tokens", 40, "--seed", 2, *more).stdout
+        for more in ([], ["--cache", 50, "--cache-weight", 0.9], ["--cache", 50, "--cache-weight", 0.9])
+    ]
+    assert made[0] != made[1] == made[2]
 
 
 def test_one_run_adapts_and_windows_are_its_segments(seqtool: Command, small_run: Path, transformer_run: Path):

@@ -65,7 +65,7 @@ class Cached:
         return self._mixed(log_p_BTV, p_BTV, share_BTK), state
 
     def _read(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, Tensor, Tensor, State]:
-        """The net's logits; of each state its share, (B, T, K), 0 if it is not held, and its token, (B, K); the state."""
+        """The net's logits; each state's share, (B, T, K), 0 if it is not held; its token, (B, K); the new state."""
         features_BTH, of_net = self.net.features(ids_BT, None if state is None else state[:-1])
         held_BKH, tokens_BK = (features_BTH[:, :0], ids_BT[:, 1:]) if state is None else state[-1]
         if state is not None:

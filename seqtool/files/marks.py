@@ -11,10 +11,11 @@ from seqtool.errors import InputError
 HEAD_BYTES = 512  # enough for every signature
 # The first bytes of a kind of file, its name, and the command that prints its text, if there is one.
 MARKS: tuple[tuple[bytes, str, str], ...] = (
-    (rb"\x1f[\x8b\x9d]", "compressed by gzip", "gzip -dc {}"),
-    (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "compressed by bzip2", "bzip2 -dc {}"),
-    (rb"\xfd7zXZ\0", "compressed by xz", "xz -dc {}"),
-    (rb"\x28\xb5\x2f\xfd", "compressed by zstd", "zstd -dc {}"),
+    (rb"\x1f\x8b", "compressed twice", "gzip -dc {}"),
+    (rb"\x1f\x9d", "compressed by compress", "gzip -dc {}"),
+    (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "compressed twice", "bzip2 -dc {}"),
+    (rb"\xfd7zXZ\0", "compressed twice", "xz -dc {}"),
+    (rb"\x28\xb5\x2f\xfd", "compressed twice", "zstd -dc {}"),
     (rb"\x04\x22\x4d\x18", "compressed by lz4", "lz4 -dc {}"),
     (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", "7z x -so {}"),
     (rb"Rar!\x1a\x07", "a RAR archive", "unrar p -inul {}"),

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import IO
 
 from seqtool.errors import InputError
+from seqtool.files.marks import refuse_marked
+from seqtool.files.unpacking import HEAD_BYTES, packed_by, unpacked
 
 READ_BYTES = 1 << 18
 BYTE_ORDER_MARK = "\ufeff"
@@ -50,6 +52,22 @@ def chunks_of(stream: IO[bytes], name: str) -> Iterator[bytes]:
         if not chunk:
             return
         yield chunk
+
+
+def text_chunks(stream: IO[bytes], path: str) -> Iterator[bytes]:
+    """The bytes of text in a stream as they arrive, decompressed where they were compressed.
+
+    InputError when they cannot be read, or begin like a file of another kind than text.
+    """
+    name = stream_name(path)
+    return refuse_marked(unpacked(chunks_of(stream, name), name), name, path)
+
+
+def is_packed(stream: IO[bytes]) -> bool:
+    """Whether what a regular file holds is compressed; it is then at its beginning again."""
+    head = stream.read(HEAD_BYTES)
+    stream.seek(0)
+    return packed_by(head) is not None
 
 
 def decode_utf8(chunks: Iterable[bytes], name: str, errors: str = "strict") -> Iterator[str]:

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import IO
 
 from seqtool.errors import InputError, UsageError
-from seqtool.files.marks import refuse_marked
 from seqtool.files.spools import spooled_copy
-from seqtool.files.streams import chunks_of, decode_utf8, is_regular, open_bytes, stream_name
+from seqtool.files.streams import decode_utf8, is_regular, open_bytes, stream_name, text_chunks
 from seqtool.records.conll import conll_rows
 from seqtool.records.delimited import delimited_rows, read_cells
 from seqtool.records.json_lines import json_rows
@@ -70,8 +69,9 @@ class RecordsFile:
         try:
             if stream is self._copy:
                 stream.seek(0)
-            chunks = refuse_marked(chunks_of(stream, self.name), self.name, self.path)
-            yield from decode_utf8(chunks, self.name, "surrogateescape" if self._escaped else "strict")
+            yield from decode_utf8(
+                text_chunks(stream, self.path), self.name, "surrogateescape" if self._escaped else "strict"
+            )
         finally:
             if stream is not self._copy and self.path != "-":
                 stream.close()

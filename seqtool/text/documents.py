@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError
-from seqtool.files.marks import refuse_marked
 from seqtool.files.spools import spooled_copy
-from seqtool.files.streams import chunks_of, decode_utf8, is_regular, open_bytes, stream_name
+from seqtool.files.streams import decode_utf8, is_packed, is_regular, open_bytes, stream_name, text_chunks
 from seqtool.settings.vocabulary import DOCUMENT_AT
 
 SEGMENT_CHARACTERS = 8192  # a line is cut after every such number of characters, so that memory stays bounded
@@ -87,6 +86,7 @@ class TextSource:
         self.sha256 = ""
         self.file_documents: list[int] = []
         self._copies: dict[str, IO[bytes]] = {}
+        self._sizes: dict[str, int] = {}
         if rereadable:
             for path in self.paths:
                 if not is_regular(path):
@@ -103,16 +103,25 @@ class TextSource:
         return not all(path in self._copies or is_regular(path) for path in self.paths)
 
     def size(self) -> int:
-        """Bytes in all; 0 if that is unknown, because a part is a pipe and not `rereadable`."""
-        size = 0
-        for path in self.paths:
-            if path not in self._copies and not is_regular(path):
-                return 0
-            stream = self._copies[path] if path in self._copies else open_bytes(path)
-            size += os.fstat(stream.fileno()).st_size
-            if path not in self._copies:
-                stream.close()
-        return size
+        """Bytes in all, decompressed; 0 if that is unknown, because a part is a pipe and not `rereadable`."""
+        if any(path not in self._copies and not is_regular(path) for path in self.paths):
+            return 0
+        return sum(self._file_size(path) for path in self.paths)
+
+    def _file_size(self, path: str) -> int:
+        """Bytes of a file's text; where it is compressed, it is read for that, once."""
+        if path not in self._sizes:
+            copy = self._copies.get(path)
+            stream = copy if copy is not None else open_bytes(path)
+            try:
+                stream.seek(0)
+                packed = is_packed(stream)
+                size = os.fstat(stream.fileno()).st_size
+                self._sizes[path] = sum(map(len, text_chunks(stream, path))) if packed else size
+            finally:
+                if copy is None:
+                    stream.close()
+        return self._sizes[path]
 
     def blocks(self) -> Iterator[TextBlock]:
         """Yield the text in order; InputError if it cannot be read, is not UTF-8, or is empty."""
@@ -137,7 +146,7 @@ class TextSource:
         try:
             if copy is not None:
                 copy.seek(0)
-            data = read.watch(refuse_marked(chunks_of(stream, name), name, path))
+            data = read.watch(text_chunks(stream, path))
             for block in _divided(decode_utf8(data, name, self.errors), self.document):
                 without_text = False
                 yield block

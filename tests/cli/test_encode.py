@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -106,8 +107,9 @@ def test_a_flag_that_has_no_effect_is_refused_by_name(
 
 @pytest.mark.parametrize("errors", ["strict", "replace"])
 def test_archives_are_refused_wherever_text_is_read(seqtool: Command, small_run: Path, tmp_path: Path, errors: str):
-    vocab, packed = small_run / "vocab.model", tmp_path / "a text.gz"
-    packed.write_bytes(gzip.compress(b"some text\n" * 100))
+    vocab, packed = small_run / "vocab.model", tmp_path / "a text.tar"
+    with tarfile.open(packed, "w") as archive:
+        archive.add(vocab, "a text")
     given = ["--errors", errors]
     commands: list[list[object]] = [
         ["vocab", packed, "-o", tmp_path / "new", *given],
@@ -119,7 +121,30 @@ def test_archives_are_refused_wherever_text_is_read(seqtool: Command, small_run:
     ]
     for words in commands:
         message = error_of(seqtool(*words, stdin=packed.read_bytes()), 3)
-        assert "gzip -dc FILE |" in message if words[0] == "generate" else f"gzip -dc '{packed}' |" in message
+        assert "tar -xOf FILE |" in message if words[0] == "generate" else f"tar -xOf '{packed}' |" in message
+
+
+def test_compressed_text_is_read_as_what_it_was(seqtool: Command, small_run: Path, tmp_path: Path):
+    text = "some text, and more of it\n" * 300
+    plain, packed = tmp_path / "a.txt", tmp_path / "a.txt.gz"
+    plain.write_text(text)
+    packed.write_bytes(gzip.compress(text.encode()))
+    vocab = small_run / "vocab.model"
+    same: list[list[object]] = [
+        ["encode", "FILE", "--vocab", vocab],
+        ["eval", small_run, "FILE", "--per", "line"],
+        ["generate", small_run, "--prompts", "FILE", "--max-tokens", 0],
+    ]
+    for words in same:
+        found = [
+            seqtool(*[file if word == "FILE" else word for word in words], stdin=stdin)
+            for file, stdin in ((plain, b""), (packed, b""), ("-", packed.read_bytes()))
+            if file != "-" or "--prompts" not in words
+        ]
+        assert all(one.returncode == 0 for one in found), found[-1].stderr
+        assert len({one.stdout for one in found}) == 1, words
+    cut = error_of(seqtool("eval", small_run, "-", stdin=packed.read_bytes()[:-9]), 3)
+    assert "standard input was cut short: what gzip compressed ends too early" in cut
 
 
 def test_an_empty_file_among_several_is_an_empty_document(seqtool: Command, models: dict[str, Path], tmp_path: Path):

@@ -92,7 +92,7 @@ def test_what_is_no_conll(tmp_path: Path):
     with pytest.raises(InputError, match="not in CoNLL columns"):
         next(sentences_of(open_records([str(tmp_path / "x.csv")]), ("a",)))
     (tmp_path / "x.conllu.gz").write_bytes(b"\x1f\x8b\x08\0" + b"x" * 600)
-    with pytest.raises(InputError, match="gzip -dc"):
+    with pytest.raises(InputError, match="is damaged"):
         next(read_sentences([str(tmp_path / "x.conllu.gz")], columns=("form",)))
 
 

@@ -20,7 +20,7 @@ class CacheConfig:
         metavar="N",
     )
     cache_weight: float = setting(
-        0.1, "Share of the probability that --cache gives.", panel=Panel.ADAPTING, low=0.0, high=0.99
+        0.2, "Share of the probability that --cache gives.", panel=Panel.ADAPTING, low=0.0, high=0.99
     )
     cache_flatness: float = setting(
         0.3,

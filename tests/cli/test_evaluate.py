@@ -346,7 +346,7 @@ def test_a_cache_gives_adapted_figures_alone_and_with_learning(
     )
     assert looks["adapted_nats"] < looks["nats"] == learns["nats"]
     assert both["adapted_nats"] < learns["adapted_nats"]
-    assert (looks["cache"], looks["cache_weight"], "adapt_rate" in looks) == (200, 0.1, False)
+    assert (looks["cache"], looks["cache_weight"], "adapt_rate" in looks) == (200, 0.2, False)
     refused = error_of(seqtool("eval", transformer_run, tmp_path / "a.txt", "--cache", 5), 2)
     assert "carries a state" in refused
     made = [

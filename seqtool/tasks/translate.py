@@ -29,7 +29,8 @@ from seqtool.tasks.request import Request
 
 MEANT = (
     "target", "text", "numeric", "categorical", "ignore", "format", "header", "delimiter", "max_length", "source_type",
-    "target_type", "vocabularies", "source_form", "best_by",
+    "target_type", "vocabularies", "source_form", "best_by", "attention",
+    "encoder", "batch_tokens",
 )  # fmt: skip
 UNITS = ("token", "nats")
 SEPARATOR = "\t"

@@ -178,6 +178,7 @@ REFUSED: dict[str, tuple[list[Any], bytes]] = {
         ["--target", "train.b", "--model", "ffn"],
         b"--model ffn does not learn to translate",
     ),
+    "a pooling": (["--target", "train.b", "--pooling", "max"], b"--pooling: that is for other tasks"),
     "class weights": (
         ["--target", "train.b", "--class-weight", "balanced"],
         b"--class-weight: that is for other tasks",
@@ -318,3 +319,22 @@ def test_syllables_are_read_letter_by_letter_where_it_is_asked(seqtool: Command,
         assert asked_for.count(b"\n") == 1
         assert report(seqtool, "eval", tmp_path / form, table)["pairs"] == len(rows)
     assert sizes["nfd"] != sizes["as-is"]
+
+
+def test_settings_of_translations_are_refused_elsewhere(seqtool: Command, prose_file: Path, tmp_path: Path):
+    table = pupils(tmp_path / "p.csv")
+    for data, flags, message in (
+        (prose_file, ["--attention", "none"], b"--attention: that is for tasks on examples"),
+        (prose_file, ["--batch-tokens", 100], b"--batch-tokens: that is for tasks on examples"),
+        (table, ["--target", "pass", "--attention", "none"], b"--attention: that is for other tasks"),
+        (table, ["--target", "pass", "--encoder", "steps"], b"--encoder: that is for other tasks"),
+        (table, ["--target", "pass", "--tied"], b"--tied: that is for language models"),
+        (
+            table,
+            ["--target", "pass", "--task", "classify", "--source-type", "char"],
+            b"--source-type: that is for other",
+        ),
+    ):
+        result = seqtool("train", data, *flags, "-o", tmp_path / "run", "--steps", 1)
+        assert result.returncode == 2, flags
+        assert message in result.stderr, result.stderr

@@ -24,7 +24,7 @@ from seqtool.tasks.examples.table import layout_record, symbols_of
 from seqtool.tasks.language.data import held_share
 from seqtool.tasks.pairs.batches import rows_of_tokens
 from seqtool.tasks.pairs.reading import PairArrays, PairReader, Vocabularies, pair_arrays, vocabularies_for
-from seqtool.tasks.pairs.sources import OpenedPairs, open_pairs, reopened, two_paths
+from seqtool.tasks.pairs.sources import OpenedPairs, open_pairs, reopened, target_files, two_paths
 from seqtool.tasks.request import Request
 
 MEANT = (
@@ -87,6 +87,9 @@ def prepare(
     if not len(whole.pairs):
         raise InputError(f"{files.name} has no pairs to learn from{_left_out(whole, max_length)}")
     record = data_record(request, examples, whole.sha256, whole.left_out)
+    if not files.target:
+        names = target_files(request, examples)
+        record["examples"]["target"] = ",".join(str(Path(name).absolute()) for name in names)
     if share is None:
         assert request.valid is not None
         paths = two_paths(request.valid)

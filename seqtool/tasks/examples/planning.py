@@ -188,6 +188,8 @@ def again(path: Path, request: Request, device: str, world: World) -> tuple[RunC
         raise UsageError("; ".join(problems))
     check_task(kept, str(path))
     begun_with = examples_of(kept, str(path))
+    if task == TRANSLATE and not kept.task["column"]:  # files, which are the same by their content, not by their names
+        begun_with = dataclasses.replace(begun_with, target=request.examples.get("target", begun_with.target))
     other = [name for name, value in request.examples.items() if value != getattr(begun_with, name) and name != "task"]
     if other:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in other)

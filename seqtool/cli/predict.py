@@ -130,6 +130,7 @@ def command(
     elif most is not None:
         raise UsageError(f"-k {most}: {run} writes texts, not labels; for several of them give -n")
     looked: list[Looked] | None = None if attention_map is None else []
+    told: list[str] = []
     asking = Asking(
         most or 0,
         batch_size,
@@ -140,6 +141,7 @@ def command(
         nats=json,
         align=align,
         looked=looked,
+        told=told,
     )
     if attention_map is not None:
         refuse_file(attention_map, force, [str(run), *(files or [])])
@@ -161,6 +163,8 @@ def command(
     if problems:
         rows = "1 row has" if problems == 1 else f"{problems:,} rows have"
         note(f"{rows} no answer: {'it' if problems == 1 else 'they'} could not be read", quiet)
+    for sentence in told:
+        note(sentence, quiet)
     if attention_map is not None and looked is not None:
         _draw(attention_map, looked, str(run), quiet)
 

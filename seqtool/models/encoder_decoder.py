@@ -36,17 +36,18 @@ from seqtool.settings.model import ModelConfig
 
 
 class Encoder(nn.Module):
-    """Reads tokens, or columns one by one, from both ends; a memory with a position for each."""
+    """Reads tokens, or columns one by one, --bidirectional from both ends; a memory with a position for each."""
 
     cores: list[Core]  # an nn.ModuleList of them
 
     def __init__(self, config: ModelConfig, shape: ExampleShape) -> None:
         super().__init__()
         E = config.embed_width
-        both_ways = dataclasses.replace(config, bidirectional=True, last_hidden=0)
+        self.sees_all = config.architecture.sees_all
         self.columns = None if shape.tables else ColumnTokens(shape, E)
-        ways = 1 if config.architecture.sees_all else 2
-        self.cores = nn.ModuleList(build_core(both_ways, E) for _ in range(ways))  # type: ignore[assignment]
+        ways = 2 if config.bidirectional and not self.sees_all else 1
+        reading = dataclasses.replace(config, last_hidden=0)
+        self.cores = nn.ModuleList(build_core(reading, E) for _ in range(ways))  # type: ignore[assignment]
         self.width = ways * config.hidden
         self.dropout = Dropout(config.dropout_at("output"), config.variational)
 
@@ -59,6 +60,8 @@ class Encoder(nn.Module):
             assert x.ids_BTK is not None
             vectors_BSE, lengths_B = F.embedding(x.ids_BTK[..., 0], table_VE), x.lengths_B
         first_BSH = self.cores[0](InputVectors(dense_BTE=vectors_BSE, lengths_B=lengths_B), None)[0]
+        if len(self.cores) == 1 and not self.sees_all:
+            return Memory(self.dropout(first_BSH), lengths_B, last_of(first_BSH, lengths_B))
         if len(self.cores) == 1:
             seen_BS1 = (torch.arange(first_BSH.shape[1], device=lengths_B.device) < lengths_B[:, None]).unsqueeze(-1)
             mean_BH = (first_BSH * seen_BS1).sum(1) / lengths_B[:, None]

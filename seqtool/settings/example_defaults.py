@@ -12,6 +12,7 @@ from seqtool.errors import UsageError
 from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.checking import checked
 from seqtool.settings.defaults import OPTIMIZER_DEFAULTS, own_settings, underscored
+from seqtool.settings.examples import TRANSLATE
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import LENGTHS, TrainConfig
 
@@ -22,6 +23,8 @@ FROM_LANGUAGE = "from-language-model"
 OF_TEXT = ("bptt", "bptt_advance", "bptt_jitter", "stateful", "within_documents", "subword_sampling", "softmax",
            "ar", "tar", "probe_gradients", "tied", "input", "stem", "output_bias")  # fmt: skip
 """Settings of language models alone."""
+OF_TRANSLATION = ("tied",)
+"""Of these, those that what writes texts has as well."""
 ALWAYS = {"stateful": False, "stem": 1, "early_stop": 5}
 
 
@@ -68,6 +71,7 @@ def resolve_examples(
         chosen |= {name: asked.get(name, 0) for name in LENGTHS}
     if not chosen.get("lr"):
         chosen["lr"] = TrainConfig.lr or 1e-3
+    chosen.setdefault("batch_size", TrainConfig.batch_size)
     if "batch_size" not in asked and not chosen.get("batch_tokens"):
         accumulate = int(chosen.get("accumulate", 1))
         most = min(int(chosen.get("batch_size", TrainConfig.batch_size)), max(1, examples // 8))
@@ -82,6 +86,7 @@ def resolve_examples(
 
 def check_meant(flags: frozenset[str], task: str) -> None:
     """UsageError for settings of language models alone that the command line names."""
-    if unused := [name for name in OF_TEXT if name in flags]:
+    meant = OF_TRANSLATION if task == TRANSLATE else ()
+    if unused := [name for name in OF_TEXT if name in flags and name not in meant]:
         named = " and ".join(f"--{name.replace('_', '-')}" for name in unused)
         raise UsageError(f"{named}: that is for language models, not to {task}; leave it out")

@@ -195,7 +195,7 @@ class ExampleShape:
     @property
     def pools_text(self) -> bool:
         """Whether an example is a text with one answer: tokens with a row each, pooled."""
-        return len(self.tables) == 1 and not self.each
+        return len(self.tables) == 1 and not self.each and not self.target_symbols
 
 
 OF_WRITING = ("target_symbols", "target_begin_id", "one_table")

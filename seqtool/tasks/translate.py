@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,20 @@ from seqtool.settings.examples import DECOMPOSED, ExampleConfig, ExampleShape
 from seqtool.settings.model import ModelConfig
 from seqtool.tasks.examples.asking import Answer, Asking, no_heading
 from seqtool.tasks.examples.prepared import Prepared, counts_record, data_record
-from seqtool.tasks.examples.rows import columns_from
+from seqtool.tasks.examples.rows import Columns, columns_from
 from seqtool.tasks.examples.sets import split_rows
 from seqtool.tasks.examples.table import layout_record, symbols_of
 from seqtool.tasks.language.data import held_share
 from seqtool.tasks.pairs.batches import rows_of_tokens
 from seqtool.tasks.pairs.reading import PairArrays, PairReader, Vocabularies, pair_arrays, vocabularies_for
-from seqtool.tasks.pairs.sources import OpenedPairs, open_pairs, reopened, two_paths
+from seqtool.tasks.pairs.sets import PairSet
+from seqtool.tasks.pairs.sources import OpenedPairs, PairFiles, open_pairs, reopened, target_files, two_paths
 from seqtool.tasks.request import Request
 
 MEANT = (
     "target", "text", "numeric", "categorical", "ignore", "format", "header", "delimiter", "max_length", "source_type",
-    "target_type", "vocabularies", "source_form", "best_by",
+    "target_type", "vocabularies", "source_form", "best_by", "attention",
+    "encoder", "batch_tokens",
 )  # fmt: skip
 UNITS = ("token", "nats")
 SEPARATOR = "\t"
@@ -80,24 +82,25 @@ def prepare(
     of_vocabulary = {"type": settings["vocab_type"]} if "vocab_type" in settings else {}
     vocabularies = vocabularies_for(request, files, columns, examples, of_vocabulary, seed)
     max_length = _longest(examples.max_length, settings)
-    apart = examples.source_form == DECOMPOSED
-    reader = PairReader(columns, files.sources[0].columns, vocabularies, max_length, files.name, apart)
-    whole = pair_arrays(files, reader, request.errors)
-    if not len(whole.pairs):
-        raise InputError(f"{files.name} has no pairs to learn from{_left_out(whole, max_length)}")
+
+    def read(some: PairFiles, purpose: str) -> PairArrays:
+        apart = examples.source_form == DECOMPOSED
+        reader = PairReader(columns, some.sources[0].columns, vocabularies, max_length, some.name, apart)
+        found = pair_arrays(some, reader, request.errors)
+        if not len(found.pairs):
+            raise InputError(f"{some.name} has no pairs to {purpose}{_left_out(found, max_length)}")
+        return found
+
+    whole = read(files, "learn from")
     record = data_record(request, examples, whole.sha256, whole.left_out)
+    if not files.target:
+        record["examples"]["target"] = _absolute(target_files(request, examples))
     if share is None:
         assert request.valid is not None
         paths = two_paths(request.valid)
-        held_files = reopened(files.layout, files.target, columns, paths, request.errors)
-        held_names = held_files.sources[0].columns
-        held_reader = PairReader(columns, held_names, vocabularies, max_length, held_files.name, apart)
-        held = pair_arrays(held_files, held_reader, request.errors)
-        if not len(held.pairs):
-            raise InputError(f"{held_files.name} has no pairs to validate on{_left_out(held, max_length)}")
+        held = read(reopened(files.layout, files.target, columns, paths, request.errors), "validate on")
         train, valid = whole.pairs, held.pairs
-        absolute = ",".join(str(Path(path).absolute()) for path in paths if path is not None)
-        record |= {"valid_sha256": held.sha256, "valid_path": absolute}
+        record |= {"valid_sha256": held.sha256, "valid_path": _absolute(path for path in paths if path is not None)}
     else:
         rows, held_rows = split_rows(len(whole.pairs), share, seed)
         train, valid = whole.pairs.some(rows), whole.pairs.some(held_rows)
@@ -106,21 +109,55 @@ def prepare(
     told = [] if kept is not None else [_about(opened, vocabularies, train.target_lengths_N)]
     if whole.left_out:
         told.append(f"{whole.left_out:,} pairs are left out{_left_out(whole, max_length)}")
-    longest = int(train.target_lengths_N.max())
-    task = kept.task if kept is not None else {
+    task = kept.task if kept is not None else _described(opened, examples, vocabularies, max_length, whole, train)
+    source, target = vocabularies
+    return Prepared(
+        train,
+        valid,
+        _shape(columns, vocabularies),
+        symbols_of(source, int(train.source.lengths_N.sum())),
+        source,
+        task,
+        record,
+        told,
+        suited=_suited_batches(request, settings, train),
+        target_vocabulary=None if vocabularies.shared else target,
+    )
+
+
+def _absolute(names: Iterable[str]) -> str:
+    """The names of files from the root, with commas between them."""
+    return ",".join(str(Path(name).absolute()) for name in names)
+
+
+def _described(
+    opened: OpenedPairs,
+    examples: ExampleConfig,
+    vocabularies: Vocabularies,
+    max_length: int,
+    whole: PairArrays,
+    train: PairSet,
+) -> dict[str, Any]:
+    """What the run's configuration says of the task."""
+    files = opened.files
+    return {
         "name": examples.task,
         "target": [files.target or "text"],
         "column": files.target,
-        "columns": columns.as_record(),
+        "columns": opened.columns.as_record(),
         "layout": layout_record(files.layout),
         "source_form": examples.source_form,
         "max_length": max_length,
-        "longest": round(SPARE_SHARE * longest) + SPARE_TOKENS,
+        "longest": round(SPARE_SHARE * int(train.target_lengths_N.max())) + SPARE_TOKENS,
         "commonest": whole.commonest,
         "target_vocabulary_sha256": "" if vocabularies.shared else vocabularies.target.sha256,
-    }  # fmt: skip
+    }
+
+
+def _shape(columns: Columns, vocabularies: Vocabularies) -> ExampleShape:
+    """The sizes of what is read and written."""
     source, target = vocabularies
-    shape = ExampleShape(
+    return ExampleShape(
         tables=(source.size,) if source is not None else (),
         begin_id=0 if source is None else source.begin_id,
         numbers=columns.numbers,
@@ -129,20 +166,20 @@ def prepare(
         target_begin_id=target.begin_id,
         one_table=vocabularies.shared,
     )
-    suited: dict[str, Any] = {}
+
+
+def _suited_batches(request: Request, settings: Mapping[str, Any], train: PairSet) -> dict[str, Any]:
+    """Batches and passes that suit so many pairs: few of them are learned from in smaller batches, more often."""
     if "batch_size" in request.settings and "batch_tokens" not in request.settings:
-        suited["batch_tokens"] = 0
-    elif tokens := int(settings.get("batch_tokens", 0)):
-        total = int(train.lengths_N.sum())
-        if "batch_tokens" not in request.settings:
-            suited["batch_tokens"] = tokens = min(tokens, max(LEAST_BATCH_TOKENS, total // LEAST_BATCHES))
-        suited["batch_size"] = rows_of_tokens(train, tokens)
-        passes = float(settings.get("epochs", 0) or 0)
-        suited["epochs"] = max(passes, min(MOST_PASSES, ENOUGH_STEPS * suited["batch_size"] / len(train)))
-    return Prepared(
-        train, valid, shape, symbols_of(source, int(train.source.lengths_N.sum())), source, task, record, told,
-        suited=suited, target_vocabulary=None if vocabularies.shared else target,
-    )  # fmt: skip
+        return {"batch_tokens": 0}
+    tokens = int(settings.get("batch_tokens", 0))
+    if not tokens:
+        return {}
+    if "batch_tokens" not in request.settings:
+        tokens = min(tokens, max(LEAST_BATCH_TOKENS, int(train.lengths_N.sum()) // LEAST_BATCHES))
+    rows = rows_of_tokens(train, tokens)
+    passes = max(float(settings.get("epochs", 0.0)), min(MOST_PASSES, ENOUGH_STEPS * rows / len(train)))
+    return {"batch_tokens": tokens, "batch_size": rows, "epochs": passes}
 
 
 def _longest(most: int, settings: Mapping[str, Any]) -> int:

@@ -15,10 +15,11 @@ SYMBOLS, BEGIN = 11, 1
 LENGTHS = torch.tensor([4, 1, 9, 2, 6])
 WRITERS: dict[str, dict[str, Any]] = {
     **{
-        f"{model} {attention}": {"model": model, "embed": 6, "layers": 2, "attention": attention}
+        f"{model} {attention}": {"model": model, "embed": 6, "layers": 2, "attention": attention, "bidirectional": True}
         for model in ("rnn", "gru", "lstm")
         for attention in ("none", "bahdanau", "luong")
     },
+    "gru luong one-way": {"model": "gru", "embed": 6, "attention": "luong"},
     **{
         f"transformer {position}": {
             "model": "transformer",

@@ -93,7 +93,9 @@ def test_a_training_goes_on_exactly(seqtool: Command, tmp_path: Path, model: str
     done(seqtool, *train, "--steps", 30, "-o", tmp_path / "whole")
     run = tmp_path / "parts"
     done(seqtool, *train, "--steps", 15, "-o", run)
-    done(seqtool, "train", source, "--target", target, "-o", run, "--resume", "--steps", 30, "-q", cwd=tmp_path)
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    done(seqtool, "train", "../train.a", "-o", run, "--resume", "--steps", 20, "-q", cwd=elsewhere)
+    done(seqtool, "train", source, "--target", "train.b", "-o", run, "--resume", "--steps", 30, "-q", cwd=tmp_path)
     weights = [(path / "model.safetensors").read_bytes() for path in (tmp_path / "whole", run)]
     assert weights[0] == weights[1]
     (tmp_path / "train.b").write_text((tmp_path / "train.b").read_text().replace("rot", "gelb"))
@@ -178,6 +180,7 @@ REFUSED: dict[str, tuple[list[Any], bytes]] = {
         ["--target", "train.b", "--model", "ffn"],
         b"--model ffn does not learn to translate",
     ),
+    "a pooling": (["--target", "train.b", "--pooling", "max"], b"--pooling: that is for other tasks"),
     "class weights": (
         ["--target", "train.b", "--class-weight", "balanced"],
         b"--class-weight: that is for other tasks",
@@ -216,9 +219,10 @@ def test_flags_of_texts_are_refused_where_none_are_written(seqtool: Command, tra
 def test_a_line_of_any_length_is_a_line(seqtool: Command, translator: Path):
     """What is longer than the model reads is cut off, and the lines after it stay in their places."""
     content = b"the red cat " * 30_000 + b"\nthe dog\n" + bytes(range(1, 10)) + b"\n"
-    out = done(seqtool, "predict", translator / "run", "-", stdin=content)
-    assert out.count(b"\n") == content.count(b"\n")
-    assert lines(out)[1] == lines(done(seqtool, "predict", translator / "run", "-", stdin=b"the dog\n"))[0]
+    result = seqtool("predict", translator / "run", "-", stdin=content)
+    assert (result.returncode, result.stdout.count(b"\n")) == (0, content.count(b"\n"))
+    assert b"1 row is longer than 256 tokens" in result.stderr
+    assert lines(result.stdout)[1] == lines(done(seqtool, "predict", translator / "run", "-", stdin=b"the dog\n"))[0]
 
 
 def test_the_best_weights_are_those_of_the_best_bleu(seqtool: Command, tmp_path: Path):
@@ -318,3 +322,32 @@ def test_syllables_are_read_letter_by_letter_where_it_is_asked(seqtool: Command,
         assert asked_for.count(b"\n") == 1
         assert report(seqtool, "eval", tmp_path / form, table)["pairs"] == len(rows)
     assert sizes["nfd"] != sizes["as-is"]
+
+
+def test_settings_of_translations_are_refused_elsewhere(seqtool: Command, prose_file: Path, tmp_path: Path):
+    table = pupils(tmp_path / "p.csv")
+    for data, flags, message in (
+        (prose_file, ["--attention", "none"], b"--attention: that is for tasks on examples"),
+        (prose_file, ["--batch-tokens", 100], b"--batch-tokens: that is for tasks on examples"),
+        (table, ["--target", "pass", "--attention", "none"], b"--attention: that is for other tasks"),
+        (table, ["--target", "pass", "--encoder", "steps"], b"--encoder: that is for other tasks"),
+        (table, ["--target", "pass", "--tied"], b"--tied: that is for language models"),
+        (
+            table,
+            ["--target", "pass", "--task", "classify", "--source-type", "char"],
+            b"--source-type: that is for other",
+        ),
+    ):
+        result = seqtool("train", data, *flags, "-o", tmp_path / "run", "--steps", 1)
+        assert result.returncode == 2, flags
+        assert message in result.stderr, result.stderr
+
+
+def test_an_answer_does_not_wait_for_the_next_line(start: Start, translator: Path):
+    process = start("predict", translator / "run", "-")
+    for line in (b"the red cat\n", b"\n", b"the dog\n"):
+        process.stdin.write(line)
+        assert process.stdout.readline().endswith(b".\n" if line.strip() else b"\n")
+    process.stdin.close()
+    assert process.stdout.read() == b""
+    assert process.wait() == 0

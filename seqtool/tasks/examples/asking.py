@@ -65,6 +65,8 @@ class Asking(NamedTuple):
     """Whether it is told where the model looked."""
     looked: list[Looked] | None = None
     """Where to put what the model looked at for the first texts, if that is asked for."""
+    told: list[str] | None = None
+    """Where to put what is to be said once all rows are answered."""
     targets: str | None = None
     """The file of the texts that those which are written are compared with, where they are no column."""
 

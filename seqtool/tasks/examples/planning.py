@@ -40,8 +40,8 @@ SHOWN = ("target", "labels", "several", "horizon", "window", "season", "levels")
 """What --dry-run shows of a task."""
 
 
-OF_TRAINING = ("class_weight", "best_by")
-"""Settings of training that not every task on examples has."""
+OF_TRAINING = ("class_weight", "best_by", "attention", "encoder", "batch_tokens")
+"""Settings of model and training that not every task on examples has."""
 
 
 def begun(task: str, request: Request, device: str, world: World) -> tuple[RunConfig, Prepared]:
@@ -113,6 +113,7 @@ def _refuse_unmeant(task: str, module: TaskModule, request: Request) -> None:
     usual = ExampleConfig()  # what a run's configuration says of settings that nobody chose
     asked = [name for name, value in request.examples.items() if value != getattr(usual, name)]
     asked += [name for name in OF_TRAINING if name in request.flags]
+    asked += [name for name in ("pooling", "wide_ngrams") if task == TRANSLATE and name in request.flags]
     if unused := [name for name in asked if name not in ("task", *module.MEANT)]:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in unused)
         raise UsageError(f"{flags}: that is for other tasks, not to {task}; leave it out")
@@ -187,6 +188,8 @@ def again(path: Path, request: Request, device: str, world: World) -> tuple[RunC
         raise UsageError("; ".join(problems))
     check_task(kept, str(path))
     begun_with = examples_of(kept, str(path))
+    if task == TRANSLATE and not kept.task["column"]:  # files, which are the same by their content, not by their names
+        begun_with = dataclasses.replace(begun_with, target=request.examples.get("target", begun_with.target))
     other = [name for name, value in request.examples.items() if value != getattr(begun_with, name) and name != "task"]
     if other:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in other)

@@ -27,7 +27,9 @@ from seqtool.training.world import World
 from seqtool.vectors.vectors import Vectors, read_vectors
 
 DEFAULT_VOCABULARY = VocabularyConfig.type
-OF_EXAMPLES = ("bidirectional", "pooling", "wide_ngrams", "class_weight", "best_by")
+OF_EXAMPLES = (
+    "bidirectional", "pooling", "wide_ngrams", "class_weight", "best_by", "attention", "encoder", "batch_tokens"
+)  # fmt: skip
 """Settings that a language model has not."""
 VALID_TOKENS = 32_768
 VALID_TOKENS_FAST = 262_144

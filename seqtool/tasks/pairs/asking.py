@@ -69,6 +69,11 @@ def answered_texts(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Ite
                 f"line {block[broken].number} of {records.reading} {problems[broken]}: mend it, or give --errors "
                 "replace for an empty answer"
             )
+    if reader.cut and asking.told is not None:
+        rows = "1 row is" if reader.cut == 1 else f"{reader.cut:,} rows are"
+        asking.told.append(
+            f"{rows} longer than {reader.max_length:,} tokens, as no row of training was: the end is not read"
+        )
 
 
 def texts_for(writer: Writer, reader: RowReader, rows: Sequence[Row]) -> list[list[Written]]:

@@ -79,7 +79,7 @@ class Judge:
         texts = [pair.target or ""]
         if self.reader.rows.columns.text:
             texts.append(self.reader.rows.text_of(pair.row))
-        if max(map(len, texts)) <= self.most:  # a token has a byte at least, and a byte a character at most
+        if max(len(text.encode("utf-8", "replace")) for text in texts) <= self.most:  # a token has a byte at least
             counts = [0]
         else:
             counts = [len(self.reader.target_ids(texts[:1])[0])]

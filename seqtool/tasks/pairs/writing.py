@@ -78,6 +78,8 @@ class Writer:
     ) -> None:
         self.model, self.vocabularies, self.config, self.telling = model, vocabularies, config, telling
         self.most = config.max_tokens or longest
+        if not model.config.architecture.carries_state:
+            self.most = min(self.most, model.config.context - 1)
         target = vocabularies.target
         for flag, asked in {"--align": telling.align, "--copy-unknown": telling.copy_unknown}.items():
             if asked:

@@ -74,3 +74,11 @@ def test_what_cannot_be_told_is_refused(tmp_path: Path):
         Writer(writer("gru luong"), Vocabularies(None, letters), 9, WritingConfig(), Telling(align=True))
     with pytest.raises(UsageError, match="give one of them"):
         Writer(writer("gru luong"), both, 9, WritingConfig(beam=2, temperature=1.0))
+
+
+def test_a_text_ends_where_the_context_does(tmp_path: Path):
+    (text := tmp_path / "text").write_text("the cat sat\n" * 9)
+    letters = learn_vocabulary(TextSource([str(text)]), VocabularyConfig(type="char"))
+    both = Vocabularies(letters, letters)
+    assert Writer(writer("transformer rope"), both, 99, WritingConfig()).most == 31
+    assert Writer(writer("gru luong"), both, 99, WritingConfig()).most == 99

@@ -81,9 +81,15 @@ class MinGru(nn.Module):
 
     @torch.no_grad()
     def initialize(self) -> None:
-        """Biases by which a number is remembered for about tau tokens from the start: a gate of 1 / tau."""
+        """Biases by which a number is remembered for about tau tokens from the start: a gate of 1 / tau.
+
+        Signed, every other number changes its sign at each token: a gate of 2 - 1 / tau. From small gates alone a
+        factor below zero is far away.
+        """
         tau_C = torch.empty_like(self.gate_bias).uniform_(math.log(2), math.log(LONGEST_MEMORY)).exp()
         self.gate_bias.copy_(-(self.most * tau_C - 1).log())
+        if self.most > 1:
+            self.gate_bias[::2] *= -1
 
 
 class GatedDeltaNet(nn.Module):

@@ -1,4 +1,4 @@
-/* One token at a time through a transformer's blocks, and products of a matrix with a few vectors.
+/* One token at a time through blocks of attention, or with a state of one size, and products of a matrix with a few vectors.
 
    A product with so few vectors does little arithmetic on each weight, so it is as fast as the weights arrive: they are
    read once, in order, by all threads. models/decoding/products.py and steps.py have the same in torch operations, which run where
@@ -12,7 +12,7 @@
 
 #include "native.h"
 
-enum { LAYOUT = 2 }; /* loading.py says the same */
+enum { LAYOUT = 3 }; /* loading.py says the same */
 enum kind { FP32, BF16, INT8 };
 enum activation { RELU, GELU, SWIGLU };
 
@@ -31,9 +31,22 @@ typedef struct {
     float *kv;                                                                          /* (B, 2, H, W, D) */
 } Block;
 
+enum mixer { MINGRU, GDN };
+enum { MOST_HEAD = 256 }; /* width of a head of gdn; models/decoding/compiled_step.py says the same */
+
+typedef struct {
+    Matrix read, gathered, up, down; /* of mingru read gives gates and candidates, of gdn q, k, v, gates, decays and betas */
+    const float *mixer_gain, *mixer_bias, *feedforward_gain, *feedforward_bias; /* (C,); a bias may be NULL */
+    const float *bias;               /* (C,) of mingru's gates, (H,) of gdn's decays */
+    const float *rates, *taps, *head_gain; /* of gdn: (H,), (K, 3C), (D,) */
+    float *state, *before;           /* (B, C), or (B, H, D, D) and (B, K - 1, 3C) */
+    int64_t mixer, convolution;      /* K */
+    float most;                      /* what gates, or betas, lie below */
+} StateBlock;
+
 typedef struct {
     int64_t blocks, rows, heads, head_width, columns, activation, rms, threads;
-    float epsilon;
+    float epsilon, head_epsilon, length_epsilon;
 } Sizes;
 
 enum { LINE = 64, AHEAD = 4096 }; /* bytes: weights are asked for about a page before they are used */
@@ -190,6 +203,32 @@ void seqtool_attend(float *y, float *qkv, float *kv, const Sizes *sizes, int64_t
                 thread_count());
 }
 
+/* What follows a block's mixer. */
+typedef struct {
+    const Matrix *gathered, *up, *down;
+    const float *gain, *bias;
+} Half;
+
+/* x (B, C) plus what the mixer gathered, y, and then plus the dense net; called by all threads, which meet in it. */
+static void finish(float *x, const float *y, const Half *half, const Sizes *sizes, int64_t C, float *u, float *all_inner,
+                   float *normal, int64_t me, int64_t all) {
+    const int64_t B = sizes->rows, F = half->down->in, up = half->up->out;
+    product_part(x, half->gathered, y, x, C, B, share(C, me, all), share(C, me + 1, all));
+#pragma omp barrier
+    for (int64_t b = 0; b < B; b++) normalize(normal + b * C, x + b * C, half->gain, half->bias, C, sizes->rms, sizes->epsilon);
+    int64_t begin = share(F, me, all), end = share(F, me + 1, all);
+    product_part(u, half->up, normal, NULL, 0, B, begin, end);
+    if (sizes->activation == SWIGLU) product_part(u, half->up, normal, NULL, 0, B, F + begin, F + end);
+    for (int64_t b = 0; b < B; b++) { /* of swiglu the first half is the gate */
+        float *inner = all_inner + b * F, *gate = u + b * up, *given = gate + up - F;
+        memcpy(inner + begin, given + begin, (end - begin) * sizeof(float));
+        activate(inner, gate, sizes->activation, begin, end);
+    }
+#pragma omp barrier
+    product_part(x, half->down, all_inner, x, C, B, share(C, me, all), share(C, me + 1, all));
+#pragma omp barrier
+}
+
 /* How many numbers of scratch seqtool_blocks takes: for every row its queries, keys and values, what they gather, and
    what lies between up and down; for every thread its scores and its copy of the normalised rows. */
 int64_t seqtool_scratch(const Block *blocks, const Sizes *sizes) {
@@ -204,7 +243,7 @@ int64_t seqtool_scratch(const Block *blocks, const Sizes *sizes) {
 void seqtool_blocks(float *x, const Block *blocks, const Sizes *sizes, int64_t at, const int64_t *firsts,
                     const float *rotation, float *scratch) {
     const int64_t B = sizes->rows, H = sizes->heads, D = sizes->head_width, W = sizes->columns, C = H * D;
-    const int64_t F = blocks[0].down.in, up = blocks[0].up.out;
+    const int64_t F = blocks[0].down.in, up = blocks[0].up.out; /* of all blocks */
     float *qkv = scratch;
     float *y = qkv + B * 3 * C;
     float *u = y + B * C;
@@ -223,21 +262,97 @@ void seqtool_blocks(float *x, const Block *blocks, const Sizes *sizes, int64_t a
 #pragma omp barrier
             attend_part(y, qkv, block->kv, sizes, at, firsts, rotation, scores, me, all);
 #pragma omp barrier
-            product_part(x, &block->gathered, y, x, C, B, share(C, me, all), share(C, me + 1, all));
-#pragma omp barrier
-            for (int64_t b = 0; b < B; b++)
-                normalize(normal + b * C, x + b * C, block->feedforward_gain, block->feedforward_bias, C, sizes->rms, sizes->epsilon);
-            int64_t begin = share(F, me, all), end = share(F, me + 1, all);
-            product_part(u, &block->up, normal, NULL, 0, B, begin, end);
-            if (sizes->activation == SWIGLU) product_part(u, &block->up, normal, NULL, 0, B, F + begin, F + end);
-            for (int64_t b = 0; b < B; b++) { /* of swiglu the first half is the gate */
-                float *inner = all_inner + b * F, *gate = u + b * up, *given = gate + up - F;
-                memcpy(inner + begin, given + begin, (end - begin) * sizeof(float));
-                activate(inner, gate, sizes->activation, begin, end);
+            const Half half = {&block->gathered, &block->up, &block->down, block->feedforward_gain, block->feedforward_bias};
+            finish(x, y, &half, sizes, C, u, all_inner, normal, me, all);
+        }
+    }
+}
+
+INSIDE float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
+
+/* h of some numbers of a row, from the sums of their gates and their candidates (models/scan.py). */
+FOR_EACH_PROCESSOR
+static void mix_mingru(float *y, float *h, const float *read, const float *bias, float most, int64_t C, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+        h[i] += most * logistic(read[i] + bias[i]) * (read[C + i] - h[i]);
+        y[i] = h[i];
+    }
+}
+
+/* One head of a row of gdn: convolution, the delta rule, norm and gate (models/cores/mixers.py, models/delta_rule.py). */
+FOR_EACH_PROCESSOR
+static void mix_gdn(float *y, const StateBlock *block, const Sizes *sizes, const float *read, int64_t b, int64_t h) {
+    const int64_t H = sizes->heads, D = sizes->head_width, C = H * D, K = block->convolution;
+    float parts[3][MOST_HEAD], u[MOST_HEAD], o[MOST_HEAD];
+    float *S = block->state + (b * H + h) * D * D;
+    for (int64_t part = 0; part < 3; part++) {
+        const int64_t at = part * C + h * D;
+        float *before = block->before + b * (K - 1) * 3 * C + at, *x = parts[part], squares = 0;
+        for (int64_t d = 0; d < D; d++) x[d] = block->taps[(K - 1) * 3 * C + at + d] * read[at + d];
+        for (int64_t k = 0; k < K - 1; k++)
+            for (int64_t d = 0; d < D; d++) {
+                x[d] += block->taps[k * 3 * C + at + d] * before[k * 3 * C + d];
+                before[k * 3 * C + d] = k < K - 2 ? before[(k + 1) * 3 * C + d] : read[at + d];
             }
+        for (int64_t d = 0; d < D; d++) x[d] *= logistic(x[d]);
+        if (part == 2) break; /* values keep their lengths */
+        for (int64_t d = 0; d < D; d++) squares += x[d] * x[d];
+        const float scale = 1.0f / sqrtf(squares + sizes->length_epsilon);
+        for (int64_t d = 0; d < D; d++) x[d] *= scale;
+    }
+    const float *q = parts[0], *k = parts[1], *v = parts[2];
+    const float sum = read[4 * C + h] + block->bias[h], softplus = sum > 20 ? sum : log1pf(expf(sum));
+    const float alpha = expf(-block->rates[h] * softplus), beta = block->most * logistic(read[4 * C + H + h]);
+    for (int64_t d = 0; d < D; d++) u[d] = 0, o[d] = 0;
+    for (int64_t i = 0; i < D; i++)
+        for (int64_t d = 0; d < D; d++) u[d] += k[i] * S[i * D + d];
+    for (int64_t d = 0; d < D; d++) u[d] = beta * (v[d] - alpha * u[d]);
+    for (int64_t i = 0; i < D; i++)
+        for (int64_t d = 0; d < D; d++) {
+            S[i * D + d] = alpha * S[i * D + d] + k[i] * u[d];
+            o[d] += q[i] * S[i * D + d];
+        }
+    float squares = 0;
+    for (int64_t d = 0; d < D; d++) o[d] /= sqrtf((float)D), squares += o[d] * o[d];
+    const float scale = 1.0f / sqrtf(squares / (float)D + sizes->head_epsilon), *gate = read + 3 * C + h * D;
+    for (int64_t d = 0; d < D; d++) y[h * D + d] = o[d] * scale * block->head_gain[d] * gate[d] * logistic(gate[d]);
+}
+
+/* How many numbers of scratch seqtool_state_blocks takes, where the widest `read` gives so many. */
+int64_t seqtool_state_scratch(const StateBlock *blocks, const Sizes *sizes, int64_t widest) {
+    const int64_t C = sizes->heads * sizes->head_width;
+    return sizes->rows * (widest + C + blocks[0].up.out + blocks[0].down.in + sizes->threads * C);
+}
+
+/* x (B, C) through all blocks, in place; their states are those after this token. */
+void seqtool_state_blocks(float *x, const StateBlock *blocks, const Sizes *sizes, int64_t widest, float *scratch) {
+    const int64_t B = sizes->rows, H = sizes->heads, C = H * sizes->head_width;
+    float *read = scratch;
+    float *y = read + B * widest;
+    float *u = y + B * C;
+    float *all_inner = u + B * blocks[0].up.out;
+    float *all_normal = all_inner + B * blocks[0].down.in;
+#pragma omp parallel num_threads(sizes->threads) if (sizes->threads > 1)
+    {
+        const int64_t me = thread_number(), all = thread_count();
+        float *normal = all_normal + me * B * C;
+        for (int64_t number = 0; number < sizes->blocks; number++) {
+            const StateBlock *block = blocks + number;
+            const int64_t out = block->read.out;
+            for (int64_t b = 0; b < B; b++)
+                normalize(normal + b * C, x + b * C, block->mixer_gain, block->mixer_bias, C, sizes->rms, sizes->epsilon);
+            product_part(read, &block->read, normal, NULL, 0, B, share(out, me, all), share(out, me + 1, all));
 #pragma omp barrier
-            product_part(x, &block->down, all_inner, x, C, B, share(C, me, all), share(C, me + 1, all));
+            if (block->mixer == MINGRU)
+                for (int64_t b = 0; b < B; b++)
+                    mix_mingru(y + b * C, block->state + b * C, read + b * out, block->bias, block->most, C, share(C, me, all),
+                               share(C, me + 1, all));
+            else
+                for (int64_t place = me; place < B * H; place += all)
+                    mix_gdn(y + place / H * C, block, sizes, read + place / H * out, place / H, place % H);
 #pragma omp barrier
+            const Half half = {&block->gathered, &block->up, &block->down, block->feedforward_gain, block->feedforward_bias};
+            finish(x, y, &half, sizes, C, u, all_inner, normal, me, all);
         }
     }
 }

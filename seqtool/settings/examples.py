@@ -60,6 +60,12 @@ class ExampleConfig:
         metavar="VALUE",
         shown_default="the later of the two in order",
     )
+    unscored: str = setting(
+        "",
+        "Label, such as _, of tokens that are neither learned from nor scored.",
+        panel=Panel.EXAMPLES,
+        metavar="LABEL",
+    )
     weight: str = setting("", "Column with the weight of each example.", panel=Panel.EXAMPLES, metavar="COLUMN")
     format: str = setting("auto", "Layout of the data.", panel=Panel.EXAMPLES, choices=FORMATS)
     header: str = setting(

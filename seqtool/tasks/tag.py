@@ -45,7 +45,7 @@ from seqtool.tasks.request import Request
 
 FORM, TAG = PLAIN
 MOST_LABELS, LABEL_BYTES = 5000, 1 << 20
-MEANT = ("target", "text", "format", "max_length", "class_weight", "best_by")
+MEANT = ("target", "text", "format", "max_length", "unscored", "class_weight", "best_by")
 UNITS = ("token", "nats")
 SEPARATOR = "\t"
 BACKTESTED = False
@@ -112,9 +112,9 @@ class Tags:
         if by == "loss":
             return None
         told, true = outputs.argmax(-1).numpy(), targets.numpy().astype(np.int64)
-        if by == "accuracy":
-            return classes.accuracy(true, told)
         known = true != IGNORE
+        if by == "accuracy":
+            return classes.accuracy(true[known], told[known])
         return classes.label_counts(true[known], told[known], len(self.labels)).macro_f1()
 
     def likeliest(self, outputs: Tensor, fitted: Tensor, most: int) -> list[list[tuple[str, float]]]:
@@ -182,18 +182,21 @@ def prepare(
         sentences += 1
     if not sentences:
         raise InputError(f"{opened.records.name} has no sentences to learn from")
+    if examples.unscored and not counts.pop(examples.unscored, 0):
+        raise InputError(f"--unscored {examples.unscored}: no token of {opened.records.name} has that label")
     held: npt.NDArray[np.bool_] = np.zeros(sentences, bool)
     if share is not None:
         held[split_rows(sentences, share, seed)[1]] = True
     task = kept.task if kept is not None else _described(opened, counts, held, examples, settings)
     tags, words = answers(task), words_from(task["words"], len(task["labels"]), opened.records.name)
-    whole = sentence_arrays(opened, tags.labels, WordReader(words), task["max_length"])
+    unscored = str(task.get("unscored", ""))
+    whole = sentence_arrays(opened, tags.labels, WordReader(words), task["max_length"], unscored)
     record = data_record(request, examples, whole.sha256, whole.left_out)
     told = [] if kept is not None else [*opened.records.told, _about(opened, sentences, counts, words, task)]
     if share is None:
         assert request.valid is not None
         other = opened.opened(request.valid, request.errors)
-        held_back = sentence_arrays(other, tags.labels, WordReader(words), task["max_length"])
+        held_back = sentence_arrays(other, tags.labels, WordReader(words), task["max_length"], unscored)
         if not held_back.lengths:
             raise InputError(f"{other.records.name} has no sentences to validate on")
         train, valid = whole.examples, held_back.examples
@@ -207,6 +210,10 @@ def prepare(
         held_pieces = held[np.array(whole.sentence_of)]
         train, valid = (whole.examples.some(np.flatnonzero(part)) for part in (~held_pieces, held_pieces))
         record["valid_share"] = share
+    if unscored and not valid.targets_in(np.arange(len(valid))):
+        raise InputError(
+            f"no token that is held back has another label than {unscored}: give more sentences, or --valid"
+        )
     record |= counts_record(train, valid)
     if whole.left_out:
         told.append(f"{whole.left_out:,} sentences are left out: they are broken")
@@ -224,6 +231,7 @@ def _described(
     """What the run's configuration says of the task: columns, labels, and the words of sentences not held back."""
     labels = sorted(counts)
     if len(labels) < 2:
+        labels = labels or [examples.unscored]
         raise InputError(f"{opened.target} is {labels[0]!r} everywhere: there is nothing to tell apart")
     if len(labels) > MOST_LABELS:
         raise InputError(f"{opened.target} has {len(labels):,} values, more than {MOST_LABELS:,}: name another column")
@@ -240,6 +248,7 @@ def _described(
         "form": opened.form,
         "layout": layout_record(opened.records.layout),
         "max_length": _piece(examples.max_length, settings),
+        **({"unscored": examples.unscored} if examples.unscored else {}),
         "labels": labels,
         "counts": [counts[label] for label in labels],
         "class_weights": balanced_weights(labels, counts) if balanced else [],
@@ -279,7 +288,7 @@ class Tagger:
         form, target, piece = task.get("form"), task.get("target"), task.get("max_length")
         if not isinstance(form, str) or not isinstance(target, str) or type(piece) is not int or piece < 1:
             raise InputError(f"{run.path} does not say what it reads: its config.json was edited")
-        self.form, self.target, self.piece = form, target, piece
+        self.form, self.target, self.piece, self.unscored = form, target, piece, task.get("unscored", "")
         if run.config.shape is None or run.config.shape.tables != self.words.tables:
             raise InputError(f"{run.path} reads words otherwise than this version of seqtool: train it again")
         self._reader = WordReader(self.words)
@@ -392,7 +401,7 @@ def _answer(sentence: Sentence, told: Iterator[list[tuple[str, float]]], most: i
 def evaluation(run: ExampleRun, paths: Sequence[str], asking: Asking) -> dict[str, Any]:
     """Every metric beside the baseline's, which gives each word its most frequent label.
 
-    A label that training has not seen counts as an error.
+    A label that training has not seen counts as an error; a token of --unscored does not count.
     """
     from seqtool.scoring.metrics.classes import accuracy
     from seqtool.scoring.metrics.spans import tags_report
@@ -409,15 +418,19 @@ def evaluation(run: ExampleRun, paths: Sequence[str], asking: Asking) -> dict[st
         whole = [sentence for sentence in block if not sentence.problem]
         left_out += len(block) - len(whole)
         outputs = tagger.outputs([sentence.columns[0] for sentence in whole])
-        told.append(torch.cat([torch.empty(0, tagger.tags.outputs), *outputs]).argmax(-1).numpy())
+        best = torch.cat([torch.empty(0, tagger.tags.outputs), *outputs]).argmax(-1).numpy()
+        told.append(best[[label != tagger.unscored for sentence in whole for label in sentence.columns[1]]])
         for sentence in whole:
-            forms, labels = sentence.columns
+            scored = [pair for pair in zip(*sentence.columns, strict=True) if pair[1] != tagger.unscored]
+            if not scored:
+                continue
+            forms, labels = zip(*scored, strict=True)
             lengths.append(len(forms))
             truth.append(np.array([numbers.setdefault(label, len(numbers)) for label in labels], np.int64))
             baseline.append(np.array([label_of.get(form, commonest) for form in forms], np.int64))
             seen.append(np.array([form in label_of for form in forms], bool))
-    if not lengths:
-        raise InputError(f"{records.name} has no sentences: there is nothing to compare labels with")
+    if not sum(lengths):
+        raise InputError(f"{records.name} has no labels: there is nothing to compare with")
     names = list(numbers)
     truth_N, told_N, baseline_N = (each.mapped(np.int64) for each in (truth, told, baseline))
     report = tags_report(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from corpora import memory
+from corpora.memory import written
 from corpora.tagged import conllu, drawn
 from tests.cli.test_contract import error_of
 from tests.conftest import Command, Start
@@ -263,3 +266,53 @@ def test_a_plan_shows_labels_but_not_all_words(seqtool: Command, tagged: Path, t
     assert plan["task"] == "tag"
     assert "words" not in plan
     assert plan["bidirectional"] is True
+
+
+def test_tokens_that_are_not_scored_teach_nothing_and_count_nothing(seqtool: Command, tmp_path: Path):
+    """A label is told from what was read, and only where it is asked for."""
+    train, test = tmp_path / "train.conll", tmp_path / "test.conll"
+    for path, seed in ((train, 0), (test, 1)):
+        draw = random.Random(seed)
+        path.write_text("".join(written(memory.lag(draw, draw.randint(1, 6))) for _ in range(400)))
+    flags = [
+        "--target",
+        "tag",
+        "--unscored",
+        "_",
+        "--one-way",
+        "--model",
+        "gru",
+        *SMALL[:2],
+        "--lr",
+        1e-2,
+        "--steps",
+        150,
+        "-q",
+    ]
+    done(seqtool, "train", train, *flags, "--batch-size", 32, "-o", tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert "_" not in config["task"]["labels"]
+    assert sum(config["task"]["counts"]) == 400
+    found = report(seqtool, "eval", tmp_path / "run", test)
+    assert found["tokens"] == 400
+    assert found["accuracy"] > 0.5 > 0.2 > found["baseline_accuracy"]
+    (answer,) = told(seqtool, tmp_path / "run", "a u ?\n")
+    assert answer["tags"][2] == "a"
+
+
+@pytest.mark.parametrize(
+    ("content", "flags", "message"),
+    [
+        ("a\tx\nb\ty\n\n" * 9, ["--unscored", "_"], "--unscored _: no token of"),
+        ("a\t_\nb\t_\n\n" * 9, ["--unscored", "_"], "there is nothing to tell apart"),
+        ("a\tx\nb\ty\n\n" * 9 + "c\t_\n\n", ["--unscored", "_", "--valid", "valid"], "no token that is held back"),
+    ],
+)
+def test_unscored_labels_that_leave_nothing_are_refused(
+    seqtool: Command, tmp_path: Path, content: str, flags: list[str], message: str
+):
+    (tmp_path / "train.conll").write_text(content)
+    (tmp_path / "valid.conll").write_text("c\t_\n\n")
+    flags = [str(tmp_path / "valid.conll") if flag == "valid" else flag for flag in flags]
+    ran = seqtool("train", tmp_path / "train.conll", "--target", "tag", *flags, "-o", tmp_path / "run")
+    assert message in error_of(ran, 3)

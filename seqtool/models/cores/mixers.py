@@ -24,6 +24,7 @@ from seqtool.settings.model import ModelConfig
 LONGEST_MEMORY = 1024  # tokens; that of a number of mingru is log-uniform in 2 .. so many
 STEP_SIZES = (1e-3, 0.1)  # of gdn's decay at first, log-uniform between these (Gu & Dao 2023, section 3.6)
 FASTEST_DECAY = 16.0
+HEAD_EPSILON = 1e-5  # of the norm of each head
 FIRST_POSITIONS = 256  # that a table of rotations begins with
 
 
@@ -81,9 +82,15 @@ class MinGru(nn.Module):
 
     @torch.no_grad()
     def initialize(self) -> None:
-        """Biases by which a number is remembered for about tau tokens from the start: a gate of 1 / tau."""
+        """Biases by which a number is remembered for about tau tokens from the start: a gate of 1 / tau.
+
+        Signed, every other number changes its sign at each token: a gate of 2 - 1 / tau. From small gates alone a
+        factor below zero is far away.
+        """
         tau_C = torch.empty_like(self.gate_bias).uniform_(math.log(2), math.log(LONGEST_MEMORY)).exp()
         self.gate_bias.copy_(-(self.most * tau_C - 1).log())
+        if self.most > 1:
+            self.gate_bias[::2] *= -1
 
 
 class GatedDeltaNet(nn.Module):
@@ -101,7 +108,7 @@ class GatedDeltaNet(nn.Module):
         self.convolution = nn.Parameter(torch.empty(config.convolution, 3 * C))
         self.gates = nn.Linear(C, C + 2 * config.heads, bias=False)  # of the output; of decay and beta, a head each
         self.log_decay, self.decay_bias = (nn.Parameter(torch.empty(config.heads)) for _ in range(2))
-        self.head_norm = nn.RMSNorm(C // config.heads, eps=1e-5)
+        self.head_norm = nn.RMSNorm(C // config.heads, eps=HEAD_EPSILON)
         self.output = nn.Linear(C, C, bias=False)
 
     def forward(self, x_BTC: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:

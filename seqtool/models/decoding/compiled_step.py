@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ BYTES_A_THREAD = 3 << 18  # of weights, read between two meetings of the threads
 MEETINGS = 4  # of the threads in each block
 KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
 ACTIVATIONS = {"relu": 0, "gelu": 1, "swiglu": 2}
+MIXERS = {"mingru": 0, "gdn": 1}
+MOST_HEAD = 256  # width of a head of gdn; step.c says the same
 
 
 class Matrix(ctypes.Structure):
@@ -38,6 +41,18 @@ class Block(ctypes.Structure):
     ]
 
 
+class StateBlock(ctypes.Structure):
+    """A block whose mixer has a state of one size: its products, norms, what else the mixer learned, and its state."""
+
+    _fields_ = [
+        *((name, Matrix) for name in ("read", "gathered", "up", "down")),
+        *((f"{norm}_{part}", Pointer) for norm in ("mixer", "feedforward") for part in ("gain", "bias")),
+        *((name, Pointer) for name in ("bias", "rates", "taps", "head_gain", "state", "before")),
+        *((name, Count) for name in ("mixer", "convolution")),
+        ("most", Real),
+    ]
+
+
 class Sizes(ctypes.Structure):
     """What all blocks have in common."""
 
@@ -46,7 +61,7 @@ class Sizes(ctypes.Structure):
             (name, Count)
             for name in ("blocks", "rows", "heads", "head_width", "columns", "activation", "rms", "threads")
         ),
-        ("epsilon", Real),
+        *((name, Real) for name in ("epsilon", "head_epsilon", "length_epsilon")),
     ]
 
 
@@ -108,23 +123,8 @@ class Blocks:
         for block, parts, pair in zip(self._blocks, products, norms, strict=True):
             for name, part in parts.items():
                 setattr(block, name, part)
-            for name, norm in zip(("attention", "feedforward"), pair, strict=True):
-                for ours, theirs in (("gain", "weight"), ("bias", "bias")):
-                    tensor: Tensor | None = getattr(norm, theirs, None)
-                    if tensor is not None:
-                        self._kept.append(tensor.detach())
-                        setattr(block, f"{name}_{ours}", tensor.data_ptr())
-        first = norms[0][0]
-        epsilon = getattr(first, "eps", None) or torch.finfo(torch.float32).eps
-        width = products[0]["gathered"].out
-        self._sizes = Sizes(
-            blocks=len(products),
-            heads=heads,
-            head_width=width // heads,
-            activation=ACTIVATIONS[activation],
-            rms=isinstance(first, nn.RMSNorm),
-            epsilon=epsilon,
-        )
+            self._kept += _set_norms(block, ("attention", "feedforward"), pair)
+        self._sizes = _sizes(len(products), products[0]["gathered"].out, heads, activation, norms[0][0])
 
     def see(self, buffers: Sequence[Tensor], firsts: Sequence[int]) -> None:
         """Use these buffers (B, 2, H, W, D), of which each row sees the columns from its first one on."""
@@ -172,3 +172,96 @@ class Blocks:
             self._scratch.data_ptr(),
         )
         return x_BC
+
+
+class MixerWeights(NamedTuple):
+    """What a block's mixer learned, as step.c reads it: contiguous, in fp32; what it does not have is None."""
+
+    kind: str
+    most: float
+    bias: Tensor
+    rates: Tensor | None = None
+    taps: Tensor | None = None
+    head_gain: Tensor | None = None
+
+
+class StateBlocks:
+    """Blocks of mingru and gdn, ready to step; the states that they are shown change in place."""
+
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        products: Sequence[dict[str, Matrix]],
+        norms: Sequence[tuple[nn.Module, nn.Module]],
+        mixers: Sequence[MixerWeights],
+        heads: int,
+        activation: str,
+        weight_bytes: int,
+        head_epsilon: float,
+        length_epsilon: float,
+    ) -> None:
+        self._library = library
+        self._kept: list[Tensor] = []  # what step.c has addresses of
+        self._blocks = (StateBlock * len(products))()
+        for block, parts, pair, mixer in zip(self._blocks, products, norms, mixers, strict=True):
+            for name, part in parts.items():
+                setattr(block, name, part)
+            self._kept += _set_norms(block, ("mixer", "feedforward"), pair)
+            block.mixer, block.most = MIXERS[mixer.kind], mixer.most
+            block.convolution = 0 if mixer.taps is None else len(mixer.taps)
+            for name in ("bias", "rates", "taps", "head_gain"):
+                tensor: Tensor | None = getattr(mixer, name)
+                if tensor is not None:
+                    assert tensor.is_contiguous()
+                    self._kept.append(tensor)
+                    setattr(block, name, tensor.data_ptr())
+        self._widest = max(parts["read"].out for parts in products)
+        self._sizes = _sizes(len(products), products[0]["gathered"].out, heads, activation, norms[0][0])
+        self._sizes.head_epsilon, self._sizes.length_epsilon = head_epsilon, length_epsilon
+        self._sizes.threads = threads_for(weight_bytes // (MEETINGS * len(products)))
+
+    def see(self, states: Sequence[Sequence[Tensor]]) -> None:
+        """Use these states of the blocks' mixers, contiguous, in fp32."""
+        self._sizes.rows = len(states[0][0])
+        self._states = states
+        for block, state in zip(self._blocks, states, strict=True):
+            assert all(part.is_contiguous() and part.dtype == torch.float32 for part in state)
+            block.state = state[0].data_ptr()
+            block.before = state[1].data_ptr() if len(state) > 1 else None
+        addresses = ctypes.addressof(self._blocks), ctypes.addressof(self._sizes)
+        self._scratch = torch.empty(self._library.seqtool_state_scratch(*addresses, self._widest))
+
+    def step(self, x_BC: Tensor) -> Tensor:
+        """(B, C) through all blocks, in place; the states are those after this token."""
+        self._library.seqtool_state_blocks(
+            x_BC.data_ptr(),
+            ctypes.addressof(self._blocks),
+            ctypes.addressof(self._sizes),
+            self._widest,
+            self._scratch.data_ptr(),
+        )
+        return x_BC
+
+
+def _set_norms(block: Block | StateBlock, names: tuple[str, str], norms: tuple[nn.Module, nn.Module]) -> list[Tensor]:
+    """Say where the weights of a block's norms are; these weights, which must live as long."""
+    kept = []
+    for name, norm in zip(names, norms, strict=True):
+        for ours, theirs in (("gain", "weight"), ("bias", "bias")):
+            tensor: Tensor | None = getattr(norm, theirs, None)
+            if tensor is not None:
+                kept.append(tensor.detach())
+                setattr(block, f"{name}_{ours}", tensor.data_ptr())
+    return kept
+
+
+def _sizes(blocks: int, width: int, heads: int, activation: str, norm: nn.Module) -> Sizes:
+    """What all blocks have in common, but for rows, columns and threads."""
+    return Sizes(
+        blocks=blocks,
+        heads=heads,
+        head_width=width // heads,
+        activation=ACTIVATIONS[activation],
+        rms=isinstance(norm, nn.RMSNorm),
+        epsilon=getattr(norm, "eps", None) or torch.finfo(torch.float32).eps,
+    )

@@ -57,7 +57,8 @@ class ExampleBatches:
         if number != self._pass:
             self._pass, self._order = number, self._order_of(number)
         whole = self._order[place]
-        return ExampleBatch(self._examples.take(whole[rows]), self._examples.targets_in(whole))
+        targets = max(1, self._examples.targets_in(whole))  # of tokens none may be scored, and the loss is 0
+        return ExampleBatch(self._examples.take(whole[rows]), targets)
 
     def _order_of(self, number: int) -> Rows:
         """The examples of each batch of a pass, (batches, size); a rest that fills no batch is left out of it."""

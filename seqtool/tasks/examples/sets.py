@@ -97,12 +97,12 @@ class ArrayExamples:
         return lengths if self.chosen is None else lengths[self.chosen]
 
     def targets_in(self, rows: Rows) -> int:
-        """One each, or one for each token."""
+        """One each, or one for each token that is scored."""
         if not self.each:
             return len(rows)
-        assert self.starts is not None
-        rows = self._rows(rows)
-        return int((self.starts[rows + 1] - self.starts[rows]).sum())
+        starts = self.starts
+        assert starts is not None
+        return sum(int((self.targets[starts[row] : starts[row + 1]] >= 0).sum()) for row in self._rows(rows).tolist())
 
     def symbol_counts(self, size: int) -> dict[int, int]:
         """How often each symbol occurs that does, of a vocabulary of a size."""

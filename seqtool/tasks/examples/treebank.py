@@ -57,8 +57,13 @@ class SentenceArrays(NamedTuple):
     sha256: str
 
 
-def sentence_arrays(source: Treebank, labels: Sequence[str], reader: WordReader, most: int) -> SentenceArrays:
-    """Read sentences into arrays, in pieces of at most `most` tokens; many of them lie in temporary files."""
+def sentence_arrays(
+    source: Treebank, labels: Sequence[str], reader: WordReader, most: int, unscored: str = ""
+) -> SentenceArrays:
+    """Read sentences into arrays, in pieces of at most `most` tokens; many of them lie in temporary files.
+
+    Tokens of the label `unscored` have no target.
+    """
     number = {label: place for place, label in enumerate(labels)}
     ids, targets, digest = Spool("words"), Spool("labels"), hashlib.sha256()
     lengths: list[int] = []
@@ -75,7 +80,7 @@ def sentence_arrays(source: Treebank, labels: Sequence[str], reader: WordReader,
             digest.update(("\x1f".join(part) + "\x1e").encode("utf-8", "replace"))
         ids.append(reader.rows(forms))
         targets.append(np.array([number.get(label, IGNORE) for label in tags], np.int32))
-        unknown.update(label for label in tags if label not in number)
+        unknown.update(label for label in tags if label not in number and label != unscored)
         own = piece_lengths(len(forms), most)
         sentence_of += [len(lengths)] * len(own)
         pieces += own

@@ -87,11 +87,17 @@ class WordCounter:
             floor += 1
 
     def record(self, labels: Sequence[str]) -> dict[str, Any]:
-        """As a run's configuration has it: the words, the most frequent first, and the most frequent label of each."""
+        """As a run's configuration has it: the words, the most frequent first, and the most frequent of these labels.
+
+        A word that has none of them gets the first.
+        """
         total: Counter[str] = Counter()
         best: dict[str, tuple[int, str]] = {}
+        number = {label: place for place, label in enumerate(labels)}
         for (word, label), count in self._counts.items():
             total[word] += count
+            if label not in number:  # of tokens that are not scored
+                continue
             known = best.get(word, (0, ""))
             best[word] = min(known, (-count, label))
         listed, taken = [], 0
@@ -101,10 +107,9 @@ class WordCounter:
                 break
             if len(word) <= LONGEST_LISTED:
                 listed.append(word)
-        number = {label: place for place, label in enumerate(labels)}
         return {
             "listed": "\n".join(listed),
-            "labels": " ".join(str(number[best[word][1]]) for word in listed),
+            "labels": " ".join(str(number[best[word][1]] if word in best else 0) for word in listed),
             "frequent": sum(total[word] >= FREQUENT for word in listed),
             "left_out": len(total) - len(listed),
         }

@@ -53,10 +53,12 @@ def test_a_state_of_zeros_begins_a_text(name: str):
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_mingru_remembers_from_the_start(signed: bool):
-    """With nothing read, a number is kept by 1 - 1/tau a token, and tau is log-uniform."""
+    """With nothing read, a number is kept by 1 - 1/tau a token, or half of them by its negative; tau is log-uniform."""
     made = mixer("mingru", signed=signed, hidden=4096, heads=1)
     assert isinstance(made, MinGru)
-    tau = 1 / (made.most * torch.sigmoid(made.gate_bias.detach()))
+    kept = 1 - made.most * torch.sigmoid(made.gate_bias.detach())
+    assert (kept < 0).sum() == (2048 if signed else 0)
+    tau = 1 / (1 - kept.abs())
     assert 1.99 < tau.min() < 2.1
     assert 0.95 * LONGEST_MEMORY < tau.max() < 1.01 * LONGEST_MEMORY
     assert tau.log().mean().item() == pytest.approx((math.log(2) + math.log(LONGEST_MEMORY)) / 2, abs=0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from seqtool.models.decoding import compiled_step
 from seqtool.models.decoding.stack import StackSteps
 from seqtool.models.state import rows_of
 from tests.models.cores.test_stack import NAMES, numbers
@@ -43,3 +44,19 @@ def test_endless_generation_takes_constant_memory(name: str):
         features = steps.step(token)
     assert features.isfinite().all()
     assert numbers(steps._state) == before
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", NAMES)
+def test_threads_share_a_step(name: str, monkeypatch: pytest.MonkeyPatch):
+    if compiled_step.step_library() is None:
+        pytest.skip("step.c was not compiled")
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(compiled_step, "threads_for", lambda weight_bytes, threads=threads: threads)
+        model = zoo_model(name)
+        steps = model.core.steps(model.inputs, "fp32")
+        steps.restart(3, 1)
+        steps.put([0, 1, 2], model.features(IDS[:, :1])[1])
+        found.append(torch.stack([steps.step(IDS[:, place]) for place in range(1, 9)]))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)

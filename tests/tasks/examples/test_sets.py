@@ -46,6 +46,12 @@ def test_targets_of_tokens_are_filled_up_with_none():
     assert each.targets_in(np.array([0, 1])) == 5
 
 
+def test_tokens_without_a_target_are_none_of_them():
+    each = ArrayExamples(np.array([0, IGNORE, 2, IGNORE, 4, 5]), EXAMPLES.starts, EXAMPLES.ids, begin_id=1, each=True)
+    assert each.targets_in(np.array([0, 1])) == 3
+    assert each.some(np.array([1])).targets_in(np.array([0])) == 2
+
+
 def test_batches_by_length_hold_every_row_once_and_few_tokens():
     lengths = np.random.default_rng(0).integers(1, 200, 500)
     batches = by_length(lengths, 64, 2000)

@@ -108,7 +108,20 @@ def test_the_map_names_every_room():
 
 
 def test_every_flag_exists(seqtool: Command):
-    helped = ("", "vocab", "encode", "train", "eval", "mix", "predict", "generate", "info", "bench", "embed train")
+    helped = (
+        "",
+        "vocab",
+        "encode",
+        "train",
+        "eval",
+        "mix",
+        "report",
+        "predict",
+        "generate",
+        "info",
+        "bench",
+        "embed train",
+    )
     helps = (seqtool(*command.split(), "--help", env={"COLUMNS": "200"}) for command in helped)
     told = "".join(ran.stdout.decode() for ran in helps)
     flags = re.findall(r"(?<!\S)`?(--[a-z][a-z-]*)", re.sub(r"`(python|torchrun) [^`]*`", "", README))

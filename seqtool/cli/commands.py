@@ -53,6 +53,7 @@ COMMANDS = (
     CommandEntry("eval", "evaluate", "Score text in nats and bits, or a task's answers beside a baseline.", MODELS),
     CommandEntry("predict", "predict", "Answer rows: classes, numbers, tags, forecasts.", MODELS),
     CommandEntry("generate", "generate", "Generate text with a trained model.", MODELS),
+    CommandEntry("report", "report", "Draw runs on a page: losses, settings, gradients, surprise in a text.", MODELS),
     CommandEntry("mix", "mix", "Mix language models: counts and nets predict better together.", MODELS),
     CommandEntry("export", "export", "Write a model for other programs: n-grams as ARPA.", MODELS),
     CommandEntry("import", "import_file", "Import an ARPA file of n-grams as a run.", MODELS),

@@ -60,15 +60,15 @@ class DrawingLayout(NamedTuple):
     radius: float
 
 
-def visible(token: str) -> str:
+def visible(token: str, longest: int = LONGEST_LABEL) -> str:
     """A token as it is shown: invisible characters are escaped, a space at either end is drawn, a long token is cut."""
     text = "".join(
         letter if letter.isprintable() or letter in JOINERS else letter.encode("unicode_escape").decode()
-        for letter in token[: LONGEST_LABEL + 1]
+        for letter in token[: longest + 1]
     )
     if text != text.strip():
         text = text.replace(" ", "␣")
-    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def html(words: WordMap, about: About) -> bytes:

@@ -1,85 +1,26 @@
-"""The page of `seqtool embed map` in a real browser: drawn, searched, zoomed, and closed to code in tokens.
-
-Chromium is driven by its chromedriver, in the protocol of W3C WebDriver, over HTTP.
-"""
+"""The page of `seqtool embed map` in a real browser: drawn, searched, zoomed, and closed to code in tokens."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import re
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors, write_vectors
+from tests.browser import ENTER, HOSTILE, OWNED, Page, needs_browser
 from tests.conftest import Command
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and its chromedriver")
-
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1200,900",
-]  # fmt: skip
-ENTER = "\ue007"
-OWNED = "document.title='owned'"
-HOSTILE = [
-    f"</script><script>{OWNED}</script>", f"<img src=x onerror={OWNED}>", "<!--<script>", "line\u2028end", "\u202eback",
-    "\x00\x1b[31m", "عربي", "👩‍👧", f"';{OWNED};'", "__proto__",
-]  # fmt: skip
+pytestmark = needs_browser
 WORDS = ["king", "kingdom", "making", "The", *HOSTILE, *(f"word{number}" for number in range(600))]
 
 
-class Page:
-    """A page in a browser."""
-
-    def __init__(self, port: int, profile: Path) -> None:
-        self._port = port
-        self._session = ""
-        chrome = {"binary": CHROMIUM, "args": [*FLAGS, f"--user-data-dir={profile}"]}
-        wanted = {"goog:chromeOptions": chrome, "goog:loggingPrefs": {"browser": "ALL"}}
-        answer = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
-        self._session = f"/session/{answer['sessionId']}"
-
-    def _call(self, verb: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        connection.request(verb, self._session + path, json.dumps(body) if body else None)
-        answer = connection.getresponse()
-        value = json.loads(answer.read())["value"]
-        connection.close()
-        assert answer.status == 200, value
-        return value
-
-    def open(self, path: Path) -> None:
-        self._call("POST", "/url", {"url": path.as_uri()})
-
-    def close(self) -> None:
-        self._call("DELETE", "")
-
-    def run(self, script: str) -> Any:
-        return self._call("POST", "/execute/sync", {"script": script, "args": []})
-
-    def type(self, place: str, text: str) -> None:
-        found = self._call("POST", "/element", {"using": "css selector", "value": place})
-        self._call("POST", f"/element/{next(iter(found.values()))}/value", {"text": text})
-
-    def wheel(self, x: int, y: int, by: int) -> None:
-        scroll = {"type": "scroll", "x": x, "y": y, "deltaX": 0, "deltaY": by}
-        self._call("POST", "/actions", {"actions": [{"type": "wheel", "id": "wheel", "actions": [scroll]}]})
-
-    def mouse(self, *actions: dict[str, Any]) -> None:
-        self._call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": [*actions]}]})
-
-    def complaints(self) -> list[dict[str, Any]]:
-        return self._call("POST", "/se/log", {"type": "browser"})
+class MapPage(Page):
+    """A map in a browser."""
 
     def state(self) -> dict[str, str]:
         return self.run("return {...document.getElementById('map').dataset}")
@@ -111,18 +52,9 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    driver = subprocess.Popen([str(DRIVER), "--port=0"], stdout=subprocess.PIPE, text=True)
-    try:
-        said = iter(driver.stdout.readline, "")
-        port = next(int(match[1]) for line in said if (match := re.search(r"successfully on port (\d+)", line)))
-        page = Page(port, tmp_path_factory.mktemp("profile"))
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MapPage]:
+    with MapPage.started(tmp_path_factory.mktemp("profile")) as page:
         yield page
-        page.close()
-    finally:
-        driver.terminate()
-        driver.wait()
-        driver.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -136,13 +68,13 @@ def file(seqtool: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(browser: Page, file: Path) -> Page:
+def page(browser: MapPage, file: Path) -> MapPage:
     browser.open(file)
     browser.wait(lambda state: int(state.get("labels", 0)) > 0)
     return browser
 
 
-def test_labels_do_not_overlap_and_there_is_room_for_more_when_it_is_closer(page: Page):
+def test_labels_do_not_overlap_and_there_is_room_for_more_when_it_is_closer(page: MapPage):
     counts = []
     for _ in range(2):
         drawn = page.drawn()
@@ -156,7 +88,7 @@ def test_labels_do_not_overlap_and_there_is_room_for_more_when_it_is_closer(page
     assert 30 < counts[0] < len(WORDS)
 
 
-def test_tokens_are_text_and_nothing_that_they_say_is_run(page: Page):
+def test_tokens_are_text_and_nothing_that_they_say_is_run(page: MapPage):
     drawn = page.drawn()
     assert f"</script><script>{OWNED}</script> " in drawn
     assert f"<img src=x onerror={OWNED}> " in drawn
@@ -169,7 +101,7 @@ def test_tokens_are_text_and_nothing_that_they_say_is_run(page: Page):
     assert page.complaints() == []
 
 
-def test_the_policy_stops_other_scripts(page: Page):
+def test_the_policy_stops_other_scripts(page: MapPage):
     page.run(
         f"const added = document.createElement('script'); added.textContent = {json.dumps(OWNED)}; document.body.append(added);"
         f"document.body.insertAdjacentHTML('beforeend', {json.dumps(HOSTILE[1])})"
@@ -178,7 +110,7 @@ def test_the_policy_stops_other_scripts(page: Page):
     assert any("Content Security Policy" in entry["message"] for entry in page.complaints())
 
 
-def test_search_finds_as_it_is_typed_and_enter_goes_from_match_to_match(page: Page):
+def test_search_finds_as_it_is_typed_and_enter_goes_from_match_to_match(page: MapPage):
     page.type("#search", "kin")
     assert page.wait(lambda state: state["matches"] == "3")["selected"] == ""
     for word in ("king", "kingdom", "making", "king"):
@@ -198,7 +130,7 @@ def test_search_finds_as_it_is_typed_and_enter_goes_from_match_to_match(page: Pa
     page.wait(lambda state: state["matches"] == "1")
 
 
-def test_wheel_zooms_about_the_pointer_drag_moves_and_double_click_shows_all(page: Page):
+def test_wheel_zooms_about_the_pointer_drag_moves_and_double_click_shows_all(page: MapPage):
     before = page.drawn()
     word = min(before, key=lambda word: abs(before[word][0] - 300) + abs(before[word][1] - 300))
     x, y, _, _ = before[word]
@@ -216,7 +148,7 @@ def test_wheel_zooms_about_the_pointer_drag_moves_and_double_click_shows_all(pag
     page.wait(lambda state: state["zoom"] == "1.000")
 
 
-def test_pointing_at_a_word_shows_its_nearest(page: Page, file: Path):
+def test_pointing_at_a_word_shows_its_nearest(page: MapPage, file: Path):
     drawn = page.drawn()
     word = "king"
     x, y, width, _ = drawn[f"{word} "]
@@ -230,7 +162,7 @@ def test_pointing_at_a_word_shows_its_nearest(page: Page, file: Path):
     assert shown == [False, word, [data["words"][other] for other in data["nearest"][index]]]
 
 
-def test_keys_move_and_zoom(page: Page):
+def test_keys_move_and_zoom(page: MapPage):
     page.type("#map", "+")
     page.wait(lambda state: state["zoom"] == "1.500")
     page.type("#map", "0")

@@ -1,0 +1,149 @@
+"""`seqtool report`: draw runs on a page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqtool.cli.completion import runs as offer_runs
+from seqtool.cli.console import note, write_bytes
+from seqtool.cli.options import Force, Quiet
+from seqtool.errors import StoppedError, UsageError
+from seqtool.settings.fields import Panel
+
+if TYPE_CHECKING:
+    from seqtool.reports.curves import RunRecord
+
+EXAMPLES = (
+    "seqtool report novel.run runs/novel-lstm -o report.html",
+    "seqtool report novel.run -o report.html --follow",
+)
+POLL_S = 1.0
+RELOAD_S = 5
+MAX_RUNS = 50
+
+
+def command(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", autocompletion=offer_runs, help="Run directories that seqtool made."),
+    ],
+    *,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Page to write, in HTML; - is standard output.")
+    ],
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Write the page again while a training goes on, until it ends; a browser reads it again by itself.",
+            rich_help_panel=Panel.PROGRESS,
+        ),
+    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw runs on a page that needs no network and no other file.
+
+    Losses of all runs on one axis, by step, tokens or seconds, and the step whose weights were kept; training against
+    validation; learning rate, gradient norm and skipped steps; the gradient by lag of --probe-gradients; and the
+    settings in which the runs differ.
+
+    With --follow the page is written again as metrics come, and keeps what was chosen on it when the browser reloads
+    it. It ends with the training, or with Ctrl-C.
+    """
+    from seqtool.files.writing import refuse_file
+
+    if len(runs) > MAX_RUNS:
+        raise UsageError(f"{len(runs)} runs are too many for a page: name at most {MAX_RUNS}")
+    if str(output) == "-":
+        if follow:
+            raise UsageError("--follow writes a file again and again: name one with -o, not standard output")
+    else:
+        refuse_file(output, force, [str(run) for run in runs])
+    page = _Page(runs, output, quiet)
+    if follow:
+        _follow(page)
+    else:
+        page.write()
+    note(f"open {output} in a browser", quiet or str(output) == "-")
+
+
+class _Page:
+    """The page of some runs, written as often as asked."""
+
+    def __init__(self, runs: Sequence[Path], output: Path, quiet: bool) -> None:
+        self.runs, self.output, self.quiet = runs, output, quiet
+
+    def write(self, follow_s: int = 0, followed: bool = False, training: Sequence[int] = ()) -> None:
+        """Write the page as the runs are now."""
+        from seqtool.files.writing import atomic_writer
+        from seqtool.reports.curves import read_record
+        from seqtool.reports.run_page import run_page
+
+        records: list[RunRecord] = [read_record(run) for run in self.runs]
+        content = run_page(
+            records,
+            written=time.strftime("%H:%M:%S"),
+            follow_s=follow_s,
+            followed=followed,
+            training=training,
+        )
+        if str(self.output) == "-":
+            write_bytes(content, flush=True)
+            return
+        with atomic_writer(self.output, len(content)) as stream:
+            stream.write(content)
+
+
+def _follow(page: _Page) -> None:
+    """Write the page whenever metrics have come, until no training writes into any of the runs."""
+    _wait_for(page.runs, page.quiet)
+    seen: list[tuple[int, int]] = []
+    try:
+        while training := [place for place, run in enumerate(page.runs) if _is_training(run)]:
+            if (now := [_stamp(run) for run in page.runs]) != seen:
+                page.write(RELOAD_S, True, training)
+                note(f"following: {page.output} is written as metrics come; Ctrl-C ends it", page.quiet or bool(seen))
+                seen = now
+            time.sleep(POLL_S)
+    except (KeyboardInterrupt, StoppedError):
+        page.write()
+        raise
+    page.write(followed=True)
+
+
+def _wait_for(runs: Sequence[Path], quiet: bool) -> None:
+    """Wait until all runs have their names: a training gives its run one after the first validation."""
+    told = quiet
+    while missing := [run for run in runs if not run.exists()]:
+        note(f"waiting for {missing[0]}, which a training makes at its first validation; Ctrl-C ends it", told)
+        told = True
+        time.sleep(POLL_S)
+
+
+def _is_training(run: Path) -> bool:
+    """Whether a process writes into a run: it has locked the directory."""
+    from seqtool.errors import BusyError
+    from seqtool.files.writing import locked
+
+    try:
+        with locked(run):
+            return False
+    except BusyError:
+        return True
+
+
+def _stamp(run: Path) -> tuple[int, int]:
+    """What changes when metrics have come."""
+    from seqtool.runs.config import METRICS
+
+    try:
+        found = (run / METRICS).stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size

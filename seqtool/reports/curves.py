@@ -1,0 +1,214 @@
+"""What a page tells of a run without running its model: its curves, where it is best, and its settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seqtool.reports.drawing import visible
+from seqtool.reports.thinning import extremes, means
+from seqtool.runs.config import METRICS, RunConfig, is_mixture, read_config
+from seqtool.runs.metrics import Metrics, read_metrics
+from seqtool.runs.mixtures import MixtureConfig, read_mixture
+from seqtool.settings.examples import LANGUAGE
+from seqtool.tasks.planning import planner_of
+
+POINTS = 4000  # of all runs together, in each curve
+FEWEST_POINTS, MOST_POINTS = 50, 500
+AXES = ("step", "tokens", "elapsed_s")
+DRAWN = (*AXES, "loss", "lr", "grad_norm", "tokens_per_s")
+MOST_SKIPS, MOST_PROBES = 200, 12
+SHOWN_VALUE = 200  # characters of a setting or a path
+RISE = 0.005  # of the loss, as a share of it: less is no overfitting
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run's directory says of it."""
+
+    path: Path
+    config: RunConfig | MixtureConfig
+    metrics: Metrics
+
+    @property
+    def task(self) -> str:
+        """What it learned, by the task's name."""
+        return LANGUAGE if isinstance(self.config, MixtureConfig) else str(self.config.task["name"])
+
+    @property
+    def counted(self) -> bool:
+        """Whether it has counts of n-grams and no training: its steps are orders."""
+        return isinstance(self.config, RunConfig) and bool(self.config.ngrams)
+
+    @property
+    def units(self) -> tuple[str, str]:
+        """What a target is, such as a token, and what the loss of one is counted in."""
+        if isinstance(self.config, MixtureConfig):
+            return "token", "nats"
+        return planner_of(self.task, self.config.name).units(self.config)
+
+    @property
+    def judged_on(self) -> tuple[Any, ...]:
+        """What validation losses must have in common to compare: the task, the vocabulary and the validation text."""
+        data, vocabulary = self.config.data, self.config.vocabulary_sha256
+        held_back = [data.get(name) for name in ("valid_sha256", "valid_share", "valid_tokens", "held_back")]
+        where = data.get("valid_sha256") or [data.get("sha256"), held_back]
+        return self.task, vocabulary, str(where), data.get("valid_tokens")
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read the configuration and the metrics of a run; InputError when the directory is no run."""
+    config = read_mixture(path) if is_mixture(path) else read_config(path)
+    return RunRecord(path, config, read_metrics(path / METRICS))
+
+
+def described(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """What the page's script draws of each run."""
+    names = _names([record.path for record in records])
+    best = best_of(records)
+    points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS // max(1, len(records))))
+    return [
+        {
+            "name": visible(name),
+            "path": visible(str(record.path), SHOWN_VALUE),
+            "model": record.config.name,
+            "task": record.task,
+            "unit": "{1} per {0}".format(*record.units),
+            "target": record.units[0],
+            "parameters": record.config.parameters,
+            "counted": record.counted,
+            "is_best": place in best,
+            "remark": remark(record),
+            **_curves(record.metrics, points),
+        }
+        for place, (name, record) in enumerate(zip(names, records, strict=True))
+    ]
+
+
+def best_of(records: Sequence[RunRecord]) -> set[int]:
+    """The places of the runs with the least validation loss among those, at least two, whose losses compare."""
+    rivals: dict[tuple[Any, ...], list[tuple[float, int]]] = {}
+    for place, record in enumerate(records):
+        if record.metrics.best is not None:
+            loss = float(record.metrics.validations["valid_loss"][record.metrics.best])
+            rivals.setdefault(record.judged_on, []).append((loss, place))
+    return {min(losses)[1] for losses in rivals.values() if len(losses) > 1}
+
+
+def remark(record: RunRecord) -> str:
+    """In a sentence, what the curves of a run say."""
+    steps, validations, best = record.metrics.steps, record.metrics.validations, record.metrics.best
+    if isinstance(record.config, MixtureConfig):
+        return "A mixture of other runs, which has no metrics of its own: name its parts to see theirs."
+    if best is None:
+        return "There are no validations yet." if len(steps["step"]) else "No metrics yet."
+    step, loss = int(validations["step"][best]), float(validations["valid_loss"][best])
+    if record.counted:
+        return f"n-grams of up to {step} tokens are best, with a validation loss of {loss:.4f}; nothing was trained."
+    last = float(validations["valid_loss"][-1])
+    if best == len(validations["step"]) - 1:
+        return f"The last validation, at step {step:,}, is the best: a longer training may be better."
+    if last - loss > RISE * abs(loss):
+        fell = _fall(steps, step)
+        trained = f" while the training loss fell by {fell:.3f}: it overfits" if fell > 0 else ""
+        return f"Best at step {step:,}; after it the validation loss rose by {last - loss:.3f}{trained}."
+    return f"Best at step {step:,}; after it the validation loss stayed about the same."
+
+
+def _fall(steps: dict[str, npt.NDArray[np.float64]], since: int) -> float:
+    """By how much the training loss fell from the tenth of the steps around `since` to the last tenth."""
+    losses = steps["loss"]
+    finite = np.isfinite(losses)
+    places, losses = steps["step"][finite], losses[finite]
+    if len(losses) < 4:
+        return 0.0
+    near = (places >= 0.9 * since) & (places <= since + 0.1 * (places[-1] - since))
+    late = places >= places[-1] - 0.1 * (places[-1] - since)
+    return float(losses[near].mean() - losses[late].mean()) if near.any() and late.any() else 0.0
+
+
+def _curves(metrics: Metrics, points: int) -> dict[str, Any]:
+    steps, validations, best = metrics.steps, metrics.validations, metrics.best
+    shown = extremes(steps, ("loss", "grad_norm"), points // 4)
+    skips = np.flatnonzero(np.diff(steps["skipped"], prepend=0) > 0)
+    judged = extremes(validations, ("valid_loss",), points // 2, kept=[] if best is None else [best])
+    probes = metrics.gradient_by_lag
+    chosen = sorted({round(place) for place in np.linspace(0, len(probes) - 1, min(len(probes), MOST_PROBES))})
+    return {
+        "logged": len(steps["step"]),
+        "train": {name: _shortened(steps[name][shown]) for name in DRAWN},
+        "mean": {name: _shortened(column) for name, column in means(steps, (*AXES, "loss"), points // 4).items()},
+        "valid": {name: _listed(column[judged]) for name, column in validations.items() if name != "best_step"},
+        "best": None if best is None else int(np.flatnonzero(judged == best)[0]),
+        "skipped": _listed(steps["skipped"][-1:])[0] if len(steps["step"]) else None,
+        "skips": {name: _shortened(steps[name][skips[-MOST_SKIPS:]]) for name in AXES},
+        "watched": _watched(metrics),
+        "lags": [{"step": probes[place][0], "norms": _shortened(np.array(probes[place][1]))} for place in chosen],
+    }
+
+
+def _watched(metrics: Metrics) -> dict[str, list[float | None]]:
+    """The loss on the text of --watch, which is logged by step alone: on other axes it lies where the step does."""
+    watched = {"step": np.array([step for step, _ in metrics.watched], np.float64)}
+    watched["loss"] = np.array([loss for _, loss in metrics.watched], np.float64)
+    kept = extremes(watched, ("loss",), FEWEST_POINTS)
+    return {name: _shortened(column[kept]) for name, column in watched.items()}
+
+
+def settings_table(records: Sequence[RunRecord]) -> dict[str, Any]:
+    """The settings in which runs differ, and those that they share: rows of a name and the value of each run."""
+    told = [_settings(record) for record in records]
+    names = list(dict.fromkeys(name for settings in told for name in settings))
+    rows = [[name, *(_shown(settings.get(name)) for settings in told)] for name in names]
+    differ = [row for row in rows if len(set(row[1:])) > 1]
+    return {"differ": differ, "same": [row[:2] for row in rows if len(set(row[1:])) == 1]}
+
+
+def _settings(record: RunRecord) -> dict[str, Any]:
+    config = record.config
+    about = {
+        "model": config.name,
+        "task": record.task,
+        "parameters": config.parameters,
+        "vocabulary": config.vocabulary_sha256[:12],
+    }
+    data = {f"data: {name}": value for name, value in config.data.items() if not isinstance(value, dict)}
+    made = {"command": config.made_by.get("command")}
+    if isinstance(config, MixtureConfig):
+        return {**about, "weights": list(config.weights), "parts": list(config.models), **data, **made}
+    training = {"seed": config.training.seed} if record.counted else dataclasses.asdict(config.training)
+    return {**about, **config.model.told(), **training, **data, **made}
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
+    if isinstance(value, bool):
+        text = "yes" if value else "no"
+    return visible(text, SHOWN_VALUE)
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Short names that tell the runs apart."""
+    short = [path.resolve().name for path in paths]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+
+
+def _listed(column: npt.NDArray[np.float64]) -> list[float | None]:
+    """Numbers for JSON, exactly; None for NaN."""
+    return [None if value != value else int(value) if value == int(value) else value for value in column.tolist()]
+
+
+def _shortened(column: npt.NDArray[np.float64]) -> list[float | None]:
+    """The same to six digits, as many as a drawing can show; whole numbers exactly."""
+    return [
+        None if value != value else int(value) if value == int(value) else float(f"{value:.6g}")
+        for value in column.tolist()
+    ]

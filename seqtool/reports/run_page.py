@@ -1,0 +1,42 @@
+"""A page of runs: their curves and settings, and a text as they read it. It needs no other file and asks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from seqtool.reports.curves import RunRecord, described, settings_table
+from seqtool.reports.drawing import visible
+from seqtool.reports.pages import filled_page
+
+PAGE = Path(__file__).with_name("report.html")
+
+
+def run_page(
+    records: Sequence[RunRecord],
+    texts: Sequence[dict[str, Any]] = (),
+    *,
+    written: str = "",
+    follow_s: int = 0,
+    followed: bool = False,
+    training: Collection[int] = (),
+) -> bytes:
+    """The page of some runs, and of texts as `seqtool.reports.surprise` describes them.
+
+    `follow_s` is after how many seconds the page is to read itself again (0: never); `training` are the places of runs
+    whose training goes on.
+    """
+    runs = described(records)
+    for place, run in enumerate(runs):
+        run["training"] = place in training
+    data = {
+        "runs": runs,
+        "settings": settings_table(records),
+        "texts": list(texts),
+        "written": written,
+        "follow": follow_s,
+        "followed": followed,
+    }
+    names = ", ".join(run["name"] for run in runs)
+    return filled_page(PAGE, visible(names), data)

@@ -1,0 +1,178 @@
+"""The page of `seqtool report` in a real browser: drawn, chosen from, by keyboard, and closed to code and the network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seqtool.runs.config import METRICS
+from tests.browser import HOSTILE, OWNED, Page, needs_browser
+from tests.conftest import Command
+from tests.reports.test_run_page import data_of, long_metrics
+
+pytestmark = needs_browser
+RIGHT, END = "\ue014", "\ue010"
+
+
+class ReportPage(Page):
+    """A report in a browser."""
+
+    def readout(self, chart: str) -> str:
+        """What is told under the chart of this title."""
+        return self.run(
+            f"const box = [...document.querySelectorAll('h3')].find((one) => one.textContent === {json.dumps(chart)});"
+            "return box.parentElement.querySelector('.readout').textContent"
+        )
+
+    def choose(self, control: str, value: object) -> None:
+        """Set a control and tell the page."""
+        name = "checked" if isinstance(value, bool) else "value"
+        self.run(
+            f"const one = document.querySelector({json.dumps(control)}); one.{name} = {json.dumps(value)};"
+            "one.dispatchEvent(new Event('change'))"
+        )
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReportPage]:
+    with ReportPage.started(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def probed(seqtool: Command, prose_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose gradients were probed, under a name that is markup."""
+    path = tmp_path_factory.mktemp("probed") / f"<img src=x onerror={OWNED}>"
+    steps = ("--steps", 60, "--hidden", 32, "--vocab-type", "char", "--probe-gradients", 5)
+    result = seqtool("train", prose_file, "-o", path, "--model", "rnn", *steps, "-q")
+    assert result.returncode == 0, result.stderr.decode()
+    return path
+
+
+@pytest.fixture(scope="module")
+def file(seqtool: Command, small_run: Path, probed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "r.html"
+    result = seqtool("report", small_run, probed, "-o", path)
+    assert result.returncode == 0, result.stderr.decode()
+    return path
+
+
+@pytest.fixture
+def page(browser: ReportPage, file: Path, tmp_path: Path) -> ReportPage:
+    """The report at an address of its own, for which nothing was chosen before."""
+    shutil.copy(file, tmp_path / "r.html")
+    browser.open(tmp_path / "r.html")
+    return browser
+
+
+def test_every_view_is_drawn_and_names_are_text(page: ReportPage):
+    assert page.run("return document.documentElement.dataset.ready") == "yes"
+    seen = page.run(
+        "return [...document.querySelectorAll('section')].filter((one) => !one.hidden).map((one) => one.id)"
+    )
+    assert seen == ["runs", "losses", "gaps", "steps", "lags", "settings"]
+    titles = page.run("return [...document.querySelectorAll('h3')].map((one) => one.textContent)")
+    assert f"<img src=x onerror={OWNED}>" in titles
+    assert "Nats per token" in titles
+    lines = page.run("return document.querySelectorAll('#loss-charts path').length")
+    assert lines == 6  # of each run the logged losses, their mean and the validation losses
+    assert page.run("return document.querySelectorAll('img, script').length") == 2
+    assert page.run("return document.title").startswith("small, <img")
+    assert page.run("return performance.getEntriesByType('resource').length") == 0
+    assert page.complaints() == []
+
+
+def test_the_policy_stops_other_scripts_and_requests(page: ReportPage):
+    title = page.run("return document.title")
+    page.run(
+        f"const added = document.createElement('script'); added.textContent = {json.dumps(OWNED)}; document.body.append(added);"
+        f"document.body.insertAdjacentHTML('beforeend', {json.dumps(HOSTILE[1])})"
+    )
+    assert page.run("return fetch('https://example.org/').then(() => 'went', () => 'stopped')") == "stopped"
+    assert page.run("return document.title") == title
+    assert any("Content Security Policy" in entry["message"] for entry in page.complaints())
+
+
+def test_arrow_keys_tell_the_values_that_were_logged(page: ReportPage, file: Path):
+    page.type("#loss-charts .chart", END)
+    told = page.readout("Nats per token")
+    small = data_of(file.read_bytes())["runs"][0]
+    assert told.startswith("step 60")
+    assert f"small, validation {small['valid']['valid_loss'][-1]:.4f}" in told
+    page.type("#loss-charts .chart", RIGHT)
+    assert page.readout("Nats per token") == told
+    page.choose("#axis", "tokens")
+    page.type("#loss-charts .chart", END)
+    assert "tokens" in page.readout("Nats per token")
+
+
+def test_runs_are_hidden_and_what_was_chosen_outlives_a_reload(page: ReportPage):
+    page.choose("#axis", "elapsed_s")
+    page.choose("#log", True)
+    page.choose("#runs tr:nth-child(2) input", False)
+    assert page.run("return document.querySelectorAll('#loss-charts path').length") == 3
+    page.run("scrollTo(0, 500)")
+    page.run("document.title = 'before'; location.reload()")
+    until = time.monotonic() + 20
+    while page.run("return document.documentElement.dataset.ready && document.title") in (None, "before"):
+        assert time.monotonic() < until
+    state = page.run(
+        "return [document.getElementById('axis').value, document.getElementById('log').checked,"
+        " document.querySelectorAll('#loss-charts path').length, Math.round(scrollY)]"
+    )
+    assert state == ["elapsed_s", True, 3, 500]
+
+
+def test_it_fits_a_phone_and_can_be_read_in_the_dark(page: ReportPage):
+    wide = page.run(
+        "document.body.style.width = '360px'; dispatchEvent(new Event('resize'));"
+        "return [...document.querySelectorAll('section')].filter((one) => !one.hidden)"
+        ".map((one) => one.getBoundingClientRect().right)"
+    )
+    assert max(wide) <= 360
+    light = page.run("return getComputedStyle(document.body).backgroundColor")
+    assert light == "rgb(251, 250, 248)"
+    assert page.run(
+        "return [...document.styleSheets[0].cssRules].some((one) => one.conditionText === '(prefers-color-scheme: dark)')"
+    )
+
+
+def test_ten_long_runs_are_drawn_within_a_second(
+    browser: ReportPage, seqtool: Command, small_run: Path, tmp_path: Path
+):
+    runs = [tmp_path / f"run{number}" for number in range(10)]
+    for number, run in enumerate(runs):
+        shutil.copytree(small_run, run)
+        long_metrics(run / METRICS, 100_000, number)
+    result = seqtool("report", *runs, "-o", tmp_path / "r.html")
+    assert result.returncode == 0, result.stderr.decode()
+    assert (tmp_path / "r.html").stat().st_size < 1_000_000
+    browser.open(tmp_path / "r.html")
+    assert browser.run("return document.querySelectorAll('#loss-charts path').length") == 20
+    timing = browser.run(
+        "const [one] = performance.getEntriesByType('navigation'); return one.loadEventEnd - one.startTime"
+    )
+    assert 0 < timing < 3000, timing  # a third of that where nothing else runs
+
+
+def test_a_page_that_is_followed_reads_itself_again(browser: ReportPage, small_run: Path, tmp_path: Path):
+    from seqtool.reports.curves import read_record
+    from seqtool.reports.run_page import run_page
+
+    path = tmp_path / "followed.html"
+    record = read_record(small_run)
+    path.write_bytes(run_page([record], follow_s=1, followed=True, training=[0], written="first"))
+    browser.open(path)
+    assert "every 1 s; written first" in browser.run("return document.getElementById('live').textContent")
+    browser.choose("#axis", "tokens")
+    path.write_bytes(run_page([record], followed=True, written="second"))
+    until = time.monotonic() + 20
+    while "over; written second" not in browser.run("return document.getElementById('live')?.textContent ?? ''"):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert browser.run("return document.getElementById('axis').value") == "tokens"

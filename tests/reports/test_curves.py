@@ -1,0 +1,93 @@
+"""What a page tells of runs: the numbers that were logged, the best among those that compare, and what differs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seqtool.reports.curves import RunRecord, best_of, described, read_record, remark, settings_table
+from seqtool.runs.config import METRICS
+
+
+def copy_of(run: Path, folder: Path, valid: list[float], train: list[float]) -> Path:
+    """A copy of a run with other metrics: losses of steps 10, 20, …"""
+    shutil.copytree(run, folder)
+    lines: list[dict[str, Any]] = []
+    for place, loss in enumerate(train, 1):
+        common = {"step": 10 * place, "tokens": 100 * place, "elapsed_s": 0.5 * place}
+        lines.append({**common, "loss": loss, "lr": 0.1, "grad_norm": 1.0, "skipped": 0, "tokens_per_s": 1.0})
+        best = 10 * (1 + valid.index(min(valid[:place])))
+        lines.append({**common, "valid_loss": valid[place - 1], "best_step": best})
+    (folder / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_the_numbers_are_those_that_were_logged(small_run: Path):
+    lines = [json.loads(line) for line in (small_run / METRICS).read_text().splitlines()]
+    (run,) = described([read_record(small_run)])
+    validations = [line for line in lines if "valid_loss" in line]
+    assert run["valid"]["valid_loss"] == [line["valid_loss"] for line in validations]
+    assert run["valid"]["step"][run["best"]] == validations[-1]["best_step"]
+    steps = [line for line in lines if "loss" in line]
+    assert run["train"]["loss"] == pytest.approx([line["loss"] for line in steps], rel=1e-5)
+    assert (run["name"], run["model"], run["unit"]) == ("small", "lstm", "nats per token")
+
+
+def test_the_best_is_marked_among_runs_that_compare(small_run: Path, tmp_path: Path):
+    one = read_record(copy_of(small_run, tmp_path / "one", [3.0, 2.0], [3.0, 2.5]))
+    other = read_record(copy_of(small_run, tmp_path / "other", [3.0, 1.9], [3.0, 2.5]))
+    assert best_of([one, other]) == {1}
+    assert best_of([other]) == set()
+    config = json.loads((tmp_path / "other" / "config.json").read_text())
+    config["data"]["sha256"] = "0" * 64
+    (tmp_path / "other" / "config.json").write_text(json.dumps(config))
+    assert best_of([one, read_record(tmp_path / "other")]) == set()
+
+
+@pytest.mark.parametrize(
+    "valid, train, said",
+    [
+        ([3.0, 2.0, 1.5], [3.0, 2.0, 1.5], "is the best: a longer training may be better"),
+        (
+            [3.0, 2.0, 2.5, 3.0],
+            [3.0, 2.0, 1.5, 1.0],
+            "rose by 1.000 while the training loss fell by 1.000: it overfits",
+        ),
+        ([3.0, 2.0, 2.5, 3.0], [3.0, 2.0, 2.5, 3.0], "rose by 1.000."),
+        ([3.0, 2.0, 2.001], [3.0, 2.0, 1.9], "stayed about the same"),
+    ],
+)
+def test_a_remark_says_what_the_curves_show(
+    valid: list[float], train: list[float], said: str, small_run: Path, tmp_path: Path
+):
+    record = read_record(copy_of(small_run, tmp_path / "run", valid, train))
+    assert said in remark(record)
+    (tmp_path / "run" / METRICS).unlink()
+    assert remark(read_record(tmp_path / "run")) == "No metrics yet."
+
+
+def test_settings_that_differ_are_told_apart_from_those_that_are_shared(small_run: Path, tmp_path: Path):
+    one = read_record(small_run)
+    shutil.copytree(small_run, tmp_path / "other")
+    config = json.loads((tmp_path / "other" / "config.json").read_text())
+    config["training"]["lr"] = 0.5
+    (tmp_path / "other" / "config.json").write_text(json.dumps(config))
+    table = settings_table([one, read_record(tmp_path / "other")])
+    assert table["differ"] == [["lr", f"{one.config.training.lr:g}", "0.5"]]
+    assert ["hidden", "48"] in table["same"]
+    assert settings_table([one])["differ"] == []
+
+
+def test_a_long_training_is_thinned_and_keeps_its_best(small_run: Path, tmp_path: Path):
+    losses = [1 + 1 / place for place in range(1, 3001)]
+    losses[1234] = 0.5
+    record: RunRecord = read_record(copy_of(small_run, tmp_path / "long", losses, losses))
+    (run,) = described([record])
+    assert run["logged"] == 3000
+    assert len(run["train"]["loss"]) < 1100
+    assert run["valid"]["valid_loss"][run["best"]] == 0.5
+    assert run["valid"]["step"][run["best"]] == 12_350

@@ -11,7 +11,9 @@ import pytest
 
 from seqtool.errors import InputError
 from seqtool.files.writing import canonical_sha256
-from seqtool.runs.config import ADDED, is_mixture, is_run, read_config
+from seqtool.runs.config import ADDED, RunConfig, is_mixture, is_run, read_config
+from seqtool.settings.model import ModelConfig, Symbols
+from seqtool.settings.training import TrainConfig
 
 
 def test_added_settings_count_in_a_hash_only_where_they_are_not_the_default(small_run: Path):
@@ -20,6 +22,26 @@ def test_added_settings_count_in_a_hash_only_where_they_are_not_the_default(smal
     assert config.model_sha256 == canonical_sha256([told, dataclasses.asdict(config.symbols)])
     other = dataclasses.replace(config, model=dataclasses.replace(config.model, output_bias=False))
     assert other.model_sha256 != config.model_sha256
+
+
+@pytest.mark.parametrize(
+    "model, expected",
+    [
+        ("lstm", "617b98055374c775"),
+        ("gru", "d33a750cec2bdc65"),
+        ("rnn", "a7e2a0ebd857d5f9"),
+        ("ffn", "e34aad6cda360116"),
+        ("transformer", "cf82ddd0045c0b55"),
+    ],
+)
+def test_runs_made_before_still_own_their_weights(model: str, expected: str):
+    """A new setting that is not among those ADDED would make every run's weights another's: this is what they say."""
+    config = RunConfig(
+        ModelConfig(model=model, hidden=32, heads=2, layers=2), TrainConfig(), Symbols(300, 1, 60, 1000), "a" * 64,
+        {"train": "x"}, {},
+    )  # fmt: skip
+    assert config.model_sha256.startswith(expected)
+    assert config.training_sha256.startswith("0786bf372ea19d9a")
 
 
 @pytest.mark.parametrize("held_back", [{"ends": 1, "files": 1, "share": 0.1}, {"whole": "x"}, 3, []])

@@ -351,3 +351,24 @@ def test_an_answer_does_not_wait_for_the_next_line(start: Start, translator: Pat
     process.stdin.close()
     assert process.stdout.read() == b""
     assert process.wait() == 0
+
+
+def test_sizes_and_settings_are_told_before_anything_is_trained(seqtool: Command, tmp_path: Path):
+    parallel(tmp_path, "train", 60)
+    plans = [
+        report(seqtool, "train", "train.a", "--target", "train.b", "--dry-run", *flags, cwd=tmp_path)
+        for flags in ([], ["--untied", "--one-way"], ["--model", "transformer"], ["--batch-size", 7])
+    ]
+    assert [plan["task"] for plan in plans] == ["translate"] * 4
+    assert (plans[0]["tied"], plans[0]["bidirectional"], plans[0]["attention"]) == (True, True, "luong")
+    assert (plans[1]["tied"], plans[1]["bidirectional"]) == (False, False)
+    assert plans[2]["parameters"] > plans[0]["parameters"]
+    assert plans[0]["batch_tokens"] == 512  # of few pairs
+    assert (plans[3]["batch_size"], plans[3]["batch_tokens"]) == (7, 0)
+
+
+def test_a_line_is_a_text_whatever_it_begins_with(seqtool: Command, translator: Path):
+    for content in (b'{"a": 1}\nthe dog\n', b"[1]\nthe dog\n", b"__label__x the cat\nthe dog\n", b"a\tb\nthe dog\n"):
+        told = lines(done(seqtool, "predict", translator / "run", "-", stdin=content))
+        assert len(told) == 2
+        assert told[1] == lines(done(seqtool, "predict", translator / "run", "-", stdin=b"the dog\n"))[0]

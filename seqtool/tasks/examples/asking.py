@@ -134,7 +134,7 @@ def open_for(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Records:
         raise UsageError(f"--format lines: {run.path} reads {', '.join(columns.names)}; give a table with these")
     files = [RecordsFile(path, errors=asking.errors, rereadable=False) for path in paths]
     head = files[0].head()
-    if layout.format != "jsonl" and head.lstrip().startswith("{"):
+    if asking.format != "lines" and layout.format != "jsonl" and head.lstrip().startswith("{"):
         return open_records(files, format="jsonl", errors=asking.errors)
     if one_text and (asking.format == "lines" or not _is_laid_out(head, layout)):
         return Records(files, Layout("lines", columns.text), errors=asking.errors, header=None)

@@ -44,6 +44,8 @@ def answered_texts(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Ite
     writer = writer_of(run, asking.writing, telling)
     if asking.looked is not None:
         writer.check_looks("--attention-map")
+    if asking.format == "auto" and run.config.task["layout"].get("format") == "lines":
+        asking = asking._replace(format="lines")  # whatever a line begins with, it is a text
     records = open_for(run, paths, asking)
     columns = run.config.task["columns"]["text"]
     records.as_text = frozenset(columns)

@@ -65,12 +65,12 @@ def group(draw: random.Random, length: int) -> list[Token]:
 
 
 def recall(draw: random.Random, length: int) -> list[Token]:
-    """A third of the length pairs of different keys and any values, and then all keys in another order."""
+    """A third of the length pairs of different keys and any values, a mark, and all keys in another order."""
     pairs = dict.fromkeys(draw.sample(KEYS, max(1, min(len(KEYS), length // 3))), "")
     for key in pairs:
         pairs[key] = draw.choice(VALUES)
     told = [(token, NOTHING) for pair in pairs.items() for token in pair]
-    return told + [(f"{key}{MARK}", pairs[key]) for key in draw.sample(list(pairs), len(pairs))]
+    return [*told, (MARK, NOTHING), *((key, pairs[key]) for key in draw.sample(list(pairs), len(pairs)))]
 
 
 def selective(draw: random.Random, length: int) -> list[Token]:

@@ -55,6 +55,8 @@ def test_two_processes_lose_as_one_does(seqtool: Command, start: Start, text: Pa
     ("lstm", ["--accumulate", "4"]),
     ("transformer", []),
     ("transformer", ["--shard"]),
+    ("gdn", []),
+    ("mingru", []),
     ("gru", ["--within-documents", "--document", "blank-line", "--ar", "2"]),
 ])  # fmt: skip
 def test_two_processes_of_torchrun_lose_as_one_does(

@@ -21,9 +21,7 @@ from seqtool.models.delta_rule import gated_delta_rule
 from seqtool.models.scan import gated_scan, wide
 from seqtool.settings.model import ModelConfig
 
-LONGEST_MEMORY = 1024  # tokens; that of a number of mingru is log-uniform in 2 .. so many
-STEP_SIZES = (1e-3, 0.1)  # of gdn's decay at first, log-uniform between these (Gu & Dao 2023, section 3.6)
-FASTEST_DECAY = 16.0
+LONGEST_MEMORY = 1024  # tokens, at first; that of a number of mingru is log-uniform in 2 .. so many
 HEAD_EPSILON = 1e-5  # of the norm of each head
 FIRST_POSITIONS = 256  # that a table of rotations begins with
 
@@ -146,12 +144,15 @@ class GatedDeltaNet(nn.Module):
 
     @torch.no_grad()
     def initialize(self) -> None:
-        """Decays as in Mamba 2, so that some heads keep what they read for a thousand tokens; taps as torch's."""
+        """Decays by which heads remember for tau tokens, from few to a thousand, evenly by log tau; taps as torch's.
+
+        Drawn as Mamba's are, which has many heads, the few of a small model may all forget within ten tokens.
+        """
         bound = len(self.convolution) ** -0.5
         self.convolution.uniform_(-bound, bound)
-        self.log_decay.uniform_(1, FASTEST_DECAY).log_()
-        sizes = torch.empty_like(self.decay_bias).uniform_(*map(math.log, STEP_SIZES)).exp()
-        self.decay_bias.copy_(sizes.expm1().log())  # whose softplus they are
+        self.log_decay.zero_()
+        places_H = torch.arange(1, self.heads + 1, device=self.decay_bias.device) / self.heads
+        self.decay_bias.copy_((1 / LONGEST_MEMORY**places_H).expm1().log())  # whose softplus is 1 / tau
 
 
 class WindowAttention(nn.Module):

@@ -21,7 +21,6 @@ BYTES_A_THREAD = 3 << 18  # of weights, read between two meetings of the threads
 MEETINGS = 4  # of the threads in each block
 KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
 ACTIVATIONS = {"relu": 0, "gelu": 1, "swiglu": 2}
-MIXERS = {"mingru": 0, "gdn": 1}
 MOST_HEAD = 256  # width of a head of gdn; step.c says the same
 
 
@@ -177,7 +176,8 @@ class Blocks:
 class MixerWeights(NamedTuple):
     """What a block's mixer learned, as step.c reads it: contiguous, in fp32; what it does not have is None."""
 
-    kind: str
+    kind: int
+    """Of step.c's enum mixer."""
     most: float
     bias: Tensor
     rates: Tensor | None = None
@@ -207,7 +207,7 @@ class StateBlocks:
             for name, part in parts.items():
                 setattr(block, name, part)
             self._kept += _set_norms(block, ("mixer", "feedforward"), pair)
-            block.mixer, block.most = MIXERS[mixer.kind], mixer.most
+            block.mixer, block.most = mixer.kind, mixer.most
             block.convolution = 0 if mixer.taps is None else len(mixer.taps)
             for name in ("bias", "rates", "taps", "head_gain"):
                 tensor: Tensor | None = getattr(mixer, name)

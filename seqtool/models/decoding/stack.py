@@ -23,6 +23,7 @@ from seqtool.models.scan import gated_step
 from seqtool.models.state import State
 
 MixerState = tuple[Tensor, ...]
+MINGRU, GDN = 0, 1  # step.c's enum mixer
 
 
 class MixerStep(Protocol):
@@ -120,7 +121,7 @@ class _MinGruStep:
 
     @property
     def weights(self) -> MixerWeights:
-        return MixerWeights("mingru", self._mixer.most, self._mixer.gate_bias.detach())
+        return MixerWeights(MINGRU, self._mixer.most, self._mixer.gate_bias.detach())
 
 
 class _GatedDeltaStep:
@@ -141,7 +142,7 @@ class _GatedDeltaStep:
     def weights(self) -> MixerWeights:
         mixer = self._mixer
         learned = (mixer.decay_bias, mixer.log_decay.exp(), mixer.convolution, mixer.head_norm.weight)
-        return MixerWeights("gdn", mixer.most, *(part.detach().contiguous() for part in learned))
+        return MixerWeights(GDN, mixer.most, *(part.detach().contiguous() for part in learned))
 
 
 class _ByItself:

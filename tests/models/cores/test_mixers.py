@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqtool.models.attention import rotary_positions, rotate
-from seqtool.models.cores.mixers import LONGEST_MEMORY, MIXERS, STEP_SIZES, GatedDeltaNet, MinGru, WindowAttention
+from seqtool.models.cores.mixers import LONGEST_MEMORY, MIXERS, GatedDeltaNet, MinGru, WindowAttention
 from seqtool.models.delta_rule import delta_rule_reference, of_length_1
 from seqtool.settings.model import ModelConfig
 
@@ -82,14 +82,13 @@ def test_gdn_is_its_equations(signed: bool):
     torch.testing.assert_close(made(x, None)[0], gated @ made.output.weight.t(), rtol=1e-4, atol=1e-6)
 
 
-def test_gdn_forgets_slowly_at_first():
-    made = mixer("gdn", hidden=512, heads=256)
+@pytest.mark.parametrize(("heads", "memories"), [(1, [1024]), (2, [32, 1024]), (5, [4, 16, 64, 256, 1024])])
+def test_heads_of_gdn_remember_for_a_while_and_one_for_long(heads: int, memories: list[int]):
+    """With nothing read, by exp(-1 / tau) a token."""
+    made = mixer("gdn", hidden=4 * heads, heads=heads)
     assert isinstance(made, GatedDeltaNet)
-    sizes = torch.nn.functional.softplus(made.decay_bias.detach())
-    assert STEP_SIZES[0] * 0.99 < sizes.min() < 2 * STEP_SIZES[0]
-    assert sizes.max() < STEP_SIZES[1] * 1.01
-    assert made.log_decay.detach().exp().min() >= 1
-    assert made.log_decay.detach().exp().max() <= 16
+    decays = made.log_decay.detach().exp() * torch.nn.functional.softplus(made.decay_bias.detach())
+    assert (1 / decays).tolist() == pytest.approx(memories, rel=1e-3)
 
 
 @pytest.mark.parametrize("time", [1, 3, 5, 6, 17])

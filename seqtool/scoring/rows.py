@@ -92,8 +92,8 @@ def score_rows(
     line_documents = document == "line" and not isinstance(source, TokenStore)
     row = OpenRow(whole_text=per == "line", each_line=per == "line" or line_documents)
     word = OpenWord(vocabulary)
-    for ids, lines in _encoded_lines(vocabulary, source, each_line, document):
-        starts = _document_starts(lines)
+    for ids, lines in encoded_lines(vocabulary, source, each_line, document):
+        starts = document_starts(lines)
         nats = scorer.score(ids, starts)
         counted = counted_tokens(vocabulary, config, ids)
         if per == "token":
@@ -113,7 +113,7 @@ def _check_unit(
     check_oov(vocabulary, config)
 
 
-def _encoded_lines(
+def encoded_lines(
     vocabulary: Vocabulary, source: TextSource | TokenStore, each_line: bool, document: str
 ) -> Iterator[tuple[Ids, list[TextLine]]]:
     """Yield the ids that are scored together, and the lines in them."""
@@ -124,7 +124,7 @@ def _encoded_lines(
         yield encode_lines(vocabulary, blocks)
 
 
-def _document_starts(lines: Sequence[TextLine]) -> list[int]:
+def document_starts(lines: Sequence[TextLine]) -> list[int]:
     """The places among the ids of these lines where documents begin."""
     begins = [0, *(line.stop for line in lines)]
     return [begin for begin, line in zip(begins, lines, strict=False) if line.begins]

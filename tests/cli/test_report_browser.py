@@ -56,8 +56,9 @@ def probed(seqtool: Command, prose_file: Path, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def file(seqtool: Command, small_run: Path, probed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("report") / "r.html"
-    result = seqtool("report", small_run, probed, "-o", path)
+    path, text = (tmp_path_factory.mktemp("report") / name for name in ("r.html", "<b>.txt"))
+    text.write_text("\n".join(["It was late.", *HOSTILE]), encoding="utf-8", newline="")
+    result = seqtool("report", small_run, probed, "-o", path, "--text", text)
     assert result.returncode == 0, result.stderr.decode()
     return path
 
@@ -75,7 +76,7 @@ def test_every_view_is_drawn_and_names_are_text(page: ReportPage):
     seen = page.run(
         "return [...document.querySelectorAll('section')].filter((one) => !one.hidden).map((one) => one.id)"
     )
-    assert seen == ["runs", "losses", "gaps", "steps", "lags", "settings"]
+    assert seen == ["runs", "losses", "gaps", "steps", "lags", "texts", "settings"]
     titles = page.run("return [...document.querySelectorAll('h3')].map((one) => one.textContent)")
     assert f"<img src=x onerror={OWNED}>" in titles
     assert "Nats per token" in titles
@@ -176,3 +177,28 @@ def test_a_page_that_is_followed_reads_itself_again(browser: ReportPage, small_r
         assert time.monotonic() < until
         time.sleep(0.1)
     assert browser.run("return document.getElementById('axis').value") == "tokens"
+
+
+def test_a_text_is_read_by_pointer_and_keys(page: ReportPage, file: Path):
+    told = data_of(file.read_bytes())["texts"][0]
+    assert page.run("return document.getElementById('text').textContent") == "".join(told["pieces"])
+    assert HOSTILE[0] in "".join(told["pieces"])
+    page.type("#text", RIGHT + RIGHT)
+    card = "return document.getElementById('card').textContent"
+    assert f"cost {told['nats'][1]:.3f} nats" in page.run(card)
+    likeliest = told["names"][told["likely"][1][0]]
+    assert page.run("return document.querySelector('#card td').textContent") == likeliest
+    page.type("#text", END)
+    place = told["shown"] - 1
+    assert f"cost {told['nats'][place]:.3f} nats" in page.run(card)
+    page.run("document.querySelector('#text span').dispatchEvent(new Event('pointerover', {bubbles: true}))")
+    assert f"cost {told['nats'][0]:.3f} nats" in page.run(card)
+    colours = page.run(
+        "return [...document.querySelectorAll('#text span')].map((one) => getComputedStyle(one).backgroundColor)"
+    )
+    assert colours[0].startswith("rgba(214, 84, 20")
+    page.choose("#reader", "1")
+    other = data_of(file.read_bytes())["texts"][1]
+    assert page.run("return document.getElementById('about-text').textContent") == other["about"]
+    assert page.run("return document.querySelectorAll('img, script').length") == 2
+    assert page.complaints() == []

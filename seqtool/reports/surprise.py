@@ -113,7 +113,8 @@ def _in_line(text: str) -> str:
 def _worst_lines(reading: CloseReading) -> list[dict[str, Any]]:
     """The lines that cost most per token, the worst first."""
     sums = np.concatenate([[0.0], np.cumsum(reading.nats, dtype=np.float64)])
-    lines, begin = [], 0
+    lines: list[dict[str, Any]] = []
+    begin = 0
     for number, line in enumerate(reading.lines, 1):
         if line.stop - begin >= FEWEST_IN_LINE:
             nats = float(sums[line.stop] - sums[begin])

@@ -51,7 +51,7 @@ class Bin(NamedTuple):
 
     low: float
     high: float
-    count: int
+    predictions: int
     p: float | None
     """Their mean probability."""
     share: float | None

@@ -80,10 +80,15 @@ def test_calibration_counts_every_symbol_in_every_place(run: Run, prose: str, tm
             pytest.skip("a window is read in parts")
     came_TV = np.arange(size) == reading.ids[:, None]
     bins = np.minimum((p_TV * 10).astype(int), 9)
-    for number, found in enumerate(calibration(reading, size)):
+    for number, one in enumerate(calibration(reading, size)):
         inside = bins == number
-        assert found.count == pytest.approx(inside.sum(), abs=2)  # p on an edge, where batches differ
-        if found.count > 5:
-            assert found.p == pytest.approx(p_TV[inside].mean(), rel=0.02)
-            assert found.share == pytest.approx(came_TV[inside].mean(), rel=0.05, abs=0.02)
-    assert sum(found.count for found in calibration(reading, size)) == p_TV.size
+        assert one.predictions == pytest.approx(inside.sum(), abs=2)  # p on an edge, where batches differ
+        if one.predictions > 5:
+            assert one.p == pytest.approx(p_TV[inside].mean(), rel=0.02)
+            assert one.share == pytest.approx(came_TV[inside].mean(), rel=0.05, abs=0.02)
+    found = [bin for bin in calibration(reading, size) if bin.predictions]
+    assert sum(bin.predictions for bin in found) == p_TV.size
+    assert sum(bin.predictions * bin.share for bin in found) == pytest.approx(
+        len(reading.ids)
+    )  # one comes in each place
+    assert sum(bin.predictions * bin.p for bin in found) == pytest.approx(len(reading.ids))

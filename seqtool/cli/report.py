@@ -157,7 +157,7 @@ class _Page:
         meter = Meter("tokens", 0, self.quiet)
         reading = read_closely(run.model, run.vocabulary, self._source, document, READ_TOKENS, meter)
         meter.close()
-        return surprise(place, text.name, run.vocabulary, reading, shown_tokens(readers))
+        return surprise(place, text.name, run.vocabulary, reading, shown_tokens(readers), run.model)
 
 
 def _opened(text: _Text) -> Any:

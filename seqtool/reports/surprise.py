@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from seqtool.models.predictor import Predictor
 from seqtool.reports.drawing import JOINERS, visible
-from seqtool.scoring.surprise import CloseReading, calibration
+from seqtool.reports.inside import inside
+from seqtool.scoring.surprise import CloseReading, calibration, decoded_pieces
 from seqtool.text.vocabulary import Vocabulary
 
 READ_TOKENS = 20_000  # of a text, by each run
@@ -19,16 +21,23 @@ FEWEST_IN_LINE = 4  # tokens of a line that may be among the worst
 LONGEST = 160
 
 
-def surprise(place: int, name: str, vocabulary: Vocabulary, reading: CloseReading, most: int) -> dict[str, Any]:
-    """The reading of the text `name` by the run at `place`, of which up to `most` tokens are shown."""
+def surprise(
+    place: int, name: str, vocabulary: Vocabulary, reading: CloseReading, most: int, model: Predictor | None = None
+) -> dict[str, Any]:
+    """The reading of the text `name` by the run at `place`, of which up to `most` tokens are shown.
+
+    With the `model`, also what it has inside while it reads them.
+    """
     shown = min(most, len(reading.ids))
     used = sorted({*reading.ids[:shown].tolist(), *reading.likely_TK[:shown, :ALTERNATIVES].ravel().tolist()})
     number = {index: position for position, index in enumerate(used)}
     tokens, nats = len(reading.ids), float(reading.nats.sum(dtype=np.float64))
     first = float((reading.likely_TK[:, 0] == reading.ids).mean())
     extent = "All" if reading.whole else "The first"
+    pieces = decoded_pieces(vocabulary, reading.ids, reading.starts)
     return {
         "run": place,
+        "inside": {} if model is None else inside(model, reading, pieces, shown),
         "shown": shown,
         "tokens": tokens,
         "total_nats": nats,
@@ -39,7 +48,7 @@ def surprise(place: int, name: str, vocabulary: Vocabulary, reading: CloseReadin
             f"{nats / tokens:.4f} nats per token (perplexity {np.exp(min(700.0, nats / tokens)):,.2f}); "
             f"what was likeliest came in {first:.1%} of the places."
         ),
-        "pieces": _pieces(vocabulary, reading, shown),
+        "pieces": _shown_pieces(vocabulary, reading, pieces[:shown]),
         "names": [visible(vocabulary.token_text(index)) for index in used],
         "ids": [number[index] for index in reading.ids[:shown].tolist()],
         "nats": [_short(value) for value in reading.nats[:shown].tolist()],
@@ -60,16 +69,13 @@ def shown_tokens(runs: int) -> int:
     return max(FEWEST_SHOWN, SHOWN_TOKENS // max(1, runs))
 
 
-def _pieces(vocabulary: Vocabulary, reading: CloseReading, shown: int) -> list[str]:
-    """The text that each token adds; of one that ends inside a character, its name."""
-    pieces, begins = [], set(reading.starts)
-    decoder = vocabulary.decoder()
-    for place, index in enumerate(reading.ids[:shown].tolist()):
-        if place in begins:
-            decoder = vocabulary.decoder()
-        piece = decoder.feed([index])
-        pieces.append(_in_text(piece) if piece else visible(vocabulary.token_text(index)))
-    return pieces
+def _shown_pieces(vocabulary: Vocabulary, reading: CloseReading, pieces: list[str]) -> list[str]:
+    """Pieces as they are shown in their text; the name of a token that ends inside a character."""
+    ids = reading.ids[: len(pieces)].tolist()
+    return [
+        _in_text(piece) if piece else visible(vocabulary.token_text(index))
+        for index, piece in zip(ids, pieces, strict=True)
+    ]
 
 
 def _in_text(piece: str) -> str:

@@ -5,7 +5,7 @@ Shapes: T tokens, K likeliest symbols, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -131,6 +131,17 @@ def _predictions(model: Predictor, text: npt.NDArray[np.int64]) -> Iterator[Tens
         ids_1T = torch.from_numpy(read[start : start + at_once])[None].to(model.device)
         log_p_1TV, state = model.log_p(ids_1T, state)
         yield log_p_1TV[0]
+
+
+def decoded_pieces(vocabulary: Vocabulary, ids: Ids, starts: Sequence[int]) -> list[str]:
+    """The text that each token adds, in documents that begin at `starts`; none where one ends inside a character."""
+    pieces, begins = [], set(starts)
+    decoder = vocabulary.decoder()
+    for place, index in enumerate(ids.tolist()):
+        if place in begins:
+            decoder = vocabulary.decoder()
+        pieces.append(decoder.feed([index]))
+    return pieces
 
 
 def calibration(reading: CloseReading, vocab_size: int) -> list[Bin]:

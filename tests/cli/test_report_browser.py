@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seqtool.runs.config import METRICS
@@ -202,3 +204,40 @@ def test_a_text_is_read_by_pointer_and_keys(page: ReportPage, file: Path):
     assert page.run("return document.getElementById('about-text').textContent") == other["about"]
     assert page.run("return document.querySelectorAll('img, script').length") == 2
     assert page.complaints() == []
+
+
+def test_a_text_is_coloured_by_units_and_by_attention(
+    browser: ReportPage, seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path
+):
+    net = ("--model", "transformer", "--hidden", 16, "--heads", 2, "--layers", 2, "--context", 16, "--steps", 3)
+    (tmp_path / "t.txt").write_text('if x:\n    say "it was late"\n' * 20)
+    for command in (
+        ("train", prose_file, "--vocab", small_run / "vocab.model", "-o", tmp_path / "net", *net, "-q"),
+        ("report", small_run, tmp_path / "net", "--text", tmp_path / "t.txt", "-o", tmp_path / "r.html"),
+    ):
+        result = seqtool(*command)
+        assert result.returncode == 0, result.stderr.decode()
+    browser.open(tmp_path / "r.html")
+    texts = data_of((tmp_path / "r.html").read_bytes())["texts"]
+    offered = "return [...document.getElementById('paint').options].map((one) => one.textContent)"
+    assert browser.run(offered) == ["surprise", *(unit["name"] for unit in texts[0]["inside"]["units"])]
+    browser.choose("#paint", "0")
+    values = texts[0]["inside"]["units"][0]["values"]
+    place = max(range(len(values)), key=lambda place: abs(values[place]))
+    kind = "28, 100, 200" if values[place] < 0 else "214, 84, 20"
+    background = "return getComputedStyle(document.querySelectorAll('#text span')[{}]).backgroundColor"
+    assert browser.run(background.format(place)) == f"rgba({kind}, 0.75)"
+    browser.choose("#reader", "1")
+    assert browser.run(offered) == ["surprise", "attention"]
+    browser.choose("#paint", "attention")
+    browser.type("#text", RIGHT * 4)
+    attention = texts[1]["inside"]["attention"]
+    assert (attention["layers"], attention["heads"], attention["tokens"]) == (2, 2, 16)
+    shares = np.frombuffer(base64.b64decode(attention["shares"]), np.uint8).reshape(2, 2, 16, 16) / 255
+    browser.choose("#layer", "1")
+    browser.choose("#head", "0")
+    told = browser.run("return document.getElementById('about-paint').textContent")
+    assert f"a share of {shares[1, 0, 3, 1:4].max():.3f}" in told
+    assert f"{shares[1, 0, 3, 0]:.3f} went to the text's beginning" in told
+    assert browser.run(background.format(3)) == "rgba(0, 0, 0, 0)"
+    assert browser.complaints() == []

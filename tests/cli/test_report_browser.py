@@ -82,6 +82,8 @@ def test_every_view_is_drawn_and_names_are_text(page: ReportPage):
     titles = page.run("return [...document.querySelectorAll('h3')].map((one) => one.textContent)")
     assert f"<img src=x onerror={OWNED}>" in titles
     assert "Nats per token" in titles
+    said = page.run("return [...document.querySelectorAll('#runs li')].map((one) => one.textContent)")
+    assert said[0].startswith("small: The last validation, at step 60, is the best")
     lines = page.run("return document.querySelectorAll('#loss-charts path').length")
     assert lines == 6  # of each run the logged losses, their mean and the validation losses
     assert page.run("return document.querySelectorAll('img, script').length") == 2

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 import typer
 
 from seqtool.cli.console import Meter, cell, in_columns, note, to_left, write, write_report
+from seqtool.cli.evaluation_colour import check_terminal, write_coloured
 from seqtool.cli.evaluation_report import Judging, write_evaluation
 from seqtool.cli.evaluation_rows import UNITS, Rows, write_rows
 from seqtool.cli.options import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "seqtool eval novel.run chapter.txt --json",
+    "seqtool eval novel.run chapter.txt --colour",
     "seqtool eval novel.run chapter.txt --adapt",
     "seqtool eval mt.run test.en --target test.de --beam 5",
 )
@@ -112,6 +114,14 @@ def command(
         bool,
         typer.Option("--bits", help="With --per: write bits instead of nats.", rich_help_panel=Panel.SCORING),
     ] = False,
+    colour: Annotated[
+        bool,
+        typer.Option(
+            "--colour",
+            help="Write the text itself to a terminal, coloured by surprise.",
+            rich_help_panel=Panel.SCORING,
+        ),
+    ] = False,
     given: Annotated[
         Optional[str],
         typer.Option(
@@ -153,6 +163,8 @@ def command(
     config = checked(EvalConfig(**settings))
     _check_flags(per, carry, bits, given, errors, document)
     _check_adapting(config, settings, per, given)
+    if colour:
+        _check_colour({"--per": per is not None, "--json": json, "--adapt": config.adapt, "--text": bool(text)})
 
     from seqtool.models.device import choose_device
     from seqtool.runs.config import of_examples, read_config
@@ -166,12 +178,11 @@ def command(
             "--per": per and not translates,
             "--carry": carry,
             "--bits": bits,
+            "--colour": colour,
             "--given": given,
             "--document": document,
         }
-        unused = {flag: bool(value) for flag, value in of_text.items()}
-        unused |= {f"--{name.replace('_', '-')}": True for name in settings}
-        refuse_unused(unused, f"{run} is no language model; leave that out")
+        _refuse_of_text(run, of_text, settings)
         about = Judging(errors, device, json, quiet, backtest, writing, target, per)
         write_evaluation(run, texts or ["-"], about, flags_of_writing)
         return
@@ -194,17 +205,7 @@ def command(
     if carry and breaks[0] == "line" and not all(is_store(Path(name)) for name in names):
         raise UsageError("--carry: lines are documents here, scored by themselves; leave it out or add --document file")
     job = _Job(names, errors, given or "", config, json, quiet)
-    if len(runs) > 1:
-        _compare(runs, breaks, job)
-    elif per is not None:
-        # Only rows of documents can show that a file is empty.
-        sources = _sources(names, errors, empty_files=per == "document")
-        write_rows(runs[0], sources, config, Rows(per, carry, breaks[0], bits, given or "", json))
-    elif len(names) > 1:
-        _tabulate(runs[0], breaks[0], job)
-    else:
-        (report,) = _reports(runs[0], _sources(names, errors, document=breaks[0]), job)
-        write_report(report if json else {**report, "text_lost": ", ".join(report["text_lost"]) or "nothing"}, json)
+    _write(runs, breaks, job, None if per is None else Rows(per, carry, breaks[0], bits, given or "", json), colour)
 
 
 class _Job(NamedTuple):
@@ -216,6 +217,36 @@ class _Job(NamedTuple):
     config: EvalConfig
     json: bool
     quiet: bool
+
+
+def _write(runs: Sequence[Run], breaks: Sequence[str], job: _Job, rows: Rows | None, colour: bool) -> None:
+    """Write what was asked for: a table of runs, rows of units, the text in colours, a table of texts, or a report."""
+    if len(runs) > 1:
+        _compare(runs, breaks, job)
+    elif rows is not None:
+        # Only rows of documents can show that a file is empty.
+        write_rows(runs[0], _sources(job.names, job.errors, empty_files=rows.per == "document"), job.config, rows)
+    elif colour:
+        write_coloured(runs[0], _sources(job.names, job.errors), job.config, breaks[0], job.given, job.quiet)
+    elif len(job.names) > 1:
+        _tabulate(runs[0], breaks[0], job)
+    else:
+        (report,) = _reports(runs[0], _sources(job.names, job.errors, document=breaks[0]), job)
+        lost = ", ".join(report["text_lost"]) or "nothing"
+        write_report(report if job.json else {**report, "text_lost": lost}, job.json)
+
+
+def _refuse_of_text(run: Path, of_text: dict[str, Any], settings: dict[str, Any]) -> None:
+    """UsageError for flags and settings of scoring text, given for a run that learned from examples."""
+    unused = {flag: bool(value) for flag, value in of_text.items()}
+    unused |= {f"--{name.replace('_', '-')}": True for name in settings}
+    refuse_unused(unused, f"{run} is no language model; leave that out")
+
+
+def _check_colour(others: dict[str, bool]) -> None:
+    """UsageError for --colour beside what writes something else, and where there is no terminal."""
+    refuse_unused(others, "--colour writes the text itself; leave one of them out")
+    check_terminal()
 
 
 def _check_flags(

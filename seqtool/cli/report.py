@@ -5,21 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import typer
 
 from seqtool.cli.completion import runs as offer_runs
-from seqtool.cli.console import note, write_bytes
-from seqtool.cli.options import Force, Quiet
+from seqtool.cli.console import Meter, note, write_bytes
+from seqtool.cli.options import Device, Errors, Force, Quiet, chosen
 from seqtool.errors import StoppedError, UsageError
 from seqtool.settings.fields import Panel
+from seqtool.settings.vocabulary import ERROR_HANDLERS
 
 if TYPE_CHECKING:
     from seqtool.reports.curves import RunRecord
 
 EXAMPLES = (
-    "seqtool report novel.run runs/novel-lstm -o report.html",
+    "seqtool report novel.run runs/novel-lstm --text chapter.txt -o report.html",
     "seqtool report novel.run -o report.html --follow",
 )
 POLL_S = 1.0
@@ -36,6 +37,15 @@ def command(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Page to write, in HTML; - is standard output.")
     ],
+    text: Annotated[
+        Optional[str],
+        typer.Option(
+            "--text",
+            metavar="FILE",
+            help="Text or token store that the language models read, to show what surprises them.",
+            rich_help_panel=Panel.DATA,
+        ),
+    ] = None,
     follow: Annotated[
         bool,
         typer.Option(
@@ -44,6 +54,8 @@ def command(
             rich_help_panel=Panel.PROGRESS,
         ),
     ] = False,
+    errors: Errors = "strict",
+    device: Device = "auto",
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -52,6 +64,10 @@ def command(
     Losses of all runs on one axis, by step, tokens or seconds, and the step whose weights were kept; training against
     validation; learning rate, gradient norm and skipped steps; the gradient by lag of --probe-gradients; and the
     settings in which the runs differ.
+
+    With --text each language model reads the beginning of a text once. It is shown coloured by surprise, with the five
+    likeliest tokens in each place; the most surprising tokens and lines are listed; and calibration says how often what
+    was predicted with so much probability came.
 
     With --follow the page is written again as metrics come, and keeps what was chosen on it when the browser reloads
     it. It ends with the training, or with Ctrl-C.
@@ -64,8 +80,11 @@ def command(
         if follow:
             raise UsageError("--follow writes a file again and again: name one with -o, not standard output")
     else:
-        refuse_file(output, force, [str(run) for run in runs])
-    page = _Page(runs, output, quiet)
+        refuse_file(output, force, [*map(str, runs), *([text] if text else [])])
+    if text is None and errors != "strict":
+        raise UsageError("--errors is for the file of --text: leave it out")
+    chosen(errors, ERROR_HANDLERS, "--errors")
+    page = _Page(runs, output, None if text is None else _Text(text, errors, device), quiet)
     if follow:
         _follow(page)
     else:
@@ -73,11 +92,22 @@ def command(
     note(f"open {output} in a browser", quiet or str(output) == "-")
 
 
+class _Text(NamedTuple):
+    """What the language models are to read, and where they run."""
+
+    name: str
+    errors: str
+    device: str
+
+
 class _Page:
     """The page of some runs, written as often as asked."""
 
-    def __init__(self, runs: Sequence[Path], output: Path, quiet: bool) -> None:
+    def __init__(self, runs: Sequence[Path], output: Path, text: _Text | None, quiet: bool) -> None:
         self.runs, self.output, self.quiet = runs, output, quiet
+        self._text = text
+        self._source: Any = None
+        self._readings: dict[int, tuple[tuple[int, int], dict[str, Any]]] = {}
 
     def write(self, follow_s: int = 0, followed: bool = False, training: Sequence[int] = ()) -> None:
         """Write the page as the runs are now."""
@@ -88,6 +118,7 @@ class _Page:
         records: list[RunRecord] = [read_record(run) for run in self.runs]
         content = run_page(
             records,
+            [] if self._text is None else self._read(records, self._text),
             written=time.strftime("%H:%M:%S"),
             follow_s=follow_s,
             followed=followed,
@@ -99,14 +130,55 @@ class _Page:
         with atomic_writer(self.output, len(content)) as stream:
             stream.write(content)
 
+    def _read(self, records: Sequence[RunRecord], text: _Text) -> list[dict[str, Any]]:
+        """The text as each language model reads it; again only where weights have changed."""
+        from seqtool.runs.config import WEIGHTS
+        from seqtool.settings.examples import LANGUAGE
+
+        readers = [place for place, record in enumerate(records) if record.task == LANGUAGE]
+        if not readers:
+            raise UsageError("--text is for language models, and none of these runs is one: leave it out")
+        if self._source is None:
+            self._source = _opened(text)
+        for place in readers:
+            stamp = _stamp(self.runs[place] / WEIGHTS)
+            if place not in self._readings or self._readings[place][0] != stamp:
+                self._readings[place] = stamp, self._surprise(place, len(readers), text)
+        return [self._readings[place][1] for place in readers]
+
+    def _surprise(self, place: int, readers: int, text: _Text) -> dict[str, Any]:
+        from seqtool.models.device import choose_device
+        from seqtool.reports.surprise import READ_TOKENS, shown_tokens, surprise
+        from seqtool.runs.loading import load_run
+        from seqtool.scoring.surprise import read_closely
+
+        run = load_run(self.runs[place], choose_device(text.device))
+        document = str(run.config.data.get("document", "file"))
+        meter = Meter("tokens", 0, self.quiet)
+        reading = read_closely(run.model, run.vocabulary, self._source, document, READ_TOKENS, meter)
+        meter.close()
+        return surprise(place, text.name, run.vocabulary, reading, shown_tokens(readers), run.model)
+
+
+def _opened(text: _Text) -> Any:
+    """The text to read, as often as there are runs."""
+    from seqtool.text.documents import TextSource
+    from seqtool.text.store import is_store, open_store
+
+    if is_store(Path(text.name)):
+        return open_store(Path(text.name))
+    return TextSource([text.name], errors=text.errors, rereadable=True)
+
 
 def _follow(page: _Page) -> None:
     """Write the page whenever metrics have come, until no training writes into any of the runs."""
+    from seqtool.runs.config import METRICS
+
     _wait_for(page.runs, page.quiet)
     seen: list[tuple[int, int]] = []
     try:
         while training := [place for place, run in enumerate(page.runs) if _is_training(run)]:
-            if (now := [_stamp(run) for run in page.runs]) != seen:
+            if (now := [_stamp(run / METRICS) for run in page.runs]) != seen:
                 page.write(RELOAD_S, True, training)
                 note(f"following: {page.output} is written as metrics come; Ctrl-C ends it", page.quiet or bool(seen))
                 seen = now
@@ -138,12 +210,10 @@ def _is_training(run: Path) -> bool:
         return True
 
 
-def _stamp(run: Path) -> tuple[int, int]:
-    """What changes when metrics have come."""
-    from seqtool.runs.config import METRICS
-
+def _stamp(file: Path) -> tuple[int, int]:
+    """What changes when a file is written to."""
     try:
-        found = (run / METRICS).stat()
+        found = file.stat()
     except OSError:
         return 0, 0
     return found.st_mtime_ns, found.st_size

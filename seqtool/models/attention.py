@@ -19,10 +19,14 @@ def causal_mask(queries: int, keys: int, device: torch.device) -> Tensor:
 
 def attention_reference(Q_BHTD: Tensor, K_BHSD: Tensor, V_BHSD: Tensor) -> Tensor:
     """softmax(Q K^T / sqrt(D)) V with a causal mask (Vaswani et al. 2017, eq. 1); (B, H, T, D)."""
+    return causal_weights(Q_BHTD, K_BHSD) @ V_BHSD
+
+
+def causal_weights(Q_BHTD: Tensor, K_BHSD: Tensor) -> Tensor:
+    """softmax(Q K^T / sqrt(D)) with a causal mask: the share of each key in what a query gathers, (B, H, T, S)."""
     scores_BHTS = Q_BHTD @ K_BHSD.transpose(-2, -1) / math.sqrt(Q_BHTD.shape[-1])
     visible_TS = causal_mask(Q_BHTD.shape[-2], K_BHSD.shape[-2], Q_BHTD.device)
-    weights_BHTS = scores_BHTS.masked_fill(~visible_TS, -math.inf).softmax(dim=-1)
-    return weights_BHTS @ V_BHSD
+    return scores_BHTS.masked_fill(~visible_TS, -math.inf).softmax(dim=-1)
 
 
 PLAIN_MOST_KEYS = 1024  # beyond, scores take more memory than they save time

@@ -23,6 +23,7 @@ from seqtool.scoring.words import is_white_space, units_of
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.vocabulary import DOCUMENT_AT
 from seqtool.text.blocks import encodable
+from seqtool.text.decoding import TextDecoder
 from seqtool.text.documents import TextBlock, TextSource, lines_of, split_documents
 from seqtool.text.encoding import Ids
 from seqtool.text.sequences import IdSequence, document_spans, without_begins
@@ -79,6 +80,68 @@ def score_rows(
     The text `given` is read, unscored, before every line or document that is scored independently.
     """
     _check_unit(vocabulary, source, config, per, carry)
+    each_line = per == "line" and not carry
+    line_documents = document == "line" and not isinstance(source, TokenStore)
+    row = OpenRow(whole_text=per == "line", each_line=per == "line" or line_documents)
+    word = OpenWord(vocabulary)
+    for ids, lines, starts, nats in _scored(model, vocabulary, source, config, each_line, document, given):
+        counted = counted_tokens(vocabulary, config, ids)
+        if per == "token":
+            yield from _rows_of_tokens(vocabulary, ids, nats, counted)
+        elif rows := word.take(ids, nats, counted, starts) if per == "word" else row.take(lines, nats, counted):
+            yield rows
+    if last := [*row.closed(), *word.closed()]:
+        yield last
+
+
+def score_pieces(
+    model: Predictor,
+    vocabulary: Vocabulary,
+    source: TextSource | TokenStore,
+    config: EvalConfig,
+    *,
+    document: str = "file",
+    given: str = "",
+) -> Iterator[list[tuple[str, float]]]:
+    """Yield the text in pieces, each with its nats, in lists of those that are complete together.
+
+    A piece is a token; the tokens that spell one character are one piece. The pieces are the text, and their nats add
+    up to its total.
+    """
+    check_oov(vocabulary, config)
+    decoder, cost = vocabulary.decoder(), 0.0
+    for ids, _, starts, nats in _scored(model, vocabulary, source, config, False, document, given):
+        costs = np.where(counted_tokens(vocabulary, config, ids), nats, 0.0)
+        begins, pieces = set(starts), []
+        for place, (index, nats_of_token) in enumerate(zip(ids.tolist(), costs.tolist(), strict=True)):
+            if place in begins:
+                pieces += _last_piece(decoder, cost)
+                decoder, cost = vocabulary.decoder(), 0.0
+            cost += nats_of_token
+            if text := decoder.feed([index]):
+                pieces.append((text, cost))
+                cost = 0.0
+        yield pieces
+    if last := _last_piece(decoder, cost):
+        yield last
+
+
+def _last_piece(decoder: TextDecoder, cost: float) -> list[tuple[str, float]]:
+    """What is left of a document, if anything is."""
+    rest = decoder.finish()
+    return [(rest, cost)] if rest or cost else []
+
+
+def _scored(
+    model: Predictor,
+    vocabulary: Vocabulary,
+    source: TextSource | TokenStore,
+    config: EvalConfig,
+    each_line: bool,
+    document: str,
+    given: str,
+) -> Iterator[tuple[Ids, list[TextLine], list[int], Nats]]:
+    """Yield ids that are scored together, the lines in them, where documents begin, and the nats of the ids."""
     if isinstance(source, TextSource) and document.startswith(DOCUMENT_AT):
         source.document = document  # the source itself finds these, before it is divided into lines
     scorer = Scorer(
@@ -88,20 +151,9 @@ def score_rows(
         stride=config.stride,
         given=given_ids(vocabulary, given),
     )
-    each_line = per == "line" and not carry
-    line_documents = document == "line" and not isinstance(source, TokenStore)
-    row = OpenRow(whole_text=per == "line", each_line=per == "line" or line_documents)
-    word = OpenWord(vocabulary)
-    for ids, lines in _encoded_lines(vocabulary, source, each_line, document):
-        starts = _document_starts(lines)
-        nats = scorer.score(ids, starts)
-        counted = counted_tokens(vocabulary, config, ids)
-        if per == "token":
-            yield from _rows_of_tokens(vocabulary, ids, nats, counted)
-        elif rows := word.take(ids, nats, counted, starts) if per == "word" else row.take(lines, nats, counted):
-            yield rows
-    if last := [*row.closed(), *word.closed()]:
-        yield last
+    for ids, lines in encoded_lines(vocabulary, source, each_line, document):
+        starts = document_starts(lines)
+        yield ids, lines, starts, scorer.score(ids, starts)
 
 
 def _check_unit(
@@ -113,7 +165,7 @@ def _check_unit(
     check_oov(vocabulary, config)
 
 
-def _encoded_lines(
+def encoded_lines(
     vocabulary: Vocabulary, source: TextSource | TokenStore, each_line: bool, document: str
 ) -> Iterator[tuple[Ids, list[TextLine]]]:
     """Yield the ids that are scored together, and the lines in them."""
@@ -124,7 +176,7 @@ def _encoded_lines(
         yield encode_lines(vocabulary, blocks)
 
 
-def _document_starts(lines: Sequence[TextLine]) -> list[int]:
+def document_starts(lines: Sequence[TextLine]) -> list[int]:
     """The places among the ids of these lines where documents begin."""
     begins = [0, *(line.stop for line in lines)]
     return [begin for begin, line in zip(begins, lines, strict=False) if line.begins]

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from seqtool.runs.config import METRICS
 from tests.cli.test_contract import error_of
 from tests.conftest import Command, Start
@@ -43,6 +45,36 @@ def test_counts_and_mixtures_say_what_they_lack(seqtool: Command, small_run: Pat
     assert counts["counted"]
     assert "nothing was trained" in counts["remark"]
     assert "no metrics of its own" in mixed["remark"]
+
+
+def test_a_text_is_read_by_the_language_models(seqtool: Command, small_run: Path, prose: str, tmp_path: Path):
+    (tmp_path / "t.txt").write_text(prose[:3000])
+    result = seqtool("report", small_run, small_run, "--text", tmp_path / "t.txt", "-o", tmp_path / "r.html")
+    assert result.returncode == 0, result.stderr.decode()
+    one, other = data_of((tmp_path / "r.html").read_bytes())["texts"]
+    scored = json.loads(seqtool("eval", small_run, tmp_path / "t.txt", "--json").stdout)
+    assert one["total_nats"] == pytest.approx(scored["nats"], rel=1e-5)
+    assert one["tokens"] == scored["tokens"]
+    assert (one["run"], other["run"], one["shown"]) == (0, 1, 2500)
+    rows = seqtool("eval", small_run, tmp_path / "t.txt", "--per", "token").stdout.decode().splitlines()
+    assert one["nats"] == pytest.approx([float(row.split("\t")[0]) for row in rows[:2500]], abs=1e-3)
+    piped = seqtool("report", small_run, "--text", "-", "-o", "-", stdin=prose[:3000].encode())
+    assert data_of(piped.stdout)["texts"][0]["total_nats"] == pytest.approx(scored["nats"], rel=1e-5)
+
+
+def test_a_text_that_nothing_reads_is_refused(seqtool: Command, small_run: Path, translator: Path, tmp_path: Path):
+    (tmp_path / "t.txt").write_text("text")
+    page = tmp_path / "r.html"
+    asked = ("report", translator / "run", "-o", page)
+    assert "none of these runs is one" in error_of(seqtool(*asked, "--text", tmp_path / "t.txt"), 2)
+    assert seqtool(*asked).returncode == 0
+    asked = ("report", small_run, "-o", tmp_path / "s.html")
+    assert "does not exist" in error_of(seqtool(*asked, "--text", tmp_path / "none"), 3)
+    assert "leave it out" in error_of(seqtool(*asked, "--errors", "replace"), 2)
+    (tmp_path / "bad").write_bytes(b"a\xff")
+    assert "UTF-8" in error_of(seqtool(*asked, "--text", tmp_path / "bad"), 3)
+    assert not (tmp_path / "s.html").exists()
+    assert seqtool(*asked, "--text", tmp_path / "bad", "--errors", "replace").returncode == 0
 
 
 def test_what_is_no_run_or_has_no_place_is_refused(seqtool: Command, small_run: Path, tmp_path: Path):

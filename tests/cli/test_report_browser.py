@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seqtool.runs.config import METRICS
@@ -56,8 +58,9 @@ def probed(seqtool: Command, prose_file: Path, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def file(seqtool: Command, small_run: Path, probed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("report") / "r.html"
-    result = seqtool("report", small_run, probed, "-o", path)
+    path, text = (tmp_path_factory.mktemp("report") / name for name in ("r.html", "<b>.txt"))
+    text.write_text("\n".join(["It was late.", *HOSTILE]), encoding="utf-8", newline="")
+    result = seqtool("report", small_run, probed, "-o", path, "--text", text)
     assert result.returncode == 0, result.stderr.decode()
     return path
 
@@ -75,10 +78,12 @@ def test_every_view_is_drawn_and_names_are_text(page: ReportPage):
     seen = page.run(
         "return [...document.querySelectorAll('section')].filter((one) => !one.hidden).map((one) => one.id)"
     )
-    assert seen == ["runs", "losses", "gaps", "steps", "lags", "settings"]
+    assert seen == ["runs", "losses", "gaps", "steps", "lags", "texts", "settings"]
     titles = page.run("return [...document.querySelectorAll('h3')].map((one) => one.textContent)")
     assert f"<img src=x onerror={OWNED}>" in titles
     assert "Nats per token" in titles
+    said = page.run("return [...document.querySelectorAll('#runs li')].map((one) => one.textContent)")
+    assert said[0].startswith("small: The last validation, at step 60, is the best")
     lines = page.run("return document.querySelectorAll('#loss-charts path').length")
     assert lines == 6  # of each run the logged losses, their mean and the validation losses
     assert page.run("return document.querySelectorAll('img, script').length") == 2
@@ -176,3 +181,65 @@ def test_a_page_that_is_followed_reads_itself_again(browser: ReportPage, small_r
         assert time.monotonic() < until
         time.sleep(0.1)
     assert browser.run("return document.getElementById('axis').value") == "tokens"
+
+
+def test_a_text_is_read_by_pointer_and_keys(page: ReportPage, file: Path):
+    told = data_of(file.read_bytes())["texts"][0]
+    assert page.run("return document.getElementById('text').textContent") == "".join(told["pieces"])
+    assert HOSTILE[0] in "".join(told["pieces"])
+    page.type("#text", RIGHT + RIGHT)
+    card = "return document.getElementById('card').textContent"
+    assert f"cost {told['nats'][1]:.3f} nats" in page.run(card)
+    likeliest = told["names"][told["likely"][1][0]]
+    assert page.run("return document.querySelector('#card td').textContent") == likeliest
+    page.type("#text", END)
+    place = told["shown"] - 1
+    assert f"cost {told['nats'][place]:.3f} nats" in page.run(card)
+    page.run("document.querySelector('#text span').dispatchEvent(new Event('pointerover', {bubbles: true}))")
+    assert f"cost {told['nats'][0]:.3f} nats" in page.run(card)
+    colours = page.run(
+        "return [...document.querySelectorAll('#text span')].map((one) => getComputedStyle(one).backgroundColor)"
+    )
+    assert colours[0].startswith("rgba(214, 84, 20")
+    page.choose("#reader", "1")
+    other = data_of(file.read_bytes())["texts"][1]
+    assert page.run("return document.getElementById('about-text').textContent") == other["about"]
+    assert page.run("return document.querySelectorAll('img, script').length") == 2
+    assert page.complaints() == []
+
+
+def test_a_text_is_coloured_by_units_and_by_attention(
+    browser: ReportPage, seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path
+):
+    net = ("--model", "transformer", "--hidden", 16, "--heads", 2, "--layers", 2, "--context", 16, "--steps", 3)
+    (tmp_path / "t.txt").write_text('if x:\n    say "it was late"\n' * 20)
+    for command in (
+        ("train", prose_file, "--vocab", small_run / "vocab.model", "-o", tmp_path / "net", *net, "-q"),
+        ("report", small_run, tmp_path / "net", "--text", tmp_path / "t.txt", "-o", tmp_path / "r.html"),
+    ):
+        result = seqtool(*command)
+        assert result.returncode == 0, result.stderr.decode()
+    browser.open(tmp_path / "r.html")
+    texts = data_of((tmp_path / "r.html").read_bytes())["texts"]
+    offered = "return [...document.getElementById('paint').options].map((one) => one.textContent)"
+    assert browser.run(offered) == ["surprise", *(unit["name"] for unit in texts[0]["inside"]["units"])]
+    browser.choose("#paint", "0")
+    values = texts[0]["inside"]["units"][0]["values"]
+    place = max(range(len(values)), key=lambda place: abs(values[place]))
+    kind = "28, 100, 200" if values[place] < 0 else "214, 84, 20"
+    background = "return getComputedStyle(document.querySelectorAll('#text span')[{}]).backgroundColor"
+    assert browser.run(background.format(place)) == f"rgba({kind}, 0.75)"
+    browser.choose("#reader", "1")
+    assert browser.run(offered) == ["surprise", "attention"]
+    browser.choose("#paint", "attention")
+    browser.type("#text", RIGHT * 4)
+    attention = texts[1]["inside"]["attention"]
+    assert (attention["layers"], attention["heads"], attention["tokens"]) == (2, 2, 16)
+    shares = np.frombuffer(base64.b64decode(attention["shares"]), np.uint8).reshape(2, 2, 16, 16) / 255
+    browser.choose("#layer", "1")
+    browser.choose("#head", "0")
+    told = browser.run("return document.getElementById('about-paint').textContent")
+    assert f"a share of {shares[1, 0, 3, 1:4].max():.3f}" in told
+    assert f"{shares[1, 0, 3, 0]:.3f} went to the text's beginning" in told
+    assert browser.run(background.format(3)) == "rgba(0, 0, 0, 0)"
+    assert browser.complaints() == []

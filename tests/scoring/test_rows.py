@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from seqtool.errors import InputError, UsageError
 from seqtool.models.language_model import LanguageModel, build_model
+from seqtool.runs.loading import load_run
 from seqtool.scoring import rows
-from seqtool.scoring.rows import LongText, Row, score_rows
+from seqtool.scoring.rows import LongText, Row, score_pieces, score_rows
 from seqtool.scoring.scorer import score_documents
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.scoring import EvalConfig
@@ -227,3 +229,20 @@ def test_files_end_lines_and_documents(vocabularies: dict[str, Vocabulary], tmp_
     for document, texts in (("file", ["one", "", "x"]), ("blank-line", ["one", "", "six", "x"])):
         found = flat(score_rows(model, vocabulary, source, EvalConfig(), per="document", document=document))
         assert [row[2] for row in found] == texts
+
+
+@pytest.mark.parametrize("document", ["file", "line"])
+def test_pieces_are_the_text_and_their_nats_add_up(small_run: Path, document: str, tmp_path: Path):
+    run = load_run(small_run, torch.device("cpu"))
+    text = "It was late.\n\nNaïve 王 🙂\t\x1b end"
+    (tmp_path / "t").write_text(text, encoding="utf-8")
+
+    def source() -> TextSource:
+        return TextSource([str(tmp_path / "t")])
+
+    lists = list(score_pieces(run.model, run.vocabulary, source(), EvalConfig(), document=document))
+    pieces = [piece for pieces in lists for piece in pieces]
+    assert "".join(piece for piece, _ in pieces) == text
+    assert "王" in [piece for piece, _ in pieces]
+    rows = score_rows(run.model, run.vocabulary, source(), EvalConfig(), per="document", document=document)
+    assert sum(nats for _, nats in pieces) == pytest.approx(sum(row.nats for part in rows for row in part), rel=1e-5)

@@ -76,6 +76,10 @@ class Core(nn.Module):
         """The state with some rows of the batch as before a text's beginning: zeros."""
         return map_state(lambda part: part.masked_fill(restarts_B.view(-1, *[1] * (part.dim() - 1)), 0.0), state)
 
+    def looks(self, x: InputVectors) -> Tensor | None:
+        """With what shares each token of a text looks at those up to it, (L, B, H, T, T); None without attention."""
+        return None
+
     def one_hot_columns(self) -> Tensor:
         """What stands for each symbol where the input is one-hot: the columns of the first weights, (V, ...)."""
         raise NotImplementedError

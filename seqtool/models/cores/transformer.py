@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from seqtool.models.attention import attention, attention_to_all, rotary_positions, rotate, sinusoidal_positions
+from seqtool.models.attention import (
+    attention,
+    attention_to_all,
+    causal_weights,
+    rotary_positions,
+    rotate,
+    sinusoidal_positions,
+)
 from seqtool.models.cores.block import DEVIATION, NORMS, ResidualBlock, beside_mixer, norm_parameters
 from seqtool.models.cores.core import Core, CoreSize
 from seqtool.models.dropout import Dropout
@@ -42,10 +49,7 @@ class SelfAttention(nn.Module):
 
         Where a token sees all of its sequence, these are the first `lengths`.
         """
-        heads_BTHD = (part.unflatten(-1, (self.heads, -1)) for part in self.queries_keys_values(x_BTC).chunk(3, dim=-1))
-        Q_BHTD, K_BHSD, V_BHSD = (part.transpose(1, 2) for part in heads_BTHD)
-        if rotation is not None:
-            Q_BHTD, K_BHSD = rotate(Q_BHTD, rotation), rotate(K_BHSD, rotation)
+        Q_BHTD, K_BHSD, V_BHSD = self._heads(x_BTC, rotation)
         if past is not None:
             K_BHSD, V_BHSD = torch.cat([past[0], K_BHSD], dim=2), torch.cat([past[1], V_BHSD], dim=2)
         if self.sees_all:
@@ -53,6 +57,19 @@ class SelfAttention(nn.Module):
         else:
             y_BHTD = attention(Q_BHTD, K_BHSD, V_BHSD)
         return self.output(y_BHTD.transpose(1, 2).flatten(2)), (K_BHSD, V_BHSD)
+
+    def _heads(self, x_BTC: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, H, T, D) of the tokens themselves, the first two turned by their positions."""
+        heads_BTHD = (part.unflatten(-1, (self.heads, -1)) for part in self.queries_keys_values(x_BTC).chunk(3, dim=-1))
+        Q_BHTD, K_BHTD, V_BHTD = (part.transpose(1, 2) for part in heads_BTHD)
+        if rotation is not None:
+            Q_BHTD, K_BHTD = rotate(Q_BHTD, rotation), rotate(K_BHTD, rotation)
+        return Q_BHTD, K_BHTD, V_BHTD
+
+    def looks(self, x_BTC: Tensor, rotation: Tensor | None) -> Tensor:
+        """Where each token of a text looks, (B, H, T, T); a row sums to 1."""
+        Q_BHTD, K_BHTD, _ = self._heads(x_BTC, rotation)
+        return causal_weights(Q_BHTD, K_BHTD)
 
 
 class TransformerBlock(ResidualBlock):
@@ -108,6 +125,15 @@ class Transformer(Core):
             y, layer_state = layer(y, None if state is None else state[number], rotation, x.lengths_B)
             present.append(layer_state)
         return self.norm(y), tuple(present)
+
+    def looks(self, x: InputVectors) -> Tensor:
+        """Where each token of a text looks, layer by layer, (L, B, H, T, T)."""
+        y, rotation = self.placed(x.dense(), 0)
+        found = []
+        for layer in self.layers:
+            found.append(layer.attention.looks(layer.attention_norm(y), rotation))
+            y, _ = layer(y, None, rotation, None)
+        return torch.stack(found)
 
     def placed(self, y: Tensor, past: int) -> tuple[Tensor, Tensor | None]:
         """Vectors of tokens after `past` others, with their positions, or beside the rotations of these.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -147,8 +148,17 @@ def command(
         refuse_file(attention_map, force, [str(run), *(files or [])])
     if not json and (heading := module.heading(loaded)):
         write(module.SEPARATOR.join(heading) + "\n")
+    _write_answers(module.predictions(loaded, files or ["-"], asking), module.SEPARATOR, json, quiet)
+    for sentence in told:
+        note(sentence, quiet)
+    if attention_map is not None and looked is not None:
+        _draw(attention_map, looked, str(run), quiet)
+
+
+def _write_answers(blocks: Iterable[list[Answer]], separator: str, json: bool, quiet: bool) -> None:
+    """Write the answers as they come, and tell of those that there are not."""
     problems = 0
-    for block in module.predictions(loaded, files or ["-"], asking):
+    for block in blocks:
         lines = []
         for answer in block:
             if answer.problem:
@@ -158,15 +168,11 @@ def command(
             if json:
                 lines.append(json_module.dumps(answer.content, ensure_ascii=False))
             else:
-                lines += [_line(answer, row, module.SEPARATOR) for row in answer.rows]
+                lines += [_line(answer, row, separator) for row in answer.rows]
         write("".join(line + "\n" for line in lines), flush=True)
     if problems:
         rows = "1 row has" if problems == 1 else f"{problems:,} rows have"
         note(f"{rows} no answer: {'it' if problems == 1 else 'they'} could not be read", quiet)
-    for sentence in told:
-        note(sentence, quiet)
-    if attention_map is not None and looked is not None:
-        _draw(attention_map, looked, str(run), quiet)
 
 
 def _draw(output: Path, looked: list[Looked], run: str, quiet: bool) -> None:

@@ -67,7 +67,8 @@ def command(
 
     With --text each language model reads the beginning of a text once. It is shown coloured by surprise, with the five
     likeliest tokens in each place; the most surprising tokens and lines are listed; and calibration says how often what
-    was predicted with so much probability came.
+    was predicted with so much probability came. Of a recurrent net the text is also coloured by the units that best
+    follow quotations, the place in a line and indentation (Karpathy et al. 2015); of a transformer by attention.
 
     With --follow the page is written again as metrics come, and keeps what was chosen on it when the browser reloads
     it. It ends with the training, or with Ctrl-C.
@@ -172,12 +173,13 @@ def _opened(text: _Text) -> Any:
 
 def _follow(page: _Page) -> None:
     """Write the page whenever metrics have come, until no training writes into any of the runs."""
+    from seqtool.files.writing import is_being_written
     from seqtool.runs.config import METRICS
 
     _wait_for(page.runs, page.quiet)
     seen: list[tuple[int, int]] = []
     try:
-        while training := [place for place, run in enumerate(page.runs) if _is_training(run)]:
+        while training := [place for place, run in enumerate(page.runs) if is_being_written(run)]:
             if (now := [_stamp(run / METRICS) for run in page.runs]) != seen:
                 page.write(RELOAD_S, True, training)
                 note(f"following: {page.output} is written as metrics come; Ctrl-C ends it", page.quiet or bool(seen))
@@ -196,18 +198,6 @@ def _wait_for(runs: Sequence[Path], quiet: bool) -> None:
         note(f"waiting for {missing[0]}, which a training makes at its first validation; Ctrl-C ends it", told)
         told = True
         time.sleep(POLL_S)
-
-
-def _is_training(run: Path) -> bool:
-    """Whether a process writes into a run: it has locked the directory."""
-    from seqtool.errors import BusyError
-    from seqtool.files.writing import locked
-
-    try:
-        with locked(run):
-            return False
-    except BusyError:
-        return True
 
 
 def _stamp(file: Path) -> tuple[int, int]:

@@ -150,6 +150,19 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def is_being_written(path: Path) -> bool:
+    """Whether a process writes into the directory `path` (`locked`) or makes another of its name (`reserved`)."""
+    for held in (path, *([path.with_name(f".{path.name}.lock")] if path.name else [])):
+        try:
+            with locked(held):
+                pass
+        except BusyError:
+            return True
+        except OSError:
+            continue  # it is not there, or not to be read
+    return False
+
+
 LOCK_MARK = b"locked by seqtool while it makes a result of this name\n"
 """What a lock file of ours holds, so that no other program's is taken for one."""
 LOCK_TRIES_S = 0.1  # how long a lock is tried for: remove_stale_locks may hold it for a moment

@@ -41,7 +41,8 @@ class Metrics:
     def best(self) -> int | None:
         """The place among the validations of the one whose weights were kept; None before the first."""
         steps, best_steps = self.validations["step"], self.validations["best_step"]
-        found: list[int] = np.flatnonzero(steps == best_steps[-1]).tolist() if len(steps) else []
+        known = np.isfinite(self.validations["valid_loss"])
+        found: list[int] = np.flatnonzero((steps == best_steps[-1]) & known).tolist() if len(steps) else []
         return found[0] if found else None
 
 

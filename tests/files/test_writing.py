@@ -15,6 +15,7 @@ from seqtool.files.writing import (
     atomic_directory,
     atomic_writer,
     file_sha256,
+    is_being_written,
     locked,
     read_json,
     read_small_file,
@@ -211,3 +212,16 @@ def test_a_files_hash_is_that_of_its_bytes(tmp_path: Path):
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(InputError, match=f"cannot read {path}"):
             file_sha256(path)
+
+
+def test_a_directory_that_is_written_or_about_to_be_replaced_is_known(tmp_path: Path):
+    run = tmp_path / "run"
+    run.mkdir()
+    assert not is_being_written(run)
+    with locked(run):
+        assert is_being_written(run)
+    with reserved(run):
+        assert is_being_written(run)
+    assert not is_being_written(run)
+    assert not is_being_written(tmp_path / "none")
+    assert list(tmp_path.iterdir()) == [run]

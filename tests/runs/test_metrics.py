@@ -51,6 +51,8 @@ def test_what_is_cut_short_or_no_number_is_left_out(tmp_path: Path):
     assert math.isnan(norms[1])
     assert metrics.watched == [(4, 3.0)]
     assert metrics.best is None  # no validation was logged at step 7
+    (tmp_path / "m").write_text('{"step": 7, "valid_loss": null, "best_step": 7}')
+    assert read_metrics(tmp_path / "m").best is None
 
 
 def test_a_file_that_is_not_there_yet_has_no_metrics(tmp_path: Path):

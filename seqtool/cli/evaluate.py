@@ -164,7 +164,8 @@ def command(
     _check_flags(per, carry, bits, given, errors, document)
     _check_adapting(config, settings, per, given)
     if colour:
-        _check_colour({"--per": per is not None, "--json": json, "--adapt": config.adapt, "--text": bool(text)})
+        others = {"--per": per is not None, "--json": json, "--text": bool(text)}
+        _check_colour(others | {"--adapt": config.adapt, "--cache": config.cache > 0})
 
     from seqtool.models.device import choose_device
     from seqtool.runs.config import of_examples, read_config

@@ -226,7 +226,7 @@ def test_gradients_by_lag_are_recorded_at_each_validation(seqtool: Command, pros
     (["--lr", "0"], "--lr 0"),
     (["--eval-every", "0"], "--eval-every 0"),
     (["--vocab-size", "0"], "--vocab-size 0"),
-    (["--heads", "2"], "--heads is for --model transformer, not lstm"),
+    (["--heads", "2"], "--heads is for --model transformer, mingru, gdn, not lstm"),
     (["--model", "transformer", "--forget-bias", "1"], "--forget-bias is for --model lstm"),
     (["--model", "ffn", "--probe-gradients", "5"], "--probe-gradients is for --model rnn, gru, lstm"),
     (["--momentum", "0.9"], "--momentum is for --optimizer sgd, rmsprop, muon, asgd, nt-asgd, not adamw"),

@@ -78,14 +78,14 @@ def test_ids_do_not_depend_on_how_the_text_arrives(
     monkeypatch.setattr(blocks, "MAX_HELD_CHARACTERS", 300)
     words, data = hostile_vocabularies[kind], text.read_bytes()
     random = np.random.default_rng(0)
-    monkeypatch.setattr(documents, "chunks_of", in_chunks(data, lambda: 50))
+    monkeypatch.setattr(streams, "chunks_of", in_chunks(data, lambda: 50))
     expected = everything(words, text, document)
     printed_ids = [int(number) for number in expected[0].split()]
     assert printed_ids == expected[2] == [index for index in expected[1] if index != words.begin_id]
     if kind != "word" and document == "file":
         assert words.decode(expected[1][1:]).encode() == data
     for most in (3, 40, 299):
-        monkeypatch.setattr(documents, "chunks_of", in_chunks(data, lambda most=most: int(random.integers(1, most))))
+        monkeypatch.setattr(streams, "chunks_of", in_chunks(data, lambda most=most: int(random.integers(1, most))))
         assert everything(words, text, document) == expected
 
 

@@ -10,7 +10,8 @@ import sentencepiece
 
 from seqtool.cli.encode import printed
 from seqtool.errors import InputError
-from seqtool.text import blocks, documents
+from seqtool.files import streams
+from seqtool.text import blocks
 from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextSource
 from seqtool.text.vocabulary import Vocabulary
@@ -66,7 +67,7 @@ def test_every_line_has_the_ids_of_sentencepiece(
     (tmp_path / "text").touch()
     source = TextSource([str(tmp_path / "text")])
     for size in (777, 20_000):
-        monkeypatch.setattr(documents, "chunks_of", in_chunks(data, lambda size=size: size))
+        monkeypatch.setattr(streams, "chunks_of", in_chunks(data, lambda size=size: size))
         stored = np.concatenate(list(encode_blocks(foreign, source.blocks()))).tolist()
         assert stored == [foreign.begin_id, *(index for line in expected for index in line)]
         told = b"".join(printed(foreign, source, pieces=False)).split(b"\n")[: len(lines)]
@@ -96,7 +97,7 @@ def test_a_line_too_long_to_be_held_is_refused_however_it_arrives(
     for length in (10_000, 10_001):
         for size in (700, 9000):
             data = b"one\n" + b"z" * length + b"\ntwo\n"
-            monkeypatch.setattr(documents, "chunks_of", in_chunks(data, lambda size=size: size))
+            monkeypatch.setattr(streams, "chunks_of", in_chunks(data, lambda size=size: size))
             if length == 10_000:
                 assert sum(map(len, encode_blocks(foreign, source.blocks()))) > 0
                 continue

@@ -9,6 +9,7 @@ import pytest
 import sentencepiece
 
 from seqtool.errors import UsageError
+from seqtool.files import streams
 from seqtool.settings.checking import check
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.text import blocks, documents, units
@@ -68,7 +69,7 @@ def test_symbols_do_not_depend_on_how_the_text_arrives(words: Vocabulary, text: 
     found = []
     for most in (50, 3, 40, 299):
         monkeypatch.setattr(
-            documents,
+            streams,
             "chunks_of",
             in_chunks(data, lambda most=most: most if most == 50 else int(random.integers(1, most))),
         )

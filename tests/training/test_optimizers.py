@@ -188,7 +188,9 @@ def test_embeddings_norms_and_biases_do_not_decay(name: str):
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            spared = any(word in names[id(parameter)] for word in ("bias", "norm", "embedding", "positions"))
+            spared = any(
+                word in names[id(parameter)] for word in ("bias", "norm", "embedding", "positions", "log_decay")
+            )
             assert (group["weight_decay"] == 0.0) == spared, names[id(parameter)]
 
 

@@ -7,6 +7,7 @@ import inspect
 import pytest
 
 from seqtool.settings.examples import LANGUAGE, TASKS, ExampleConfig
+from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import TrainConfig
 from seqtool.tasks.examples.modules import TaskModule, task_module
 from seqtool.tasks.examples.planning import OF_TRAINING
@@ -19,5 +20,5 @@ def test_a_module_is_whole(task: str):
     assert {"MEANT", "prepare", "predictions"} <= set(named)
     assert [name for name in named if not hasattr(module, name)] == []
     assert set(module.MEANT) <= {*vars(ExampleConfig()), *OF_TRAINING}
-    assert set(OF_TRAINING) <= vars(TrainConfig()).keys()
+    assert set(OF_TRAINING) <= vars(TrainConfig()).keys() | vars(ModelConfig()).keys()
     assert list(inspect.signature(module.prepare).parameters)[2:] == ["examples", "settings", "kept"]

@@ -69,6 +69,7 @@ def in_one_thread(without_openmp: tuple[Path, str], monkeypatch: pytest.MonkeyPa
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_a_compiler_without_openmp_builds_all_parts(without_openmp: tuple[Path, str], in_one_thread: None):
     assert "does not take -fopenmp" in without_openmp[1]
     assert [(report.why_not, report.openmp) for report in describe().values()] == [(None, False)] * len(PARTS)

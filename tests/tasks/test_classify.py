@@ -153,6 +153,7 @@ def test_labels_never_seen_in_training_count_as_errors_and_are_named(seqtool: Co
     assert found["accuracy"] == 0.5
 
 
+@pytest.mark.slow
 def test_classes_weigh_the_same_when_balanced_and_probabilities_stay_true(seqtool: Command, tmp_path: Path):
     drawn = np.random.default_rng(0)
     hours = drawn.uniform(0, 1, 3000)

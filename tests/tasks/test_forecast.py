@@ -83,6 +83,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_it_learns_seasons_and_holidays_to_near_the_least_error(seqtool: Command, libraries: Path):
     """In other weeks, of other holidays and noise, of which nothing was seen."""
     run = libraries / "run"
@@ -261,6 +262,7 @@ def test_a_horizon_is_asked_for_where_there_is_no_season(seqtool: Command, tmp_p
     assert "--horizon N: say how many steps to forecast" in message
 
 
+@pytest.mark.slow
 def test_what_is_known_beforehand_must_be_known(seqtool: Command, libraries: Path, tmp_path: Path):
     run, table = tmp_path / "run", libraries / "0.csv"
     flags = ["--target", "value", "--future", "holiday", "--horizon", 24, "--steps", 20, "-o", run]

@@ -104,6 +104,7 @@ def test_a_training_goes_on_exactly(seqtool: Command, tmp_path: Path, model: str
     assert b"was trained on other text" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_table_of_words_with_several_right_answers(seqtool: Command, tmp_path: Path):
     """Each letter is spelled by a word; one letter may be spelled in two ways."""
     spelled = {letter: f"{letter}{letter}" for letter in "abcdefg"}
@@ -225,6 +226,7 @@ def test_a_line_of_any_length_is_a_line(seqtool: Command, translator: Path):
     assert lines(result.stdout)[1] == lines(done(seqtool, "predict", translator / "run", "-", stdin=b"the dog\n"))[0]
 
 
+@pytest.mark.slow
 def test_the_best_weights_are_those_of_the_best_bleu(seqtool: Command, tmp_path: Path):
     pytest.importorskip("sacrebleu")
     source, target = parallel(tmp_path, "train", 300)
@@ -247,6 +249,7 @@ def test_the_best_weights_are_those_of_the_best_bleu(seqtool: Command, tmp_path:
         assert b"that is for other tasks" in result.stderr
 
 
+@pytest.mark.slow
 def test_unknown_words_are_copied_where_it_is_asked(seqtool: Command, tmp_path: Path):
     """Names that occur once are <unk> on both sides: the model learns where they stand, and copies them."""
     names = [f"Name{n}" for n in range(400)]
@@ -310,6 +313,7 @@ def test_a_run_is_tuned_on_other_pairs(seqtool: Command, translator: Path, small
     assert b"--from" in result.stderr
 
 
+@pytest.mark.slow
 def test_syllables_are_read_letter_by_letter_where_it_is_asked(seqtool: Command, tmp_path: Path):
     rows = [f"{first}{second}\t{first} {second}\n" for first in "가나다" for second in "고노도구누두"] * 4
     (table := tmp_path / "w.tsv").write_text("".join(rows))

@@ -56,7 +56,7 @@ TELLING = ["--target", "label", "--model", "gru", "--hidden", "24", "--embed", "
            "--checkpoint-every", "1", "--eval-every", "10", "--batch-size", "4", "--early-stop", "0", "--seed", "5", "-q"]  # fmt: skip
 
 
-@trials(2, 100)
+@trials(1, 100)
 def test_killed_at_any_instant_a_classifier_resumes_to_the_same_weights(seqtool: Command, tmp_path: Path, count: int):
     """Its temperature, which validation fits, included."""
     table, run, draw, killed = texts(tmp_path / "texts.tsv"), tmp_path / "run", random.Random(count), 0
@@ -193,6 +193,7 @@ def test_steps_without_finite_gradients_are_left_out(trainer: Trainer, monkeypat
     assert [record["step"] for record in unlogged] == [4, 8, 9, 10, 31]
 
 
+@pytest.mark.slow
 def test_100_injected_losses_leave_100_finite_checkpoints(trainer: Trainer, monkeypatch: pytest.MonkeyPatch):
     draw = random.Random(0)
     poisoned(monkeypatch, set(draw.sample(range(60, 1190), 100)), "nan")

@@ -37,6 +37,9 @@ def main() -> None:
     parser.add_argument("--held", type=int, default=30_000, help="characters at the beginning of TRAIN")
     parser.add_argument("--vocab-type", default="char")
     parser.add_argument("--flags", default="", help="more flags for training the net")
+    parser.add_argument(
+        "--adapt", nargs="*", default=["net", "mixture", "gated"], help="which of these to score adapted, too"
+    )
     asked = parser.parse_args()
     text = asked.train.read_text()
     with tempfile.TemporaryDirectory() as name:
@@ -55,7 +58,7 @@ def main() -> None:
         }
         print(f"{asked.train.name} to {asked.test.name}, {asked.vocab_type}: {len(text) - asked.held:,} characters")
         for run, made in seconds.items():
-            adapts = [] if run == counts else ["--adapt"]
+            adapts = ["--adapt"] if run.name in asked.adapt else []
             began = time.perf_counter()
             result = subprocess.run(
                 [*SEQTOOL, "eval", run, asked.test, "--json", *adapts], check=True, capture_output=True

@@ -32,7 +32,7 @@ demo: $(INSTALLED)  ## Train on Python's own documentation, score it, and read w
 	$(RUN)/seqtool train $(DEMO)/train.txt --valid $(DEMO)/valid.txt --vocab $(DEMO)/run/vocab.model --model ngram \
 		-o $(DEMO)/counts --force --quiet
 	$(RUN)/seqtool mix $(DEMO)/run $(DEMO)/counts -o $(DEMO)/both --valid $(DEMO)/valid.txt --force --quiet
-	$(RUN)/seqtool mix $(DEMO)/run -o $(DEMO)/gated --gated --read $(DEMO)/train.txt --valid $(DEMO)/valid.txt --force --quiet
+	$(RUN)/seqtool mix $(DEMO)/run $(DEMO)/counts -o $(DEMO)/gated --gated --read $(DEMO)/train.txt --valid $(DEMO)/valid.txt --force --quiet
 	@echo; echo "== Bits per byte of that text, beside compressors"
 	@{ $(RUN)/seqtool eval $(DEMO)/run $(DEMO)/counts $(DEMO)/both --text $(DEMO)/test.txt --json; \
 		$(RUN)/seqtool eval $(DEMO)/gated $(DEMO)/test.txt --adapt --json; } | \

@@ -246,7 +246,13 @@ def test_a_name_taken_meanwhile_is_not_replaced(start: Start, prose_file: Path, 
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        pytest.param(name, marks=[] if name in ("sgd", "adamw", "muon") else pytest.mark.slow)
+        for name in OPTIMIZER_NAMES
+    ],
+)
 def test_every_optimizer_learns_at_its_defaults(seqtool: Command, prose_file: Path, tmp_path: Path, optimizer: str):
     """Symbol frequencies alone are worth about 3.2 nats here."""
     result = seqtool("train", prose_file, "-o", tmp_path / "run", "--vocab-type", "char", "--hidden", 64, "--steps", 150,

@@ -59,6 +59,7 @@ def test_probabilities_sum_to_one():
         assert sum(p for p, _ in rules) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_the_exact_entropy_rate_is_what_long_texts_cost():
     text, nats = grammar.text(1_000_000, seed=3)
     assert nats / len(text) == pytest.approx(grammar.entropy_rate(), rel=0.005)

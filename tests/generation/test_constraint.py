@@ -111,6 +111,7 @@ def test_every_sample_matches_within_its_budget(pattern: str, alphabet: str, tok
         assert re.fullmatch(pattern, text), text
 
 
+@pytest.mark.slow
 def test_random_expressions():
     rng, compared = random.Random(2), 0
 
@@ -180,6 +181,7 @@ def test_an_expression_that_matches_no_text_is_refused(pattern: str):
         Constraint(pattern, TokenBytes(BYTES))
 
 
+@pytest.mark.slow
 def test_large_expressions_within_the_limits_work():
     for pattern in [r"[\s\S]{0,2000}", r"\w{1,90}", "|".join(f"word{index * 7919 % 100_003}" for index in range(5000))]:
         constraint = Constraint(pattern, TokenBytes(PIECES))

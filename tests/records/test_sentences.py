@@ -108,6 +108,7 @@ def test_a_sentence_is_there_as_soon_as_it_has_ended(monkeypatch: pytest.MonkeyP
     assert not list(found)
 
 
+@pytest.mark.slow
 def test_memory_is_flat_and_a_sentence_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(streams, "READ_BYTES", 1 << 13)
     peaks = []

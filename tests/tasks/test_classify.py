@@ -128,6 +128,7 @@ def test_a_column_that_alone_tells_the_target_is_warned_of(seqtool: Command, tmp
     assert b"warning: column code alone tells the target" in told.stderr
 
 
+@pytest.mark.slow
 def test_several_labels_a_line_are_told_together(seqtool: Command, tmp_path: Path):
     path = tmp_path / "topics.txt"
     lines = []

@@ -96,6 +96,7 @@ def test_a_classifier_begins_with_a_language_models_layers(seqtool: Command, sma
     )
 
 
+@pytest.mark.slow
 def test_ngrams_stand_beside_a_language_models_layers(seqtool: Command, small_run: Path, tmp_path: Path):
     table, run = texts(tmp_path / "a.tsv"), tmp_path / "run"
     begin = ["train", table, "--target", "label", "--from", small_run]
@@ -171,6 +172,7 @@ def _classifier(seqtool: Command, tmp_path: Path) -> Path:
     return tmp_path / "c"
 
 
+@pytest.mark.slow
 def test_a_head_is_taken_only_where_it_means_the_same(seqtool: Command, tmp_path: Path):
     table, first = texts(tmp_path / "a.tsv"), tmp_path / "first"
     done(seqtool, "train", table, "--target", "label", "-o", first, "-q", "--steps", 200)

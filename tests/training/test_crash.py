@@ -77,7 +77,7 @@ def test_killed_at_any_instant_a_classifier_resumes_to_the_same_weights(seqtool:
         assert not strays(tmp_path)
 
 
-@trials(4, 200)
+@trials(2, 200)
 def test_killed_at_any_instant_a_run_resumes_to_the_same_weights(
     seqtool: Command, text: Path, uninterrupted: bytes, tmp_path: Path, count: int
 ):
@@ -105,7 +105,7 @@ def test_killed_at_any_instant_a_run_resumes_to_the_same_weights(
     assert while_saving >= count // 2 or count < 100
 
 
-@trials(4, 100)
+@trials(2, 100)
 def test_sigterm_ends_a_training_with_a_whole_checkpoint(
     seqtool: Command, text: Path, uninterrupted: bytes, tmp_path: Path, count: int
 ):

@@ -32,7 +32,18 @@ def test_gradients_by_lag_are_products_of_jacobians():
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["rnn relu identity", "rnn one-hot", "gru", "lstm", "lstm tied", "mingru", "gdn"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rnn relu identity",
+        "rnn one-hot",
+        "gru",
+        "lstm",
+        "lstm tied",
+        "mingru",
+        pytest.param("gdn", marks=pytest.mark.slow),
+    ],
+)
 def test_gradients_by_lag_are_those_of_a_small_change(name: str):
     """Finite differences: carry a state that is a little off for k tokens, and see what the loss does."""
     model = zoo_model(name).double()

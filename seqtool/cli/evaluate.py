@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 import typer
 
 from seqtool.cli.console import Meter, cell, in_columns, note, to_left, write, write_report
-from seqtool.cli.evaluation_colour import check_terminal, write_coloured
+from seqtool.cli.evaluation_checks import (
+    check_adapting,
+    check_colour,
+    check_flags,
+    check_kinds,
+    check_runs,
+    refuse_of_text,
+)
+from seqtool.cli.evaluation_colour import write_coloured
 from seqtool.cli.evaluation_report import Judging, write_evaluation
 from seqtool.cli.evaluation_rows import UNITS, Rows, write_rows
 from seqtool.cli.options import (
@@ -21,20 +29,16 @@ from seqtool.cli.options import (
     Json,
     Quiet,
     RunPath,
-    as_text,
-    chosen,
-    document_break,
     option_of,
     refuse_unused,
     with_settings,
 )
-from seqtool.errors import InputError, UsageError
+from seqtool.errors import UsageError
 from seqtool.settings.backtest import BacktestConfig
 from seqtool.settings.checking import checked
 from seqtool.settings.examples import TRANSLATE
 from seqtool.settings.fields import Panel
 from seqtool.settings.scoring import EvalConfig
-from seqtool.settings.vocabulary import ERROR_HANDLERS
 from seqtool.settings.writing import WritingConfig
 
 if TYPE_CHECKING:
@@ -161,11 +165,11 @@ def command(
     of_writing: dict[str, Any] = {name: settings.pop(name) for name in OF_TEXTS if name in settings}
     writing = checked(WritingConfig(**of_writing))
     config = checked(EvalConfig(**settings))
-    _check_flags(per, carry, bits, given, errors, document)
-    _check_adapting(config, settings, per, given)
+    check_flags(per, carry, bits, given, errors, document)
+    check_adapting(config, settings, per, given)
     if colour:
         others = {"--per": per is not None, "--json": json, "--text": bool(text)}
-        _check_colour(others | {"--adapt": config.adapt, "--cache": config.cache > 0})
+        check_colour(others | {"--adapt": config.adapt, "--cache": config.cache > 0})
 
     from seqtool.models.device import choose_device
     from seqtool.runs.config import of_examples, read_config
@@ -183,7 +187,7 @@ def command(
             "--given": given,
             "--document": document,
         }
-        _refuse_of_text(run, of_text, settings)
+        refuse_of_text(run, of_text, settings)
         about = Judging(errors, device, json, quiet, backtest, writing, target, per)
         write_evaluation(run, texts or ["-"], about, flags_of_writing)
         return
@@ -194,14 +198,14 @@ def command(
 
     paths = [run, *map(Path, texts or [])] if text else [run]
     names = text or texts or ["-"]
-    _check_kinds(paths, names, errors, document)
+    check_kinds(paths, names, errors, document)
     if per is not None and len(paths) > 1:
         raise UsageError("--per is for one run: leave out --per, or name one run")
-    if (config.adapt or config.cache) and len(paths) > 1:
+    if config.adapts and len(paths) > 1:
         flag = "--adapt" if config.adapt else "--cache"
         raise UsageError(f"{flag} is for one run: leave out {flag}, or name one run")
     runs = [load_run(path, choose_device(device)) for path in paths]
-    _check_runs(runs, config, settings, quiet)
+    check_runs(runs, config, settings, quiet)
     breaks = [document or str(loaded.config.data.get("document", "file")) for loaded in runs]
     if carry and breaks[0] == "line" and not all(is_store(Path(name)) for name in names):
         raise UsageError("--carry: lines are documents here, scored by themselves; leave it out or add --document file")
@@ -235,99 +239,6 @@ def _write(runs: Sequence[Run], breaks: Sequence[str], job: _Job, rows: Rows | N
         (report,) = _reports(runs[0], _sources(job.names, job.errors, document=breaks[0]), job)
         lost = ", ".join(report["text_lost"]) or "nothing"
         write_report(report if job.json else {**report, "text_lost": lost}, job.json)
-
-
-def _refuse_of_text(run: Path, of_text: dict[str, Any], settings: dict[str, Any]) -> None:
-    """UsageError for flags and settings of scoring text, given for a run that learned from examples."""
-    unused = {flag: bool(value) for flag, value in of_text.items()}
-    unused |= {f"--{name.replace('_', '-')}": True for name in settings}
-    refuse_unused(unused, f"{run} is no language model; leave that out")
-
-
-def _check_colour(others: dict[str, bool]) -> None:
-    """UsageError for --colour beside what writes something else, and where there is no terminal."""
-    refuse_unused(others, "--colour writes the text itself; leave one of them out")
-    check_terminal()
-
-
-def _check_flags(
-    per: str | None, carry: bool, bits: bool, given: str | None, errors: str, document: str | None
-) -> None:
-    """UsageError for flags that are wrong or have no effect, whatever the text is."""
-    if per is not None:
-        chosen(per, UNITS, "--per")
-    if carry and per != "line":
-        raise UsageError("--carry goes with --per line")
-    if bits and per is None:
-        raise UsageError("--bits goes with --per: a report gives bits as well as nats")
-    if given is not None and as_text(given) != given:
-        raise UsageError("--given is not UTF-8: convert it")
-    if given == "":
-        raise UsageError("--given needs some text")
-    chosen(errors, ERROR_HANDLERS, "--errors")
-    if document is not None:
-        document_break(document)
-        if per == "line" and not carry:
-            raise UsageError("--document: with --per line each line is scored by itself; leave it out or add --carry")
-
-
-def _check_adapting(config: EvalConfig, settings: dict[str, Any], per: str | None, given: str | None) -> None:
-    """UsageError for --adapt beside what it is not for, and for its settings without it."""
-    for flag, is_on, without in (
-        ("adapt", config.adapt, "nothing adapts without --adapt"),
-        ("cache", config.cache > 0, "there is nothing to look back at without --cache"),
-    ):
-        own = {f"--{name.replace('_', '-')}": True for name in settings if name.startswith(f"{flag}_")}
-        refuse_unused({} if is_on else own, f"{without}; give that too")
-    if config.adapt or config.cache:
-        flag = "--adapt" if config.adapt else "--cache"
-        others = {"--per": per is not None, "--given": given is not None}
-        refuse_unused(others, f"{flag} gives totals of texts that are read once, from the beginning; leave that out")
-
-
-def _check_kinds(runs: Sequence[Path], names: Sequence[str], errors: str, document: str | None) -> None:
-    """Refuse what is not a run or not text where one is expected, and flags that have no effect on token stores."""
-    from seqtool.cli.info import kind_of
-    from seqtool.runs.config import is_run
-    from seqtool.text.encoded import documents_are_settled
-    from seqtool.text.store import is_store
-
-    for path in runs:
-        if not is_run(path) and (kind := kind_of(path)):
-            raise InputError(f"{path} is {kind}, not a run: name the run first, then what to score")
-    for name in names:
-        if is_run(Path(name)):
-            raise UsageError(f"{name} is a run, not text: to compare runs, name the text with --text")
-        if not is_store(Path(name)) and (kind := kind_of(Path(name))):
-            raise InputError(f"{name} is {kind}, not text: name text or a token store")
-    if all(is_store(Path(name)) for name in names):
-        if document is not None:
-            raise documents_are_settled(names[0])
-        if errors != "strict":
-            raise UsageError(f"--errors {errors}: {names[0]} is a token store, which holds no text; leave it out")
-
-
-def _check_runs(runs: Sequence[Run], config: EvalConfig, settings: dict[str, Any], quiet: bool) -> None:
-    """UsageError for settings, of which these were given, that do not fit a run; tell how windows overlap."""
-    from seqtool.runs.mixtures import MixtureConfig
-    from seqtool.scoring.scorer import check_window
-
-    for run in runs:
-        if "adapt_every" in settings and run.model.context is not None:
-            raise UsageError(f"--adapt-every: {run.path} sees windows, and a segment is what one scores; give --stride")
-        own = [name for name in settings if name.startswith("adapt_")]
-        if own and isinstance(run.config, MixtureConfig) and run.config.gated:
-            raise UsageError(
-                f"--{own[0].replace('_', '-')}: the gates of {run.path} learn at a rate of their own; leave it out"
-            )
-        if "oov" in settings and run.vocabulary.type != "word":
-            raise UsageError(
-                f"--oov is for a vocabulary of type word: that of {run.path} is of type {run.vocabulary.type}"
-            )
-    for run in runs:
-        context, stride = check_window(run.model, config.context, config.stride)
-        if config.context or config.stride:
-            note(f"{run.path}: context {context}, stride {stride}: a token is read {context / stride:.4g} times", quiet)
 
 
 def _sources(
@@ -370,7 +281,7 @@ def _tabulate(run: Run, document: str, job: _Job) -> None:
     from seqtool.scoring.reports import total_report
 
     sources = [one for name in job.names for one in _sources([name], job.errors, empty_files=True, document=document)]
-    columns = FILE_COLUMNS | (ADAPTED_COLUMNS if job.config.adapt or job.config.cache else {})
+    columns = FILE_COLUMNS | (ADAPTED_COLUMNS if job.config.adapts else {})
     forms = _forms(["total", *job.names], columns)
     reports: list[dict[str, Any]] = []
     for report in _reports(run, sources, job):

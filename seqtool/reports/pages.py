@@ -10,10 +10,22 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+HEAD = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{{RULES}}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="seqtool">
+<title>{{TITLE}}</title>"""
+"""How every page begins."""
+
 
 def filled_page(template: Path, title: str, data: Any) -> bytes:
-    """A template with its title and data; its content security policy allows only its own script and style."""
-    page = template.read_text(encoding="utf-8")
+    """A template with the HEAD of all, its title and data; its policy allows only its own script and style."""
+    page = template.read_text(encoding="utf-8").replace("{{HEAD}}", HEAD, 1)
     rules = "; ".join(
         [
             "default-src 'none'",

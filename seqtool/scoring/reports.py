@@ -66,7 +66,7 @@ def text_reports(
             given=given_ids(run.vocabulary, given),
         )
     }
-    if config.adapt or config.cache:
+    if config.adapts:
         scorers[ADAPTED_NATS] = adaptive_scorer(run.model, config)
     conditions = _conditions(run, config, given)
     done = tokens = 0

@@ -100,6 +100,16 @@ def _check_prune(config: ModelConfig) -> list[str]:
 MIXERS = ("mingru", "gdn", "attention")
 """What moves numbers between tokens in the blocks of models that --mixers is for."""
 _STACK = ("mixers", "signed", "heads", "context", "convolution", "stem", "norm", "feedforward", "probe_gradients")
+_STACKED = Architecture(
+    core="stack.Stack",
+    carries_state=True,
+    settings=_STACK,
+    inputs=("learned",),
+    one_width=True,
+    drops_output=False,
+    bf16_from_width=128,
+    check=_check_mixers,
+)
 _RECURRENT = ("weight_dropout", "last_hidden", "probe_gradients", "attention")
 _ALL_INITS = ("default", "xavier", "orthogonal", "identity")
 
@@ -153,26 +163,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         bf16_from_width=128,
         check=_check_attention,
     ),
-    "mingru": Architecture(
-        core="stack.Stack",
-        carries_state=True,
-        settings=_STACK,
-        inputs=("learned",),
-        one_width=True,
-        drops_output=False,
-        bf16_from_width=128,
-        check=_check_mixers,
-    ),
-    "gdn": Architecture(
-        core="stack.Stack",
-        carries_state=True,
-        settings=_STACK,
-        inputs=("learned",),
-        one_width=True,
-        drops_output=False,
-        bf16_from_width=128,
-        check=_check_mixers,
-    ),
+    "mingru": _STACKED,
+    "gdn": _STACKED,
     "bag": Architecture(
         core="bag.Bag",
         carries_state=True,

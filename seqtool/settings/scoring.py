@@ -81,3 +81,8 @@ class EvalConfig(CacheConfig):
         low=0.0,
         high=1.0,
     )
+
+    @property
+    def adapts(self) -> bool:
+        """Whether figures are asked for that are called adapted."""
+        return self.adapt or self.cache > 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -77,3 +78,22 @@ def beside_mixer(config: ModelConfig) -> tuple[int, int]:
 def norm_parameters(config: ModelConfig) -> int:
     """Trainable numbers of a norm."""
     return 2 * config.hidden if config.norm == "layer" else config.hidden
+
+
+@torch.no_grad()
+def draw_matrices(stack: nn.Module, config: ModelConfig, mixer: str) -> None:
+    """Normal weights, at the end of residual branches by sqrt(2 layers) smaller (GPT-2), or what --init names.
+
+    `mixer` is what the blocks of the stack call theirs.
+    """
+    for name, parameter in stack.named_parameters():
+        if not name.endswith(".weight") or parameter.dim() < 2:
+            continue
+        if config.init == "xavier":
+            nn.init.xavier_uniform_(parameter)
+        elif config.init == "orthogonal":
+            nn.init.orthogonal_(parameter)
+        else:
+            nn.init.normal_(parameter, std=DEVIATION)
+        if name.endswith((f"{mixer}.output.weight", "down.weight")):
+            parameter.div_(math.sqrt(2 * config.layers))

@@ -5,13 +5,11 @@ Shapes: B batch, T time, C width of the model.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
-from seqtool.models.cores.block import DEVIATION, NORMS, ResidualBlock, beside_mixer, norm_parameters
+from seqtool.models.cores.block import DEVIATION, NORMS, ResidualBlock, beside_mixer, draw_matrices, norm_parameters
 from seqtool.models.cores.core import Core, CoreSize
 from seqtool.models.cores.mixers import MIXERS
 from seqtool.models.dropout import Dropout
@@ -62,20 +60,9 @@ class Stack(Core):
         """That of all its weights."""
         return DEVIATION
 
-    @torch.no_grad()
     def initialize(self, config: ModelConfig) -> None:
-        """Normal weights, at the end of residual branches by sqrt(2 layers) smaller (GPT-2), or what --init names."""
-        for name, parameter in self.named_parameters():
-            if not name.endswith(".weight") or parameter.dim() < 2:
-                continue
-            if config.init == "xavier":
-                nn.init.xavier_uniform_(parameter)
-            elif config.init == "orthogonal":
-                nn.init.orthogonal_(parameter)
-            else:
-                nn.init.normal_(parameter, std=DEVIATION)
-            if name.endswith(("mixer.output.weight", "down.weight")):
-                parameter.div_(math.sqrt(2 * config.layers))
+        """As every stack of blocks; then what of each mixer is no matrix."""
+        draw_matrices(self, config, "mixer")
         for mixer in self.mixers:
             mixer.initialize()
 

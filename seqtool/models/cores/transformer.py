@@ -5,7 +5,6 @@ Shapes: B batch, T new tokens, S past and new tokens, C width of the model, H he
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from seqtool.models.attention import (
     rotate,
     sinusoidal_positions,
 )
-from seqtool.models.cores.block import DEVIATION, NORMS, ResidualBlock, beside_mixer, norm_parameters
+from seqtool.models.cores.block import DEVIATION, NORMS, ResidualBlock, beside_mixer, draw_matrices, norm_parameters
 from seqtool.models.cores.core import Core, CoreSize
 from seqtool.models.dropout import Dropout
 from seqtool.models.inputs import Inputs, InputVectors
@@ -173,20 +172,9 @@ class Transformer(Core):
         """That of all its weights."""
         return DEVIATION
 
-    @torch.no_grad()
     def initialize(self, config: ModelConfig) -> None:
-        """Normal weights, at the end of residual branches by sqrt(2 layers) smaller (GPT-2), or what --init names."""
-        for name, parameter in self.named_parameters():
-            if parameter.dim() < 2:
-                continue
-            if config.init == "xavier":
-                nn.init.xavier_uniform_(parameter)
-            elif config.init == "orthogonal":
-                nn.init.orthogonal_(parameter)
-            else:
-                nn.init.normal_(parameter, std=DEVIATION)
-            if name.endswith(("attention.output.weight", "down.weight")):
-                parameter.div_(math.sqrt(2 * config.layers))
+        """As every stack of blocks."""
+        draw_matrices(self, config, "attention")
 
     def shards(self) -> Iterator[nn.Module]:
         """The blocks."""

@@ -204,19 +204,26 @@ def no_heading(run: ExampleRun) -> list[str]:
 def answered(
     run: ExampleRun, paths: Sequence[str], asking: Asking, tell: Callable[[Tensor], list[Answer]]
 ) -> Iterator[list[Answer]]:
-    """The answers to rows, in order and in blocks, as soon as no more rows are waiting; `tell` makes them of outputs.
+    """The answers to rows, in order and in blocks, as soon as no more rows wait; `tell` makes them of outputs."""
+    records = open_for(run, paths, asking)
+    reader = reader_of(run, records)
+    yield from answered_rows(records, reader, asking, lambda rows: tell(outputs_for(run, reader, rows)))
+
+
+def answered_rows(
+    records: Records, reader: RowReader, asking: Asking, tell: Callable[[list[Row]], list[Answer]]
+) -> Iterator[list[Answer]]:
+    """The same, where `tell` makes answers of the rows that can be read.
 
     Where errors are not replaced, InputError for the first row with a problem, after the answers to those before it.
     """
-    records = open_for(run, paths, asking)
-    reader = reader_of(run, records)
     for block in arriving(records.rows(), records.waits, asking.batch_size):
         problems = [reader.problem(row) for row in block]
         broken = next((place for place, problem in enumerate(problems) if problem), len(block))
         if asking.errors == "replace":
             broken = len(block)
         whole = [row for row, problem in zip(block[:broken], problems, strict=False) if not problem]
-        told = iter(tell(outputs_for(run, reader, whole)) if whole else ())
+        told = iter(tell(whole) if whole else ())
         if broken:
             yield [unanswered(problem) if problem else next(told) for problem in problems[:broken]]
         if broken < len(block):

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from seqtool.errors import InputError
 from seqtool.models.encoder_decoder import EncoderDecoder
 from seqtool.models.example_model import ExampleInput
 from seqtool.records.lines import Row
 from seqtool.runs.loading import ExampleRun
 from seqtool.settings.writing import WritingConfig
-from seqtool.tasks.examples.asking import Answer, Asking, Looked, arriving, open_for, reader_of, unanswered
+from seqtool.tasks.examples.asking import Answer, Asking, Looked, answered_rows, open_for, reader_of
 from seqtool.tasks.examples.rows import RowReader
 from seqtool.tasks.examples.sets import ArrayExamples
 from seqtool.tasks.pairs.reading import Vocabularies
@@ -50,27 +49,14 @@ def answered_texts(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Ite
     columns = run.config.task["columns"]["text"]
     records.as_text = frozenset(columns)
     reader = reader_of(run, records)
-    for block in arriving(records.rows(), records.waits, asking.batch_size):
-        problems = [reader.problem(row) for row in block]
-        broken = next((place for place, problem in enumerate(problems) if problem), len(block))
-        if asking.errors == "replace":
-            broken = len(block)
-        whole = [row for row, problem in zip(block[:broken], problems, strict=False) if not problem]
-        texts = texts_for(writer, reader, whole)
+
+    def tell(rows: list[Row]) -> list[Answer]:
+        texts = texts_for(writer, reader, rows)
         if asking.looked is not None:
-            asking.looked.extend(maps_of(writer, reader, whole, texts, MOST_MAPS - len(asking.looked)))
-        told = iter(texts)
-        if broken:
-            answers = [
-                unanswered(problem) if problem else _answer(row, next(told), asking)
-                for row, problem in zip(block[:broken], problems, strict=False)
-            ]
-            yield answers
-        if broken < len(block):
-            raise InputError(
-                f"line {block[broken].number} of {records.reading} {problems[broken]}: mend it, or give --errors "
-                "replace for an empty answer"
-            )
+            asking.looked.extend(maps_of(writer, reader, rows, texts, MOST_MAPS - len(asking.looked)))
+        return [_answer(row, own, asking) for row, own in zip(rows, texts, strict=True)]
+
+    yield from answered_rows(records, reader, asking, tell)
     if reader.cut and asking.told is not None:
         rows = "1 row is" if reader.cut == 1 else f"{reader.cut:,} rows are"
         asking.told.append(

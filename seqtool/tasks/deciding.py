@@ -67,7 +67,7 @@ def _by_target(request: Request) -> str:
     found = [column for column in profile_of(request, records) if column.name in target]
     if len(found) < len(target):
         missing = next(name for name in target if name not in records.columns)
-        raise UsageError(f"--target {missing}: {no_column(missing, records.columns)}")
+        raise UsageError(f"--target {missing}: {no_column(missing, records.columns)}, and there is no such file")
     if len(target) == 1 and is_free_text(found[0]):
         return TRANSLATE
     return "regress" if len(target) > 1 else task_of_target(found[0])

@@ -168,7 +168,7 @@ def test_numbers_get_captions(seqtool: Command, tmp_path: Path):
 REFUSED: dict[str, tuple[list[Any], bytes]] = {
     "files of different lengths": (["--target", "short.b"], b"has 120 rows and"),
     "all empty": (["--target", "empty.b"], b"has no pairs to learn from: 120 have a side without text"),
-    "half a validation": (["--target", "train.b", "--valid", "valid.a"], b"name that too"),
+    "half a validation": (["--target", "train.b", "--valid", "valid.a"], b"name that, too: --valid SOURCE,TARGET"),
     "another task's setting": (
         ["--target", "train.b", "--horizon", 3, "--task", "translate"],
         b"--horizon: that is for",
@@ -206,7 +206,10 @@ def test_what_cannot_be_learned_is_refused_in_a_sentence(seqtool: Command, tmp_p
 def test_flags_of_texts_are_refused_where_none_are_written(seqtool: Command, translator: Path, small_run: Path):
     for asked, message in (
         (["eval", small_run, translator / "test.a", "--beam", 3], b"--beam: "),
-        (["eval", translator / "run", translator / "test.a"], b"the texts stand in a file of their own"),
+        (
+            ["eval", translator / "run", translator / "test.a"],
+            b"stand in a file of their own; name that, too: --target FILE",
+        ),
         (["eval", translator / "run", translator / "test.a", "--per", "token", "--target", "x"], b"--per token"),
         (["predict", translator / "run", translator / "test.a", "-k", 2], b"-k 2: "),
         (["predict", translator / "run", translator / "test.a", "-n", 0], b"-n: give a number"),

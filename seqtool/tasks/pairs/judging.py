@@ -47,7 +47,7 @@ class Judge:
             raise InputError(f"{run.path} is judged on one file at a time: name one of {', '.join(paths)}")
         layout = layout_from(task["layout"])
         self.files: PairFiles = reopened(
-            layout, task["column"], columns, (paths[0], asking.targets), asking.errors, "FILE"
+            layout, task["column"], columns, (paths[0], asking.targets), asking.errors, "--target FILE"
         )
         vocabularies = vocabularies_of(run)
         self.most = min(MOST_TOKENS, run.config.model.context - 1)

@@ -180,7 +180,12 @@ def _columns(records: Records, profiles: Sequence[Column], target: tuple[str, ..
 
 
 def reopened(
-    layout: Layout, column: str, columns: Columns, paths: tuple[str, str | None], errors: str, flag: str = "--valid"
+    layout: Layout,
+    column: str,
+    columns: Columns,
+    paths: tuple[str, str | None],
+    errors: str,
+    mend: str = "--valid SOURCE,TARGET",
 ) -> PairFiles:
     """Other pairs, laid out as those were: a table with the `column` of texts, or rows in one file, texts in another.
 
@@ -188,7 +193,7 @@ def reopened(
     """
     path, target = paths
     if not column and target is None:
-        raise UsageError(f"{flag} {path}: the texts stand in a file of their own; name that too")
+        raise UsageError(f"{path}: the texts to write for it stand in a file of their own; name that, too: {mend}")
     if column and target is not None:
         layout = dataclasses.replace(layout, columns=tuple(name for name in layout.columns if name != column))
     records = open_records([path], layout=layout, errors=errors)

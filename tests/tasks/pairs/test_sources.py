@@ -90,7 +90,7 @@ def test_others_are_laid_out_alike(tmp_path: Path):
     files, columns = opened.files, opened.columns
     again = reopened(files.layout, files.target, columns, (str(source), str(target)), "strict")
     assert [pair.target for pair in again.pairs()] == ["eins"]
-    with pytest.raises(UsageError, match="the texts stand in a file of their own"):
+    with pytest.raises(UsageError, match="stand in a file of their own; name that, too: --valid SOURCE,TARGET"):
         reopened(files.layout, files.target, columns, (str(source), None), "strict")
     table = open_pairs(
         *request_of(write(tmp_path / "t.tsv", "a\tb\none two\teins zwei\nx\ty\n"), target="b", header="yes")

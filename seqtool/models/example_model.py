@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from seqtool.errors import UsageError
 from seqtool.models import pooling
 from seqtool.models.cores.core import Core, build_core, core_class
-from seqtool.models.dropout import Dropout
+from seqtool.models.dropout import Dropout, kept
 from seqtool.models.inputs import InputVectors, stem_of
 from seqtool.models.net import Net
 from seqtool.models.ngrams import WIDTH, WideNgrams
@@ -156,7 +156,7 @@ class ExampleModel(Net):
     def _sum_of_rows(self, ids_BTK: Tensor) -> Tensor:
         """The sum of each token's rows, (B, T, E); in training some are left out, so that it does not rest on one."""
         rate = self.config.dropout_embedding if self.training else 0.0
-        kept_BTK = F.dropout(ids_BTK.new_ones(ids_BTK.shape, dtype=self.head.weight.dtype), rate) if rate else None
+        kept_BTK = kept(self.head.weight, ids_BTK.shape, rate) if rate else None
         vectors: Tensor | None = None
         for place, table in enumerate(self.tables):
             rows_BTE = table(ids_BTK[..., place])

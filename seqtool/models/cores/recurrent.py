@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seqtool.models import recurrence
 from seqtool.models.cells import STATES, LayerState, run_cell
 from seqtool.models.cores.core import Core, CoreSize
-from seqtool.models.dropout import Dropout
+from seqtool.models.dropout import Dropout, dropped
 from seqtool.models.inputs import Inputs, InputVectors
 from seqtool.models.state import State
 from seqtool.settings.model import ModelConfig
@@ -57,7 +57,7 @@ class RecurrentLayer(nn.Module):
     def _dropped_weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The same, in training with dropout on W_hh: DropConnect (Wan et al. 2013), as in AWD-LSTM."""
         W_ih, W_hh, b_ih, b_hh = self.weights
-        return W_ih, F.dropout(W_hh, self.weight_dropout, self.training), b_ih, b_hh
+        return W_ih, dropped(W_hh, self.weight_dropout, self.training), b_ih, b_hh
 
     def forward(self, x_BTE: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """Outputs (B, T, H) and the state after the last step, by the fused kernel where there is one."""

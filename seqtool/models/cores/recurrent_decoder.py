@@ -21,6 +21,7 @@ from seqtool.models.attention import additive_scores, multiplicative_scores, ove
 from seqtool.models.cells import STATES, LayerState, run_cell_once
 from seqtool.models.cores.decoder import Decoder, Memory, no_looks
 from seqtool.models.cores.recurrent import Recurrent, RecurrentLayer
+from seqtool.models.dropout import dropped
 from seqtool.models.inputs import InputVectors
 from seqtool.models.state import State
 from seqtool.settings.model import ModelConfig
@@ -100,7 +101,7 @@ class RecurrentDecoder(Decoder):
         W_context = W_ih[:, self.embed :]
         shares = []
         for layer in layers:
-            W_hh = F.dropout(layer.weights[1], layer.weight_dropout, self.training)
+            W_hh = dropped(layer.weights[1], layer.weight_dropout, self.training)
             shares.append(functools.partial(F.linear, weight=W_hh, bias=layer.weights[3]))
         features, contexts, looks = [], [], []
         for x_BG in x_BTG.unbind(1):

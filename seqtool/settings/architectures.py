@@ -69,6 +69,16 @@ def _check_attention(config: ModelConfig) -> list[str]:
         return [f"--hidden {config.hidden} does not divide by --heads {config.heads}: choose a multiple"]
     if config.position == "rope" and (config.hidden // config.heads) % 2:
         return [f"--position rope needs an even --hidden / --heads, not {config.hidden // config.heads}"]
+    if config.attention in ("none", "bahdanau"):
+        return [f"--attention {config.attention} is for recurrent nets: a transformer has luong or rotary"]
+    if config.attention == "rotary" and config.position != "rope":
+        return [f"--attention rotary needs --position rope, not {config.position}; or give --attention luong"]
+    return []
+
+
+def _check_recurrent(config: ModelConfig) -> list[str]:
+    if config.attention == "rotary":
+        return ["--attention rotary is for a transformer: choose from none, bahdanau, luong"]
     return []
 
 
@@ -119,6 +129,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         decoder="recurrent_decoder.RecurrentDecoder",
         carries_state=True,
         settings=("activation", *_RECURRENT),
+        check=_check_recurrent,
         inits=_ALL_INITS,
         bf16_from_width=128,
         bf16_by_torch_from_width=512,
@@ -128,6 +139,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         decoder="recurrent_decoder.RecurrentDecoder",
         carries_state=True,
         settings=_RECURRENT,
+        check=_check_recurrent,
         inits=_ALL_INITS,
         bf16_from_width=128,
         bf16_by_torch_from_width=512,
@@ -137,6 +149,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         decoder="recurrent_decoder.RecurrentDecoder",
         carries_state=True,
         settings=("forget_bias", *_RECURRENT),
+        check=_check_recurrent,
         inits=_ALL_INITS,
         bf16_from_width=128,
         bf16_by_torch_from_width=256,
@@ -153,7 +166,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         core="transformer.Transformer",
         decoder="transformer_decoder.TransformerDecoder",
         carries_state=False,
-        settings=("context", "heads", "position", "stem", "norm", "feedforward"),
+        settings=("context", "heads", "position", "stem", "norm", "feedforward", "attention"),
         inputs=("learned",),
         one_width=True,
         drops_output=False,

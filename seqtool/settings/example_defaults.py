@@ -69,6 +69,8 @@ def resolve_examples(
     chosen = {**ALWAYS, **suited, **of_optimizer, **asked}
     if any(asked.get(name) for name in LENGTHS):
         chosen |= {name: asked.get(name, 0) for name in LENGTHS}
+    if "attention" not in asked and chosen.get("position") != "rope":
+        chosen["attention"] = ModelConfig.attention
     if not chosen.get("lr"):
         chosen["lr"] = TrainConfig.lr or 1e-3
     chosen.setdefault("batch_size", TrainConfig.batch_size)

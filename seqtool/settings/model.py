@@ -9,7 +9,7 @@ from typing import Any
 from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, Architecture
 from seqtool.settings.fields import Panel, setting
 
-ATTENTIONS = ("none", "bahdanau", "luong")
+ATTENTIONS = ("none", "bahdanau", "luong", "rotary")
 ENCODERS = ("dense", "steps")
 POOLINGS = ("last", "mean", "max", "attention")
 MAX_ORDER = 16  # of n-grams
@@ -187,10 +187,12 @@ class ModelConfig:
     )
     attention: str = setting(
         "luong",
-        "How a recurrent decoder looks at the source: not at all but for its last state, or by additive (bahdanau) or "
-        "multiplicative (luong) attention; for translate.",
+        "How the source is looked at: not at all but for its last state, by additive (bahdanau) or multiplicative "
+        "(luong) attention, or by the latter with keys and queries turned by their places (rotary); for translate. A "
+        "transformer has luong or rotary, the others the first three.",
         panel=Panel.TRANSLATION,
         choices=ATTENTIONS,
+        shown_default="luong; transformer rotary",
     )
     encoder: str = setting(
         "dense",

@@ -30,6 +30,7 @@ WRITERS: dict[str, dict[str, Any]] = {
         }
         for position in ("rope", "sinusoidal", "learned")
     },
+    "transformer rotary": {"model": "transformer", "layers": 2, "heads": 2, "context": 32, "attention": "rotary"},
 }
 OF_TEXT = ExampleShape(tables=(SYMBOLS,), begin_id=BEGIN, target_symbols=SYMBOLS, target_begin_id=BEGIN, one_table=True)
 TWO_TABLES = ExampleShape(tables=(SYMBOLS,), begin_id=BEGIN, target_symbols=7, target_begin_id=BEGIN)

@@ -175,7 +175,7 @@ REFUSED: dict[str, tuple[list[Any], bytes]] = {
     ),
     "attention of a transformer": (
         ["--target", "train.b", "--model", "transformer", "--attention", "none"],
-        b"--attention is for --model rnn, gru, lstm",
+        b"--attention none is for recurrent nets: a transformer has luong or rotary",
     ),
     "a model that does not write": (
         ["--target", "train.b", "--model", "ffn"],

@@ -151,6 +151,10 @@ class Transformer(Core):
             rotation = self.positions_until(until)[:, past:until]
         return self.input_dropout(y), rotation
 
+    def rotation(self, count: int) -> Tensor | None:
+        """The rotations of the first positions; None where positions are not told by turning."""
+        return self.positions_until(count)[:, :count] if self.position == "rope" else None
+
     def restarted(self, state: State, restarts_B: Tensor) -> State:
         """Never asked for: a transformer is trained on windows that each begin afresh."""
         raise NotImplementedError("a transformer carries no state between batches: train it with --stateless")

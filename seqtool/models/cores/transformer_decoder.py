@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from seqtool.models.attention import attention_to_all, attention_weights
+from seqtool.models.attention import attention_to_all, attention_weights, rotate
 from seqtool.models.cores.block import NORMS, PositionWise
 from seqtool.models.cores.decoder import Decoder, Memory
 from seqtool.models.cores.transformer import SelfAttention, Transformer
@@ -24,31 +24,38 @@ from seqtool.settings.model import ModelConfig
 
 
 class CrossAttention(nn.Module):
-    """Queries of the tokens that are written, keys and values of what was read."""
+    """Queries of the tokens that are written, keys and values of what was read.
+
+    Rotary, queries and keys are turned by their places as in self-attention (Su et al. 2021), so that a token can ask
+    for what stands a little before or behind its own place, which translations often want; what it asks for by meaning
+    alone lies in the numbers that turn slowly.
+    """
 
     def __init__(self, config: ModelConfig, memory_width: int) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.turns = config.heads, config.attention == "rotary"
         self.queries = nn.Linear(config.hidden, config.hidden, bias=False)
         self.keys_values = nn.Linear(memory_width, 2 * config.hidden, bias=False)
         self.output = nn.Linear(config.hidden, config.hidden, bias=False)
 
-    def read(self, values_BSM: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of what was read, (B, H, S, D) each."""
+    def read(self, values_BSM: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Keys and values of what was read, (B, H, S, D) each, the keys turned by their places."""
         K_BSC, V_BSC = self.keys_values(values_BSM).chunk(2, dim=-1)
-        return self._heads(K_BSC), self._heads(V_BSC)
+        return self._heads(K_BSC, rotation), self._heads(V_BSC, None)
 
-    def ask(self, x_BTC: Tensor) -> Tensor:
-        """Queries (B, H, T, D)."""
-        return self._heads(self.queries(x_BTC))
+    def ask(self, x_BTC: Tensor, rotation: Tensor | None) -> Tensor:
+        """Queries (B, H, T, D), turned by the places of the tokens that ask."""
+        return self._heads(self.queries(x_BTC), rotation)
 
-    def forward(self, x_BTC: Tensor, K_BHSD: Tensor, V_BHSD: Tensor, lengths_B: Tensor) -> Tensor:
+    def forward(self, x_BTC: Tensor, read: tuple[Tensor, ...], lengths_B: Tensor, rotation: Tensor | None) -> Tensor:
         """What the tokens gather, (B, T, C)."""
-        y_BHTD = attention_to_all(self.ask(x_BTC), K_BHSD, V_BHSD, lengths_B)
+        K_BHSD, V_BHSD = read
+        y_BHTD = attention_to_all(self.ask(x_BTC, rotation), K_BHSD, V_BHSD, lengths_B)
         return self.output(y_BHTD.transpose(1, 2).flatten(2))
 
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def _heads(self, x: Tensor, rotation: Tensor | None) -> Tensor:
+        heads = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return rotate(heads, rotation) if self.turns and rotation is not None else heads
 
 
 class DecoderBlock(nn.Module):
@@ -72,8 +79,7 @@ class DecoderBlock(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The block's output and its keys and values."""
         asking_BTC, present = self.before_reading(x_BTC, past, rotation)
-        K_BHSD, V_BHSD = read
-        gathered = self.reading(self.reading_norm(asking_BTC), K_BHSD, V_BHSD, lengths_B)
+        gathered = self.reading(self.reading_norm(asking_BTC), read, lengths_B, rotation)
         x_BTC = asking_BTC + self.dropout(gathered)
         return x_BTC + self.dropout(self.feedforward(self.feedforward_norm(x_BTC))), present
 
@@ -97,7 +103,8 @@ class TransformerDecoder(Decoder):
 
     def read(self, memory: Memory) -> State:
         """Keys and values of what was read for each layer, then its lengths."""
-        return (*(layer.reading.read(memory.values_BSM) for layer in self._layers), (memory.lengths_B,))
+        rotation = self.core.rotation(memory.values_BSM.shape[1])
+        return (*(layer.reading.read(memory.values_BSM, rotation) for layer in self._layers), (memory.lengths_B,))
 
     @property
     def _layers(self) -> list[DecoderBlock]:
@@ -123,7 +130,7 @@ class TransformerDecoder(Decoder):
         for number, layer in enumerate(self._layers):
             K_BHSD, _ = given[number]
             asking_BTC, _ = layer.before_reading(y, None, rotation)
-            Q_BHTD = layer.reading.ask(layer.reading_norm(asking_BTC))
+            Q_BHTD = layer.reading.ask(layer.reading_norm(asking_BTC), rotation)
             looks.append(attention_weights(Q_BHTD, K_BHSD, given[-1][0]))
             y, _ = layer(y, given[number], given[-1][0], None, rotation)
         return torch.stack(looks, 1)

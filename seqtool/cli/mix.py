@@ -82,7 +82,8 @@ def command(
     --gated mixes better: logarithms of probabilities are added, each decision that spells a token by weights of its
     own, which the context chooses: the longest passage met before, the net's entropy, the word, and more. It counts by
     itself what follows 31 kinds of context, so one net is enough; and with eval --adapt it goes on counting what it
-    has scored. It reads --read while the runs say nothing, since they know that by heart, and then --valid.
+    has scored. It reads --read while the runs say nothing, since they know that by heart, and then --valid, whose second
+    half also tells how far to trust the gates beside the runs where they do not go on counting.
     """
     chosen(errors, ERROR_HANDLERS, "--errors")
     refuse_unused(
@@ -118,7 +119,7 @@ def command(
 
 def _told(part: dict[str, Any]) -> list[str]:
     """What is said of a part of a linear mixture."""
-    nats = part["nats_per_token"]
+    nats = part.get("nats_per_token")
     return [f"weight {part['weight']:.4f}", *([] if nats is None else [f"{nats:.4f} nats/token"])]
 
 
@@ -176,4 +177,8 @@ def _gate(
         "read_tokens": made.read_tokens,
         "valid_tokens": made.valid_tokens,
         "valid_adapted_nats_per_token": made.adapted_nats,
+        "parts": [
+            {"run": name, "weight": weight}
+            for name, weight in zip(["gates", *map(str, paths)], made.config.weights, strict=False)
+        ],
     }

@@ -1,6 +1,8 @@
 """Counts and other models of one vocabulary, mixed by gates, as a Predictor: seqtool.counts.gates behind tensors.
 
 As one, gates do not learn: what a token is told depends on the text before it and on what was read when they were made.
+Gates that have learned as they read are too sure of what they counted lately, once they stop: so what they say is mixed
+with what each model says by itself, by weights that suit text which they have not learned from.
 
 Shapes: B sequences side by side, T time, V vocabulary, F numbers of the gates' state.
 """
@@ -15,6 +17,7 @@ import torch
 from torch import Tensor
 
 from seqtool.counts.gates.gates import Gates, Int64
+from seqtool.models.mixture import logarithms, weighed
 from seqtool.models.predictor import Predictor, Stepper
 from seqtool.models.side_by_side import SideBySide, Steppers
 from seqtool.models.state import State
@@ -26,16 +29,20 @@ class Gated:
     Its state is that of the models, and last that of the gates.
     """
 
-    def __init__(self, models: Sequence[Predictor], gates: Gates) -> None:
+    def __init__(self, models: Sequence[Predictor], gates: Gates, weights: Sequence[float] = ()) -> None:
+        """`weights`, which sum to 1, of the gates and of each model; without them the gates are heard alone."""
         assert gates.models == len(models)
-        self.all, self.gates = SideBySide(models), gates
+        assert not weights or len(weights) == len(models) + 1
+        self.all, self.gates, self.weights = SideBySide(models), gates, tuple(weights)
+        self._log_weights = logarithms(weights or (1.0, *(0.0 for _ in models)))
         self.vocab_size, self.begin_id, self.device = self.all.vocab_size, self.all.begin_id, self.all.device
         self.numbers_per_token = len(models) * self.vocab_size
         self.context = self.all.context
 
     def next_nats(self, ids_BT: Tensor, targets_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
         """-log p of the token after each of `ids`, (B, T), and the states after the last."""
-        told, of_models, states_BF = self._read(ids_BT, state)
+        of_each, of_models, states_BF = self._read(ids_BT, state)
+        told = [one.numpy() for one in of_each]
         nats_BT = np.empty(ids_BT.shape, np.float32)
         ids, targets = ids_BT.cpu().numpy(), targets_BT.cpu().numpy()
         for row, state_F in enumerate(states_BF):
@@ -47,41 +54,45 @@ class Gated:
                 nats_BT[row, span] = self.gates.read(aside_F, targets[row, span], [one[row, span] for one in told])
                 self.gates.advance(state_F, ids[row, start + 1 : stop + 1])
                 start = stop
-        return torch.from_numpy(nats_BT).to(self.device), self._joined(of_models, states_BF)
+        log_p = [-torch.from_numpy(nats_BT)]
+        log_p += [one.gather(-1, targets_BT.cpu().unsqueeze(-1)).squeeze(-1) for one in of_each]
+        return -weighed(log_p, self._log_weights).to(self.device), self._joined(of_models, states_BF)
 
     def log_p(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
         """log p of all tokens after each of `ids`, (B, T, V), and the states after the last."""
-        told, of_models, states_BF = self._read(ids_BT, state)
+        of_each, of_models, states_BF = self._read(ids_BT, state)
+        told = [one.numpy() for one in of_each]
         log_p_BTV = np.empty((*ids_BT.shape, self.vocab_size), np.float32)
         for row, (state_F, ids_T) in enumerate(zip(states_BF, ids_BT.cpu().numpy(), strict=True)):
             for t in range(len(ids_T)):
                 log_p_BTV[row, t] = self.gates.next_log_p(state_F, [one[row, t] for one in told])
                 self.gates.advance(state_F, ids_T[t + 1 : t + 2])
-        return torch.from_numpy(log_p_BTV).to(self.device), self._joined(of_models, states_BF)
+        log_p = weighed([torch.from_numpy(log_p_BTV), *of_each], self._log_weights)
+        return log_p.to(self.device), self._joined(of_models, states_BF)
 
-    def _read(self, ids_BT: Tensor, state: State | None) -> tuple[list[np.ndarray], State, Int64]:
-        """What the models say after each of the ids, (B, T, V), their states, and the gates' behind the first id."""
+    def _read(self, ids_BT: Tensor, state: State | None) -> tuple[list[Tensor], State, Int64]:
+        """What each model says after each of the ids, (B, T, V), their states, and the gates' behind the first id."""
         told, of_models = self.all.log_p(ids_BT, None if state is None else state[:-1])
         begins_B = (ids_BT[:, 0] == self.begin_id).tolist()
         states_BF = self.gates.begin(len(ids_BT)) if state is None else state[-1][0].cpu().numpy().copy()
         for state_F, first, begins in zip(states_BF, ids_BT[:, :1].cpu().numpy(), begins_B, strict=True):
             if not begins:
                 self.gates.advance(state_F, first)
-        return [one.float().cpu().numpy() for one in told], of_models, states_BF
+        return [one.float().cpu() for one in told], of_models, states_BF
 
     def _joined(self, of_models: State, states_BF: Int64) -> State:
         return (*of_models, (torch.from_numpy(states_BF).to(self.device),))
 
     def stepper(self, precision: str = "fp32", barred: int = -1) -> Stepper:
         """The same a token at a time."""
-        return GatedStepper(self.all.steppers(precision), self.gates, barred)
+        return GatedStepper(self.all.steppers(precision), self.gates, self._log_weights, barred)
 
 
 class GatedStepper:
     """The Stepper of a gated mixture: each model's, side by side, and the gates' states (B, F)."""
 
-    def __init__(self, steppers: Steppers, gates: Gates, barred: int) -> None:
-        self._steppers, self._gates, self._barred = steppers, gates, barred
+    def __init__(self, steppers: Steppers, gates: Gates, log_weights: Sequence[float], barred: int) -> None:
+        self._steppers, self._gates, self._log_weights, self._barred = steppers, gates, log_weights, barred
         self.begin_id, self.context = gates.begin_id, steppers.context
         self._states_BF = gates.begin(0)
 
@@ -124,9 +135,10 @@ class GatedStepper:
         return states_BF
 
     def _log_p(self, told: Sequence[Tensor], states_BF: Int64) -> Tensor:
-        parts = [part.float().cpu().numpy() for part in told]
+        of_each = [one.float().cpu() for one in told]
+        parts = [one.numpy() for one in of_each]
         rows = [self._gates.next_log_p(state_F, [part[row] for part in parts]) for row, state_F in enumerate(states_BF)]
-        log_p_BV = torch.from_numpy(np.stack(rows))
+        log_p_BV = weighed([torch.from_numpy(np.stack(rows)), *of_each], self._log_weights)
         if self._barred >= 0:
             log_p_BV[:, self._barred] = -math.inf
         return log_p_BV

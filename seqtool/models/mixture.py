@@ -29,19 +29,19 @@ class Mixture:
         self._all = SideBySide(models)
         self.models = self._all.models
         self.vocab_size, self.begin_id, self.device = self._all.vocab_size, self._all.begin_id, self._all.device
-        self.log_weights = [math.log(weight) if weight > 0 else -math.inf for weight in weights]
+        self.log_weights = logarithms(weights)
         self.numbers_per_token = sum(model.numbers_per_token for model in models)
         self.context = self._all.context if context is None else context
 
     def next_nats(self, ids_BT: Tensor, targets_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
         """-log p of the token after each of `ids`, (B, T), and the states after the last."""
         told, after = self._all.next_nats(ids_BT, targets_BT, state)
-        return -_mixed([-nats_BT.to(self.device) for nats_BT in told], self.log_weights), after
+        return -weighed([-nats_BT.to(self.device) for nats_BT in told], self.log_weights), after
 
     def log_p(self, ids_BT: Tensor, state: State | None) -> tuple[Tensor, State]:
         """log p of all tokens after each of `ids`, (B, T, V), and the states after the last."""
         told, after = self._all.log_p(ids_BT, state)
-        return _mixed([log_p_BTV.to(self.device) for log_p_BTV in told], self.log_weights), after
+        return weighed([log_p_BTV.to(self.device) for log_p_BTV in told], self.log_weights), after
 
     def stepper(self, precision: str = "fp32", barred: int = -1) -> Stepper:
         """The same a token at a time."""
@@ -78,13 +78,17 @@ class MixtureStepper:
         log_p_BV[rows] = self._log_p(self._steppers.read_again(rows, prompts, log_p_BV)).to(log_p_BV)
 
     def _log_p(self, parts: Sequence[Tensor]) -> Tensor:
-        log_p_BV = _mixed([part.to(parts[0].device) for part in parts], self._log_weights)
+        log_p_BV = weighed([part.to(parts[0].device) for part in parts], self._log_weights)
         if self._barred >= 0:
             log_p_BV[:, self._barred] = -math.inf
         return log_p_BV
 
 
-def _mixed(log_p: Sequence[Tensor], log_weights: Sequence[float]) -> Tensor:
+def logarithms(weights: Sequence[float]) -> list[float]:
+    """ln of each weight."""
+    return [math.log(weight) if weight > 0 else -math.inf for weight in weights]
+
+
+def weighed(log_p: Sequence[Tensor], log_weights: Sequence[float]) -> Tensor:
     """log of the weighed sum of probabilities, of each place."""
-    weighed = (own + weight for own, weight in zip(log_p, log_weights, strict=True))
-    return functools.reduce(torch.logaddexp, weighed)
+    return functools.reduce(torch.logaddexp, (own + log for own, log in zip(log_p, log_weights, strict=True)))

@@ -79,7 +79,7 @@ def _load_mixture(path: Path, device: torch.device) -> Run:
     if not config.gated:
         return Run(path, config, vocabulary, Mixture(models, config.weights))
     gates = read_gates(path, config, vocabulary.begin_id, vocabulary.size)
-    return Run(path, config, vocabulary, Gated(models, gates))
+    return Run(path, config, vocabulary, Gated(models, gates, config.weights))
 
 
 def load_part(path: Path, device: torch.device) -> Run:

@@ -21,7 +21,7 @@ class MixtureConfig:
     """What the `config.json` of a mixture says."""
 
     weights: tuple[float, ...]
-    """Of each part, in order; they sum to 1. None where the mixture has gates."""
+    """Of each part, in order; they sum to 1. With gates, theirs is the first, or there is none at all."""
     parts: tuple[str, ...]
     """The SHA-256 of each part's configuration."""
     models: tuple[str, ...]
@@ -84,7 +84,7 @@ def read_mixture(path: Path) -> MixtureConfig:
         1 <= len(config.parts) == len(config.models) <= MAX_PARTS
         and type(config.gates_tokens) is int
         and 0 <= config.gates_tokens <= MAX_TOKENS
-        and (not config.weights if config.gated else _are_weights(config.weights, len(config.parts)))
+        and ((config.gated and not config.weights) or _are_weights(config.weights, len(config.parts) + config.gated))
         and all(isinstance(name, str) for name in (*config.parts, *config.models))
         and type(config.parameters) is int
         and isinstance(config.data, dict)

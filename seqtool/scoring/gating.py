@@ -1,12 +1,13 @@
 """Making a gated mixture of runs: gates that read one text alone, and another with what the runs say of it.
 
 Of what they learned from, nets are too sure: so gates read that text for its counts, while the nets say nothing, and
-learn how far to trust each net from a text that none of them learned from.
+learn how far to trust each net from a text that none of them learned from. Before they learn from its second half, it
+tells how far to trust them when they learn no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.counts.gates.gates import Gates
+from seqtool.counts.mixture import fitted_weights
 from seqtool.errors import InputError
 from seqtool.files.writing import provenance
 from seqtool.models.gated import Gated
@@ -22,7 +24,8 @@ from seqtool.runs.loading import Run
 from seqtool.runs.mixtures import MixtureConfig, write_mixture
 from seqtool.runs.weights import write_gates
 from seqtool.scoring.learning import LearningScorer
-from seqtool.scoring.mixing import check_unread
+from seqtool.scoring.mixing import MOST_TOKENS, check_unread, nats_of
+from seqtool.scoring.scorer import Nats
 from seqtool.text.encoded import EncodedText
 from seqtool.text.sequences import without_begins
 from seqtool.text.vocabulary import Vocabulary
@@ -63,6 +66,12 @@ def token_kinds(vocabulary: Vocabulary) -> tuple[npt.NDArray[np.int64], npt.NDAr
     return words_V, kinds_V
 
 
+def _weights(model: Gated, ids: npt.NDArray[np.unsignedinteger]) -> Sequence[float]:
+    """Weights of the gates and of each model that suit a text none has learned from; none without text."""
+    nats_MT = nats_of([model, *model.all.models], ids, lambda done: None)
+    return fitted_weights(nats_MT).tolist() if nats_MT.shape[1] else ()
+
+
 def gate(
     folder: Path,
     paths: Sequence[Path],
@@ -93,18 +102,28 @@ def gate(
     kinds = token_kinds(vocabulary)
     gates = Gates.new(counts_V, *kinds, vocabulary.begin_id, len(runs), tokens, memory)
     model = Gated([run.model for run in runs], gates)
-    done, nats, count = 0, 0.0, 0
-    for text in texts:
-        scorer = LearningScorer(model, gates, speaking=text is valid)
-        for start in range(0, len(text.ids), READ_TOKENS):
-            ids, starts = without_begins(text.ids[start : start + READ_TOKENS], vocabulary.begin_id)
-            scored = scorer.score(ids, starts)
-            if text is valid:
-                nats, count = nats + float(scored.sum(dtype=np.float64)), count + len(scored)
-            done += min(READ_TOKENS, len(text.ids) - start)
+    done, scored = 0, list[Nats]()
+
+    def learn(scorer: LearningScorer, text: EncodedText, begin: int, end: int) -> Iterator[Nats]:
+        nonlocal done
+        for start in range(begin, end, READ_TOKENS):
+            stop = min(end, start + READ_TOKENS)
+            yield scorer.score(*without_begins(text.ids[start:stop], vocabulary.begin_id))
+            done += stop - start
             progress(done)
+
+    if read is not None:
+        for _ in learn(LearningScorer(model, gates, speaking=False), read, 0, len(read.ids)):
+            pass
+    weights: Sequence[float] = ()
+    if valid is not None:
+        scorer, half = LearningScorer(model, gates), len(valid.ids) // 2
+        scored += learn(scorer, valid, 0, half)
+        weights = _weights(model, valid.ids[half : half + MOST_TOKENS])
+        scored += learn(scorer, valid, half, len(valid.ids))
+    count, nats = sum(len(part) for part in scored), sum(float(part.sum(dtype=np.float64)) for part in scored)
     config = MixtureConfig(
-        weights=(),
+        weights=tuple(weights),
         parts=tuple(config_sha256(run.path) for run in runs),
         models=tuple(run.config.name for run in runs),
         parameters=sum(run.config.parameters for run in runs),

@@ -28,12 +28,12 @@ WINDOWS_AT_ONCE = 32
 class LearningScorer:
     """Scores a text as it arrives, as `Scorer` does, one document after the other, and lets `gates` learn from it.
 
-    What was learned goes on from document to document; the state begins anew with each. Without `speaking` the models
-    say nothing: of what they learned from they would be too sure.
+    What is scored is what the gates say alone. What was learned goes on from document to document; the state begins
+    anew with each. Without `speaking` the models say nothing: of what they learned from they would be too sure.
     """
 
     def __init__(self, model: Gated, gates: Gates, *, context: int = 0, stride: int = 0, speaking: bool = True) -> None:
-        self._models, self._gates, self._speaking = model.all, gates, speaking
+        self._models, self._gates, self._speaking, self._weights = model.all, gates, speaking, model.weights
         self._context, self._stride = check_window(model, context, stride)
         self._at_once = max(1, LOGITS_AT_ONCE // max(1, len(model.all.models) * model.vocab_size))
         self._begin_document()
@@ -61,7 +61,7 @@ class LearningScorer:
 
     def finish(self) -> Gated:
         """The model with gates that have learned."""
-        return Gated(self._models.models, self._gates)
+        return Gated(self._models.models, self._gates, self._weights)
 
     def _learn(self, text: npt.NDArray[np.int64], log_p_ETV: Sequence[Float32 | None]) -> Nats:
         return self._gates.read(self._gates_state, text, log_p_ETV, learn=True)

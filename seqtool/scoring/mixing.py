@@ -89,7 +89,7 @@ def mix(
     weights_M = np.full(len(runs), 1 / len(runs))
     if text is not None:
         check_unread(paths, runs, text)
-        nats_MT = part_nats([run.model for run in runs], text, progress)
+        nats_MT = nats_of([run.model for run in runs], text.ids[:MOST_TOKENS], progress)
         if not nats_MT.shape[1]:
             raise InputError("there is no token to learn weights from: give more text")
         weights_M = fitted_weights(nats_MT)
@@ -113,18 +113,19 @@ def mix(
     return Mixed(config, nats_MT.mean(axis=1).tolist(), float(mixed_nats(nats_MT, weights_M).mean()), nats_MT.shape[1])
 
 
-def part_nats(models: Sequence[Predictor], text: EncodedText, progress: Progress) -> npt.NDArray[np.float64]:
-    """-log p of each token of the text by each model, as it is read in their mixture, (M, T)."""
-    context = Mixture(models, [1 / len(models)] * len(models)).context
-    count = min(len(text.ids), MOST_TOKENS)
+def nats_of(
+    models: Sequence[Predictor], ids: npt.NDArray[np.unsignedinteger], progress: Progress
+) -> npt.NDArray[np.float64]:
+    """-log p of each token by each model as it is read in a mixture, (M, T); in the ids `<s>` begins documents."""
+    context, begin_id = Mixture(models, [1 / len(models)] * len(models)).context, models[0].begin_id
     rows = []
     for number, model in enumerate(models):
         scorer = Scorer(Mixture([model], [1.0], context))
-        parts = []
-        for start in range(0, count, TOKENS_AT_ONCE):
-            stop = min(count, start + TOKENS_AT_ONCE)
-            ids, starts = without_begins(text.ids[start:stop], text.vocabulary.begin_id)
-            parts.append(scorer.score(ids, starts).astype(np.float64))
-            progress(number * count + stop)
-        rows.append(np.concatenate(parts) if parts else np.empty(0))
+        parts = [np.empty(0)]
+        for start in range(0, len(ids), TOKENS_AT_ONCE):
+            stop = min(len(ids), start + TOKENS_AT_ONCE)
+            text, starts = without_begins(ids[start:stop], begin_id)
+            parts.append(scorer.score(text, starts).astype(np.float64))
+            progress(number * len(ids) + stop)
+        rows.append(np.concatenate(parts))
     return np.stack(rows)

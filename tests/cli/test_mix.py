@@ -145,6 +145,8 @@ def gated(seqtool: Command, net: Path, short_text: Path, texts: Path, tmp_path_f
     told = json.loads(result.stdout)
     assert told["read_tokens"] > told["valid_tokens"] > 0
     assert told["valid_adapted_nats_per_token"] > 0
+    assert [part["run"] for part in told["parts"]] == ["gates", str(net)]
+    assert sum(part["weight"] for part in told["parts"]) == pytest.approx(1)
     return path
 
 

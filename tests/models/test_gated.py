@@ -9,6 +9,7 @@ import torch
 from seqtool.counts.gates.gates import Gates
 from seqtool.errors import UsageError
 from seqtool.models.gated import Gated
+from seqtool.models.mixture import Mixture
 from seqtool.models.predictor import Predictor, advance
 from seqtool.scoring.scorer import Scorer
 from tests.models.test_mixture import BEGIN, EVERY, V, counted, net, text
@@ -25,10 +26,19 @@ def gated(parts: list[Predictor]) -> Gated:
     return Gated(parts, gates_for(len(parts)))
 
 
+def weighed(parts: list[Predictor]) -> Gated:
+    """Half of what gates say, and the models' own share alike of the rest."""
+    return Gated(parts, gates_for(len(parts)), [0.5, *[0.5 / len(parts)] * len(parts)])
+
+
+KINDS = pytest.mark.parametrize("kind", [gated, weighed])
+
+
 @EVERY
+@KINDS
 @torch.inference_mode()
-def test_all_next_symbols_sum_to_1(models):
-    mixture = gated(models())
+def test_all_next_symbols_sum_to_1(models, kind):
+    mixture = kind(models())
     for prompt in ([], [3], text(4, 5).tolist()):
         log_p_V = mixture.stepper().begin([prompt])[0]
         assert float(log_p_V.double().exp().sum()) == pytest.approx(1, abs=1e-6)
@@ -46,8 +56,20 @@ def test_scoring_is_what_the_gates_make_of_what_the_models_say(models):
 
 
 @EVERY
-def test_no_score_depends_on_what_follows_nor_on_how_the_text_arrives(models):
-    mixture = gated(models())
+@torch.inference_mode()
+def test_weights_mix_what_the_gates_say_with_what_each_model_says(models):
+    parts, ids = models(), text(1, 30)
+    each = [Scorer(gated(parts)).score(ids, [0])]
+    each += [Scorer(Mixture([part], [1.0], gated(parts).context)).score(ids, [0]) for part in parts]
+    mixture = weighed(parts)
+    shares = np.exp(-np.stack(each).astype(np.float64)) * np.array([0.5, *[0.5 / len(parts)] * len(parts)])[:, None]
+    assert Scorer(mixture).score(ids, [0]) == pytest.approx(-np.log(shares.sum(axis=0)), abs=1e-4)
+
+
+@EVERY
+@KINDS
+def test_no_score_depends_on_what_follows_nor_on_how_the_text_arrives(models, kind):
+    mixture = kind(models())
     ids = text(2, 40)
     whole = Scorer(mixture).score(ids, [0, 11])
     other = ids.copy()
@@ -59,9 +81,10 @@ def test_no_score_depends_on_what_follows_nor_on_how_the_text_arrives(models):
 
 
 @EVERY
+@KINDS
 @torch.inference_mode()
-def test_the_stepper_and_all_tokens_at_once_predict_what_scoring_does(models):
-    mixture = gated(models())
+def test_the_stepper_and_all_tokens_at_once_predict_what_scoring_does(models, kind):
+    mixture = kind(models())
     stepper, texts = mixture.stepper(), [[3, 4], [2, 2]]
     log_p_BV = stepper.begin(texts)
     for chosen in text(3, 2 if mixture.context else 6).tolist():
@@ -76,9 +99,10 @@ def test_the_stepper_and_all_tokens_at_once_predict_what_scoring_does(models):
     assert len(stepper.step(torch.tensor([4]))) == 1
 
 
+@KINDS
 @torch.inference_mode()
-def test_other_targets_than_those_that_follow_are_scored_where_they_are_asked_for():
-    mixture = gated([net("lstm")])
+def test_other_targets_than_those_that_follow_are_scored_where_they_are_asked_for(kind):
+    mixture = kind([net("lstm")])
     ids_BT = torch.tensor([[BEGIN, 3, 4, 5, 4]])
     log_p_BTV, _ = mixture.log_p(ids_BT, None)
     for targets in ([3, 4, 5, 4, 2], [3, 7, 5, 0, 2], [0, 0, 0, 0, 0]):

@@ -29,8 +29,9 @@ def test_what_was_written_is_read(mixture: Path):
         read_config(mixture)
 
 
-def test_one_with_gates_has_no_weights(small_run: Path, tmp_path: Path):
-    gated = dataclasses.replace(CONFIG, weights=(), gates_tokens=9)
+@pytest.mark.parametrize("weights", [(), (0.5, 0.3, 0.2)])
+def test_one_with_gates_has_a_weight_of_theirs_or_none(weights: tuple[float, ...], small_run: Path, tmp_path: Path):
+    gated = dataclasses.replace(CONFIG, weights=weights, gates_tokens=9)
     write_mixture(tmp_path, gated, load_vocabulary(small_run / "vocab.model"))
     assert read_mixture(tmp_path) == gated
     assert (gated.name, CONFIG.name) == ("gated", "mixture")

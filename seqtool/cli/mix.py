@@ -82,8 +82,8 @@ def command(
     --gated mixes better: logarithms of probabilities are added, each decision that spells a token by weights of its
     own, which the context chooses: the longest passage met before, the net's entropy, the word, and more. It counts by
     itself what follows 31 kinds of context, so one net is enough; and with eval --adapt it goes on counting what it
-    has scored. It reads --read while the runs say nothing, since they know that by heart, and then --valid, whose second
-    half also tells how far to trust the gates beside the runs where they do not go on counting.
+    has scored. It reads --read while the runs say nothing, since they know that by heart, and then --valid, whose
+    second half also tells how far to trust the gates beside the runs where they do not go on counting.
     """
     chosen(errors, ERROR_HANDLERS, "--errors")
     refuse_unused(

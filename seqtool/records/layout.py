@@ -30,6 +30,7 @@ SUFFIX_FORMATS = {
     ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
     ".conllu": "conll", ".conllup": "conll", ".conll": "conll", ".bio": "conll", ".iob": "conll",
 }  # fmt: skip
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 SUFFIX_DELIMITERS = {".tsv": "\t", ".tab": "\t"}
 DELIMITER_NAMES = {"tab": "\t", "comma": ",", "semicolon": ";", "bar": "|"}
 DELIMITED = {"\t": "tab-separated", ",": "comma-separated", ";": "semicolon-separated", "|": "separated by |"}
@@ -75,7 +76,7 @@ def detect_layout(
         raise UsageError(f"delimiter {delimiter!r}: choose auto, tab, comma, semicolon, bar, or a character")
     if not head.strip():
         raise InputError(f"{name} is empty: there are no rows to read")
-    suffix = PurePath(name).suffix.lower()
+    suffix = suffix_of(name)
     if format == "auto":
         format = SUFFIX_FORMATS.get(suffix) or ("csv" if delimiter != "auto" else _sniff_format(head))
     if delimiter == "auto":
@@ -121,6 +122,12 @@ def named_columns(cells: Sequence[str], name: str, width: int = 0) -> tuple[str,
             places = [str(place) for place, other in enumerate(names, start=1) if other == twice]
             raise InputError(f"columns {' and '.join(places[:2])} of {name} are both named {twice[:60]!r}: rename one")
     return tuple(names)
+
+
+def suffix_of(name: str) -> str:
+    """The end of a file's name that tells its format, such as `.csv`, also of one that was compressed."""
+    path = PurePath(name.lower())
+    return (path.with_suffix("") if path.suffix in COMPRESSED else path).suffix
 
 
 def _sniff_format(head: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -28,6 +29,19 @@ def test_lines_of_text_and_tables_are_answered_alike(seqtool: Command, run: Path
     assert plain.count(b"\n") == len(lines)
     crlf = done(seqtool, "predict", run, "-", stdin="\r\n".join(lines).encode() + b"\r\n")
     assert crlf == plain
+
+
+def test_a_table_is_read_by_its_columns_however_it_is_delimited_or_packed(seqtool: Command, run: Path, tmp_path: Path):
+    rows = [("fine song", "a"), ("grim, film", "b")]
+    expected = done(seqtool, "predict", run, "-", stdin="".join(f"{text}\n" for text, _ in rows).encode())
+    (table := tmp_path / "t.csv").write_text("id,text\n" + "".join(f'{id},"{text}"\n' for text, id in rows))
+    assert done(seqtool, "predict", run, table) == expected
+    (packed := tmp_path / "t.csv.gz").write_bytes(gzip.compress(table.read_bytes()))
+    assert done(seqtool, "predict", run, packed) == expected
+    (other := tmp_path / "other.csv").write_text("id,review\n1,fine song\n")
+    refused = seqtool("predict", run, other)
+    assert (refused.returncode, refused.stdout) == (3, b"")
+    assert b"does not begin with the names of its columns" in refused.stderr
 
 
 def test_the_likeliest_are_told_with_their_probabilities(seqtool: Command, run: Path):

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from seqtool.errors import InputError, UsageError
-from seqtool.records.layout import MAX_COLUMNS, Layout, describe_layout, detect_layout
+from seqtool.records.layout import MAX_COLUMNS, Layout, describe_layout, detect_layout, suffix_of
 
 TOKENS = "# text = a b\n1\ta\ta\tDET\n2\tb\tb\tX\n\n1\tc\tc\tX\n\n"
 
@@ -40,6 +40,12 @@ def test_what_is_found(head: str, name: str, format: str, columns: tuple[str, ..
     layout = detect_layout(head, name)
     assert (layout.format, layout.columns) == (format, columns)
     assert describe_layout(layout)[0].startswith(told)
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "A.TSV.gz", "a.b/c.tsv.zst", "a.tsv.bz2", "a.tsv.xz"])
+def test_a_name_tells_the_format_also_of_what_was_compressed(name: str):
+    assert suffix_of(name) == ".tsv"
+    assert detect_layout("one two\tthree\n1\t2\n", name).delimiter == "\t"
 
 
 def test_what_is_asked_overrules_what_is_found():

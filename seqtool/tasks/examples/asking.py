@@ -18,7 +18,7 @@ from torch import Tensor
 from seqtool.errors import InputError, UsageError
 from seqtool.models.example_model import ExampleInput
 from seqtool.records.delimited import read_cells
-from seqtool.records.layout import Layout
+from seqtool.records.layout import SUFFIX_FORMATS, Layout, detect_layout, suffix_of
 from seqtool.records.lines import Lines, Row
 from seqtool.records.reading import Records, RecordsFile, open_records
 from seqtool.runs.config import RunConfig
@@ -136,7 +136,10 @@ def open_for(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Records:
     head = files[0].head()
     if asking.format != "lines" and layout.format != "jsonl" and head.lstrip().startswith("{"):
         return open_records(files, format="jsonl", errors=asking.errors)
-    if one_text and (asking.format == "lines" or not _is_laid_out(head, layout)):
+    if asking.format == "auto" and _is_named(paths[0], layout) and not _is_laid_out(head, layout):
+        own = detect_layout(head, paths[0])  # the columns of the examples may be delimited otherwise here
+        layout = own if {*columns.names} <= {*own.columns} else layout
+    elif one_text and (asking.format == "lines" or not _is_laid_out(head, layout)):
         return Records(files, Layout("lines", columns.text), errors=asking.errors, header=None)
     width, targets = _width(head, layout), run.config.task["target"]
     if layout.format == "csv" and not layout.header and width == len(layout.columns) - len(targets):
@@ -161,6 +164,11 @@ def _is_laid_out(head: str, layout: Layout) -> bool:
         cells = _first_cells(head, layout)
         return bool({*cells} & {*layout.columns}) if layout.header else len(cells) >= len(layout.columns) > 1
     return layout.format in ("labelled", "jsonl")
+
+
+def _is_named(path: str, layout: Layout) -> bool:
+    """Whether a file is called a table with a header, as this layout's was, whatever columns it has."""
+    return layout.format == "csv" and layout.header and SUFFIX_FORMATS.get(suffix_of(path)) == "csv"
 
 
 def reader_of(run: ExampleRun, records: Records) -> RowReader:

@@ -296,6 +296,10 @@ def fitting_layout(config: ModelConfig, whole: bool, layouts: Sequence[ForeignLa
     for layout in layouts:
         if not wrong[layout.name]:
             return layout
+    if config.model not in PLAIN["model"]:
+        raise UsageError(
+            f"no layout of another program is a {config.model}: train with --layout llama, or export it --to onnx"
+        )
     nearest = min(layouts, key=lambda layout: (len(wrong[layout.name]), layouts.index(layout)))
     raise UsageError(
         f"no layout is exactly this model: that of {nearest.name} would be with {' '.join(wrong[nearest.name])}; "

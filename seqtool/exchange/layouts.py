@@ -30,15 +30,21 @@ ROPE_BASE = 10000.0
 Arrange = Callable[[Tensor, ModelConfig], Tensor]
 
 
-class Weight(NamedTuple):
-    """A weight of ours, and those of theirs that it is made of."""
+class Part(NamedTuple):
+    """A weight of theirs."""
 
-    ours: str
-    theirs: tuple[str, ...]
+    name: str
     there: Arrange | None = None
-    """From ours, of several of theirs from its part, to theirs; None: as it is."""
+    """From ours to theirs; None: as it is."""
     here: Arrange | None = None
     """The way back."""
+
+
+class Weight(NamedTuple):
+    """A weight of ours, and those of theirs that it is made of, one below the other."""
+
+    ours: str
+    parts: tuple[Part, ...]
     bias: bool = False
     """Whether it is a bias that our matrices have not, which is zeros there."""
 
@@ -81,21 +87,23 @@ def apart_from_heads(W_O: Tensor, config: ModelConfig) -> Tensor:
     return W_O.unflatten(0, (config.heads, 3, -1)).transpose(0, 1).flatten(0, 2)
 
 
-def pairs_beside(W_O: Tensor, heads: int) -> Tensor:
+def pairs_beside(W_O: Tensor, config: ModelConfig) -> Tensor:
     """Rows i and i + D/2 of each head, which rope turns together, to 2i and 2i + 1: GGUF and llama2.c; (H D, ...)."""
-    return W_O.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)
+    half = config.hidden // config.heads // 2
+    return W_O.unflatten(0, (-1, 2, half)).transpose(1, 2).flatten(0, 2)
 
 
-def pairs_apart(W_O: Tensor, heads: int) -> Tensor:
+def pairs_apart(W_O: Tensor, config: ModelConfig) -> Tensor:
     """The way back from `pairs_beside`."""
-    return W_O.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
+    half = config.hidden // config.heads // 2
+    return W_O.unflatten(0, (-1, half, 2)).transpose(1, 2).flatten(0, 2)
 
 
 def rows_of_parts(weight: Weight, config: ModelConfig) -> list[int]:
     """How many rows of a weight of ours each of theirs has."""
-    if len(weight.theirs) == 1:
+    if len(weight.parts) == 1:
         return []
-    return [config.hidden] * 3 if len(weight.theirs) == 3 else [feedforward_width(config)] * 2
+    return [config.hidden] * 3 if len(weight.parts) == 3 else [feedforward_width(config)] * 2
 
 
 def of_layers(weights: Sequence[Weight], layers: int) -> Iterator[Weight]:
@@ -105,8 +113,8 @@ def of_layers(weights: Sequence[Weight], layers: int) -> Iterator[Weight]:
             yield weight
             continue
         for number in range(layers):
-            theirs = tuple(name.replace(LAYER, str(number)) for name in weight.theirs)
-            yield weight._replace(ours=weight.ours.replace(LAYER, str(number)), theirs=theirs)
+            parts = tuple(part._replace(name=part.name.replace(LAYER, str(number))) for part in weight.parts)
+            yield weight._replace(ours=weight.ours.replace(LAYER, str(number)), parts=parts)
 
 
 def their_tensors(layout: ForeignLayout, config: ModelConfig, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -120,9 +128,8 @@ def their_tensors(layout: ForeignLayout, config: ModelConfig, ours: Mapping[str,
         if values is None:
             continue  # an output of its own, where the embedding is tied
         rows = rows_of_parts(weight, config)
-        parts = values.split(rows) if rows else (values,)
-        for name, part in zip(weight.theirs, parts, strict=True):
-            found[name] = (weight.there(part, config) if weight.there else part).contiguous()
+        for part, W in zip(weight.parts, values.split(rows) if rows else (values,), strict=True):
+            found[part.name] = (part.there(W, config) if part.there else W).contiguous()
     return found
 
 
@@ -130,12 +137,11 @@ def our_tensors(layout: ForeignLayout, config: ModelConfig, theirs: Mapping[str,
     """A layout's weights as we have them, with those of the biases that are there. KeyError for one that is missing."""
     found: dict[str, Tensor] = {}
     for weight in of_layers(layout.weights, config.layers):
-        absent = weight.theirs[0] not in theirs
+        absent = weight.parts[0].name not in theirs
         if absent and (weight.bias or (weight.ours == OUTPUT and config.tied)):
             continue
-        parts = [theirs[name] for name in weight.theirs]
-        values = torch.cat(parts) if len(parts) > 1 else parts[0]
-        found[weight.ours] = (weight.here(values, config) if weight.here else values).contiguous()
+        parts = [part.here(theirs[part.name], config) if part.here else theirs[part.name] for part in weight.parts]
+        found[weight.ours] = (torch.cat(parts) if len(parts) > 1 else parts[0]).contiguous()
     return found
 
 
@@ -157,19 +163,24 @@ QKV, GATHERED, UP, DOWN = (
 )
 
 
+def _as_is(ours: str, *theirs: str) -> Weight:
+    """A weight that is theirs, or several of theirs, one below the other."""
+    return Weight(ours, tuple(map(Part, theirs)))
+
+
 def _norm(ours: str, theirs: str) -> tuple[Weight, Weight]:
     """Gain and bias of a LayerNorm."""
-    return Weight(f"{ours}.weight", (f"{theirs}.weight",)), Weight(f"{ours}.bias", (f"{theirs}.bias",))
+    return _as_is(f"{ours}.weight", f"{theirs}.weight"), _as_is(f"{ours}.bias", f"{theirs}.bias")
 
 
 def _product(
     ours: str, theirs: str, there: Arrange | None = None, here: Arrange | None = None, *, turns_bias: bool = False
 ) -> tuple[Weight, Weight]:
     """A matrix, and the bias that ours has not. `turns_bias`: what is done with rows is done with the bias as well."""
-    of_bias = (there, here) if turns_bias else (None, None)
+    bias = Part(f"{theirs}.bias", there, here) if turns_bias else Part(f"{theirs}.bias")
     return (
-        Weight(f"{ours}.weight", (f"{theirs}.weight",), there, here),
-        Weight(f"{ours}.bias", (f"{theirs}.bias",), *of_bias, bias=True),
+        Weight(f"{ours}.weight", (Part(f"{theirs}.weight", there, here),)),
+        Weight(f"{ours}.bias", (bias,), bias=True),
     )
 
 
@@ -198,15 +209,15 @@ LLAMA = ForeignLayout(
         "pretraining_tp": 1,
     },
     weights=(
-        Weight(EMBEDDING, ("model.embed_tokens.weight",)),
-        Weight(f"{ATTENTION}_norm.weight", ("model.layers.{}.input_layernorm.weight",)),
-        Weight(f"{QKV}.weight", tuple(f"model.layers.{{}}.self_attn.{part}_proj.weight" for part in "qkv")),
-        Weight(f"{GATHERED}.weight", ("model.layers.{}.self_attn.o_proj.weight",)),
-        Weight(f"{FEEDFORWARD}_norm.weight", ("model.layers.{}.post_attention_layernorm.weight",)),
-        Weight(f"{UP}.weight", tuple(f"model.layers.{{}}.mlp.{part}_proj.weight" for part in ("gate", "up"))),
-        Weight(f"{DOWN}.weight", ("model.layers.{}.mlp.down_proj.weight",)),
-        Weight(f"{NORM}.weight", ("model.norm.weight",)),
-        Weight(OUTPUT, ("lm_head.weight",)),
+        _as_is(EMBEDDING, "model.embed_tokens.weight"),
+        _as_is(f"{ATTENTION}_norm.weight", "model.layers.{}.input_layernorm.weight"),
+        _as_is(f"{QKV}.weight", *(f"model.layers.{{}}.self_attn.{part}_proj.weight" for part in "qkv")),
+        _as_is(f"{GATHERED}.weight", "model.layers.{}.self_attn.o_proj.weight"),
+        _as_is(f"{FEEDFORWARD}_norm.weight", "model.layers.{}.post_attention_layernorm.weight"),
+        _as_is(f"{UP}.weight", *(f"model.layers.{{}}.mlp.{part}_proj.weight" for part in ("gate", "up"))),
+        _as_is(f"{DOWN}.weight", "model.layers.{}.mlp.down_proj.weight"),
+        _as_is(f"{NORM}.weight", "model.norm.weight"),
+        _as_is(OUTPUT, "lm_head.weight"),
     ),
 )
 GPT2 = ForeignLayout(
@@ -229,8 +240,8 @@ GPT2 = ForeignLayout(
         "resid_pdrop": 0.0,
     },
     weights=(
-        Weight(EMBEDDING, ("transformer.wte.weight",)),
-        Weight(POSITIONS, ("transformer.wpe.weight",)),
+        _as_is(EMBEDDING, "transformer.wte.weight"),
+        _as_is(POSITIONS, "transformer.wpe.weight"),
         *_norm(f"{ATTENTION}_norm", "transformer.h.{}.ln_1"),
         *_product(QKV, "transformer.h.{}.attn.c_attn", transposed, transposed),
         *_product(GATHERED, "transformer.h.{}.attn.c_proj", transposed, transposed),
@@ -238,7 +249,7 @@ GPT2 = ForeignLayout(
         *_product(UP, "transformer.h.{}.mlp.c_fc", transposed, transposed),
         *_product(DOWN, "transformer.h.{}.mlp.c_proj", transposed, transposed),
         *_norm(NORM, "transformer.ln_f"),
-        Weight(OUTPUT, ("lm_head.weight",)),
+        _as_is(OUTPUT, "lm_head.weight"),
     ),
 )
 GPT_NEOX = ForeignLayout(
@@ -263,7 +274,7 @@ GPT_NEOX = ForeignLayout(
         "hidden_dropout": 0.0,
     },
     weights=(
-        Weight(EMBEDDING, ("gpt_neox.embed_in.weight",)),
+        _as_is(EMBEDDING, "gpt_neox.embed_in.weight"),
         *_norm(f"{ATTENTION}_norm", "gpt_neox.layers.{}.input_layernorm"),
         *_product(QKV, "gpt_neox.layers.{}.attention.query_key_value", beside_heads, apart_from_heads, turns_bias=True),
         *_product(GATHERED, "gpt_neox.layers.{}.attention.dense"),
@@ -271,10 +282,57 @@ GPT_NEOX = ForeignLayout(
         *_product(UP, "gpt_neox.layers.{}.mlp.dense_h_to_4h"),
         *_product(DOWN, "gpt_neox.layers.{}.mlp.dense_4h_to_h"),
         *_norm(NORM, "gpt_neox.final_layer_norm"),
-        Weight(OUTPUT, ("embed_out.weight",)),
+        _as_is(OUTPUT, "embed_out.weight"),
     ),
 )
 LAYOUTS = (LLAMA, GPT2, GPT_NEOX)
+GGUF_SIZES = {
+    "context_length": "context",
+    "embedding_length": "hidden",
+    "block_count": "layers",
+    "attention.head_count": "heads",
+    "attention.head_count_kv": "heads",
+}
+GGUF_FIXED = {"attention.layer_norm_rms_epsilon": RMS_EPSILON, "rope.freq_base": ROPE_BASE}
+
+
+def _gguf_weights(turned: Part, turned_keys: Part) -> tuple[Weight, ...]:
+    """The weights of Llama as GGUF calls them; queries and keys as the architecture's rope wants them."""
+    return (
+        _as_is(EMBEDDING, "token_embd.weight"),
+        _as_is(f"{ATTENTION}_norm.weight", "blk.{}.attn_norm.weight"),
+        Weight(f"{QKV}.weight", (turned, turned_keys, Part("blk.{}.attn_v.weight"))),
+        _as_is(f"{GATHERED}.weight", "blk.{}.attn_output.weight"),
+        _as_is(f"{FEEDFORWARD}_norm.weight", "blk.{}.ffn_norm.weight"),
+        _as_is(f"{UP}.weight", "blk.{}.ffn_gate.weight", "blk.{}.ffn_up.weight"),
+        _as_is(f"{DOWN}.weight", "blk.{}.ffn_down.weight"),
+        _as_is(f"{NORM}.weight", "output_norm.weight"),
+        _as_is(OUTPUT, "output.weight"),
+    )
+
+
+GGUF_LLAMA = ForeignLayout(
+    name="llama",
+    architecture="llama",
+    needs=LLAMA.needs,
+    sizes=GGUF_SIZES,
+    fixed=GGUF_FIXED,
+    weights=_gguf_weights(
+        Part("blk.{}.attn_q.weight", pairs_beside, pairs_apart), Part("blk.{}.attn_k.weight", pairs_beside, pairs_apart)
+    ),
+)
+GGUF_QWEN2 = ForeignLayout(
+    name="qwen2",
+    architecture="qwen2",
+    needs={**LLAMA.needs, "output_bias": (True, False)},
+    sizes=GGUF_SIZES,
+    fixed=GGUF_FIXED,
+    weights=(
+        *_gguf_weights(Part("blk.{}.attn_q.weight"), Part("blk.{}.attn_k.weight")),
+        _as_is("head.bias", "output.bias"),
+    ),
+)
+GGUF_LAYOUTS = (GGUF_LLAMA, GGUF_QWEN2)
 INNER = {"llama": "intermediate_size", "gpt2": "n_inner", "gpt_neox": "intermediate_size"}
 """What each calls the inner width of the feed-forward nets."""
 ACTIVATION = {"llama": "hidden_act", "gpt2": "activation_function", "gpt_neox": "hidden_act"}

@@ -29,7 +29,7 @@ def check_pieces(vocabulary: Vocabulary, format: str) -> None:
         )
     if not vocabulary.lossless:
         raise UsageError(
-            f"--to {format}: the vocabulary folds text (--lowercase or --normalize), as no tokenizer there does exactly; "
+            f"--to {format}: the vocabulary folds text (--lowercase or --normalize), as no tokenizer there does; "
             "learn one without"
         )
 

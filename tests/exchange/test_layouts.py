@@ -5,6 +5,7 @@ import torch
 
 from seqtool.errors import UsageError
 from seqtool.exchange.layouts import (
+    GGUF_LAYOUTS,
     GPT2,
     GPT_NEOX,
     LAYOUTS,
@@ -30,6 +31,7 @@ SIZES = {"model": "transformer", "layers": 2, "hidden": 12, "heads": 2, "context
 CONFIGS = {
     "llama": ModelConfig(**SIZES, norm="rms", position="rope", feedforward="swiglu"),
     "gpt2": ModelConfig(**SIZES, norm="layer", position="learned", feedforward="gelu", tied=True),
+    "qwen2": ModelConfig(**SIZES | {"output_bias": True}, norm="rms", position="rope", feedforward="swiglu"),
     "gpt_neox": ModelConfig(**SIZES, norm="layer", position="rope", feedforward="relu"),
 }
 
@@ -42,10 +44,10 @@ def model(config: ModelConfig) -> LanguageModel:
     return built
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+@pytest.mark.parametrize("layout", [*LAYOUTS, *GGUF_LAYOUTS], ids=lambda layout: layout.name)
 def test_weights_there_and_back_are_the_same(layout: ForeignLayout):
     config = CONFIGS[layout.name]
-    assert fitting_layout(config, whole=True) is layout
+    assert fitting_layout(config, True, LAYOUTS if layout in LAYOUTS else GGUF_LAYOUTS) is layout
     ours = dict(model(config).named_parameters())
     theirs = their_tensors(layout, config, ours)
     back = our_tensors(layout, config, theirs)
@@ -74,8 +76,9 @@ def test_rows_of_heads_and_of_pairs():
     config = ModelConfig(model="transformer", hidden=4, heads=2)
     assert beside_heads(rows, config).tolist() == [0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11]
     assert torch.equal(apart_from_heads(beside_heads(rows, config), config), rows)
-    assert pairs_beside(torch.arange(8), 2).tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
-    assert torch.equal(pairs_apart(pairs_beside(rows, 2), 2), rows)
+    wider = ModelConfig(model="transformer", hidden=8, heads=2)
+    assert pairs_beside(torch.arange(8), wider).tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
+    assert torch.equal(pairs_apart(pairs_beside(torch.arange(12), wider), wider), rows)
 
 
 def test_sines_and_cosines_are_written_out_as_learned_positions():

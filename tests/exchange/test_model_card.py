@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-
 from seqtool.exchange.model_card import measured, model_card
 from seqtool.runs.config import METRICS, RunConfig
 from tests.exchange.untrained import LLAMA, untrained_run, vocabulary_of

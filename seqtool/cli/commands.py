@@ -55,6 +55,7 @@ COMMANDS = (
     CommandEntry("generate", "generate", "Generate text with a trained model.", MODELS),
     CommandEntry("report", "report", "Draw runs on a page: losses, settings, gradients, surprise in a text.", MODELS),
     CommandEntry("mix", "mix", "Mix language models: counts and nets predict better together.", MODELS),
+    CommandEntry("average", "average", "Average the weights of runs that began alike: one model.", MODELS),
     CommandEntry("export", "export", "Write a model for other programs: n-grams as ARPA.", MODELS),
     CommandEntry("import", "import_file", "Import an ARPA file of n-grams as a run.", MODELS),
     CommandEntry("embed", "", "Word vectors: learn, query, evaluate, draw and exchange them.", VECTORS, EMBED),

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from seqtool.cli.console import Meter, write, write_report
-from seqtool.cli.options import DocumentBreak, Errors, Force, Json, Quiet, chosen, document_break, refuse_unused
+from seqtool.cli.options import (
+    DocumentBreak,
+    Errors,
+    Force,
+    Json,
+    JsonlField,
+    Quiet,
+    chosen,
+    document_break,
+    refuse_unused,
+)
 from seqtool.errors import UsageError
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
@@ -34,6 +44,7 @@ def command(
         Optional[Path],
         typer.Option("-o", "--output", metavar="STORE", help="Write the ids to a token store, to train from."),
     ] = None,
+    jsonl_field: JsonlField = "",
     errors: Errors = "strict",
     document: DocumentBreak = None,
     force: Force = False,
@@ -64,6 +75,7 @@ def command(
         texts or ["-"],
         errors=chosen(errors, ERROR_HANDLERS, "--errors"),
         document=document_break(document or "file"),
+        field=jsonl_field,
         empty_files=output is not None,  # an empty file is a document of a store, as it is for `eval`
     )
     size = source.size()

@@ -27,6 +27,7 @@ from seqtool.cli.options import (
     DocumentBreak,
     Errors,
     Json,
+    JsonlField,
     Quiet,
     RunPath,
     option_of,
@@ -135,6 +136,7 @@ def command(
             rich_help_panel=Panel.DATA,
         ),
     ] = None,
+    jsonl_field: JsonlField = "",
     errors: Errors = "strict",
     document: DocumentBreak = None,
     device: Device = "auto",
@@ -209,7 +211,7 @@ def command(
     breaks = [document or str(loaded.config.data.get("document", "file")) for loaded in runs]
     if carry and breaks[0] == "line" and not all(is_store(Path(name)) for name in names):
         raise UsageError("--carry: lines are documents here, scored by themselves; leave it out or add --document file")
-    job = _Job(names, errors, given or "", config, json, quiet)
+    job = _Job(names, errors, jsonl_field, given or "", config, json, quiet)
     _write(runs, breaks, job, None if per is None else Rows(per, carry, breaks[0], bits, given or "", json), colour)
 
 
@@ -218,6 +220,7 @@ class _Job(NamedTuple):
 
     names: Sequence[str]
     errors: str
+    field: str
     given: str
     config: EvalConfig
     json: bool
@@ -230,19 +233,19 @@ def _write(runs: Sequence[Run], breaks: Sequence[str], job: _Job, rows: Rows | N
         _compare(runs, breaks, job)
     elif rows is not None:
         # Only rows of documents can show that a file is empty.
-        write_rows(runs[0], _sources(job.names, job.errors, empty_files=rows.per == "document"), job.config, rows)
+        write_rows(runs[0], _sources(job, job.names, empty_files=rows.per == "document"), job.config, rows)
     elif colour:
-        write_coloured(runs[0], _sources(job.names, job.errors), job.config, breaks[0], job.given, job.quiet)
+        write_coloured(runs[0], _sources(job, job.names), job.config, breaks[0], job.given, job.quiet)
     elif len(job.names) > 1:
         _tabulate(runs[0], breaks[0], job)
     else:
-        (report,) = _reports(runs[0], _sources(job.names, job.errors, document=breaks[0]), job)
+        (report,) = _reports(runs[0], _sources(job, job.names, document=breaks[0]), job)
         lost = ", ".join(report["text_lost"]) or "nothing"
         write_report(report if job.json else {**report, "text_lost": lost}, job.json)
 
 
 def _sources(
-    names: Sequence[str], errors: str, *, empty_files: bool = False, rereadable: bool = False, document: str = "file"
+    job: _Job, names: Sequence[str], *, empty_files: bool = False, rereadable: bool = False, document: str = "file"
 ) -> list[Source]:
     """The sources of these names, in order: adjacent texts are one source, each token store is one."""
     from seqtool.text.documents import TextSource
@@ -254,7 +257,12 @@ def _sources(
             sources += [open_store(Path(name)) for name in group]
         else:
             texts = TextSource(
-                list(group), errors=errors, document=document, empty_files=empty_files, rereadable=rereadable
+                list(group),
+                errors=job.errors,
+                document=document,
+                empty_files=empty_files,
+                rereadable=rereadable,
+                field=job.field,
             )
             sources.append(texts)
     return sources
@@ -280,7 +288,7 @@ def _tabulate(run: Run, document: str, job: _Job) -> None:
     """Write a row for each text, in order, and one for all."""
     from seqtool.scoring.reports import total_report
 
-    sources = [one for name in job.names for one in _sources([name], job.errors, empty_files=True, document=document)]
+    sources = [one for name in job.names for one in _sources(job, [name], empty_files=True, document=document)]
     columns = FILE_COLUMNS | (ADAPTED_COLUMNS if job.config.adapts else {})
     forms = _forms(["total", *job.names], columns)
     reports: list[dict[str, Any]] = []
@@ -298,7 +306,7 @@ def _compare(runs: Sequence[Run], breaks: Sequence[str], job: _Job) -> None:
     nothing. `breaks` says what separates documents for each run.
     """
     forms = _forms(["run", *(str(run.path) for run in runs)], RUN_COLUMNS)
-    sources = _sources(job.names, job.errors, empty_files=len(job.names) > 1, rereadable=True)
+    sources = _sources(job, job.names, empty_files=len(job.names) > 1, rereadable=True)
     reports = []
     for run, document in zip(runs, breaks, strict=True):
         reports.append(_report_of_run(run, sources, document, job))

@@ -54,6 +54,16 @@ DocumentBreak = Annotated[
         panel=Panel.DATA,
     ),
 ]
+JsonlField = Annotated[
+    str,
+    typer.Option(
+        "--jsonl-field",
+        metavar="NAME",
+        help="Read text from this field of JSON lines, or column of a Parquet or Arrow file: a document a row.",
+        show_default="plain text",
+        rich_help_panel=Panel.DATA,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.", rich_help_panel=Panel.PROGRESS)]
 Quiet = Annotated[
     bool, typer.Option("-q", "--quiet", help="Show no progress and no notes.", rich_help_panel=Panel.PROGRESS)

@@ -18,6 +18,7 @@ from seqtool.cli.options import (
     Errors,
     Force,
     Json,
+    JsonlField,
     Quiet,
     option_of,
     with_settings,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "seqtool train novel.txt --model lstm --time 2m -o novel.run",
     "seqtool train novel.txt --model transformer --layers 4 --valid 0.05 -o big.run",
+    "seqtool train letters.txt --from novel.run --freeze embedding -o letters.run",
     "seqtool train spam.tsv --target label -o spam.run",
     "seqtool train train.en --target train.de --valid val.en,val.de -o mt.run",
 )
@@ -139,6 +141,7 @@ def command(
             rich_help_panel=Panel.DATA,
         ),
     ] = None,
+    jsonl_field: JsonlField = "",
     errors: Errors = "strict",
     document: DocumentBreak = None,
     config: Annotated[
@@ -181,16 +184,25 @@ def command(
             "--from",
             metavar="RUN",
             autocompletion=runs,
-            help="Begin with the weights of this run, and keep its vocabulary and sizes: fine-tuning.",
+            help="Begin a new run with the weights of this one, and keep its vocabulary and sizes: fine-tuning.",
             rich_help_panel=Panel.DATA,
         ),
     ] = None,
+    grow_vocab: Annotated[
+        bool,
+        typer.Option(
+            "--grow-vocab",
+            help="Add to the vocabulary of --from the characters, or words, of DATA that it lacks.",
+            rich_help_panel=Panel.VOCABULARY,
+        ),
+    ] = False,
     watch: Annotated[
         Optional[str],
         typer.Option(
             "--watch",
             metavar="TEXT",
             help="Record the loss on this text as well, before training and at each validation.",
+            show_default="with --from, its validation text",
             rich_help_panel=Panel.PROGRESS,
         ),
     ] = None,
@@ -258,8 +270,10 @@ def command(
         document=document,
         embeddings=embeddings,
         from_run=from_run,
+        grow_vocab=grow_vocab,
         watch=watch,
         memory=memory,
+        jsonl_field=jsonl_field,
         errors=errors,
         force=force,
     )
@@ -284,7 +298,7 @@ def command(
             if world.main:
                 write_report(plan_report(plan), json)
             return
-        if plan.config.shape is None and not resume and Path(data[0]).suffix.lower() in TABLES:
+        if plan.config.shape is None and not (resume or jsonl_field) and Path(data[0]).suffix.lower() in TABLES:
             note(f"{data[0]} is read as plain text: to tell one of its columns, name it with --target", quiet)
         announce(plan, before, world, quiet)
         tracking = Tracking(_trackers(tensorboard, trackio, plan.config))

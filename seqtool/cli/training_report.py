@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 def plan_report(plan: Plan) -> dict[str, Any]:
     """The resolved configuration, the number of parameters, and the memory that training takes for them."""
+    from seqtool.tasks.starting import frozen_parameters
+
     config = plan.config
     parameters = config.parameters
     if config.ngrams:
         return {**config.model.told(), "seed": config.training.seed, **plan.planner.planned(config)}
     training = config.training
-    frozen = config.symbols.size * config.model.embed_width if training.freeze else 0
+    frozen = frozen_parameters(config)
     slots = {"sgd": int(training.momentum > 0), "adagrad": 1, "rmsprop": 1, "adafactor": 0, "asgd": 1, "nt-asgd": 1}
     copies = 2 + slots.get(training.optimizer, 2) + (training.ema > 0)
     return {
@@ -104,9 +106,23 @@ def result_report(path: Path, progress: Progress, plan: Plan) -> dict[str, Any]:
         "seconds": progress.elapsed_s,
         "best_step": progress.best_step,
         **_best(progress, plan),
+        **_watched(path, progress, plan.config),
         "skipped_steps": progress.skipped,
         "stopped_early": _stopped_early(progress, plan.config.training),
     }
+
+
+def _watched(path: Path, progress: Progress, config: RunConfig) -> dict[str, float]:
+    """The loss on the text that is watched, before the first step and by the weights that were kept."""
+    if "watch" not in config.data and "old_text" not in config.data:
+        return {}
+    from seqtool.runs.config import METRICS
+    from seqtool.runs.metrics import read_metrics
+
+    losses = dict(read_metrics(path / METRICS).watched)
+    name = "old_text" if "old_text" in config.data else "watched"
+    found = {"before": losses.get(0), "after": losses.get(progress.best_step)}
+    return {f"{name}_nats_per_token_{when}": loss for when, loss in found.items() if loss is not None}
 
 
 def _best(progress: Progress, plan: Plan) -> dict[str, float]:

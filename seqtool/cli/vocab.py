@@ -13,6 +13,7 @@ from seqtool.cli.options import (
     Errors,
     Force,
     Json,
+    JsonlField,
     Quiet,
     Texts,
     chosen,
@@ -47,6 +48,7 @@ def command(
         ),
     ],
     *,
+    jsonl_field: JsonlField = "",
     errors: Errors = "strict",
     document: DocumentBreak = None,
     force: Force = False,
@@ -79,7 +81,7 @@ def command(
     document = document_break(document or "file")
     if not to_stdout:
         refuse_file(output, force, texts)
-    source = TextSource(texts, errors=errors, document=document, rereadable=True)
+    source = TextSource(texts, errors=errors, document=document, rereadable=True, field=jsonl_field)
     source.progress = meter = Meter("bytes", source.size(), quiet)
     vocabulary = learn_vocabulary(source, config, seed or 0)
     meter.close()

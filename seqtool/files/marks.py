@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from seqtool.errors import InputError
 
+COLUMN = "the file, not a pipe, and its column of text with --jsonl-field"
 HEAD_BYTES = 512  # enough for every signature
 # The first bytes of a kind of file, its name, and the command that prints its text, if there is one.
 MARKS: tuple[tuple[bytes, str, str], ...] = (
@@ -38,8 +39,8 @@ MARKS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x89PNG|\xff\xd8\xff|GIF8[79]a.{4,6}\0|RIFF.{4}WEBP", "a picture", ""),
     (rb"RIFF.{4}WAVE|OggS\0|fLaC\0|ID3[\x02-\x04]\0", "a sound", ""),
     (rb"\x7fELF", "a program", ""),
-    (rb"PAR1\x15", "a Parquet table", ""),
-    (rb"ARROW1\0\0", "an Arrow table", ""),
+    (rb"PAR1\x15", "a Parquet table", COLUMN),
+    (rb"ARROW1\0\0", "an Arrow table", COLUMN),
     (rb"SQLite format 3\0", "an SQLite database", ""),
     (rb"\x89HDF\r\n|\x93NUMPY|.{5}\0{3}\{\"", "a file of tensors", ""),
     (rb"GGUF[\x01-\x09]\0\0\0", "a GGUF model", ""),
@@ -59,6 +60,8 @@ def refuse_marked(chunks: Iterable[bytes], name: str, path: str) -> Iterator[byt
         if re.match(begins, head, re.DOTALL):
             file = "FILE" if path == "-" else shlex.quote(path)
             by = f", as in {command.format(file)} | seqtool … -" if command else ""
+            if command == COLUMN:
+                raise InputError(f"{name} is {kind}, not UTF-8 text: name {COLUMN}")
             raise InputError(f"{name} is {kind}, not UTF-8 text: give its text{by}")
     yield head
     yield from arriving

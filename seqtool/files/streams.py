@@ -6,10 +6,12 @@ import codecs
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
 from seqtool.errors import InputError
+from seqtool.files.columnar import HEAD_BYTES as COLUMNAR_HEAD
+from seqtool.files.columnar import columnar_kind, json_lines
 from seqtool.files.marks import refuse_marked
 from seqtool.files.unpacking import HEAD_BYTES, packed_by, unpacked
 
@@ -54,13 +56,25 @@ def chunks_of(stream: IO[bytes], name: str) -> Iterator[bytes]:
         yield chunk
 
 
-def text_chunks(stream: IO[bytes], path: str) -> Iterator[bytes]:
+def text_chunks(stream: IO[bytes], path: str, columns: Sequence[str] | None = None) -> Iterator[bytes]:
     """The bytes of text in a stream as they arrive, decompressed where they were compressed.
 
+    A Parquet or Arrow file gives its rows as JSON lines, of these `columns`; where they are none, it is no text.
     InputError when they cannot be read, or begin like a file of another kind than text.
     """
     name = stream_name(path)
+    if columns is not None and (kind := _columnar(stream)):
+        return json_lines(stream, name, kind, columns or None)
     return refuse_marked(unpacked(chunks_of(stream, name), name), name, path)
+
+
+def _columnar(stream: IO[bytes]) -> str:
+    """Whether a file that can be sought in is Parquet or Arrow, and which; it is then at its beginning again."""
+    if not stream.seekable() or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        return ""
+    head = stream.read(COLUMNAR_HEAD)
+    stream.seek(-len(head), os.SEEK_CUR)
+    return columnar_kind(head)
 
 
 def is_packed(stream: IO[bytes]) -> bool:

@@ -70,7 +70,7 @@ class RecordsFile:
             if stream is self._copy:
                 stream.seek(0)
             yield from decode_utf8(
-                text_chunks(stream, self.path), self.name, "surrogateescape" if self._escaped else "strict"
+                text_chunks(stream, self.path, columns=()), self.name, "surrogateescape" if self._escaped else "strict"
             )
         finally:
             if stream is not self._copy and self.path != "-":

@@ -23,7 +23,7 @@ from seqtool.errors import InputError
 from seqtool.files.writing import atomic_writer, canonical_sha256, file_sha256, provenance, read_json, write_json
 from seqtool.models.encoder_decoder import numbers_of as example_numbers
 from seqtool.models.size import parameter_count
-from seqtool.settings.checking import from_mapping
+from seqtool.settings.checking import BEFORE, from_mapping
 from seqtool.settings.examples import LANGUAGE, TASKS, ExampleShape, shape_from
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import LENGTHS, MAY_CHANGE, RATE_SETTINGS, TrainConfig
@@ -110,6 +110,8 @@ def _told(settings: ModelConfig | TrainConfig) -> dict[str, Any]:
     """Settings by name, as they count in a hash."""
     items = dataclasses.fields(settings)
     told = {item.name: getattr(settings, item.name) for item in items}
+    for name in BEFORE.keys() & told.keys():
+        told[name] = next((then for then, now in BEFORE[name].items() if now == told[name]), told[name])
     return {item.name: told[item.name] for item in items if item.name not in ADDED or told[item.name] != item.default}
 
 

@@ -19,7 +19,7 @@ from seqtool.settings.generation import MAX_BEAM_TOKENS, GenerateConfig
 from seqtool.settings.layouts import other_than_layout
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.scoring import CacheConfig, EvalConfig
-from seqtool.settings.training import FULL, LENGTHS, TrainConfig
+from seqtool.settings.training import FREEZABLE, FULL, LENGTHS, TrainConfig
 from seqtool.settings.vocabulary import LEARNED_BY, LONGEST_SYMBOL, MAX_SYMBOLS, VocabularyConfig
 from seqtool.settings.writing import WritingConfig
 
@@ -66,6 +66,8 @@ def parse_bptt(text: str) -> int:
 WORDS: dict[str, Callable[[str], Any]] = {"DURATION": parse_duration, "N|full": parse_bptt}
 """How a setting is read that is not just a number: by what stands for it in the help text."""
 
+BEFORE: dict[str, dict[bool, str]] = {"freeze": {False: "", True: "embedding"}}
+"""Settings that were switches before, in the files of runs, and what each position of the switch is now."""
 ALSO_WITH = {"buckets": "wide_ngrams"}
 """Settings that others of BELONGS_TO's choices use too, with a setting that is not 0."""
 BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -219,6 +221,8 @@ def _check_training(config: TrainConfig) -> list[str]:
         problems.append(
             f"--batch-size {config.batch_size} does not divide by --accumulate {config.accumulate}: choose a multiple"
         )
+    if unknown := [part for part in config.frozen if part not in FREEZABLE]:
+        problems.append(f"--freeze {shown(unknown[0])}: {choose_from(unknown[0], FREEZABLE)}, or both, with a comma")
     problems += _check_truncation(config)
     return [*problems, *check_device_name(config.device)]
 
@@ -368,6 +372,8 @@ def _coerce(value: Any, item: dataclasses.Field[Any], name: str) -> Any:
             return WORDS[item.metadata["metavar"]](value)
         except UsageError as error:
             raise InputError(f"{name}: {error}") from error
+    if type(value) is bool:
+        value = BEFORE.get(item.name, {}).get(value, value)
     if not _is_of_kind(value, item.default):
         raise InputError(f"{name} is {shown(value)}, where {type(item.default).__name__} is expected")
     return float(value) if isinstance(item.default, float) else value

@@ -13,6 +13,7 @@ OPTIMIZER_NAMES = (
 )  # fmt: skip
 SCHEDULE_NAMES = ("constant", "linear", "cosine", "inverse-sqrt", "wsd", "step", "plateau")
 LENGTHS = ("steps", "epochs", "time")
+FREEZABLE = ("embedding", "core")
 _BF16_WIDTHS = {name: ARCHITECTURES[name].bf16_from_width for name in nets(LANGUAGE)}
 _LEAST_BF16 = min(_BF16_WIDTHS.values())
 _WIDER_BF16 = ", ".join(f"{name} {width}" for name, width in _BF16_WIDTHS.items() if width > _LEAST_BF16)
@@ -197,11 +198,12 @@ class TrainConfig:
         high=1e9,
     )
 
-    freeze: bool = setting(
-        False,
-        "Keep the embedding that --embeddings or --from gives, without training it.",
+    freeze: str = setting(
+        "",
+        "Keep these as --embeddings or --from gives them, untrained: embedding, core (the layers), or embedding,core.",
         panel=Panel.MODEL,
-        flag="--freeze/--no-freeze",
+        metavar="PART,...",
+        shown_default="none",
     )
 
     softmax: str = setting(
@@ -343,6 +345,11 @@ class TrainConfig:
         panel=Panel.MACHINE,
         flag="--shard/--no-shard",
     )
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The parts that are not trained, of FREEZABLE."""
+        return tuple(self.freeze.split(",")) if self.freeze else ()
 
 
 MAY_CHANGE = (

@@ -43,6 +43,10 @@ class Request:
     """The run that is gone on with."""
     from_run: Path | None = None
     """The run whose weights to begin with."""
+    jsonl_field: str = ""
+    """The field of JSON lines, or column of a table, that is the text; empty where files are text."""
+    grow_vocab: bool = False
+    """Whether the vocabulary of that run gains what it lacks of the text."""
     watch: str | None = None
     """A text on which the loss is recorded beside that on the validation text."""
     memory: int | None = None

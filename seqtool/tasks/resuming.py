@@ -28,7 +28,20 @@ def refuse_other_data(
     """InputError where what was read is not what a run's configuration says: `told` names each entry's flag."""
     for name, (flag, verb) in told.items():
         if record.get(name) != config.data.get(name):
+            if name == "sha256" and config.shape is None:
+                raise InputError(
+                    f"{path} was trained on other text than DATA, which has {_length(config.data, record)}: --resume "
+                    f"goes on with the same text; to learn from this one, begin a new run with --from {path}"
+                )
             raise InputError(f"{path} {verb} other text ({name} differs): give --resume the same as {flag}")
+
+
+def _length(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """How long a text is beside the one before it."""
+    difference = int(now.get("bytes", 0)) - int(before.get("bytes", 0))
+    if not difference:
+        return "as many bytes but not the same ones"
+    return f"{abs(difference):,} bytes {'more' if difference > 0 else 'fewer'}"
 
 
 def resumed_config(config: RunConfig, asked: Mapping[str, Any], flags: Collection[str] = ()) -> RunConfig:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,13 @@ from torch import Tensor, nn
 
 from seqtool.errors import UsageError
 from seqtool.files.writing import file_sha256
+from seqtool.models.encoder_decoder import blank_model
+from seqtool.models.language_model import LanguageModel
 from seqtool.runs.config import VOCABULARY, WEIGHTS, RunConfig, read_config
 from seqtool.runs.weights import read_weights
 from seqtool.settings.fields import flag_of
 from seqtool.settings.model import ModelConfig
+from seqtool.settings.training import FREEZABLE
 from seqtool.tasks.request import Request
 
 MAY_DIFFER = (
@@ -32,6 +35,11 @@ OF_EXAMPLES = {"inputs.embedding": "tables.0", "inputs.embeddings_before": "tabl
 """Where the parts of a language model lie in a model of examples."""
 OF_SEQUENCE = ("tables.", "tables_before.", "cores.", "wide.")
 """The parts of a model of examples that know tokens, not what is told of them."""
+PARTS = {
+    "embedding": ("inputs.", "tables.", "tables_before.", "source_table.", "target_table."),
+    "core": ("core.", "cores.", "encoder.", "decoder."),
+}
+"""The beginnings of the names of the weights that --freeze keeps."""
 RATE_SHARE = 0.3
 """Of the rate that suits a new model: what was learned is to be kept."""
 
@@ -45,6 +53,8 @@ class Start:
     record: dict[str, Any]
     parts: tuple[str, ...] = ()
     """The parts of a model that are taken, by the beginnings of their names; nothing: all."""
+    spelled: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    """Of a vocabulary that has grown: the ids that stood before for each token that it has gained, in order."""
 
     @property
     def of_language(self) -> bool:
@@ -97,6 +107,45 @@ def request_from(request: Request, start: Start) -> Request:
     settings = {**reading, **request.settings, **kept}
     vocabulary = path / VOCABULARY if start.config.vocabulary_sha256 else None
     return dataclasses.replace(request, settings=settings, vocab=vocabulary)
+
+
+def check_freeze(request: Request) -> None:
+    """UsageError where --freeze would keep what nothing gave."""
+    frozen = set(str(request.settings.get("freeze", "")).split(",")) & set(FREEZABLE)
+    if frozen and request.from_run is None:
+        if request.embeddings is None:
+            raise UsageError("--freeze keeps what --from or --embeddings gives: name one of them, or leave it out")
+        if "core" in frozen:
+            raise UsageError(
+                "--freeze core keeps the layers that --from gives: name a run, or freeze the embedding alone"
+            )
+
+
+def freeze(model: nn.Module, config: RunConfig) -> None:
+    """Keep the parts of `--freeze` from learning: of vectors that were given, the table of these alone.
+
+    UsageError where nothing is left to learn.
+    """
+    parts = PARTS if "from" in config.data else {**PARTS, "embedding": ("inputs.embedding.", *PARTS["embedding"][1:])}
+    for part in config.training.frozen:
+        kept = [weight for name, weight in model.named_parameters() if name.startswith(parts[part])]
+        if not kept:
+            raise UsageError(f"--freeze {part}: this model has none to keep; leave it out")
+        for weight in kept:
+            weight.requires_grad_(False)
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise UsageError(f"--freeze {config.training.freeze} leaves nothing to learn: freeze one of them")
+
+
+def frozen_parameters(config: RunConfig) -> int:
+    """How many numbers of a run's model --freeze keeps."""
+    if not config.training.freeze:
+        return 0
+    with torch.device("meta"):
+        sizes, shape = config.model, config.shape
+        model = LanguageModel(sizes, config.symbols) if shape is None else blank_model(sizes, shape)
+    freeze(model, config)
+    return sum(weight.numel() for weight in model.parameters() if not weight.requires_grad)
 
 
 def gentle(settings: Mapping[str, Any], lr: float) -> float:

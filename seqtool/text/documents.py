@@ -18,6 +18,7 @@ from seqtool.errors import InputError
 from seqtool.files.spools import spooled_copy
 from seqtool.files.streams import decode_utf8, is_packed, is_regular, open_bytes, stream_name, text_chunks
 from seqtool.settings.vocabulary import DOCUMENT_AT
+from seqtool.text.json_fields import field_texts
 
 SEGMENT_CHARACTERS = 8192  # a line is cut after every such number of characters, so that memory stays bounded
 WHITE_SPACE_END = 0x3001  # all white space is below this code point
@@ -65,7 +66,8 @@ class TextSource:
     With `rereadable`, standard input and pipes are copied to a temporary file, so that they can be read again.
     With `empty_files`, an empty file is a document without text, and it is no error if all files are empty.
     After a whole pass `sha256` is the hash of all bytes, and `file_documents` the number of documents in each file.
-    `progress` is called with the number of bytes read so far.
+    `progress` is called with the number of bytes read so far. With a `field`, files are JSON lines, Parquet or Arrow,
+    and the text of that field or column of each row is a document.
     """
 
     def __init__(
@@ -76,12 +78,14 @@ class TextSource:
         document: str = "file",
         rereadable: bool = False,
         empty_files: bool = False,
+        field: str = "",
         progress: Callable[[int], None] | None = None,
     ) -> None:
         self.paths = list(paths)
         self.errors = errors
         self.document = document
         self.empty_files = empty_files
+        self.field = field
         self.progress = progress
         self.sha256 = ""
         self.file_documents: list[int] = []
@@ -146,10 +150,12 @@ class TextSource:
         try:
             if copy is not None:
                 copy.seek(0)
-            data = read.watch(text_chunks(stream, path))
-            for block in _divided(decode_utf8(data, name, self.errors), self.document):
-                without_text = False
-                yield block
+            data = read.watch(text_chunks(stream, path, [self.field] if self.field else None))
+            text = decode_utf8(data, name, self.errors)
+            for part in ([one] for one in field_texts(text, self.field, name)) if self.field else (text,):
+                for block in _divided(part, self.document):
+                    without_text = False
+                    yield block
             if without_text:
                 yield TextBlock("", True)
         finally:

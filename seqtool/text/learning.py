@@ -83,18 +83,8 @@ def learn_vocabulary(
 
 
 def _learn_characters(source: TextSource, config: VocabularyConfig) -> tuple[bytes, int]:
-    totals = np.zeros(CODE_POINTS, dtype=np.int64)
-    symbol = symbol_pattern(config.symbol_list)
-    for block in whole_symbols(source.blocks(), config.symbol_list):
-        text = symbol.sub("", block.text) if symbol else block.text
-        found = np.bincount(code_points(_normalized(text, config)))
-        totals[: len(found)] += found
-    counts = {chr(point): int(totals[point]) for point in np.flatnonzero(totals)}
-    # The space is always a piece, because SentencePiece needs at least one; newline, tab, NUL and U+2581 are spelled in
-    # bytes.
-    counts[" "] = counts.get(" ", 0) + 1
-    for character in ("\n", "\t", "\0", SPACE):
-        counts.pop(character, None)
+    counts = character_counts(source, config)
+    counts[" "] = counts.get(" ", 0) + 1  # always a piece, because SentencePiece needs at least one
     fixed = BYTE_LEVEL_SYMBOLS + len(config.symbol_list)
     _check_size(config, fixed + 1, fixed + len(counts))
     kept = (config.size or MAX_DEFAULT_SIZE["char"]) - fixed
@@ -103,13 +93,27 @@ def _learn_characters(source: TextSource, config: VocabularyConfig) -> tuple[byt
     return _run_sentencepiece(_one_each(characters), config, model_type="char"), config.size
 
 
+def character_counts(source: TextSource, config: VocabularyConfig) -> dict[str, int]:
+    """How often each character occurs, but for newline, tab, NUL and U+2581, which are spelled in bytes."""
+    totals = np.zeros(CODE_POINTS, dtype=np.int64)
+    symbol = symbol_pattern(config.symbol_list)
+    for block in whole_symbols(source.blocks(), config.symbol_list):
+        text = symbol.sub("", block.text) if symbol else block.text
+        found = np.bincount(code_points(_normalized(text, config)))
+        totals[: len(found)] += found
+    counts = {chr(point): int(totals[point]) for point in np.flatnonzero(totals)}
+    for character in ("\n", "\t", "\0", SPACE):
+        counts.pop(character, None)
+    return counts
+
+
 def _one_each(symbols: Sequence[str]) -> Iterator[str]:
     """Each symbol as a sentence of its own, so that SentencePiece takes every one as a piece."""
     return iter(symbols)
 
 
 def _learn_words(source: TextSource, config: VocabularyConfig, most_words: int) -> tuple[bytes, int, int]:
-    counts, symbols = _word_counts(source, config), config.symbol_list
+    counts, symbols = word_counts(source, config), config.symbol_list
     if symbols != [_normalized(one, config) for one in symbols]:
         raise UsageError("--symbols: words are folded before they are looked up; fold the symbols as well")
     fixed = WORD_SYMBOLS + len(symbols)
@@ -138,7 +142,7 @@ def word_model(words: Sequence[str], config: VocabularyConfig = WORDS) -> bytes:
     )
 
 
-def _word_counts(source: TextSource, config: VocabularyConfig) -> Counter[str]:
+def word_counts(source: TextSource, config: VocabularyConfig) -> Counter[str]:
     """How often each word occurs; rare words may be missing where there are more than MAX_COUNTED_WORDS."""
     counts: Counter[str] = Counter()
     symbol = symbol_pattern(config.symbol_list)

@@ -64,7 +64,12 @@ class SentencePieceModel:
 def with_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:
     """Append our JSON to a serialized model, in an extension field that other readers skip."""
     content = json.dumps(metadata, ensure_ascii=False).encode()
-    return model + _varint(METADATA_FIELD << 3 | 2) + _varint(len(content)) + content
+    return model + as_field(METADATA_FIELD, content)
+
+
+def as_field(number: int, content: bytes) -> bytes:
+    """Bytes as a field of a serialized protocol buffer."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
 def split_metadata(model: bytes) -> tuple[dict[str, Any], bytes]:

@@ -57,7 +57,7 @@ def validate(learner: Learner, validator: Validator, keeper: Keeper, progress: P
         )
         if best:
             keeper.keep_best()
-    record_probes(learner, validator, keeper, progress)
+        record_probes(learner, validator, keeper, progress)
     learner.begin_average(progress)
     return True
 

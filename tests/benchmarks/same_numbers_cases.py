@@ -316,7 +316,7 @@ def _data() -> Iterator[Step]:
     yield trained("gru validation text", "gru", "--valid held.txt")
     yield trained("gru lines", "gru", data="train.txt --document line")
     for name in ("", " frozen"):
-        yield trained(f"lstm of vectors{name}", "lstm", f"--embed 16 --embeddings skipgram.vectors {'--freeze' if name else ''}", vocabulary="")  # fmt: skip
+        yield trained(f"lstm of vectors{name}", "lstm", f"--embed 16 --embeddings skipgram.vectors {'--freeze embedding' if name else ''}", vocabulary="")  # fmt: skip
 
 
 def _resumed() -> Iterator[Step]:

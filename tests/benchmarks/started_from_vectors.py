@@ -72,7 +72,7 @@ def main() -> None:
         cases = {
             "from scratch": ["--embed", str(options.dim)],
             "started from vectors": started,
-            "started and frozen": [*started, "--freeze"],
+            "started and frozen": [*started, "--freeze", "embedding"],
         }
         losses = {
             (name, seed): validations(train, valid, [*flags, *map(str, lengths), "--seed", str(seed)])

@@ -30,6 +30,6 @@ def frozen_run(
 ) -> Path:
     """A run that started from the vectors and kept them."""
     path = tmp_path_factory.mktemp("runs") / "frozen"
-    result = seqtool("train", short_text, "-o", path, "--embeddings", word_vectors, "--freeze", *SHORT)
+    result = seqtool("train", short_text, "-o", path, "--embeddings", word_vectors, "--freeze", "embedding", *SHORT)
     assert result.returncode == 0, result.stderr.decode()
     return path

@@ -78,12 +78,12 @@ def test_every_setting_offers_its_choices(seqtool: Command, command: str, flag: 
     ("embed map x --format s", ["svg"]),
     ("embed export x --format g", ["glove"]),
     ("embed import x --format word2vec-", ["word2vec-binary"]),
-    ("", ["vocab", "encode", "decode", "train", "eval", "predict", "generate", "report", "mix", "export", "import", "embed", "info", "bench"]),
+    ("", ["vocab", "encode", "decode", "train", "eval", "predict", "generate", "report", "mix", "average", "export", "import", "embed", "info", "bench"]),
     ("e", ["encode", "eval", "export", "embed"]),
     ("export x --to ", ["arpa"]),
     ("embed ne", ["nearest"]),
     ("train x --bptt-", ["--bptt-advance", "--bptt-jitter"]),
-    ("trian ", ["vocab", "encode", "decode", "train", "eval", "predict", "generate", "report", "mix", "export", "import", "embed", "info", "bench"]),
+    ("trian ", ["vocab", "encode", "decode", "train", "eval", "predict", "generate", "report", "mix", "average", "export", "import", "embed", "info", "bench"]),
 ])  # fmt: skip
 def test_what_is_offered(seqtool: Command, line: str, expected: list[str]):
     assert offered(seqtool, f"seqtool {line}") == expected

@@ -29,9 +29,9 @@ def test_a_run_says_what_it_started_from_and_goes_on_without_it(
     shutil.copytree(frozen_run, run)
     go_on = ["train", short_text, "-o", run, "--resume", "--steps", 6, "-q"]
     assert "--embeddings names another" in error_of(seqtool(*go_on, "--embeddings", other), 2)
-    assert "--freeze False" in error_of(seqtool(*go_on, "--no-freeze"), 2)
+    assert "--freeze core (was embedding)" in error_of(seqtool(*go_on, "--freeze", "core"), 2)
     assert seqtool(*go_on).returncode == 0
-    assert seqtool(*go_on, "--embeddings", word_vectors, "--freeze").returncode == 0
+    assert seqtool(*go_on, "--embeddings", word_vectors, "--freeze", "embedding").returncode == 0
 
 
 def test_vectors_say_the_type_of_vocabulary_where_nobody_does(seqtool: Command, short_text: Path, tmp_path: Path):
@@ -79,4 +79,4 @@ def test_vectors_that_do_not_fit_are_refused(
 
 
 def test_freeze_needs_vectors(seqtool: Command, short_text: Path):
-    assert "--embeddings" in error_of(seqtool("train", short_text, "--freeze"), 2)
+    assert "--embeddings" in error_of(seqtool("train", short_text, "--freeze", "embedding"), 2)

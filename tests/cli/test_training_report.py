@@ -10,11 +10,11 @@ from tests.conftest import Command
 
 def test_how_much_starts_from_vectors_is_said(seqtool: Command, short_text: Path, word_vectors: Path):
     plan = ["train", short_text, "--embeddings", word_vectors, "--vocab-type", "word", "--dry-run", "--json"]
-    result = seqtool(*plan, "--freeze")
+    result = seqtool(*plan, "--freeze", "embedding")
     assert b"5 of " in result.stderr
     assert b"symbols start from" in result.stderr
     told = json.loads(result.stdout)
-    assert (told["embed"], told["freeze"], told["frozen_parameters"]) == (20, True, 20 * told["vocab_size"])
+    assert (told["embed"], told["freeze"], told["frozen_parameters"]) == (20, "embedding", 20 * told["vocab_size"])
     learned = json.loads(seqtool(*plan).stdout)
     assert learned["parameters"] == told["parameters"]
     assert learned["weights_gradients_optimizer_bytes"] > told["weights_gradients_optimizer_bytes"]

@@ -19,7 +19,12 @@ NOTHING: dict[str, Any] = dict.fromkeys(
 
 
 def request(settings: dict[str, Any], config: str | None = None, **options: Any) -> Request:
-    return training_request(["a.txt"], settings, config, **{**NOTHING, "errors": "strict", "force": False, **options})
+    return training_request(
+        ["a.txt"],
+        settings,
+        config,
+        **{**NOTHING, "grow_vocab": False, "jsonl_field": "", "errors": "strict", "force": False, **options},
+    )
 
 
 def test_settings_go_to_model_and_training_to_the_vocabulary_or_to_the_examples():

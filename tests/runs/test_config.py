@@ -44,6 +44,26 @@ def test_runs_made_before_still_own_their_weights(model: str, expected: str):
     assert config.training_sha256.startswith("0786bf372ea19d9a")
 
 
+def test_a_switch_of_runs_made_before_is_read_and_counts_in_the_hash_as_it_did(small_run: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    content = json.loads((run / "config.json").read_text())
+    for then, now in ((False, ""), (True, "embedding")):
+        content["training"]["freeze"] = then
+        (run / "config.json").write_text(json.dumps(content))
+        config = read_config(run)
+        assert config.training.freeze == now
+        assert (
+            config.training_sha256
+            != dataclasses.replace(config, training=dataclasses.replace(config.training, freeze="core")).training_sha256
+        )
+    hashes = {
+        RunConfig(ModelConfig(), TrainConfig(freeze=freeze), Symbols(300, 1, 60, 1000), "", {}, {}).training_sha256
+        for freeze in ("", "embedding", "core")
+    }
+    assert len(hashes) == 3
+
+
 @pytest.mark.parametrize("held_back", [{"ends": 1, "files": 1, "share": 0.1}, {"whole": "x"}, 3, []])
 def test_an_edited_record_of_what_is_held_back_is_refused(small_run: Path, tmp_path: Path, held_back: object):
     run = tmp_path / "run"

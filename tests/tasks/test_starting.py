@@ -9,10 +9,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from seqtool.models.language_model import LanguageModel
+from seqtool.runs.loading import load_run
+from seqtool.tasks.language.planning import begun
+from seqtool.tasks.language.task import LanguageTask
+from seqtool.tasks.request import Request
+from seqtool.text.vocabulary import Vocabulary
+from seqtool.training.world import alone
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
 from tests.tasks.tables import done, pupils, report, texts
 
+CPU = torch.device("cpu")
 NOT_AT_ALL = ["--lr", 1e-12, "--weight-decay", 0, "--steps", 1]
 
 
@@ -77,6 +85,94 @@ def test_one_that_began_so_goes_on_exactly(seqtool: Command, small_run: Path, ot
     )
 
 
+def grown_model(run: Path, text: Path) -> tuple[LanguageModel, LanguageModel, Vocabulary]:
+    """A run's model, the one that a run begins with that grows its vocabulary by a text, and the grown vocabulary."""
+    request = Request(
+        [str(text)], [1.0], None, {"steps": 1}, None, {}, None, None, None, "strict", False, from_run=run, grow_vocab=True
+    )  # fmt: skip
+    config, data = begun("language", request, "cpu", alone(CPU))
+    model = load_run(run, CPU).model
+    assert isinstance(model, LanguageModel)
+    return model, LanguageTask(config, data, 100).new_model().eval(), data.vocabulary
+
+
+def test_a_grown_vocabulary_leaves_old_rows_and_what_old_tokens_score(small_run: Path, other_text: Path):
+    before, after, vocabulary = grown_model(small_run, other_text)
+    size = before.vocab_size
+    assert after.vocab_size == vocabulary.size > size
+    assert before.inputs.embedding is not None
+    assert after.inputs.embedding is not None
+    old_VE, new_VE = before.inputs.embedding.weight, after.inputs.embedding.weight
+    assert torch.equal(new_VE[:size], old_VE)
+    index = vocabulary.piece_id("£")
+    assert index is not None
+    assert index >= size
+    assert torch.equal(new_VE[index], old_VE[vocabulary.byte_ids("£")].mean(0))
+    ids_BT = torch.tensor([[1, *vocabulary.encode("apples and pears").tolist()]])
+    with torch.no_grad():
+        old_TV, new_TV = before(ids_BT)[0][0], after(ids_BT)[0][0]
+    seen = before.head.seen_ids
+    assert torch.allclose(new_TV[:, seen], old_TV[:, seen], atol=1e-6)
+
+
+def test_what_is_frozen_is_neither_changed_nor_kept_by_an_optimizer_and_goes_on_exactly(
+    seqtool: Command, small_run: Path, other_text: Path, tmp_path: Path
+):
+    begin = ["train", other_text, "--from", small_run, "--freeze", "embedding,core", "-q", "--early-stop", 0]
+    begin += ["--weight-decay", 0.5, "--ema", 0.9, "--eval-every", 10, "--lr", 0.01]
+    done(seqtool, *begin, "-o", tmp_path / "whole", "--steps", 30)
+    old, new = weights(small_run), weights(tmp_path / "whole")
+    for name, tensor in new.items():
+        if name.startswith(("inputs.", "core.")):
+            assert torch.equal(tensor, old[name]), name
+    assert not torch.equal(new["head.output.weight"][:20], old["head.output.weight"][:20])
+    state = load_file(tmp_path / "whole" / "checkpoint" / "state.safetensors")
+    moments = {tuple(tensor.shape) for name, tensor in state.items() if name.endswith("exp_avg")}
+    assert moments == {tuple(new[name].shape) for name in ("head.output.weight", "head.bias")}
+    killed = seqtool(
+        *begin, "-o", tmp_path / "parts", "--steps", 30, "--checkpoint-every", 1,
+        kill=(9, [(f"{tmp_path}/parts/checkpoint/state.safetensors", 0.02)]),
+    )  # fmt: skip
+    assert killed.returncode == -9
+    done(seqtool, *begin, "-o", tmp_path / "parts", "--resume")
+    parts = weights(tmp_path / "parts")
+    assert all(torch.equal(tensor, parts[name]) for name, tensor in new.items())
+
+
+@pytest.mark.slow
+def test_one_that_grew_goes_on_exactly(seqtool: Command, small_run: Path, other_text: Path, tmp_path: Path):
+    begin = ["train", other_text, "--from", small_run, "--grow-vocab", "-q", "--early-stop", 0, "--eval-every", 10]
+    done(seqtool, *begin, "-o", tmp_path / "whole", "--steps", 40)
+    killed = seqtool(
+        *begin, "-o", tmp_path / "parts", "--steps", 40, "--checkpoint-every", 1,
+        kill=(9, [(f"{tmp_path}/parts/checkpoint/state.safetensors", 0.05)]),
+    )  # fmt: skip
+    assert killed.returncode == -9
+    done(seqtool, *begin, "-o", tmp_path / "parts", "--resume")
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(tensor, parts[name]) for name, tensor in whole.items())
+
+
+def test_what_grows_and_what_is_gone_on_with_are_told_apart(
+    seqtool: Command, small_run: Path, other_text: Path, prose_file: Path, tmp_path: Path
+):
+    run = tmp_path / "run"
+    begin = ["train", other_text, "-o", run, "-q", "--steps", 2]
+    assert "--grow-vocab adds rows to the embedding of --from" in error_of(seqtool(*begin, "--grow-vocab"), 2)
+    done(seqtool, *begin, "--from", small_run)
+    (tmp_path / "longer.txt").write_text(other_text.read_text() + "more\n")
+    (other := tmp_path / "mixed.txt").write_text(other_text.read_text()[::-1])
+    again = ["-o", run, "--resume"]
+    more = error_of(seqtool("train", tmp_path / "longer.txt", *again), 3)
+    assert "which has 5 bytes more: --resume goes on with the same text; to learn from this one, begin a new" in more
+    assert f"with --from {run}" in more
+    assert "as many bytes but not the same ones" in error_of(seqtool("train", other, *again), 3)
+    assert "bytes more: --resume" in error_of(seqtool("train", prose_file, *again), 3)
+    assert "--grow-vocab names another" in error_of(seqtool("train", other_text, *again, "--grow-vocab"), 2)
+    assert "--from names another" in error_of(seqtool("train", other_text, *again, "--from", run), 2)
+    done(seqtool, "train", other_text, *again, "--from", small_run)
+
+
 def test_a_classifier_begins_with_a_language_models_layers(seqtool: Command, small_run: Path, tmp_path: Path):
     run = tmp_path / "run"
     table = texts(tmp_path / "a.tsv")
@@ -88,7 +184,20 @@ def test_a_classifier_begins_with_a_language_models_layers(seqtool: Command, sma
             assert torch.allclose(new[name.replace("core.", "cores.0.", 1)], tensor, atol=1e-6), name
     frozen = tmp_path / "frozen"
     done(
-        seqtool, "train", table, "--target", "label", "--from", small_run, "--freeze", "-o", frozen, "-q", "--steps", 30
+        seqtool,
+        "train",
+        table,
+        "--target",
+        "label",
+        "--from",
+        small_run,
+        "--freeze",
+        "embedding",
+        "-o",
+        frozen,
+        "-q",
+        "--steps",
+        30,
     )
     assert torch.equal(weights(frozen)["tables.0.weight"], old["inputs.embedding.weight"])
     assert not torch.equal(

@@ -23,7 +23,7 @@ from seqtool.tasks.examples.task import ExampleTask
 from seqtool.tasks.pairs.task import PairTask
 from seqtool.tasks.request import Request
 from seqtool.tasks.resuming import refuse_other_data, resumed_config
-from seqtool.tasks.starting import OF_SEQUENCE, Start, gentle, read_start, request_from
+from seqtool.tasks.starting import OF_SEQUENCE, Start, check_freeze, gentle, read_start, request_from
 from seqtool.training.session import Options, Outcome, train_run
 from seqtool.training.task import Task
 from seqtool.training.world import World
@@ -49,9 +49,14 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     check_meant(request.flags, task)
     if world.size > 1 and "-" in request.data:
         raise UsageError("several processes cannot read one standard input: give a file")
-    if request.watch is not None or request.document is not None:
-        flag = "--watch" if request.watch is not None else "--document"
-        raise UsageError(f"{flag}: that is for language models, not to {task}; leave it out")
+    of_language_models = {
+        "--watch": request.watch is not None,
+        "--document": request.document is not None,
+        "--grow-vocab": request.grow_vocab,
+        "--jsonl-field": bool(request.jsonl_field),
+    }
+    if flags := [flag for flag, given in of_language_models.items() if given]:
+        raise UsageError(f"{flags[0]}: that is for language models, not to {task}; leave it out")
     if any(weight != 1 for weight in request.weights):
         raise UsageError("FILE=N is for language models: weigh examples by a column, --weight COLUMN")
     examples = checked(ExampleConfig(**{**request.examples, "task": task}))
@@ -63,8 +68,7 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     start = None if request.from_run is None else read_start(request.from_run)
     if start is not None:
         request = request_from(request, start)
-    if request.settings.get("freeze") and start is None and request.embeddings is None:
-        raise UsageError("--freeze keeps the vectors of --embeddings or --from: name them, or leave it out")
+    check_freeze(request)
     opened = module.open_data(request, examples)
     model = model_for(task, opened.kind, request.settings)
     vectors = _vectors(request, opened.kind)
@@ -85,6 +89,8 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     model_config, train_config = resolve_examples(
         request.settings, suited, len(prepared.train), not device.startswith("cpu")
     )
+    if of_language and "core" in train_config.frozen and model_config.bidirectional:
+        raise UsageError("--freeze core: a language model's layers read one way alone; give --one-way")
     if model_config.wide_ngrams and not prepared.shape.pools_text:
         raise UsageError("--wide-ngrams is for classes and numbers that are told of texts: leave it out")
     if vectors is not None:

@@ -22,6 +22,7 @@ from seqtool.tasks.examples.batches import ExampleBatches
 from seqtool.tasks.examples.modules import task_module
 from seqtool.tasks.examples.prepared import Prepared
 from seqtool.tasks.examples.sets import ExampleSet, Rows, by_length
+from seqtool.tasks.starting import freeze
 from seqtool.training.task import Batches, Stopped, Sums, Validation
 
 VALID_EXAMPLES, VALID_NUMBERS = 20_000, 1 << 25  # at most, and answers for them
@@ -114,8 +115,7 @@ class ExampleTask:
             self.data.start.put_into(model)
         if self.data.beginning is not None:
             initialise_embedding(model.tables[0], self.data.beginning)
-        for table in (*model.tables, *model.tables_before):
-            table.requires_grad_(not self.config.training.freeze)
+        freeze(model, self.config)
         return model
 
     def objective(self, model: Net) -> nn.Module:

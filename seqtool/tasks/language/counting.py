@@ -65,6 +65,7 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
         document=request.document or "file",
         seed=request.settings.get("seed", TrainConfig.seed),
         weights=request.weights,
+        field=request.jsonl_field,
         world=world,
     )
     if not len(prepared.valid_ids):
@@ -95,6 +96,7 @@ def _refuse_unused(request: Request, model: ModelConfig, world: World) -> None:
     for flag, given in (
         ("--embeddings", request.embeddings),
         ("--from", request.from_run),
+        ("--grow-vocab", request.grow_vocab or None),
         ("--watch", request.watch),
     ):
         if given is not None:

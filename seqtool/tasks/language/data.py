@@ -19,8 +19,10 @@ from seqtool.tasks.starting import Start
 from seqtool.text.documents import TextSource
 from seqtool.text.encoded import EncodedText, encode_text, read_encoded
 from seqtool.text.encoding import Ids
+from seqtool.text.growing import grown
 from seqtool.text.learning import about_unknown, learn_vocabulary
 from seqtool.text.sequences import IdSequence, IdSlice, JoinedIds, document_spans, documents_of, spooled
+from seqtool.text.store import is_store
 from seqtool.text.subword_sampling import SubwordSampler
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 from seqtool.training.world import World, alone
@@ -57,6 +59,8 @@ class TrainingData:
     """The ids of another text on which the loss is recorded."""
     about_unknown: str = ""
     """What is to be said of `<unk>` in the vocabulary that was learned."""
+    about_old: str = ""
+    """What is to be said of the text of the run that is begun with."""
 
 
 def prepare_data(
@@ -72,34 +76,39 @@ def prepare_data(
     subword_sampling: float = 0.0,
     softmax: str = TrainConfig.softmax,
     watch: str | None = None,
+    grow: bool = False,
+    field: str = "",
     world: World | None = None,
 ) -> TrainingData:
     """Read DATA (text files, `-`, or one token store), learn a vocabulary unless one is given, and split.
 
     `valid` is a file of text, or a share such as 0.1; None is VALID_SHARE. A share is held back of each file (see
     `hold_back`). `weights` says how often each file is read in a pass; without, once. With `softmax` all, every symbol
-    counts as seen. InputError for data that cannot be read, are empty, or do not go with the vocabulary. Of several
-    processes the first one checks a token store whole; the others read what they train on.
+    counts as seen. With `grow`, the vocabulary gains what it lacks of the text. InputError for data that cannot be
+    read, are empty, or do not go with the vocabulary. Of several processes the first one checks a token store whole;
+    the others read what they train on.
     """
     world = world or alone(torch.device("cpu"))
     if world.size > 1 and "-" in data:
         raise UsageError("several processes cannot read one standard input: give a file, or a token store")
-    reading = _Reading(errors, document)
-    encoded, told = _encoded(data, vocabulary, vocabulary_config, seed, reading, world)
+    reading = Reading(errors, document, field)
+    encoded, told = _encoded(data, vocabulary, vocabulary_config, seed, reading, world, grow)
     vocabulary = encoded.vocabulary
     record: dict[str, Any] = {
         "name": ", ".join(data),
+        **({} if "-" in data else {"paths": [str(Path(path).absolute()) for path in data]}),
         "sha256": encoded.sha256,
         "tokens": len(encoded.ids),
         "characters": encoded.counts.characters,
         "bytes": encoded.counts.bytes,
         "documents": encoded.counts.documents,
         "document": document,
+        **({"jsonl_field": field} if field else {}),
         "valid": valid,
     }
     if any(weight != 1 for weight in weights):
         record["weights"] = list(weights)
-    kept, valid_ids, held_record = _split(encoded, vocabulary, valid, reading)
+    kept, valid_ids, held_record = split(encoded, vocabulary, valid, reading)
     train_ids = _joined(encoded.ids, _weighted(kept, record.get("weights", ())), vocabulary)
     if len(train_ids) < MIN_TRAIN_TOKENS:
         raise InputError(f"{record['name']} is too short to learn from: {len(train_ids)} tokens; give more text")
@@ -131,14 +140,16 @@ def prepare_data(
     )
 
 
-class _Reading(NamedTuple):
+class Reading(NamedTuple):
     """How text files are read: what is done with bytes that are not UTF-8, and what separates documents."""
 
     errors: str
     document: str
+    field: str = ""
 
     def source(self, files: Sequence[str]) -> TextSource:
-        return TextSource(files, errors=self.errors, document=self.document, rereadable=True)
+        """Files of text as a source that can be read again."""
+        return TextSource(files, errors=self.errors, document=self.document, rereadable=True, field=self.field)
 
 
 def _encoded(
@@ -146,23 +157,29 @@ def _encoded(
     vocabulary: Vocabulary | None,
     vocabulary_config: VocabularyConfig,
     seed: int,
-    reading: _Reading,
+    reading: Reading,
     world: World,
+    grow: bool,
 ) -> tuple[EncodedText, str]:
     """The ids of DATA, and what is to be said of the unknowns of a vocabulary that was learned."""
-    told = ""
+    told, known = "", vocabulary
+    if grow and any(is_store(Path(path)) for path in data):
+        raise UsageError(f"--grow-vocab: {data[0]} is encoded already; give its text")
 
     def learned(source: TextSource) -> Vocabulary:
         nonlocal told
+        if known is not None:
+            return grown(known, source)
         vocabulary = learn_vocabulary(source, vocabulary_config, seed)
         told = about_unknown(vocabulary, vocabulary_config)
         return vocabulary
 
-    return read_encoded(data, vocabulary, lambda: reading.source(data), learned, verify=world.main), told
+    given = None if grow else vocabulary
+    return read_encoded(data, given, lambda: reading.source(data), learned, verify=world.main), told
 
 
-def _split(
-    encoded: EncodedText, vocabulary: Vocabulary, valid: str | None, reading: _Reading
+def split(
+    encoded: EncodedText, vocabulary: Vocabulary, valid: str | None, reading: Reading
 ) -> tuple[Sequence[range | None], IdSequence, dict[str, Any]]:
     """What of each file is trained on, the ids to validate on, and a record of how these were chosen."""
     files, share = file_spans(encoded, vocabulary.begin_id), held_share(valid)

@@ -18,10 +18,12 @@ from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.tasks.language.baseline import ngram_baseline
 from seqtool.tasks.language.data import TrainingData, load_vocabulary_or_none, prepare_data, with_seen
+from seqtool.tasks.language.old_text import old_text, with_old_text
 from seqtool.tasks.language.resuming import resumed_run
 from seqtool.tasks.language.task import LanguageTask
 from seqtool.tasks.request import Request
-from seqtool.tasks.starting import gentle, read_start, request_from
+from seqtool.tasks.starting import Start, check_freeze, gentle, read_start, request_from
+from seqtool.text.growing import spelled_before
 from seqtool.training.session import Options, Outcome, train_run
 from seqtool.training.world import World
 from seqtool.vectors.vectors import Vectors, read_vectors
@@ -45,6 +47,10 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
         if start.config.shape is not None:
             raise UsageError(f"--from {request.from_run} is no language model: it cannot go on as one")
         request = request_from(request, start)
+    if request.grow_vocab and (start is None or start.config.model.input == "one-hot"):
+        mend = "name a run" if start is None else f"{request.from_run} has one-hot input, without rows; leave it out"
+        raise UsageError(f"--grow-vocab adds rows to the embedding of --from RUN: {mend}")
+    check_freeze(request)
     vectors = None if request.embeddings is None else read_vectors(request.embeddings)
     settings = _with_width(request, vectors)
     kind = vocabulary_to_learn(request, vectors)
@@ -60,14 +66,13 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
         subword_sampling=request.settings.get("subword_sampling", TrainConfig.subword_sampling),
         softmax=request.settings.get("softmax", TrainConfig.softmax),
         watch=request.watch,
+        grow=request.grow_vocab,
+        field=request.jsonl_field,
         world=world,
     )
     vocabulary = prepared.vocabulary
     if start is not None:
-        theirs = start.tensors["head.seen_ids"].tolist()
-        also = sorted(set(theirs).difference(prepared.seen_counts))
-        record = {**prepared.record, "from": start.record, "also_seen": also}
-        prepared = dataclasses.replace(prepared, start=start, record=record, seen_counts=with_seen(prepared, also))
+        prepared = _with_start(prepared, start, request)
     if vectors is not None:
         assert request.embeddings is not None
         beginning = match_pretrained(request.embeddings, vectors, vocabulary, prepared.seen_counts)
@@ -96,6 +101,22 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
         )
     symbols = Symbols(vocabulary.size, vocabulary.begin_id, len(prepared.seen_counts), len(prepared.train_ids))
     return new_config(model_config, train_config, symbols, vocabulary, prepared.record), prepared
+
+
+def _with_start(prepared: TrainingData, start: Start, request: Request) -> TrainingData:
+    """The data of a run that begins with another's weights, and the text that this one was validated on."""
+    theirs = start.tensors["head.seen_ids"].tolist()
+    also = sorted(set(theirs).difference(prepared.seen_counts))
+    record = {**prepared.record, "from": start.record, "also_seen": also}
+    vocabulary, before = prepared.vocabulary, load_vocabulary_or_none(request.vocab)
+    assert before is not None
+    if vocabulary.size > before.size:
+        start = dataclasses.replace(start, spelled=spelled_before(vocabulary, before))
+    prepared = dataclasses.replace(prepared, start=start, record=record, seen_counts=with_seen(prepared, also))
+    if request.watch is not None:
+        return prepared
+    old = old_text(str(request.from_run), start.config.data, before, request.errors)
+    return with_old_text(prepared, old)
 
 
 def vocabulary_to_learn(request: Request, vectors: Vectors | None) -> VocabularyConfig:
@@ -145,7 +166,9 @@ def beside(config: RunConfig, data: TrainingData, seconds: float) -> dict[str, A
 def notes(data: TrainingData) -> list[str]:
     """How much of the text begins with given vectors, and what a vocabulary knows of unknowns."""
     told = [] if data.beginning is None else [pretrained_message(data.beginning.record)]
-    return [*told, *([data.about_unknown] if data.about_unknown else [])]
+    if data.start is not None and (added := len(data.start.spelled)):
+        told.append(f"the vocabulary gains {added:,} tokens, each of which begins as the mean of what stood for it")
+    return [*told, *filter(None, (data.about_unknown, data.about_old))]
 
 
 def _with_width(request: Request, vectors: Vectors | None) -> dict[str, Any]:
@@ -155,8 +178,6 @@ def _with_width(request: Request, vectors: Vectors | None) -> dict[str, Any]:
     """
     settings = request.settings
     if vectors is None:
-        if settings.get("freeze") and request.from_run is None:
-            raise UsageError("--freeze keeps the vectors of --embeddings or --from: name them, or leave it out")
         return settings
     if settings.get("input") == "one-hot":
         raise UsageError("--embeddings needs a learned embedding, which --input one-hot does not have: leave one out")

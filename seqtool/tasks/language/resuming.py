@@ -9,12 +9,14 @@ from typing import Any
 
 from seqtool.errors import InputError, UsageError
 from seqtool.files.writing import file_sha256
-from seqtool.runs.config import RunConfig, read_config, read_vocabulary
+from seqtool.runs.config import WEIGHTS, RunConfig, read_config, read_vocabulary
 from seqtool.settings.checking import check_used
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.tasks.language.data import TrainingData, held_share, prepare_data, with_seen
+from seqtool.tasks.language.old_text import old_text, with_old_text
 from seqtool.tasks.request import Request
 from seqtool.tasks.resuming import refuse_other, refuse_other_data, resumed_config
+from seqtool.text.growing import before_growing
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 from seqtool.training.world import World
 
@@ -32,9 +34,12 @@ def resumed_run(path: Path, request: Request, device: str, world: World) -> tupl
         {
             "--vocab": request.vocab and load_vocabulary(request.vocab).sha256 != vocabulary.sha256,
             **_other_vocabulary(request.vocabulary, vocabulary),
+            "--jsonl-field": request.jsonl_field and request.jsonl_field != record.get("jsonl_field", ""),
             "--document": request.document and request.document != record.get("document", "file"),
             "--embeddings": request.embeddings
             and file_sha256(request.embeddings) != record.get("embeddings", {}).get("sha256"),
+            "--from": request.from_run and not _is_start(request.from_run, record.get("from", {})),
+            "--grow-vocab": request.grow_vocab and before_growing(vocabulary) is vocabulary,
         }
     )
     run_config = resumed_config(begun, {**request.settings, "device": device}, request.flags)
@@ -52,12 +57,23 @@ def resumed_run(path: Path, request: Request, device: str, world: World) -> tupl
         subword_sampling=run_config.training.subword_sampling,
         softmax=run_config.training.softmax,
         watch=request.watch or record.get("watch"),
+        field=str(record.get("jsonl_field", "")),
         world=world,
     )
     if also := record.get("also_seen"):
         prepared = dataclasses.replace(prepared, seen_counts=with_seen(prepared, also))
+    if request.watch is None and "old_text" in record:
+        start = str(record.get("from", {}).get("name"))
+        old = old_text(start, record["old_text"], before_growing(vocabulary), request.errors)
+        prepared = with_old_text(prepared, old)
     refuse_other_data(path, run_config, prepared.record, TOLD)
     return run_config, prepared
+
+
+def _is_start(path: Path, record: Mapping[str, Any]) -> bool:
+    """Whether a run is the one that was begun with: by its weights, or by its name where it is not there any more."""
+    weights = path / WEIGHTS
+    return file_sha256(weights) == record.get("sha256") if weights.is_file() else str(path) == record.get("name")
 
 
 def _other_vocabulary(asked: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, object]:

@@ -20,6 +20,7 @@ from seqtool.tasks.language.data import TrainingData
 from seqtool.tasks.language.gradient_by_lag import gradient_by_lag
 from seqtool.tasks.language.objective import Objective
 from seqtool.tasks.language.validation import held_out_loss
+from seqtool.tasks.starting import Start, freeze
 from seqtool.training.task import Batches, Stopped, Validation
 
 
@@ -40,16 +41,16 @@ class LanguageTask:
         return make_batches(self.data, self.config)
 
     def new_model(self) -> LanguageModel:
-        """A new model, whose embedding begins with the data's vectors where there are any, and learns unless frozen."""
+        """A new model, whose embedding begins with the data's vectors where there are any."""
         model = build_model(self.config.model, self.config.symbols, self.data.seen_counts, self.config.training.seed)
         embedding = model.inputs.embedding
         if embedding is not None and self.data.beginning is not None:
             initialise_embedding(embedding, self.data.beginning)
         if self.data.start is not None:
             self.data.start.put_into(model)
+            _put_rows(model, self.data.start)
             _put_head(model, self.data.start.tensors)
-        if embedding is not None:
-            embedding.requires_grad_(not self.config.training.freeze)
+        freeze(model, self.config)
         return model
 
     def objective(self, model: Net) -> nn.Module:
@@ -85,6 +86,16 @@ class LanguageTask:
     def write(self, folder: Path, config: RunConfig) -> None:
         """Write the vocabulary and the configuration into a run's directory."""
         write_config(folder, config, self.data.vocabulary)
+
+
+@torch.no_grad()
+def _put_rows(model: LanguageModel, start: Start) -> None:
+    """Of a vocabulary that has grown, set the tables' old rows; a new row is the mean of what stood for its token."""
+    for name, weight in model.inputs.named_parameters():
+        if start.spelled:
+            known_VE = start.tensors[f"inputs.{name}"]
+            new_NE = torch.stack([known_VE[list(ids)].mean(0) for ids in start.spelled.values()])
+            weight[:] = torch.cat([known_VE, new_NE])
 
 
 @torch.no_grad()

@@ -28,6 +28,7 @@ from seqtool.tasks.pairs.batches import PairBatches
 from seqtool.tasks.pairs.reading import Vocabularies
 from seqtool.tasks.pairs.sets import PairSet
 from seqtool.tasks.pairs.writing import Writer
+from seqtool.tasks.starting import freeze
 from seqtool.training.task import Batches, Stopped, Sums, Validation
 
 VALID_TEXTS = 1000  # that are written for a BLEU
@@ -81,6 +82,7 @@ class PairTask:
         model = build_encoder_decoder(self.config.model, self.config.shape, self.config.training.seed)
         if self.data.start is not None:
             self.data.start.put_into(model)
+        freeze(model, self.config)
         return model
 
     def objective(self, model: Net) -> nn.Module:

@@ -23,7 +23,7 @@ def test_settings_suit_the_kind_of_examples(seqtool: Command, tmp_path: Path):
 def test_what_is_for_other_tasks_is_refused(seqtool: Command, tmp_path: Path):
     train = ["train", texts(tmp_path / "a.tsv"), "--target", "label", "-o", tmp_path / "run"]
     assert "--watch: that is for language models" in error_of(seqtool(*train, "--watch", tmp_path / "a.tsv"), 2)
-    assert "--freeze keeps the vectors" in error_of(seqtool(*train, "--freeze"), 2)
+    assert "--freeze keeps what" in error_of(seqtool(*train, "--freeze", "embedding"), 2)
     plain = ["train", tmp_path / "a.tsv", "-o", tmp_path / "run"]
     assert "--pooling: that is for tasks on examples" in error_of(seqtool(*plain, "--pooling", "max"), 2)
     assert "--wide-ngrams: that is for tasks on examples" in error_of(seqtool(*plain, "--wide-ngrams", 2), 2)

@@ -52,7 +52,8 @@ def test_a_dry_run_writes_and_refuses_nothing_at_its_place(seqtool: Command, tex
 
 @pytest.mark.parametrize(("flags", "message"), [
     (["--heads", 2], "--heads is for --model transformer, mingru, gdn, not lstm"),
-    (["--freeze"], "--freeze keeps the vectors of --embeddings"),
+    (["--freeze", "embedding"], "--freeze keeps what --from or --embeddings gives"),
+    (["--freeze", "layers"], "--freeze 'layers': choose from embedding, core, or both"),
     (["--min-count", 2], "--min-count is for --vocab-type word, not char"),
     (["--subword-sampling", 0.1], "a char vocabulary has one split of a text"),
     (["--model", "transformer", "--hidden", 30, "--heads", 4], "--hidden 30 does not divide by --heads 4"),

@@ -9,7 +9,7 @@ WHEEL := build/wheel
 SANITIZE := build/sanitize
 LEFTOVERS := build/lib* build/temp* build/bdist*
 
-.PHONY: help install demo test test-slow test-crash test-sanitize test-pythons check format wheel bench clean
+.PHONY: help install demo gallery test test-slow test-crash test-sanitize test-pythons check format wheel bench clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -43,6 +43,10 @@ demo: $(INSTALLED)  ## Train on Python's own documentation, score it, and read w
 	@echo "  $(RUN)/seqtool generate $(DEMO)/run --prompt 'A class' --temperature 0.6"
 	@echo "  echo 'for x in range(3):' | $(RUN)/seqtool eval $(DEMO)/run - --per token"
 	@echo "  $(RUN)/seqtool train $(DEMO)/train.txt --model transformer --time 2m"
+
+gallery: $(INSTALLED)  ## Draw what lectures say, from short trainings: build/gallery.html
+	@mkdir -p build
+	$(RUN)/python -m corpora.gallery -o build/gallery.html
 
 test: $(INSTALLED)  ## Run the tests (under five minutes on two cores)
 	$(RUN)/python -m pytest -q -n auto

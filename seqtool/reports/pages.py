@@ -24,8 +24,14 @@ HEAD = """\
 
 
 def filled_page(template: Path, title: str, data: Any) -> bytes:
-    """A template with the HEAD of all, its title and data; its policy allows only its own script and style."""
+    """A template with the HEAD of all, its title and data; its policy allows only its own script and style.
+
+    `{{page.css}}` and `{{page.js}}` in it stand for these files beside it, which pages share.
+    """
     page = template.read_text(encoding="utf-8").replace("{{HEAD}}", HEAD, 1)
+    page = re.sub(
+        r"\{\{([a-z]+\.(?:css|js))\}\}", lambda match: template.with_name(match[1]).read_text(encoding="utf-8"), page
+    )
     rules = "; ".join(
         [
             "default-src 'none'",

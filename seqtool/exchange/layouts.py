@@ -8,7 +8,6 @@ Shapes: C width of the model, H heads, D width of a head, O rows and I columns o
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,8 +16,8 @@ import torch
 from torch import Tensor
 
 from seqtool.errors import UsageError
+from seqtool.models.attention import sinusoidal_positions
 from seqtool.models.cores.block import feedforward_width
-from seqtool.models.cores.transformer import Transformer
 from seqtool.settings.layouts import flag_for
 from seqtool.settings.model import ModelConfig
 
@@ -149,8 +148,7 @@ def with_positions(config: ModelConfig, ours: Mapping[str, Tensor]) -> dict[str,
     """Our weights, with positions that are sines and cosines written out as learned ones are."""
     if config.position != "sinusoidal":
         return dict(ours)
-    table_TC = Transformer(dataclasses.replace(config, layers=1), config.hidden).positions_until(config.context)
-    return {**ours, POSITIONS: table_TC[: config.context].clone()}
+    return {**ours, POSITIONS: sinusoidal_positions(config.context, config.hidden)}
 
 
 EMBEDDING, POSITIONS, OUTPUT = "inputs.embedding.weight", "core.learned_positions.weight", "head.output.weight"

@@ -1,7 +1,7 @@
 """What each architecture can remember: trained for a minute of a processor on each task of corpora/memory.py, judged on longer sequences.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/memory.py --seconds 60 --seeds 0,1,2 --rates 1e-3,3e-3
-    python tests/benchmarks/memory.py --tasks parity,recall --models lstm,gdn
+    python tests/benchmarks/memory.py --tasks parity,recall --models "lstm;gdn"
 
 The net is that of `seqtool train FILE.conll --target tag --unscored _ --one-way`, with fresh sequences for each step and the rate
 that falls to zero. A cell is the accuracy of the answers, %, as long as in training and longer, of the seed and rate that do

@@ -67,9 +67,11 @@ def test_libraries_stay_in_their_rooms():
 ARCHITECTURES_AT_HOME = (
     "settings/architectures.py", "models/cores/", "models/decoding/recurrent.py", "models/decoding/transformer.py",
     "models/decoding/stack.py", "models/cells.py", "models/recurrence.py", "settings/layouts.py", "exchange/layouts.py",
+    "exchange/onnx_cores.py",
 )  # fmt: skip
-"""Where an architecture may be named: its entry, its own files, the cells and layer in C that these run, and the
-layouts of other programs, each of which is of one architecture."""
+"""Where an architecture may be named: its entry, its own files, the cells and layer in C that these run, and where it
+is said what other programs call its weights and equations.
+"""
 
 
 def architecture_names() -> set[str]:

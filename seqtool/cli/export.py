@@ -16,11 +16,12 @@ EXAMPLES = (
     "seqtool export counts.run -o counts.arpa",
     "seqtool export llama.run --to huggingface -o llama-hf",
     "seqtool export llama.run -o llama.gguf",
+    "seqtool export lstm.run -o lstm.onnx",
     "seqtool export counts.run --to arpa -o - | gzip > counts.gz",
 )
-MODEL_FORMATS = ("arpa", "huggingface", "gguf")
-SUFFIXES = {".arpa": "arpa", ".gguf": "gguf"}
-PACKAGES = {"huggingface": ("tokenizers", "huggingface"), "gguf": ("gguf", "gguf")}
+MODEL_FORMATS = ("arpa", "huggingface", "gguf", "onnx")
+SUFFIXES = {".arpa": "arpa", ".gguf": "gguf", ".onnx": "onnx"}
+PACKAGES = {"huggingface": ("tokenizers", "huggingface"), "gguf": ("gguf", "gguf"), "onnx": ("onnx", "onnx")}
 """The package that a format needs, and the extra of seqtool that brings it."""
 
 
@@ -32,7 +33,8 @@ def command(
         typer.Option("-o", "--output", metavar="FILE|DIR", help="What to write; - is standard output, for arpa."),
     ],
     to: Annotated[
-        Optional[str], option_of(MODEL_FORMATS, "--to", help="Format to write.", default="by the name: .arpa, .gguf")
+        Optional[str],
+        option_of(MODEL_FORMATS, "--to", help="Format to write.", default="by the name: .arpa, .gguf, .onnx"),
     ] = None,
     force: Force = False,
     json: Json = False,
@@ -52,6 +54,9 @@ def command(
 
     gguf: a file for llama.cpp, of what train --layout llama makes; with --output-bias it is a qwen2. What texts are
     split otherwise there, such as ones that have a U+2581, is printed and stands in the file's description.
+
+    onnx: any net as a graph of one step, for any number of texts side by side: ids and states in, logits and the states
+    after out. The file's metadata, JSON by the name seqtool, say how a text begins.
     """
     kind = format_of(output, to, MODEL_FORMATS, SUFFIXES, "--to")
     if kind == "arpa":
@@ -123,6 +128,7 @@ def _write_file(run: Path, output: Path, kind: str, force: bool) -> dict[str, An
     import torch
 
     from seqtool.exchange.gguf_model import gguf_layout, write_gguf
+    from seqtool.exchange.onnx_model import check_net, write_onnx
     from seqtool.files.directories import file_built_aside
     from seqtool.files.writing import refuse_file
     from seqtool.runs.loading import load_run
@@ -131,6 +137,7 @@ def _write_file(run: Path, output: Path, kind: str, force: bool) -> dict[str, An
         raise UsageError(f"-o -: {kind} goes to a file, not to standard output; name one")
     refuse_file(output, force, [str(run)])
     loaded = load_run(run, torch.device("cpu"))
-    gguf_layout(loaded)
+    write = write_gguf if kind == "gguf" else write_onnx
+    (gguf_layout if kind == "gguf" else check_net)(loaded)
     with file_built_aside(output) as file:
-        return write_gguf(file, loaded)
+        return write(file, loaded)

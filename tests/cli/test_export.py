@@ -36,7 +36,7 @@ def test_a_run_is_written_to_a_file_or_to_stdout(seqtool: Command, counts: Path,
 
 
 @pytest.mark.parametrize(("flags", "told", "code"), [
-    (["-o", "x.bin"], "its name does not tell a format; give --to arpa|huggingface|gguf", 2),
+    (["-o", "x.bin"], "its name does not tell a format; give --to arpa|huggingface|gguf|onnx", 2),
     (["-o", "-"], "its name does not tell a format", 2),
     (["-o", "x.arpa", "--to", "arap"], "did you mean arpa", 2),
     (["-o", "-", "--to", "arpa", "--json"], "--json: standard output has the model", 2),
@@ -94,6 +94,15 @@ def test_a_run_is_written_as_a_file_that_a_library_writes(seqtool: Command, llam
     assert "exists already" in error_of(seqtool("export", llama_run, "-o", file), 2)
     assert "goes to a file" in error_of(seqtool("export", llama_run, "-o", "-", "--to", "gguf"), 2)
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_any_net_is_written_as_a_graph(seqtool: Command, small_run: Path, counts: Path, tmp_path: Path):
+    pytest.importorskip("onnx")
+    result = seqtool("export", small_run, "-o", tmp_path / "x.onnx", "--json")
+    assert result.returncode == 0, result.stderr.decode()
+    assert json.loads(result.stdout)["states"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.onnx"]
+    assert "not one net" in error_of(seqtool("export", counts, "-o", tmp_path / "y.onnx"), 2)
 
 
 @pytest.mark.parametrize(("run", "told"), [

@@ -167,9 +167,9 @@ def _gate(
     quiet: bool,
 ) -> dict[str, Any]:
     """Make a gated mixture; the report of it."""
-    from seqtool.scoring.gating import gate
+    from seqtool.scoring.gating import gate, work_of
 
-    meter = Meter("tokens", sum(len(text.ids) for text in (read, valid) if text is not None), quiet)
+    meter = Meter("tokens", work_of(read, valid, len(runs)), quiet)
     made = gate(folder, paths, runs, read, valid, memory, meter)
     meter.close()
     return {

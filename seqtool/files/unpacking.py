@@ -6,6 +6,7 @@ What a file is, its first bytes say, not its name, so that a pipe is read as a f
 from __future__ import annotations
 
 import bz2
+import itertools
 import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,16 @@ PIECE_BYTES = 1 << 18  # of text at once, whatever a few bytes expand to
 XZ_MEMORY = 256 << 20  # bytes; xz's largest preset asks for 64 MiB
 GZIP = b"\x1f\x8b"
 BZIP2 = tuple(b"BZh%d" % level + mark for level in range(1, 10) for mark in (b"1AY&SY", b"\x17rE8P\x90"))
-XZ, ZSTD = b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
+XZ = b"\xfd7zXZ\0"
+ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + kind]) + b"\x2a\x4d\x18" for kind in range(16)))  # and frames to skip
+LEAST_FED = 1 << 12  # bytes that are given to a member at first, which may end soon, and then twice as many each time
+MORE_MEMORY = ("Memory usage limit exceeded", "too much memory")
+"""What lzma and zstd say where a file asks for more memory than it is given."""
+TO_OPEN = {"gzip": "gzip -dc", "bzip2": "bzip2 -dc", "xz": "xz -dc", "zstd": "zstd -dc --long=31"}
+
+
+class _Behind(Exception):
+    """Something lies behind the end of what was compressed."""
 
 
 class _Gzip:
@@ -92,43 +102,58 @@ def unpacked(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
         yield from arriving
         return
     program, begin = packed
+    mend = f"give its text by {TO_OPEN[program]}"
     try:
         yield from _members(head, arriving, begin)
-    except EOFError:
-        raise InputError(f"{name} was cut short: what {program} compressed ends too early; get it whole") from None
-    except (OSError, zlib.error, lzma.LZMAError) as error:
-        raise InputError(f"{name} is damaged: {program} cannot have written it ({error}); get it anew") from error
     except ImportError as error:
         raise InputError(
             f"{name} is compressed by zstd: pip install 'seqtool[zstd]', or give its text by zstd -dc"
         ) from error
+    except _Behind:
+        raise InputError(f"{name} has bytes behind its end that {program} did not compress: {mend}") from None
+    except EOFError:
+        raise InputError(f"{name} was cut short: what {program} compressed ends too early; get it whole") from None
     except Exception as error:
-        if type(error).__name__ != "ZstdError":
+        if not (isinstance(error, (OSError, zlib.error, lzma.LZMAError)) or type(error).__name__ == "ZstdError"):
             raise
+        if any(said in str(error) for said in MORE_MEMORY):
+            raise InputError(f"{name} asks for more memory to be opened than it is given: {mend}") from None
         raise InputError(f"{name} is damaged: {program} cannot have written it ({error}); get it anew") from error
 
 
 def _may_become_packed(head: bytes) -> bool:
     """Whether more bytes may make a mark of these."""
-    return any(mark.startswith(head) for mark in (GZIP, *BZIP2, XZ, ZSTD))
+    return any(mark.startswith(head) for mark in (GZIP, *BZIP2, XZ, *ZSTD))
 
 
-def _members(data: bytes, arriving: Iterator[bytes], begin: Callable[[], Any]) -> Iterator[bytes]:
+def _members(head: bytes, arriving: Iterator[bytes], begin: Callable[[], Any]) -> Iterator[bytes]:
     """The text of the parts that lie one after the other; zeros between and behind them are padding."""
-    while True:
-        member = begin()
-        while not member.eof:
-            if member.needs_input and not data:
-                data = next(arriving, b"")
+    data, at = head, 0
+    for number in itertools.count():
+        member, fed, mark = begin(), LEAST_FED, b""
+        try:
+            while not member.eof:
+                given = b""
+                if member.needs_input:
+                    if at == len(data):
+                        data, at = next(arriving, b""), 0
+                    given = data[at : at + fed]
+                    if not given:
+                        raise EOFError
+                    at, fed, mark = at + len(given), 2 * fed, (mark + given)[:HEAD_BYTES]
+                text = member.decompress(given, PIECE_BYTES)
+                if text:
+                    yield text
+        except GeneratorExit:
+            raise
+        except Exception as error:
+            if number and packed_by(mark) is None and not _may_become_packed(mark):
+                raise _Behind from error
+            raise
+        at -= len(member.unused_data)
+        while at == len(data) or not data[at]:
+            if at == len(data):
+                data, at = next(arriving, b""), -1
                 if not data:
-                    raise EOFError
-            text = member.decompress(data, PIECE_BYTES)
-            data = b""
-            if text:
-                yield text
-        data = member.unused_data.lstrip(b"\0")
-        while not data:
-            more = next(arriving, b"")
-            if not more:
-                return
-            data = more.lstrip(b"\0")
+                    return
+            at += 1

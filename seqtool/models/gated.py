@@ -76,7 +76,9 @@ class Gated:
         begins_B = (ids_BT[:, 0] == self.begin_id).tolist()
         states_BF = self.gates.begin(len(ids_BT)) if state is None else state[-1][0].cpu().numpy().copy()
         for state_F, first, begins in zip(states_BF, ids_BT[:, :1].cpu().numpy(), begins_B, strict=True):
-            if not begins:
+            if begins:
+                state_F[:] = self.gates.begin(1)[0]
+            else:
                 self.gates.advance(state_F, first)
         return [one.float().cpu() for one in told], of_models, states_BF
 

@@ -81,7 +81,7 @@ def gated_scan_by_doubling(x_BT2H: Tensor, bias_H: Tensor, h_BH: Tensor, most: f
 
 
 def linear_scan(a_BTH: Tensor, b_BTH: Tensor, h_BH: Tensor) -> Tensor:
-    """h_t = a_t h_{t-1} + b_t for all t, (B, T, H), from the h before the first, by doubling passes; fp32."""
+    """h_t = a_t h_{t-1} + b_t for all t, (B, T, H), from the h before the first, by doubling passes; fp32 or fp64."""
     y_BTH: Tensor = _LinearScan.apply(a_BTH, b_BTH, h_BH)
     return y_BTH
 

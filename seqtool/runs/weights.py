@@ -110,20 +110,19 @@ def read_gates(folder: Path, config: MixtureConfig, begin_id: int, vocab_size: i
     file = folder / WEIGHTS
     if not file.is_file():
         raise InputError(f"{folder} has no {WEIGHTS}, which holds its gates: put that back, or mix again")
-    with open_tensors(file) as content:
-        arrays = content.arrays()
-        told = {name: content.metadata.get(name) for name in ("format", "parts_sha256", "vocabulary_sha256")}
-    if told != {
+    expected = {
         "format": GATES_FORMAT,
         "parts_sha256": config.parts_sha256,
         "vocabulary_sha256": config.vocabulary_sha256,
-    }:
-        raise InputError(f"{file} belongs to another mixture: it was exchanged; put its own back, or mix again")
+    }
     try:
-        gates = stored_gates.gates_of(arrays, len(config.parts), begin_id)
-        if (gates.past_count, gates.vocab_size) != (config.gates_tokens, vocab_size):
-            raise ValueError("what another text left")
-        return gates
+        with open_tensors(file) as content:
+            if {name: content.metadata.get(name) for name in expected} != expected:
+                raise InputError(f"{file} belongs to another mixture: it was exchanged; put its own back, or mix again")
+            shapes = {entry.name: entry.shape for entry in content.entries}
+            stored_gates.check_sizes(shapes, vocab_size, config.gates_tokens)  # before much is read
+            arrays = content.arrays()
+        return stored_gates.gates_of(arrays, len(config.parts), begin_id)
     except ValueError as error:
         raise InputError(f"{file} holds {error}: it was edited; mix again") from error
 

@@ -66,9 +66,30 @@ def token_kinds(vocabulary: Vocabulary) -> tuple[npt.NDArray[np.int64], npt.NDAr
     return words_V, kinds_V
 
 
-def _weights(model: Gated, ids: npt.NDArray[np.unsignedinteger]) -> Sequence[float]:
+def _counts(text: EncodedText, begin: int, end: int) -> npt.NDArray[np.int64]:
+    """How often each token is in a part of a text, (V,)."""
+    counts_V = np.zeros(text.vocabulary.size, np.int64)
+    for start in range(begin, end, READ_TOKENS):
+        part = text.ids[start : min(end, start + READ_TOKENS)]
+        counts_V += np.bincount(part.astype(np.int64), minlength=len(counts_V))
+    counts_V[text.vocabulary.begin_id] = 0
+    return counts_V
+
+
+def work_of(read: EncodedText | None, valid: EncodedText | None, runs: int) -> int:
+    """How many tokens making gates reads, as its progress tells them: the second half of `valid` several times."""
+    tokens = sum(len(text.ids) for text in (read, valid) if text is not None)
+    return tokens + (0 if valid is None else _judged(valid) * (runs + 1))
+
+
+def _judged(valid: EncodedText) -> int:
+    """How many tokens tell the weights."""
+    return min(MOST_TOKENS, len(valid.ids) - len(valid.ids) // 2)
+
+
+def _weights(model: Gated, ids: npt.NDArray[np.unsignedinteger], progress: Progress) -> Sequence[float]:
     """Weights of the gates and of each model that suit a text none has learned from; none without text."""
-    nats_MT = nats_of([model, *model.all.models], ids, lambda done: None)
+    nats_MT = nats_of([model, *model.all.models], ids, progress)
     return fitted_weights(nats_MT).tolist() if nats_MT.shape[1] else ()
 
 
@@ -90,14 +111,13 @@ def gate(
         if read is not None and read.sha256 == valid.sha256:
             raise InputError("--read and --valid are the same text, which would be learned twice: give one of them")
     vocabulary = runs[0].vocabulary
-    texts = [text for text in (read, valid) if text is not None]
-    tokens = sum(len(text.ids) for text in texts)
+    tokens = sum(len(text.ids) for text in (read, valid) if text is not None)
+    half = 0 if valid is None else len(valid.ids) // 2
+    # The second half of `valid` is judged before it is known: it may not tell how tokens are spelled.
     counts_V = np.zeros(vocabulary.size, np.int64)
-    for text in texts:
-        for start in range(0, len(text.ids), READ_TOKENS):
-            counts_V += np.bincount(text.ids[start : start + READ_TOKENS].astype(np.int64), minlength=vocabulary.size)
-    counts_V[vocabulary.begin_id] = 0
-    if not counts_V.sum():
+    for text, end in ((read, None), (valid, half)):
+        counts_V += 0 if text is None else _counts(text, 0, len(text.ids) if end is None else end)
+    if not (counts_V.sum() or (valid is not None and _counts(valid, half, len(valid.ids)).any())):
         raise InputError("there is no token to learn gates from: give more text")
     kinds = token_kinds(vocabulary)
     gates = Gates.new(counts_V, *kinds, vocabulary.begin_id, len(runs), tokens, memory)
@@ -117,9 +137,11 @@ def gate(
             pass
     weights: Sequence[float] = ()
     if valid is not None:
-        scorer, half = LearningScorer(model, gates), len(valid.ids) // 2
+        scorer = LearningScorer(model, gates)
         scored += learn(scorer, valid, 0, half)
-        weights = _weights(model, valid.ids[half : half + MOST_TOKENS])
+        before = done
+        weights = _weights(model, valid.ids[half : half + MOST_TOKENS], lambda told: progress(before + told))
+        done += _judged(valid) * (len(runs) + 1)
         scored += learn(scorer, valid, half, len(valid.ids))
     count, nats = sum(len(part) for part in scored), sum(float(part.sum(dtype=np.float64)) for part in scored)
     config = MixtureConfig(

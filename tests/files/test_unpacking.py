@@ -10,6 +10,7 @@ import lzma
 import os
 import random
 import sys
+import time
 import zlib
 from collections.abc import Callable
 
@@ -93,8 +94,35 @@ def test_xz_may_not_ask_for_more_memory_than_there_is():
     changed[16] = 36  # a dictionary of 1 GiB, as xz writes it in the block's header
     block = changed[12:20]
     changed[20:24] = zlib.crc32(bytes(block)).to_bytes(4, "little")
-    with pytest.raises(InputError, match="is damaged"):
+    with pytest.raises(InputError, match="asks for more memory to be opened than it is given: give its text by xz -dc"):
         list(unpacked([bytes(changed)], "f"))
+
+
+@pytest.mark.parametrize("behind", [b"\n", b"a line\n", b"\0\0\0x", b"\x1fx"])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_what_lies_behind_the_end_is_told_from_what_is_cut_short(pack, behind):
+    for chunks in ([pack(b"text\n") + behind], [pack(b"text\n"), behind]):
+        with pytest.raises(InputError, match="has bytes behind its end that"):
+            list(unpacked(chunks, "f"))
+
+
+def test_many_small_members_are_read_in_time_that_grows_with_them():
+    """As a log to which each line was packed by itself; copying what is left for each took minutes."""
+    member, count = gzip.compress(b"a line\n"), 20_000
+    data = member * count
+    began = time.process_time()
+    text = b"".join(unpacked((data[start : start + (1 << 18)] for start in range(0, len(data), 1 << 18)), "f"))
+    assert text == b"a line\n" * count
+    assert time.process_time() - began < 5
+
+
+def test_frames_that_are_skipped_may_stand_before_and_between():
+    zstd = pytest.importorskip("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd")
+    frame, skipped = zstd.compress(b"text\n"), b"\x5a\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"abcd"
+    for data in (skipped + frame, skipped + frame + skipped + frame + skipped):
+        for size in (1, 3, 1 << 18):
+            chunks = [data[start : start + size] for start in range(0, len(data), size)]
+            assert b"".join(unpacked(chunks, "f")) == b"text\n" * data.count(frame)
 
 
 def test_without_zstd_the_mend_is_told(monkeypatch: pytest.MonkeyPatch):

@@ -20,7 +20,6 @@ from seqtool.runs.loading import load_example_run, load_part, load_run
 from seqtool.scoring.mixing import copied_parts, mix
 from seqtool.text.documents import TextSource
 from seqtool.text.encoded import encode_text
-from tests.cli.conftest import short_text as short_text
 from tests.cli.test_export import counts as counts
 from tests.conftest import Command
 

@@ -13,12 +13,11 @@ from seqtool.errors import InputError
 from seqtool.runs.config import WEIGHTS
 from seqtool.runs.loading import load_run
 from seqtool.scoring.adaptation import adaptive_scorer
-from seqtool.scoring.gating import gate, token_kinds
+from seqtool.scoring.gating import gate, token_kinds, work_of
 from seqtool.scoring.mixing import copied_parts
 from seqtool.scoring.scorer import Scorer
 from seqtool.settings.scoring import EvalConfig
 from seqtool.text.vocabulary import Vocabulary
-from tests.cli.conftest import short_text as short_text
 from tests.cli.test_export import counts as counts
 from tests.scoring.test_mixing import CPU, encoded
 from tests.scoring.test_mixing import valid as valid
@@ -36,7 +35,8 @@ def made(counts: Path, short_text: Path, valid: Path, tmp_path: Path) -> Path:
     told: list[int] = []
     texts = encoded(short_text, counts), encoded(valid, counts)
     result = gate(folder, [counts], copied_parts([counts], folder, CPU), *texts, MEMORY, told.append)
-    assert told[-1] == sum(len(text.ids) for text in texts)
+    assert told == sorted(told)
+    assert told[-1] == work_of(*texts, 1) == sum(len(text.ids) for text in texts) + 2 * -(-len(texts[1].ids) // 2)
     assert result.read_tokens == sum(len(text.ids) - 1 for text in texts)
     assert result.valid_tokens == len(texts[1].ids) - 1
     return folder

@@ -16,7 +16,6 @@ from seqtool.scoring.mixing import check_parts, copied_parts, mix, nats_of
 from seqtool.scoring.scorer import Scorer
 from seqtool.text.documents import TextSource
 from seqtool.text.encoded import EncodedText, encode_text
-from tests.cli.conftest import short_text as short_text
 from tests.cli.test_export import counts as counts
 
 CPU = torch.device("cpu")

@@ -18,8 +18,9 @@ gated mixing (2012):
    so that all next tokens can be told without walking the whole tree.
 5. Stages: maps of p by a short context, in steps of 1/2 of its stretch, correct the mixture (secondary estimation).
 
-Nothing is learned from a token before it is scored, nor, unless asked, at all. What is read is held in memory of one
-size: where a table is full, a context that came less often makes room.
+Nothing is learned from a token before it is scored, nor, unless asked, at all. Counters are held in memory of one size:
+where a table is full, a context that came less often makes room. The text itself, into which matches point, is kept
+too, in 4 bytes a token.
 
 Shapes: B texts side by side, T tokens, V vocabulary, E other models, C contexts, F numbers of a text's state.
 """
@@ -34,7 +35,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.counts.gates.spelling import spelling_of
+from seqtool.counts.gates.spelling import Spelling, spelling_of
+from seqtool.errors import InputError
 from seqtool.native.loading import part
 
 Array = npt.NDArray[Any]
@@ -63,6 +65,7 @@ entropy, match and longest context; the token before the last; last token and no
 the word before."""
 LAST_ROWS = NAMED * 16 + 8 * 16 + NAMED
 MOST_MODELS = 16
+MOST_PAST = (1 << 31) - 2  # tokens, whose places are 32 bits
 
 
 def _context(*tokens: int, **others: bool) -> int:
@@ -128,9 +131,12 @@ class Gates:
     `arrays` are all that it knows, by the names of `learned_shapes`; the text read lies in `past`, which grows.
     """
 
-    def __init__(self, arrays: dict[str, Array], models: int, begin_id: int, past_count: int) -> None:
+    def __init__(
+        self, arrays: dict[str, Array], models: int, begin_id: int, past_count: int, spelling: Spelling | None = None
+    ) -> None:
+        """`spelling` is that of the array `counts`, if it is known."""
         self.arrays, self.models, self.begin_id, self.past_count = arrays, models, begin_id, past_count
-        self.spelling = spelling_of(arrays["counts"])
+        self.spelling = spelling or spelling_of(arrays["counts"])
         self.vocab_size = len(arrays["counts"])
         self.rate = READING_RATE
         self.fixed: dict[str, Array] = {
@@ -170,7 +176,7 @@ class Gates:
         arrays = {
             name: array if name in ("counts", "words", "kinds") else array.copy() for name, array in self.arrays.items()
         }
-        other = Gates(arrays, self.models, self.begin_id, self.past_count)
+        other = Gates(arrays, self.models, self.begin_id, self.past_count, self.spelling)
         other.rate = self.rate
         return other
 
@@ -242,6 +248,8 @@ class Gates:
     def _make_room(self, tokens: int) -> None:
         """Let `past` hold so many more tokens."""
         past = self.arrays["past"]
+        if self.past_count + tokens > MOST_PAST:
+            raise InputError(f"gates learn from at most {MOST_PAST:,} tokens: give less text, or score without --adapt")
         if self.past_count + tokens > len(past):
             grown = np.zeros(max(self.past_count + tokens, 2 * len(past)), np.int32)
             grown[: self.past_count] = past[: self.past_count]

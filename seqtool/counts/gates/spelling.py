@@ -40,7 +40,7 @@ def spelling_of(counts_V: npt.NDArray[np.integer]) -> Spelling:
     Of two that are equally frequent that with the lower id is merged first: the same counts give the same code.
     """
     size = len(counts_V)
-    heap = [(int(count) + 1, token, ~token) for token, count in enumerate(counts_V)]
+    heap = [(int(count) + 1, token, ~token) for token, count in enumerate(counts_V.tolist())]
     heapq.heapify(heap)
     merged: list[tuple[int, int]] = []  # the last of them is the root
     while len(heap) > 1:
@@ -55,24 +55,29 @@ def spelling_of(counts_V: npt.NDArray[np.integer]) -> Spelling:
 
 def _walked(children: npt.NDArray[np.int32]) -> Spelling:
     """The code of a tree, whose leaves are met from left to right."""
-    nodes = len(children)
-    spans, leaves = np.zeros((nodes, 3), np.int32), np.zeros(nodes + 1, np.int32)
-    paths, depths = np.zeros(nodes + 1, np.uint64), np.zeros(nodes + 1, np.uint8)
-    sizes = np.ones((nodes, 2), np.int64)  # leaves on each side
+    pairs, nodes = children.tolist(), len(children)  # lists, whose elements are read and set far faster
+    spans, leaves = [(0, 0, 0)] * nodes, [0] * (nodes + 1)
+    paths, depths = [0] * (nodes + 1), [0] * (nodes + 1)
+    sizes = [(1, 1)] * nodes  # leaves on each side
     for node in range(nodes - 1, -1, -1):
-        for side, child in enumerate(children[node].tolist()):
-            if child >= 0:
-                sizes[node, side] = sizes[child].sum()
-    starts: list[tuple[int, int, int]] = [(0, 0, 0)] * nodes  # first leaf, path and depth of each node
+        left, right = pairs[node]
+        sizes[node] = (sum(sizes[left]) if left >= 0 else 1), (sum(sizes[right]) if right >= 0 else 1)
+    starts = [(0, 0, 0)] * nodes  # first leaf, path and depth of each node
     for node in range(nodes):
         first, path, depth = starts[node]
         assert depth < MOST_DECISIONS
-        middle = first + int(sizes[node, 0])
-        spans[node] = first, middle, middle + sizes[node, 1]
-        for side, child in enumerate(children[node].tolist()):
+        middle = first + sizes[node][0]
+        spans[node] = first, middle, middle + sizes[node][1]
+        for side, child in enumerate(pairs[node]):
             begin, taken = (middle, path | 1 << depth) if side else (first, path)
             if child < 0:
                 leaves[begin], paths[~child], depths[~child] = ~child, taken, depth + 1
             else:
                 starts[child] = begin, taken, depth + 1
-    return Spelling(children, spans, leaves, paths, depths)
+    return Spelling(
+        children,
+        np.array(spans, np.int32),
+        np.array(leaves, np.int32),
+        np.array(paths, np.uint64),
+        np.array(depths, np.uint8),
+    )

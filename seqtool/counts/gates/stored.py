@@ -21,6 +21,12 @@ def arrays_of(gates: Gates) -> dict[str, Array]:
     return {**gates.arrays, "past": gates.arrays["past"][: gates.past_count]}
 
 
+def check_sizes(shapes: Mapping[str, tuple[int, ...]], vocab_size: int, past_count: int) -> None:
+    """ValueError where arrays of these shapes are not of gates for so many tokens, which read so many."""
+    if (shapes.get("counts"), shapes.get("past")) != ((vocab_size,), (past_count,)):
+        raise ValueError("what another text left")
+
+
 def gates_of(arrays: Mapping[str, Array], models: int, begin_id: int) -> Gates:
     """The gates of such arrays, which may be read-only; ValueError where they are not what `arrays_of` gives."""
     expected: dict[str, tuple[Any, tuple[int, ...]]] = {}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqtool.counts.gates.stored import arrays_of, gates_of
+from seqtool.counts.gates.stored import arrays_of, check_sizes, gates_of
 from tests.counts.gates.test_gates import BEGIN, V, hostile, new_gates, told
 
 
@@ -32,6 +32,16 @@ def test_what_was_kept_goes_on_as_before():
         again.read(again.begin(1)[0], ids, [log_p], learn=True)
     learned = [one.read(one.begin(1)[0], ids, [log_p], learn=True) for one in (again.copy(), gates)]
     assert learned[0].tolist() == learned[1].tolist()
+
+
+def test_sizes_of_another_text_are_refused_before_anything_is_read():
+    shapes = {name: array.shape for name, array in kept().items()}
+    check_sizes(shapes, V, 80)
+    for size, read in ((V + 1, 80), (V, 81), (10**9, 80)):
+        with pytest.raises(ValueError, match="another text left"):
+            check_sizes(shapes, size, read)
+    with pytest.raises(ValueError, match="another text left"):
+        check_sizes({}, V, 80)
 
 
 def edited(name: str, value: Any) -> Callable[[dict[str, Any]], None]:

@@ -15,11 +15,12 @@ from seqtool.errors import UsageError
 EXAMPLES = (
     "seqtool export counts.run -o counts.arpa",
     "seqtool export llama.run --to huggingface -o llama-hf",
+    "seqtool export llama.run -o llama.gguf",
     "seqtool export counts.run --to arpa -o - | gzip > counts.gz",
 )
-MODEL_FORMATS = ("arpa", "huggingface")
-SUFFIXES = {".arpa": "arpa"}
-PACKAGES = {"huggingface": ("tokenizers", "huggingface")}
+MODEL_FORMATS = ("arpa", "huggingface", "gguf")
+SUFFIXES = {".arpa": "arpa", ".gguf": "gguf"}
+PACKAGES = {"huggingface": ("tokenizers", "huggingface"), "gguf": ("gguf", "gguf")}
 """The package that a format needs, and the extra of seqtool that brings it."""
 
 
@@ -31,7 +32,7 @@ def command(
         typer.Option("-o", "--output", metavar="FILE|DIR", help="What to write; - is standard output, for arpa."),
     ],
     to: Annotated[
-        Optional[str], option_of(MODEL_FORMATS, "--to", help="Format to write.", default="by the name: .arpa arpa")
+        Optional[str], option_of(MODEL_FORMATS, "--to", help="Format to write.", default="by the name: .arpa, .gguf")
     ] = None,
     force: Force = False,
     json: Json = False,
@@ -48,15 +49,24 @@ def command(
     huggingface: a directory that transformers loads, with tokenizer and model card. What train --layout llama makes is
     a LlamaForCausalLM; other transformers with --stem 1 --no-output-bias --softmax all are GPT2LMHeadModel (learned or
     sinusoidal positions) or GPTNeoXForCausalLM (rope). Vocabularies of type bpe, char and byte.
+
+    gguf: a file for llama.cpp, of what train --layout llama makes; with --output-bias it is a qwen2. What texts are
+    split otherwise there, such as ones that have a U+2581, is printed and stands in the file's description.
     """
     kind = format_of(output, to, MODEL_FORMATS, SUFFIXES, "--to")
     if kind == "arpa":
         _write_arpa(run, output, force, json, quiet)
         return
     check_package(kind)
-    report = _write_directory(run, output, force)
-    write_report({"directory": str(output), "format": kind, **report}, json)
-    note(f"next: how to load it stands in {output / 'README.md'}", quiet)
+    if kind == "huggingface":
+        report = {"directory": str(output), "format": kind, **_write_directory(run, output, force)}
+    else:
+        report = {"file": str(output), "format": kind, **_write_file(run, output, kind, force)}
+    for told in report.pop("differs", ()):
+        note(told, quiet)
+    write_report(report, json)
+    if kind == "huggingface":
+        note(f"next: how to load it stands in {output / 'README.md'}", quiet)
 
 
 def check_package(kind: str) -> None:
@@ -106,3 +116,21 @@ def _write_directory(run: Path, output: Path, force: bool) -> dict[str, Any]:
         report = export_huggingface(folder, loaded)
         publish(folder, output, force)
     return report
+
+
+def _write_file(run: Path, output: Path, kind: str, force: bool) -> dict[str, Any]:
+    """The run as a file that a library writes, whole or not at all."""
+    import torch
+
+    from seqtool.exchange.gguf_model import gguf_layout, write_gguf
+    from seqtool.files.directories import file_built_aside
+    from seqtool.files.writing import refuse_file
+    from seqtool.runs.loading import load_run
+
+    if str(output) == "-":
+        raise UsageError(f"-o -: {kind} goes to a file, not to standard output; name one")
+    refuse_file(output, force, [str(run)])
+    loaded = load_run(run, torch.device("cpu"))
+    gguf_layout(loaded)
+    with file_built_aside(output) as file:
+        return write_gguf(file, loaded)

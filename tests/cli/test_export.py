@@ -36,7 +36,7 @@ def test_a_run_is_written_to_a_file_or_to_stdout(seqtool: Command, counts: Path,
 
 
 @pytest.mark.parametrize(("flags", "told", "code"), [
-    (["-o", "x.bin"], "its name does not tell a format; give --to arpa|", 2),
+    (["-o", "x.bin"], "its name does not tell a format; give --to arpa|huggingface|gguf", 2),
     (["-o", "-"], "its name does not tell a format", 2),
     (["-o", "x.arpa", "--to", "arap"], "did you mean arpa", 2),
     (["-o", "-", "--to", "arpa", "--json"], "--json: standard output has the model", 2),
@@ -81,6 +81,19 @@ def test_a_run_is_written_as_a_directory(seqtool: Command, llama_run: Path, tmp_
     assert "exists already" in error_of(seqtool("export", llama_run, "--to", "huggingface", "-o", folder), 2)
     assert seqtool("export", llama_run, "--to", "huggingface", "-o", folder, "--force", "-q").returncode == 0
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_run_is_written_as_a_file_that_a_library_writes(seqtool: Command, llama_run: Path, tmp_path: Path):
+    pytest.importorskip("gguf")
+    file = tmp_path / "x.gguf"
+    result = seqtool("export", llama_run, "-o", file, "--json")
+    assert result.returncode == 0, result.stderr.decode()
+    assert json.loads(result.stdout)["architecture"] == "llama"
+    assert b"U+2581" in result.stderr
+    assert file.read_bytes()[:4] == b"GGUF"
+    assert "exists already" in error_of(seqtool("export", llama_run, "-o", file), 2)
+    assert "goes to a file" in error_of(seqtool("export", llama_run, "-o", "-", "--to", "gguf"), 2)
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize(("run", "told"), [

@@ -77,6 +77,14 @@ def whole_prose_file(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
+def short_text(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its first 8,000 characters in a file: enough for a small vocabulary."""
+    path = tmp_path_factory.mktemp("text") / "prose.txt"
+    path.write_text(prose[:8000])
+    return path
+
+
+@pytest.fixture(scope="session")
 def prose_file(whole_prose_file: Path) -> Path:
     """The same; a module may have another of its own, on which `small_run` does not depend."""
     return whole_prose_file

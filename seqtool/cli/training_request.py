@@ -11,6 +11,7 @@ from seqtool.errors import UsageError
 from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, having
 from seqtool.settings.checking import DATA_SETTINGS, check_given, settings_from_file
 from seqtool.settings.examples import ExampleConfig
+from seqtool.settings.layouts import with_layout
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import LENGTHS, TrainConfig
 from seqtool.settings.vocabulary import ERROR_HANDLERS, LEARNED_BY
@@ -46,6 +47,7 @@ def training_request(
     resolved, of_data, learned = _with_file(config, settings, vocab, vocabulary)
     document = document or of_data["document"]
     _check_early(resolved, vocabulary, errors, document or "file")
+    resolved = with_layout(resolved)
     model = resolved.get("model", DEFAULT)
     if memory is not None and not ARCHITECTURES[model].counted:
         raise UsageError(f"--memory is for --model {' or '.join(having('counted'))}, not {model}: leave it out")

@@ -1,4 +1,4 @@
-"""A directory that takes its name when what matters is in it: built aside, then renamed."""
+"""A directory, or a library's file, that takes its name when what matters is in it: built aside, then renamed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from seqtool.errors import SeqtoolError
-from seqtool.files.writing import cannot_write, locked, remove_strays, replace_directory
+from seqtool.files.writing import cannot_write, locked, remove_strays, replace_directory, sync_directory
 
 
 @contextmanager
@@ -42,3 +42,21 @@ def publish(folder: Path, path: Path, replace: bool) -> None:
         os.rename(folder, path)  # fails where a directory lies that is not empty
     except OSError as error:
         raise SeqtoolError(f"cannot make {path}: {error.strerror}; name another with -o") from error
+
+
+@contextmanager
+def file_built_aside(path: Path) -> Iterator[Path]:
+    """Where a library that opens its files itself writes one; it takes the name `path` when the block ends well.
+
+    SeqtoolError when it cannot be written.
+    """
+    with built_aside(path) as folder:
+        file = folder / path.name
+        try:
+            yield file
+            with open(file, "rb") as stream:
+                os.fsync(stream.fileno())
+            os.replace(file, path)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        sync_directory(path.parent)

@@ -172,6 +172,17 @@ def write_tensors(
     parts = _placed([_part(name, values) for name, values in tensors.items()], layout)
     header = layout.header([part.entry for part in parts], {**metadata, "sha256": layout.digest(parts, metadata)})
     assert len(header) <= MAX_HEADER_BYTES
+    _write_parts(path, header, parts)
+
+
+def write_plain_tensors(path: Path, tensors: Mapping[str, Tensor | npt.NDArray[Any]], said: Mapping[str, str]) -> None:
+    """Write tensors for other programs, atomically: without our metadata, but with what these want `said`."""
+    parts = _placed([_part(name, values) for name, values in tensors.items()], BY_WIDTH)
+    header = spelled_header([part.entry for part in parts], said, BY_WIDTH.alignment, BY_WIDTH.separators)
+    _write_parts(path, header, parts)
+
+
+def _write_parts(path: Path, header: bytes, parts: Sequence[TensorBytes]) -> None:
     with atomic_writer(path, len(header) + sum(len(part.data) for part in parts)) as stream:
         stream.write(header)
         for part in parts:

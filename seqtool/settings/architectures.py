@@ -99,7 +99,18 @@ def _check_prune(config: ModelConfig) -> list[str]:
 
 MIXERS = ("mingru", "gdn", "attention")
 """What moves numbers between tokens in the blocks of models that --mixers is for."""
-_STACK = ("mixers", "signed", "heads", "context", "convolution", "stem", "norm", "feedforward", "probe_gradients")
+_STACK = (
+    "mixers",
+    "signed",
+    "heads",
+    "context",
+    "convolution",
+    "stem",
+    "norm",
+    "feedforward",
+    "inner",
+    "probe_gradients",
+)
 _STACKED = Architecture(
     core="stack.Stack",
     carries_state=True,
@@ -153,7 +164,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         core="transformer.Transformer",
         decoder="transformer_decoder.TransformerDecoder",
         carries_state=False,
-        settings=("context", "heads", "position", "stem", "norm", "feedforward"),
+        settings=("context", "heads", "position", "stem", "norm", "feedforward", "inner", "layout"),
         inputs=("learned",),
         one_width=True,
         drops_output=False,

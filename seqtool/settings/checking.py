@@ -16,6 +16,7 @@ from seqtool.settings.embedding import EMBED_USES, EmbedConfig
 from seqtool.settings.examples import ExampleConfig
 from seqtool.settings.fields import flag_of
 from seqtool.settings.generation import MAX_BEAM_TOKENS, GenerateConfig
+from seqtool.settings.layouts import other_than_layout
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.scoring import CacheConfig, EvalConfig
 from seqtool.settings.training import FREEZABLE, FULL, LENGTHS, TrainConfig
@@ -176,7 +177,7 @@ def check_used(flags: Collection[str], model: ModelConfig, training: TrainConfig
 
 def _check_model(config: ModelConfig) -> list[str]:
     traits = config.architecture
-    problems = list(traits.check(config))
+    problems = [*traits.check(config), *other_than_layout(dataclasses.asdict(config))]
     if config.input not in traits.inputs:
         problems.append(
             f"--input {config.input}: the first product of {config.model} with it is the learned embedding; use learned"

@@ -18,6 +18,7 @@ from seqtool.errors import UsageError
 from seqtool.settings.architectures import Architecture
 from seqtool.settings.checking import checked
 from seqtool.settings.choices import choose_from
+from seqtool.settings.layouts import OWN, inner_width, with_layout
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import FULL, TrainConfig
 
@@ -39,6 +40,7 @@ def resolve(asked: Mapping[str, Any], facts: Facts) -> tuple[ModelConfig, TrainC
 
     Deterministic: the same request on the same text gives the same settings on every machine of one kind.
     """
+    asked = with_layout(asked)
     model = asked.get("model", ModelConfig.model)
     traits = checked(ModelConfig(model=model)).architecture
     suited = _suited(model, traits, asked, facts)
@@ -52,6 +54,8 @@ def resolve(asked: Mapping[str, Any], facts: Facts) -> tuple[ModelConfig, TrainC
     }
     if chosen.get("mixers") and "layers" not in asked:
         chosen["layers"] = max(chosen.get("layers", 1), len(chosen["mixers"].split(",")))
+    if not chosen.get("inner"):
+        chosen["inner"] = inner_width(chosen.get("layout", OWN), -(-8 * chosen.get("hidden", ModelConfig.hidden) // 3))
     averaging = chosen.get("optimizer") in ("asgd", "nt-asgd")  # these step as sgd without momentum
     wider = max(1.0, chosen.get("hidden", 1) / suited.get("hidden", ModelConfig.hidden))  # than the rate was chosen for
     rates = {"adam_lr": ADAM_LR, "sgd_lr": SGD_LR, **suited}

@@ -21,7 +21,7 @@ LEAST_STEPS, MOST_STEPS, MOST_STEPS_FAST = 300, 20_000, 200_000
 SGD_LR = 0.1
 FROM_LANGUAGE = "from-language-model"
 OF_TEXT = ("bptt", "bptt_advance", "bptt_jitter", "stateful", "within_documents", "subword_sampling", "softmax",
-           "ar", "tar", "probe_gradients", "tied", "input", "stem", "output_bias")  # fmt: skip
+           "ar", "tar", "probe_gradients", "tied", "input", "stem", "output_bias", "layout")  # fmt: skip
 """Settings of language models alone."""
 OF_TRANSLATION = ("tied",)
 """Of these, those that what writes texts has as well."""

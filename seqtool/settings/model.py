@@ -8,6 +8,7 @@ from typing import Any
 
 from seqtool.settings.architectures import ARCHITECTURES, DEFAULT, Architecture
 from seqtool.settings.fields import Panel, setting
+from seqtool.settings.layouts import LAYOUTS, OWN
 
 ATTENTIONS = ("none", "bahdanau", "luong")
 ENCODERS = ("dense", "steps")
@@ -92,6 +93,21 @@ class ModelConfig:
         "Activation of a block's feed-forward net.",
         panel=Panel.MODEL,
         choices=("relu", "gelu", "swiglu"),
+    )
+    inner: int = setting(
+        0,
+        "Inner width of a block's feed-forward net.",
+        panel=Panel.MODEL,
+        low=0,
+        high=1 << 20,
+        shown_default="4 x --hidden; of swiglu 8/3, by 8s",
+    )
+    layout: str = setting(
+        OWN,
+        "Settings that make another program's model, which export can write exactly: llama is a transformer of --norm "
+        "rms, --position rope, --feedforward swiglu, --stem 1, --no-output-bias, --softmax all, and an --inner by 32s.",
+        panel=Panel.MODEL,
+        choices=(OWN, *LAYOUTS),
     )
     mixers: str = setting(
         "",

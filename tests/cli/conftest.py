@@ -15,13 +15,6 @@ SHORT = ["--hidden", 24, "--batch-size", 8, "--steps", 4, "--vocab-type", "word"
 
 
 @pytest.fixture(scope="session")
-def short_text(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("text") / "prose.txt"
-    path.write_text(prose[:8000])
-    return path
-
-
-@pytest.fixture(scope="session")
 def word_vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Vectors of a few words of the prose, of 20 numbers."""
     path = tmp_path_factory.mktemp("vectors") / "words.vectors"

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
+from tests.exchange.untrained import LLAMA, untrained_run, vocabulary_of
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,7 @@ def test_a_run_is_written_to_a_file_or_to_stdout(seqtool: Command, counts: Path,
 
 
 @pytest.mark.parametrize(("flags", "told", "code"), [
-    (["-o", "x.bin"], "its name does not tell a format; give --to arpa", 2),
+    (["-o", "x.bin"], "its name does not tell a format; give --to arpa|huggingface|gguf", 2),
     (["-o", "-"], "its name does not tell a format", 2),
     (["-o", "x.arpa", "--to", "arap"], "did you mean arpa", 2),
     (["-o", "-", "--to", "arpa", "--json"], "--json: standard output has the model", 2),
@@ -60,3 +61,76 @@ def test_the_run_that_is_exported_is_never_written_in(seqtool: Command, counts: 
     told = error_of(seqtool("export", counts, "-o", counts / name, "--to", "arpa", "--force"), 2)
     assert "which is an input: name another result with -o" in told
     assert {path: path.read_bytes() for path in counts.iterdir() if path.is_file()} == before
+
+
+@pytest.fixture(scope="session")
+def llama_run(short_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained run of Llama's layout."""
+    path = tmp_path_factory.mktemp("llama") / "run"
+    untrained_run(path, vocabulary_of(short_text, "char"), **LLAMA)
+    return path
+
+
+def test_a_run_is_written_as_a_directory(seqtool: Command, llama_run: Path, tmp_path: Path):
+    pytest.importorskip("tokenizers")
+    folder = tmp_path / "out"
+    result = seqtool("export", llama_run, "--to", "huggingface", "-o", folder, "--json")
+    assert result.returncode == 0, result.stderr.decode()
+    assert json.loads(result.stdout)["architecture"] == "LlamaForCausalLM"
+    assert b"README.md" in result.stderr
+    assert "exists already" in error_of(seqtool("export", llama_run, "--to", "huggingface", "-o", folder), 2)
+    assert seqtool("export", llama_run, "--to", "huggingface", "-o", folder, "--force", "-q").returncode == 0
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_run_is_written_as_a_file_that_a_library_writes(seqtool: Command, llama_run: Path, tmp_path: Path):
+    pytest.importorskip("gguf")
+    file = tmp_path / "x.gguf"
+    result = seqtool("export", llama_run, "-o", file, "--json")
+    assert result.returncode == 0, result.stderr.decode()
+    assert json.loads(result.stdout)["architecture"] == "llama"
+    assert b"U+2581" in result.stderr
+    assert file.read_bytes()[:4] == b"GGUF"
+    assert "exists already" in error_of(seqtool("export", llama_run, "-o", file), 2)
+    assert "goes to a file" in error_of(seqtool("export", llama_run, "-o", "-", "--to", "gguf"), 2)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(("run", "told"), [
+    ("counts", "is a ngram, not one net: export one of"),
+    ("small_run", "no layout of another program is a lstm: train with --layout llama"),
+])  # fmt: skip
+def test_a_run_of_another_kind_is_refused_before_anything_is_written(
+    seqtool: Command, run: str, told: str, tmp_path: Path, request: pytest.FixtureRequest
+):
+    pytest.importorskip("tokenizers")
+    named = request.getfixturevalue(run)
+    assert told in error_of(seqtool("export", named, "--to", "huggingface", "-o", tmp_path / "out"), 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_export_leaves_no_half_directory(
+    llama_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("tokenizers")
+    from seqtool.cli import export
+    from seqtool.exchange import huggingface
+
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(huggingface, "model_card", stop)  # the last that is written
+    with pytest.raises(KeyboardInterrupt):
+        export._write_directory(llama_run, tmp_path / "out", force=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package_that_is_missing_is_named_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
+    from seqtool.cli.export import check_package
+    from seqtool.errors import UsageError
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(
+        UsageError, match=r"--to huggingface needs the package tokenizers: pip install 'seqtool\[huggingface\]'"
+    ):
+        check_package("huggingface")

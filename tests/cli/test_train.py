@@ -79,6 +79,18 @@ def test_recipes_are_listed_and_each_is_whole(seqtool: Command, prose_file: Path
     assert (awd["optimizer"], awd["lr"], awd["steps"], awd["epochs"], awd["tar"]) == ("nt-asgd", 30.0, 7, 0.0, 1.0)
 
 
+def test_a_layout_stands_for_its_settings(seqtool: Command, prose_file: Path):
+    settings = plan(seqtool, prose_file, "--layout", "llama", "--hidden", 64)
+    assert (settings["model"], settings["norm"], settings["inner"], settings["softmax"]) == (
+        "transformer",
+        "rms",
+        192,
+        "all",
+    )
+    refused = error_of(seqtool("train", prose_file, "--layout", "llama", "--model", "gru"), 2)
+    assert "--layout llama has --model transformer, not --model gru: leave that or --layout out" in refused
+
+
 def test_published_sizes_have_the_published_number_of_parameters(seqtool: Command, prose_file: Path, tmp_path: Path):
     """AWD-LSTM has 24 million with 10,000 words (Merity et al. 2017, table 1): without the embedding, 20.2 million."""
     settings = plan(seqtool, prose_file, "--config", "awd-lstm-ptb")

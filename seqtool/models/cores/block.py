@@ -23,7 +23,7 @@ NORMS: dict[str, type[nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
 
 class PositionWise(nn.Module):
-    """The same small dense net at every position: relu or gelu 4 wide, or swiglu (Shazeer 2020) of equal size."""
+    """The same small dense net at every position: relu or gelu, or swiglu (Shazeer 2020) of equal size."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -65,7 +65,9 @@ class ResidualBlock(nn.Module):
 
 
 def feedforward_width(config: ModelConfig) -> int:
-    """Inner width of a block's dense net: 4 H; for swiglu's three matrices 8/3 H, by 8s."""
+    """Inner width of a block's dense net: --inner, or else 4 H; for swiglu's three matrices 8/3 H, by 8s."""
+    if config.inner:
+        return config.inner
     return math.ceil(8 * config.hidden / 3 / 8) * 8 if config.feedforward == "swiglu" else 4 * config.hidden
 
 

@@ -1,0 +1,122 @@
+"""A run as a GGUF file for llama.cpp: Llama's architecture, or Qwen2's where each symbol has an output bias."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from seqtool.errors import UsageError
+from seqtool.exchange.layouts import GGUF_LAYOUTS, ForeignLayout, fitting_layout, their_tensors
+from seqtool.exchange.model_card import measured
+from seqtool.exchange.pieces import check_pieces, read_otherwise, text_pieces
+from seqtool.files.writing import provenance
+from seqtool.models.cores.block import feedforward_width
+from seqtool.models.language_model import LanguageModel
+from seqtool.runs.loading import Run
+from seqtool.text.vocabulary import Vocabulary
+
+FORMAT = "gguf"
+
+
+def gguf_layout(run: Run) -> ForeignLayout:
+    """The architecture that a run is written as; UsageError where none has its settings or its vocabulary exactly."""
+    if not isinstance(run.model, LanguageModel):
+        raise UsageError(f"{run.path} is a {run.config.name}, not one net: export one of the runs it is made of")
+    layout = fitting_layout(run.model.config, run.model.symbols.seen == run.model.symbols.size, GGUF_LAYOUTS)
+    check_pieces(run.vocabulary, FORMAT)
+    return layout
+
+
+def split_otherwise(vocabulary: Vocabulary) -> list[str]:
+    """Which texts llama.cpp splits otherwise than the vocabulary, in sentences."""
+    told = ["A U+2581 in a text is read as a space, which that sign stands for there.", *read_otherwise(vocabulary)]
+    known = set(text_pieces(vocabulary).values())
+    reserved = [vocabulary.piece(index) for index in range(vocabulary.size) if vocabulary.piece(index) not in known]
+    taken = [
+        name
+        for name in reserved
+        if name not in vocabulary.symbols
+        and any(name[:cut] in known and name[cut:] in known for cut in range(len(name)))
+    ]
+    if taken:
+        told.append(f"The literal text {' or '.join(taken[:3])} is read as the token of that name.")
+    if overlapping := _overlapping(list(vocabulary.symbols)):
+        told.append(f"Where the symbols {' and '.join(overlapping)} overlap, the longer is taken, not the first.")
+    return told
+
+
+def _overlapping(symbols: list[str]) -> tuple[str, str] | None:
+    """Two symbols of which the second can begin inside the first and end after it."""
+    for first in symbols:
+        for second in symbols:
+            if any(first.endswith(second[:length]) for length in range(1, min(len(first), len(second)))):
+                return first, second
+    return None
+
+
+def write_gguf(path: Path, run: Run) -> dict[str, Any]:
+    """Write a run's model as the file `path`; what was written. UsageError as `gguf_layout` has it."""
+    import gguf
+
+    layout, model, vocabulary = gguf_layout(run), run.model, run.vocabulary
+    assert isinstance(model, LanguageModel)
+    config = model.config
+    differs = split_otherwise(vocabulary)
+    writer = gguf.GGUFWriter(path, layout.architecture)
+    writer.add_name(run.path.resolve().name)
+    figures = "; ".join(f"{name} {value}" for name, value in measured(run.path))
+    writer.add_description(" ".join([*([f"Measured in training: {figures}."] if figures else []), *differs]))
+    writer.add_string("seqtool.made_by", provenance()["command"])
+    for name, ours in layout.sizes.items():
+        writer.add_uint32(f"{layout.architecture}.{name}", getattr(config, ours))
+    for name, value in layout.fixed.items():
+        writer.add_float32(f"{layout.architecture}.{name}", value)
+    writer.add_feed_forward_length(feedforward_width(config))
+    writer.add_rope_dimension_count(config.hidden // config.heads)
+    writer.add_vocab_size(vocabulary.size)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    _add_vocabulary(writer, vocabulary)
+    tensors = their_tensors(layout, config, dict(model.named_parameters()))
+    for name, tensor in tensors.items():
+        writer.add_tensor(name, tensor.detach().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return {
+        "architecture": layout.architecture,
+        "tensors": len(tensors),
+        "vocab_size": vocabulary.size,
+        "differs": differs,
+    }
+
+
+def _add_vocabulary(writer: Any, vocabulary: Vocabulary) -> None:
+    """SentencePiece's pieces, scores and types; `<s>` begins every text and ends a document; nothing is prefixed."""
+    import gguf
+
+    scores, symbols = vocabulary.scores(), set(vocabulary.symbols.values())
+    pieces = [vocabulary.piece(index) for index in range(vocabulary.size)]
+    kinds = []
+    for index, piece in enumerate(pieces):
+        if index in symbols:
+            kinds.append(gguf.TokenType.USER_DEFINED)
+        elif piece in scores:
+            kinds.append(gguf.TokenType.NORMAL)
+        elif index == vocabulary.unknown_id:
+            kinds.append(gguf.TokenType.UNKNOWN)
+        elif len(vocabulary.token_strings[index]) == 1:
+            kinds.append(gguf.TokenType.BYTE)
+        else:
+            kinds.append(gguf.TokenType.CONTROL)
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(pieces)
+    writer.add_token_scores([scores.get(piece, 0.0) for piece in pieces])
+    writer.add_token_types(kinds)
+    writer.add_bos_token_id(vocabulary.begin_id)
+    writer.add_eos_token_id(vocabulary.begin_id)
+    writer.add_unk_token_id(vocabulary.unknown_id)
+    writer.add_add_bos_token(True)
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(False)

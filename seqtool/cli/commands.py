@@ -57,7 +57,7 @@ COMMANDS = (
     CommandEntry("mix", "mix", "Mix language models: counts and nets predict better together.", MODELS),
     CommandEntry("average", "average", "Average the weights of runs that began alike: one model.", MODELS),
     CommandEntry("export", "export", "Write a model for other programs: n-grams as ARPA.", MODELS),
-    CommandEntry("import", "import_file", "Import an ARPA file of n-grams as a run.", MODELS),
+    CommandEntry("import", "import_file", "Import a transformer, or an ARPA file of n-grams, as a run.", MODELS),
     CommandEntry("embed", "", "Word vectors: learn, query, evaluate, draw and exchange them.", VECTORS, EMBED),
     CommandEntry("info", "info", "Describe a run, a token store, a vocabulary or vectors.", OTHERS),
     CommandEntry("bench", "bench", "Measure what this machine can do and what share of it each model reaches.", OTHERS),

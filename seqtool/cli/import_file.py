@@ -5,19 +5,31 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from seqtool.cli.console import Meter, note, write_report
 from seqtool.cli.options import Force, Json, NewRun, Quiet
 
-EXAMPLES = ("seqtool import lm.arpa -o lm.run", "seqtool import lm.arpa -o lm.run --vocab novel.model")
+if TYPE_CHECKING:
+    from seqtool.text.vocabulary import Vocabulary
+
+EXAMPLES = (
+    "seqtool import lm.arpa -o lm.run",
+    "seqtool import stories110M -o stories.run",
+    "seqtool import stories15M.bin --vocab tokenizer.model -o stories.run",
+)
 
 
 def command(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="N-grams as an ARPA file, of seqtool, KenLM, SRILM, …; - is stdin.")
+        str,
+        typer.Argument(
+            metavar="DIR|FILE",
+            help="A directory with config.json and model.safetensors, a .bin file of llama2.c or llm.c, or n-grams as "
+            "an ARPA file, of seqtool, KenLM, SRILM, …; - is an ARPA file on standard input.",
+        ),
     ],
     *,
     output: NewRun,
@@ -26,46 +38,73 @@ def command(
         typer.Option(
             "--vocab",
             metavar="FILE",
-            help="The vocabulary whose pieces the words of FILE are.",
-            show_default="the one in its comments, or else its words",
+            help="The vocabulary whose pieces the ids or words are.",
+            show_default="tokenizer.model, tokenizer.json, or what an ARPA file says",
         ),
     ] = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Import a model as a run, which eval, generate and info take as any other.
+    """Import a model as a run, which eval, generate, info and train --from take as any other.
 
-    What seqtool export wrote comes back with its vocabulary. The words of another program's file are a vocabulary of
-    words, in which </s> is the newline that ends a line: eval --per line gives what KenLM's query gives. With --vocab
-    they are its pieces, and those that FILE lacks share what it leaves to <unk>.
+    Transformers of Llama's layout (rms norm, rope, swiglu; heads that share keys each get a copy of these) and of
+    GPT-2's are read from safetensors, with tokenizer.model, or tokenizer.json where its pieces fall back to bytes;
+    scaled positions and whatever else would be computed otherwise here is refused by name, and so is a pickle, always.
+
+    N-grams that seqtool export wrote come back with their vocabulary. The words of another program's ARPA file are a
+    vocabulary of words, in which </s> is the newline that ends a line: eval --per line gives what KenLM's query gives.
+    With --vocab they are its pieces, and those that FILE lacks share what it leaves to <unk>.
     """
-    from seqtool.exchange.arpa_runs import import_arpa
+    from seqtool.exchange.importing import is_model
     from seqtool.files.directories import built_aside, publish
-    from seqtool.files.streams import open_bytes, stream_name
     from seqtool.files.writing import refuse_directory, reserved
-    from seqtool.runs.weights import write_counts
     from seqtool.text.vocabulary import load_vocabulary
 
-    refuse_directory(output, force)
+    refuse_directory(output, force, [file])
     with reserved(output):
         vocabulary = None if vocab is None else load_vocabulary(vocab)
-        meter = Meter("bytes", os.path.getsize(file) if os.path.isfile(file) else 0, quiet)
-        with open_bytes(file) as stream:
-            run = import_arpa(stream, stream_name(file), vocabulary, meter)
-        meter.close()
+        net = file != "-" and is_model(Path(file))
         with built_aside(output) as folder:
-            write_counts(folder, run.config, run.vocabulary, run.model)
+            about = (_net if net else _ngrams)(folder, file, vocabulary, quiet)
             publish(folder, output, force)
-    write_report(
-        {
-            "run": str(output),
-            "format": "arpa",
-            "order": run.model.order,
-            "ngrams": list(run.config.ngrams),
-            "vocab_size": run.vocabulary.size,
-            "vocabulary": run.vocabulary.type,
-        },
-        json,
-    )
+    write_report({"run": str(output), **about}, json)
     note(f"next: seqtool eval {shlex.quote(str(output))} TEXT", quiet)
+
+
+def _net(folder: Path, file: str, vocabulary: Vocabulary | None, quiet: bool) -> dict[str, Any]:
+    """Import a transformer; what is reported of it."""
+    from seqtool.exchange.importing import import_model, write_imported
+
+    run = import_model(Path(file), vocabulary)
+    write_imported(folder, run)
+    model = run.config.model
+    return {
+        "format": run.format,
+        "layers": model.layers,
+        "hidden": model.hidden,
+        "context": model.context,
+        "parameters": run.config.parameters,
+        "vocab_size": run.vocabulary.size,
+        "vocabulary": run.vocabulary.type,
+    }
+
+
+def _ngrams(folder: Path, file: str, vocabulary: Vocabulary | None, quiet: bool) -> dict[str, Any]:
+    """Import an ARPA file; what is reported of it."""
+    from seqtool.exchange.arpa_runs import import_arpa
+    from seqtool.files.streams import open_bytes, stream_name
+    from seqtool.runs.weights import write_counts
+
+    meter = Meter("bytes", os.path.getsize(file) if os.path.isfile(file) else 0, quiet)
+    with open_bytes(file) as stream:
+        run = import_arpa(stream, stream_name(file), vocabulary, meter)
+    meter.close()
+    write_counts(folder, run.config, run.vocabulary, run.model)
+    return {
+        "format": "arpa",
+        "order": run.model.order,
+        "ngrams": list(run.config.ngrams),
+        "vocab_size": run.vocabulary.size,
+        "vocabulary": run.vocabulary.type,
+    }

@@ -256,6 +256,8 @@ def command(
     best_step, averaged (steps whose weights are averaged). Probes: gradient_by_lag, watched_loss. Of n-grams: a
     validation for each order as its step, and ngrams, how many there are.
     """
+    if resume and force:
+        raise UsageError("--resume goes on with the run in -o, and --force would replace it: leave one out")
     if resume_or_begin and output is None:
         raise UsageError("--resume-or-begin needs -o RUN: the name by which the run is found again")
     request = training_request(

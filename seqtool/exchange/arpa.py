@@ -37,6 +37,7 @@ TO_ESCAPE = re.compile(r"[\x00-\x20\x7f]|\\(?=[\\\x00-\x20\x7f]|x[0-9a-f]{2})")
 FIELD = re.compile(rb"[^ \t\r\n]+")
 NGRAMS_AT_ONCE = 1 << 14
 LONGEST_LINE = 1 << 20  # bytes
+MOST_EMPTY_BYTES, MOST_BESIDE_BYTES = 1 << 20, 1 << 24  # of lines that say nothing, which a stream may have without end
 MARK = b"# seqtool: "  # begins a comment of ours
 DATA = b"\\data\\"  # the line before the numbers of n-grams
 COMMENT_BYTES = 90  # of a vocabulary, in a line
@@ -218,11 +219,14 @@ class _Lines:
         if self._is_kept:
             self._is_kept = False
             return self._last
+        began = self._bytes
         while line := self._read():
             self._number += 1
             self._last = line.strip(b" \t\r\n")
             if self._last:
                 return self._last
+            if self._bytes - began > MOST_EMPTY_BYTES:
+                raise self.error(f"is one of more than {MOST_EMPTY_BYTES:,} bytes of empty lines")
         raise InputError(f"{self._name} ends before \\end\\: it was cut short, or is no ARPA file")
 
     def _read(self) -> bytes:
@@ -244,11 +248,14 @@ class _Lines:
 
     def skip_comments(self) -> None:
         r"""Read up to `\data\`, and keep what comments of ours hold."""
+        beside = 0
         while (line := self.next()) != DATA:
             if line.startswith(MARK):
                 self._comments += line.removeprefix(MARK)
                 if len(self._comments) > MOST_COMMENT_BYTES:
                     raise self.error("is one comment too many")
+            elif (beside := beside + len(line)) > MOST_BESIDE_BYTES:
+                raise self.error(f"comes after {MOST_BESIDE_BYTES:,} bytes without \\data\\")
 
     def vocabulary(self) -> bytes:
         """What comments of ours hold."""
@@ -277,8 +284,11 @@ class _Lines:
 
     def expect_no_more(self) -> None:
         """Read what is left, which must be empty lines."""
+        began = self._bytes
         while line := self._read():
             self._number += 1
+            if self._bytes - began > MOST_EMPTY_BYTES:
+                raise self.error(f"is one of more than {MOST_EMPTY_BYTES:,} bytes of empty lines")
             if line.strip(b" \t\r\n"):
                 raise self.error("comes behind \\end\\")
 

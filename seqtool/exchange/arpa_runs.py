@@ -60,7 +60,9 @@ def counted_run(path: Path) -> CountedRun:
     """Load a run to write as ARPA; InputError when it has no n-grams."""
     config = read_config(path)
     if not config.ngrams:
-        raise InputError(f"{path} is a {config.model.model} and counts no n-grams: ARPA files hold nothing else")
+        kind = config.model.model if config.shape is None else f"model that learned to {config.task['name']}"
+        mend = "name a run of train --model ngram"
+        raise InputError(f"{path} is a {kind} and counts no n-grams, of which ARPA files are made: {mend}")
     return CountedRun(config, read_vocabulary(path, config), read_counts(path / WEIGHTS, config))
 
 

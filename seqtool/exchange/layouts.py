@@ -19,12 +19,11 @@ from seqtool.errors import UsageError
 from seqtool.models.attention import sinusoidal_positions
 from seqtool.models.cores.block import feedforward_width
 from seqtool.settings.layouts import flag_for
-from seqtool.settings.model import ModelConfig
+from seqtool.settings.model import ROPE_BASE, ModelConfig
 
 LAYER = "{}"  # in a weight's name, the number of the layer
 LAYER_NORM_EPSILON = 1e-5  # of torch.nn.LayerNorm
 RMS_EPSILON = float(torch.finfo(torch.float32).eps)  # of torch.nn.RMSNorm in float32
-ROPE_BASE = 10000.0
 
 Arrange = Callable[[Tensor, ModelConfig], Tensor]
 
@@ -183,6 +182,7 @@ def _product(
 
 
 PLAIN = {"model": ("transformer",), "stem": (1,), "output_bias": (False,), "bidirectional": (False,)}
+PLAIN |= {"norm_epsilon": (0.0,), "rope_base": (ROPE_BASE,), "biases": (False,)}
 """What every layout of another program takes alone."""
 
 LLAMA = ForeignLayout(

@@ -6,12 +6,13 @@ window, K taps.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from seqtool.exchange.onnx_graph import BATCH, Graph
 from seqtool.models.cores.block import PositionWise
@@ -120,13 +121,13 @@ def _window(graph: Graph, inputs: Inputs, core: DenseWindow, activation: str) ->
 
 
 def _feedforward(graph: Graph, x: str, net: PositionWise) -> str:
-    up = graph.linear(x, net.up.weight)
+    up = graph.linear(x, net.up.weight, net.up.bias)
     if net.kind == "swiglu":
         gate, value = graph.split(up, *[net.down.in_features] * 2)
         inner = graph.times(graph.silu(gate), value)
     else:
-        inner = graph.op("Relu", up) if net.kind == "relu" else graph.gelu(up)
-    return graph.linear(inner, net.down.weight)
+        inner = graph.op("Relu", up) if net.kind == "relu" else graph.gelu(up, by_tangent=net.kind == "gelu-tanh")
+    return graph.linear(inner, net.down.weight, net.down.bias)
 
 
 def _block(graph: Graph, x: str, block: Any, mix: Callable[[str], str]) -> str:
@@ -152,25 +153,27 @@ def _transformer(graph: Graph, inputs: Inputs, core: Transformer, activation: st
         table_TC = core.learned_positions.weight if learned else core.positions_until(core.context)[: core.context]
         x = graph.add(x, graph.rows(graph.constant(table_TC), place))
     for layer, (K, V) in zip(core.layers, past, strict=True):
-        x = _block(graph, x, layer, lambda y, of=layer.attention, K=K, V=V: _attention(graph, y, of, K, V, rotation))
+        x = _block(
+            graph, x, layer, functools.partial(_attention, graph, of=layer.attention, K=K, V=V, rotation=rotation)
+        )
     return graph.norm(x, core.norm)
 
 
-def _heads(graph: Graph, x: str, W_qkv: Tensor, heads: int) -> list[str]:
+def _heads(graph: Graph, x: str, qkv: nn.Linear, heads: int) -> list[str]:
     """Queries, keys and values, (B, H, 1, D) each."""
-    width = W_qkv.shape[1]
-    parts = graph.split(graph.linear(x, W_qkv), width, width, width)
+    width = qkv.in_features
+    parts = graph.split(graph.linear(x, qkv.weight, qkv.bias), width, width, width)
     return [graph.shaped(part, -1, heads, 1, width // heads) for part in parts]
 
 
 def _attention(graph: Graph, x: str, of: SelfAttention, K: str, V: str, rotation: list[str] | None) -> str:
-    q, k, v = _heads(graph, x, of.queries_keys_values.weight, of.heads)
+    q, k, v = _heads(graph, x, of.queries_keys_values, of.heads)
     if rotation is not None:
-        q, k = (_rotated(graph, part, *rotation, of.output.in_features // of.heads) for part in (q, k))
+        q, k = (_rotated(graph, part, rotation[0], rotation[1], of.output.in_features // of.heads) for part in (q, k))
     K, V = graph.joined(K, k, axis=2), graph.joined(V, v, axis=2)
     graph.becomes(K)
     graph.becomes(V)
-    return graph.linear(_gathered(graph, q, K, V, of.output.in_features // of.heads), of.output.weight)
+    return graph.linear(_gathered(graph, q, K, V, of.output.in_features // of.heads), of.output.weight, of.output.bias)
 
 
 def _rotated(graph: Graph, x: str, cos: str, sin: str, width: int) -> str:
@@ -191,9 +194,13 @@ def _gathered(graph: Graph, q: str, K: str, V: str, width: int, hidden: str | No
 def _stack(graph: Graph, inputs: Inputs, core: Stack, activation: str) -> str:
     x = _vectors(graph, inputs)
     for number, (layer, mixer) in enumerate(zip(core.layers, core.mixers, strict=True)):
-        mix = MIXERS[type(mixer)]
-        x = _block(graph, x, layer, lambda y, of=mixer, mix=mix, name=f"layer{number}": mix(graph, y, of, name))
+        x = _block(graph, x, layer, _mixing(graph, mixer, f"layer{number}"))
     return graph.norm(x, core.norm)
+
+
+def _mixing(graph: Graph, mixer: Any, name: str) -> Callable[[str], str]:
+    """What a mixer makes of a vector."""
+    return lambda x: MIXERS[type(mixer)](graph, x, mixer, name)
 
 
 def _mingru(graph: Graph, x: str, mixer: MinGru, name: str) -> str:
@@ -239,7 +246,7 @@ def _window_attention(graph: Graph, x: str, mixer: WindowAttention, name: str) -
     shape = (BATCH, mixer.heads, W, D)
     K, V = (graph.state(f"{name}.{part}", shape) for part in ("keys", "values"))
     count = graph.state(f"{name}.count", (BATCH,), whole=True)
-    q, k, v = _heads(graph, x, mixer.queries_keys_values.weight, mixer.heads)
+    q, k, v = _heads(graph, x, mixer.queries_keys_values, mixer.heads)
     K, V = (graph.without_first(graph.joined(*pair, axis=2), 2) for pair in ((K, k), (V, v)))
     graph.becomes(K)
     graph.becomes(V)

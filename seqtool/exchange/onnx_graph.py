@@ -87,8 +87,12 @@ class Graph:
         """x sigmoid(x)."""
         return self.times(x, self.op("Sigmoid", x))
 
-    def gelu(self, x: str) -> str:
-        """x times the normal distribution function of x."""
+    def gelu(self, x: str, by_tangent: bool = False) -> str:
+        """x times the normal distribution function of x, or that by its approximation with a hyperbolic tangent."""
+        if by_tangent:
+            cubed = self.times(x, self.times(x, x))
+            inside = self.scaled(self.add(x, self.scaled(cubed, 0.044715)), math.sqrt(2 / math.pi))
+            return self.scaled(self.times(x, self.add(str(self.op("Tanh", inside)), self.constant(1.0))), 0.5)
         share = self.op("Erf", self.scaled(x, 1 / math.sqrt(2)))
         return self.scaled(self.times(x, self.add(share, self.constant(1.0))), 0.5)
 

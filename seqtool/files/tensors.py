@@ -322,20 +322,23 @@ def parse_header(header: bytes) -> tuple[list[TensorEntry], dict[str, Any]]:
     ValueError or RecursionError unless it is JSON of tensors that lie one after the other, none named twice, each as
     long as its type and shape say; and of metadata of ours.
     """
-    said = json.loads(header, object_pairs_hook=_no_name_twice)
+    said = json.loads(header, object_pairs_hook=no_name_twice)
     ours = said.pop("__metadata__", None) if isinstance(said, dict) else None
     if not isinstance(ours, dict) or not isinstance(ours.get(METADATA), str):
         raise ValueError("no metadata of ours")
     metadata = json.loads(ours[METADATA])
     if not isinstance(metadata, dict):
         raise ValueError("metadata that are no object")
-    entries = sorted((_entry(name, value) for name, value in said.items()), key=lambda entry: (entry.start, entry.end))
+    entries = sorted(
+        (entry_of(name, value) for name, value in said.items()), key=lambda entry: (entry.start, entry.end)
+    )
     if any(entry.start != end for entry, end in zip(entries, [0, *(entry.end for entry in entries)], strict=False)):
         raise ValueError("tensors that overlap or leave a gap")
     return entries, metadata
 
 
-def _entry(name: str, said: Any) -> TensorEntry:
+def entry_of(name: str, said: Any) -> TensorEntry:
+    """A tensor as a header says it; ValueError unless it is as long as its type and shape say."""
     if not isinstance(said, dict) or said.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"{name} lacks a type, a shape or a place")
     dtype, shape, offsets = said["dtype"], said["shape"], said["data_offsets"]
@@ -353,7 +356,8 @@ def _are_counts(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
 
 
-def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object of these members; ValueError for a name that is there twice."""
     said = dict(pairs)
     if len(said) != len(pairs):
         raise ValueError("a name twice")

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seqtool.settings.model import ROPE_BASE
+
 
 def causal_mask(queries: int, keys: int, device: torch.device) -> Tensor:
     """True where a query may look, (T, S): the queries are the last of the keys, and none sees a later one."""
@@ -63,9 +65,9 @@ def attention_to_all(Q_BHTD: Tensor, K_BHTD: Tensor, V_BHTD: Tensor, lengths_B: 
     return F.scaled_dot_product_attention(Q_BHTD, K_BHTD, V_BHTD, attn_mask=seen_B11T)
 
 
-def angles(positions: int, width: int) -> Tensor:
-    """position * 10000^(-2i / width) for i = 0 .. width/2 - 1; (positions, width / 2)."""
-    frequencies = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
+def angles(positions: int, width: int, base: float = ROPE_BASE) -> Tensor:
+    """position * base^(-2i / width) for i = 0 .. width/2 - 1; (positions, width / 2)."""
+    frequencies = torch.exp(torch.arange(0, width, 2) * (-math.log(base) / width))
     return torch.arange(positions).unsqueeze(1) * frequencies
 
 
@@ -75,9 +77,9 @@ def sinusoidal_positions(positions: int, width: int) -> Tensor:
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
 
 
-def rotary_positions(positions: int, width: int) -> Tensor:
+def rotary_positions(positions: int, width: int, base: float = ROPE_BASE) -> Tensor:
     """Cosines and sines of the rotations of `rotate`; (2, positions, width / 2)."""
-    angle = angles(positions, width)
+    angle = angles(positions, width, base)
     return torch.stack([angle.cos(), angle.sin()])
 
 

@@ -195,7 +195,9 @@ def _check_model(config: ModelConfig) -> list[str]:
         problems.append("--tied needs a learned embedding, which --input one-hot does not have")
     if config.dropout_embedding and config.input == "one-hot":
         problems.append("--dropout-embedding needs a learned embedding, which --input one-hot does not have")
-    for name in ("weight_dropout", "last_hidden"):
+    if config.feedforward == "gelu-tanh" and "biases" not in traits.settings:
+        problems.append(f"--feedforward gelu-tanh is for {', '.join(using('biases'))}, not {config.model}: take gelu")
+    for name in ("weight_dropout", "last_hidden", "biases"):
         if getattr(config, name) and name not in traits.settings:
             problems.append(f"--{name.replace('_', '-')} is for {', '.join(using(name))}, not {config.model}")
     for place in ("input", "hidden", "output"):

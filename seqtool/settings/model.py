@@ -13,6 +13,7 @@ from seqtool.settings.layouts import LAYOUTS, OWN
 ATTENTIONS = ("none", "bahdanau", "luong", "rotary")
 ENCODERS = ("dense", "steps")
 POOLINGS = ("last", "mean", "max", "attention")
+ROPE_BASE = 10_000.0  # of Su et al. 2021
 MAX_ORDER = 16  # of n-grams
 MAX_PARAMETERS = 20_000_000_000  # a configuration beyond this is a mistake or an attack, not a model
 
@@ -92,7 +93,21 @@ class ModelConfig:
         "relu",
         "Activation of a block's feed-forward net.",
         panel=Panel.MODEL,
-        choices=("relu", "gelu", "swiglu"),
+        choices=("relu", "gelu", "swiglu", "gelu-tanh"),
+    )
+    norm_epsilon: float = setting(
+        0.0,
+        "What a norm adds to the variance or mean square before its root.",
+        panel=Panel.MODEL,
+        low=0,
+        high=1,
+        shown_default="1e-5; of rms 1.2e-7",
+    )
+    rope_base: float = setting(
+        ROPE_BASE, "Base of the angles by which --position rope turns.", panel=Panel.MODEL, low=1, high=1e12
+    )
+    biases: bool = setting(
+        False, "Add a learned bias to each product of a block.", panel=Panel.MODEL, flag="--biases/--no-biases"
     )
     inner: int = setting(
         0,

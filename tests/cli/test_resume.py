@@ -200,3 +200,8 @@ def test_early_stopping_is_said_and_can_be_gone_on_from(seqtool: Command, text: 
     assert (longer["steps"], longer["stopped_early"]) == (25, True), "its patience begins anew"
     to_the_end = report(seqtool("train", text, "-o", run, "--resume", "--early-stop", 0, "--steps", 40, "--json"))
     assert (to_the_end["steps"], to_the_end["stopped_early"]) == (40, False)
+
+
+def test_going_on_and_replacing_are_two_things(seqtool: Command, text: Path, tmp_path: Path):
+    refused = seqtool("train", text, "-o", tmp_path / "run", "--resume", "--force")
+    assert "--resume goes on with the run in -o, and --force would replace it: leave one out" in error_of(refused, 2)

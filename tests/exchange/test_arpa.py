@@ -15,6 +15,7 @@ from seqtool.counts.kneser_ney import estimate
 from seqtool.counts.model import NgramModel
 from seqtool.counts.stored import arrays_of, model_of
 from seqtool.errors import InputError
+from seqtool.exchange import arpa
 from seqtool.exchange.arpa import LN_10, LONGEST_LINE, NEVER, is_arpa, read_arpa, spelled, write_arpa
 from tests.counts.oracle import hostile_documents, joined
 
@@ -212,3 +213,19 @@ def test_what_is_read_can_be_a_run():
             continue
         model = read_arpa(io.BytesIO(text.encode()), "x").model
         assert model_of(arrays_of(model), model.order, model.begin_id).order == 2
+
+
+@pytest.mark.parametrize(("line", "told"), [
+    (b"\n", "bytes of empty lines"),
+    (b"# nothing\n", "bytes without"),
+    (b"words\n", "bytes without"),
+])  # fmt: skip
+def test_a_stream_without_end_is_refused(line: bytes, told: str, monkeypatch: pytest.MonkeyPatch):
+    class Endless(io.RawIOBase):
+        def readline(self, size: int | None = -1) -> bytes:
+            return line
+
+    monkeypatch.setattr(arpa, "MOST_EMPTY_BYTES", 1 << 12)
+    monkeypatch.setattr(arpa, "MOST_BESIDE_BYTES", 1 << 12)
+    with pytest.raises(InputError, match=told):
+        read_arpa(Endless(), "it")

@@ -29,8 +29,8 @@ class PositionWise(nn.Module):
         super().__init__()
         self.kind = config.feedforward
         inner = feedforward_width(config)
-        self.up = nn.Linear(config.hidden, 2 * inner if self.kind == "swiglu" else inner, bias=False)
-        self.down = nn.Linear(inner, config.hidden, bias=False)
+        self.up = nn.Linear(config.hidden, 2 * inner if self.kind == "swiglu" else inner, bias=config.biases)
+        self.down = nn.Linear(inner, config.hidden, bias=config.biases)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) to (B, T, C)."""
@@ -41,7 +41,9 @@ class PositionWise(nn.Module):
         if self.kind == "swiglu":
             gate, x = x.chunk(2, dim=-1)
             return F.silu(gate) * x
-        return F.relu(x) if self.kind == "relu" else F.gelu(x)
+        if self.kind == "relu":
+            return F.relu(x)
+        return F.gelu(x, approximate="tanh" if self.kind == "gelu-tanh" else "none")
 
 
 class ResidualBlock(nn.Module):
@@ -49,11 +51,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, config: ModelConfig, mixer: nn.Module, name: str = "mixer") -> None:
         super().__init__()
-        norm = NORMS[config.norm]
         self.name = name
-        self.add_module(f"{name}_norm", norm(config.hidden))
+        self.add_module(f"{name}_norm", norm_of(config))
         self.add_module(name, mixer)
-        self.feedforward_norm, self.feedforward = norm(config.hidden), PositionWise(config)
+        self.feedforward_norm, self.feedforward = norm_of(config), PositionWise(config)
         self.dropout = Dropout(config.dropout_at("hidden"), config.variational)
 
     def forward(self, x_BTC: Tensor, state: tuple[Tensor, ...] | None, *beside: Any) -> tuple[Tensor, Any]:
@@ -62,6 +63,12 @@ class ResidualBlock(nn.Module):
         mixed_BTC, state = mixer(norm(x_BTC), state, *beside)
         x_BTC = x_BTC + self.dropout(mixed_BTC)
         return x_BTC + self.dropout(self.feedforward(self.feedforward_norm(x_BTC))), state
+
+
+def norm_of(config: ModelConfig) -> nn.Module:
+    """A new norm as wide as the model."""
+    kind = NORMS[config.norm]
+    return kind(config.hidden, eps=config.norm_epsilon) if config.norm_epsilon else kind(config.hidden)
 
 
 def feedforward_width(config: ModelConfig) -> int:
@@ -73,8 +80,10 @@ def feedforward_width(config: ModelConfig) -> int:
 
 def beside_mixer(config: ModelConfig) -> tuple[int, int]:
     """Trainable numbers of a block without its mixer, and of these the weights of products."""
-    matrices = (3 if config.feedforward == "swiglu" else 2) * config.hidden * feedforward_width(config)
-    return matrices + 2 * norm_parameters(config), matrices
+    inner, ways = feedforward_width(config), 2 if config.feedforward == "swiglu" else 1
+    matrices = (ways + 1) * config.hidden * inner
+    biases = ways * inner + config.hidden if config.biases else 0
+    return matrices + biases + 2 * norm_parameters(config), matrices
 
 
 def norm_parameters(config: ModelConfig) -> int:

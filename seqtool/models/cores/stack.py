@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from seqtool.models.cores.block import DEVIATION, NORMS, ResidualBlock, beside_mixer, draw_matrices, norm_parameters
+from seqtool.models.cores.block import DEVIATION, ResidualBlock, beside_mixer, draw_matrices, norm_of, norm_parameters
 from seqtool.models.cores.core import Core, CoreSize
 from seqtool.models.cores.mixers import MIXERS
 from seqtool.models.dropout import Dropout
@@ -32,7 +32,7 @@ class Stack(Core):
         self.layers = nn.ModuleList(  # type: ignore[assignment]
             ResidualBlock(config, _mixer(name, config)) for name in config.mixer_of_layers
         )
-        self.norm = NORMS[config.norm](config.hidden)
+        self.norm = norm_of(config)
         self.input_dropout = Dropout(config.dropout_at("input"), config.variational)
 
     def forward(self, x: InputVectors, state: State | None) -> tuple[Tensor, State]:

@@ -19,7 +19,7 @@ from seqtool.models.attention import (
     rotate,
     sinusoidal_positions,
 )
-from seqtool.models.cores.block import DEVIATION, NORMS, ResidualBlock, beside_mixer, draw_matrices, norm_parameters
+from seqtool.models.cores.block import DEVIATION, ResidualBlock, beside_mixer, draw_matrices, norm_of, norm_parameters
 from seqtool.models.cores.core import Core, CoreSize
 from seqtool.models.dropout import Dropout
 from seqtool.models.inputs import Inputs, InputVectors
@@ -38,8 +38,8 @@ class SelfAttention(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.heads, self.sees_all = config.heads, config.bidirectional
-        self.queries_keys_values = nn.Linear(config.hidden, 3 * config.hidden, bias=False)
-        self.output = nn.Linear(config.hidden, config.hidden, bias=False)
+        self.queries_keys_values = nn.Linear(config.hidden, 3 * config.hidden, bias=config.biases)
+        self.output = nn.Linear(config.hidden, config.hidden, bias=config.biases)
 
     def forward(
         self, x_BTC: Tensor, past: tuple[Tensor, ...] | None, rotation: Tensor | None, lengths_B: Tensor | None = None
@@ -96,17 +96,17 @@ class Transformer(Core):
         if config.position == "learned":
             self.learned_positions = nn.Embedding(config.context, config.hidden)
         else:
-            self._head_width = config.hidden // config.heads
+            self._head_width, self._base = config.hidden // config.heads, config.rope_base
             self.register_buffer("positions", self._position_table(FIRST_POSITIONS), persistent=False)
         self.layers = nn.ModuleList(TransformerBlock(config) for _ in range(config.layers))  # type: ignore[assignment]
-        self.norm = NORMS[config.norm](config.hidden)
+        self.norm = norm_of(config)
         self.input_dropout = Dropout(config.dropout_at("input"), config.variational)
 
     def _position_table(self, count: int) -> Tensor:
         """What stands for the first positions, up to the context: rotations (2, T, D/2), or vectors (T, C)."""
         count = min(count, self.context)
         if self.position == "rope":
-            return rotary_positions(count, self._head_width)
+            return rotary_positions(count, self._head_width, self._base)
         return sinusoidal_positions(count, self.width)
 
     def positions_until(self, until: int) -> Tensor:
@@ -165,6 +165,7 @@ class Transformer(Core):
         H, L = config.hidden, config.layers
         beside, products = beside_mixer(config)
         positions = config.context * H if config.position == "learned" else 0
+        beside += 4 * H if config.biases else 0
         return CoreSize(
             parameters=positions + L * (4 * H * H + beside) + norm_parameters(config),
             product_weights=L * (4 * H * H + products),
@@ -179,6 +180,9 @@ class Transformer(Core):
     def initialize(self, config: ModelConfig) -> None:
         """As every stack of blocks."""
         draw_matrices(self, config, "attention")
+        for module in self.modules():
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
 
     def shards(self) -> Iterator[nn.Module]:
         """The blocks."""

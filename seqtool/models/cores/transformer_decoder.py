@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtool.models.attention import attention_to_all, attention_weights, rotate
-from seqtool.models.cores.block import NORMS, PositionWise
+from seqtool.models.cores.block import PositionWise, norm_of
 from seqtool.models.cores.decoder import Decoder, Memory
 from seqtool.models.cores.transformer import SelfAttention, Transformer
 from seqtool.models.dropout import Dropout
@@ -63,10 +63,9 @@ class DecoderBlock(nn.Module):
 
     def __init__(self, config: ModelConfig, memory_width: int) -> None:
         super().__init__()
-        norm = NORMS[config.norm]
-        self.attention_norm, self.attention = norm(config.hidden), SelfAttention(config)
-        self.reading_norm, self.reading = norm(config.hidden), CrossAttention(config, memory_width)
-        self.feedforward_norm, self.feedforward = norm(config.hidden), PositionWise(config)
+        self.attention_norm, self.attention = norm_of(config), SelfAttention(config)
+        self.reading_norm, self.reading = norm_of(config), CrossAttention(config, memory_width)
+        self.feedforward_norm, self.feedforward = norm_of(config), PositionWise(config)
         self.dropout = Dropout(config.dropout_at("hidden"), config.variational)
 
     def forward(

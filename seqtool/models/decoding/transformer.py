@@ -33,7 +33,8 @@ class TransformerSteps:
             self._rotations = torch.complex(*core.positions)
         self._native = None
         loaded = compiled_step.step_library() if self._tables.device.type == "cpu" else None
-        if loaded is not None:
+        # What is in C knows no biases, nor the tangent's gelu.
+        if loaded is not None and all(layer.is_plain for layer in self._layers):
             self._native = compiled_step.Blocks(
                 loaded,
                 [layer.matrices for layer in self._layers],
@@ -137,11 +138,7 @@ class _LayerStep:
 
     def __init__(self, block: TransformerBlock, rotary: bool, precision: str) -> None:
         self._heads, self._rotary = block.attention.heads, rotary
-        W_qkv = block.attention.queries_keys_values.weight
-        if rotary:
-            # The two numbers that turn together stand side by side here: as one complex number.
-            parts = (W.unflatten(0, (self._heads, -1)) for W in W_qkv.chunk(3))
-            W_qkv = torch.cat([_side_by_side(W_HDC, dim=1).flatten(0, 1) for W_HDC in parts])
+        W_qkv, self._b_qkv = _asking(block, rotary)
         self._head_width = len(W_qkv) // 3 // self._heads
         self._attention_norm, self._feedforward_norm = block.attention_norm, block.feedforward_norm
         self._qkv = Product(W_qkv, precision)
@@ -150,6 +147,10 @@ class _LayerStep:
             Product(part.weight, precision) for part in (block.feedforward.up, block.feedforward.down)
         )
         self._activate = block.feedforward.activate
+        self._b_gathered, self._b_up, self._b_down = (
+            _detached(part.bias) for part in (block.attention.output, block.feedforward.up, block.feedforward.down)
+        )
+        self.is_plain = self._b_qkv is None and block.feedforward.kind in compiled_step.ACTIVATIONS
 
     @property
     def matrices(self) -> dict[str, compiled_step.Matrix]:
@@ -194,7 +195,7 @@ class _LayerStep:
 
     def ask(self, x_BC: Tensor) -> Tensor:
         """Queries, keys and values, (B, 3C)."""
-        return self._qkv(self._attention_norm(x_BC))
+        return _plus(self._qkv(self._attention_norm(x_BC)), self._b_qkv)
 
     def attend(self, qkv_B3C: Tensor, at: int, first: int, mask: Tensor | None, rotation: Tensor | None) -> Tensor:
         """What the token at column `at` gathers, (B, C), from the columns from `first` to its own."""
@@ -211,8 +212,33 @@ class _LayerStep:
 
     def finish(self, x_BC: Tensor, y_BC: Tensor) -> Tensor:
         """The block's output (B, C), from its input and what attention gathered."""
-        x_BC = self._gathered(y_BC, x_BC)
-        return self._down(self._activate(self._up(self._feedforward_norm(x_BC))), x_BC)
+        x_BC = _plus(self._gathered(y_BC, x_BC), self._b_gathered)
+        inner = _plus(self._up(self._feedforward_norm(x_BC)), self._b_up)
+        return _plus(self._down(self._activate(inner), x_BC), self._b_down)
+
+
+def _detached(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else bias.detach()
+
+
+def _plus(x: Tensor, bias: Tensor | None) -> Tensor:
+    return x if bias is None else x + bias
+
+
+def _asking(block: TransformerBlock, rotary: bool) -> tuple[Tensor, Tensor | None]:
+    """The matrix of queries, keys and values, and its bias; the rows that turn together side by side, as one complex
+    number.
+    """
+    asks = block.attention.queries_keys_values
+    if not rotary:
+        return asks.weight, _detached(asks.bias)
+
+    def turned(rows: Tensor) -> Tensor:
+        parts = (part.unflatten(0, (block.attention.heads, -1)) for part in rows.chunk(3))
+        return torch.cat([_side_by_side(part, dim=1).flatten(0, 1) for part in parts])
+
+    bias = _detached(asks.bias)
+    return turned(asks.weight), None if bias is None else turned(bias)
 
 
 def _gathering(block: TransformerBlock, heads: int, rotary: bool) -> Tensor:

@@ -43,6 +43,8 @@ def old_text(run: str, record: Mapping[str, Any], vocabulary: Vocabulary, errors
     def without(why: str) -> OldText:
         return OldText(None, kept, f"{why}, so what is forgotten of it is not seen: name a text with --watch")
 
+    if "imported" in record:
+        return without(f"{run} was imported, and does not say on which text it was validated")
     if not all(map(_is_there, paths)):
         return without(f"{name}, on which {run} was validated, is not there any more")
     if sum(_size(path) for path in paths) > MAX_BYTES:

@@ -5,6 +5,7 @@ import torch
 
 from seqtool.models.cores import transformer
 from seqtool.models.decoding.stepper import ModelStepper
+from seqtool.models.size import parameter_count
 from tests.zoo import BEGIN, ZOO, V, zoo_model
 
 COMPILED = pytest.mark.parametrize("compiled", [True, "one row", False])
@@ -56,3 +57,21 @@ def test_a_table_of_positions_grows_with_the_text(monkeypatch: pytest.MonkeyPatc
 def test_a_long_context_that_no_text_fills_takes_no_memory():
     core = zoo_model("transformer plain", context=1 << 20).core
     assert sum(buffer.numel() for buffer in core.buffers()) < 1 << 20
+
+
+@COMPILED
+@pytest.mark.parametrize("position", ["rope", "learned"])
+@torch.inference_mode()
+def test_biases_and_the_tangents_gelu_are_stepped_as_well(position: str, compiled: object):
+    model = zoo_model(
+        "transformer plain", biases=True, feedforward="gelu-tanh", position=position, norm_epsilon=0.01, rope_base=50.0
+    )
+    for name, weight in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(weight)
+    assert sum(weight.numel() for weight in model.parameters()) == parameter_count(model.config, model.symbols)
+    stepper, text = ModelStepper(model), [5, 6, 7]
+    found = stepper.begin([text])
+    for token in (8, 9, 10, 11):
+        torch.testing.assert_close(found[0], log_p(model, text), atol=1e-4, rtol=0)
+        found, text = stepper.step(torch.tensor([token])), [*text, token]

@@ -1,0 +1,207 @@
+"""Transformers of other programs as runs: directories with safetensors, and the `.bin` files of llama2.c and llm.c."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqtool.errors import InputError, UsageError
+from seqtool.exchange.bin_models import read_bin
+from seqtool.exchange.foreign_config import ForeignModel, read_foreign
+from seqtool.exchange.foreign_vocabulary import find_vocabulary
+from seqtool.exchange.layouts import GPT2, our_tensors, their_tensors
+from seqtool.files.plain_tensors import read_plain_tensors
+from seqtool.files.tensors import TensorEntry
+from seqtool.files.writing import file_sha256, read_json
+from seqtool.models.language_model import LanguageModel
+from seqtool.models.size import parameter_count
+from seqtool.runs.config import WEIGHTS, RunConfig, new_config, write_config
+from seqtool.runs.weights import write_weights
+from seqtool.settings.model import Symbols
+from seqtool.settings.training import TrainConfig
+from seqtool.text.vocabulary import Vocabulary
+
+CONFIG, SAFETENSORS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+PICKLES = ("pytorch_model.bin", "model.bin", "consolidated.00.pth")
+PICKLE_MARKS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x80\x08")
+MARK_BYTES = 32
+LEFT_OUT = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
+"""The ends of names of tensors that say nothing that was learned: masks, and angles."""
+PREFIX = "transformer."  # which GPT-2's first files have not
+FLOATS = ("F32", "BF16", "F16", "F64")
+
+
+class ImportedRun(NamedTuple):
+    """A run to be written."""
+
+    config: RunConfig
+    vocabulary: Vocabulary
+    tensors: dict[str, Tensor]
+    format: str
+
+
+def is_model(path: Path) -> bool:
+    """Whether a path is another program's net, not a file of n-grams: told by what it begins with."""
+    if path.is_dir() or path.suffix == ".safetensors":
+        return True
+    return path.suffix in (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".gguf") or _begins(path).startswith(PICKLE_MARKS)
+
+
+def import_model(path: Path, vocabulary: Vocabulary | None) -> ImportedRun:
+    """Read a model; InputError, in a sentence, where it is damaged, unknown, or not what this program computes."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the name")
+    if path.is_file() and path.suffix == ".safetensors":
+        path = path.parent
+    if path.is_file():
+        _refuse_others(path)
+        found = read_bin(path)
+        model = read_foreign(found.told, str(path))
+        _check_forms({name: tuple(tensor.shape) for name, tensor in found.tensors.items()}, model, path)
+        return _made(path, path, model, found.tensors, vocabulary or _vocabulary_beside(path), found.format)
+    folder = path
+    if not (folder / CONFIG).is_file():
+        raise InputError(f"{folder} has no {CONFIG}: name a directory with that, and {SAFETENSORS}")
+    model = read_foreign(read_json(folder / CONFIG), str(folder / CONFIG))
+    files = _files(folder)
+    vocabulary = vocabulary or find_vocabulary(folder)
+    _check_size(vocabulary, model, folder)
+    entries: dict[str, tuple[int, ...]] = {}
+    tensors: dict[str, Tensor] = {}
+
+    def check(found: Iterable[TensorEntry]) -> None:
+        for entry in found:
+            if entry.dtype not in FLOATS and not entry.name.endswith(LEFT_OUT):
+                raise InputError(f"{folder}: {entry.name} is of the type {entry.dtype}: weights in floats are read")
+            if entry.name in entries:
+                raise InputError(f"{folder} has {entry.name} in two files: get it anew")
+            entries[entry.name] = entry.shape
+        if len(files) == 1:
+            _check_forms(_named(entries, model), model, folder)
+
+    for file in files:
+        tensors |= read_plain_tensors(file, check)
+    _check_forms(_named(entries, model), model, folder)
+    return _made(path, files[0], model, _named(tensors, model), vocabulary, "huggingface")
+
+
+def write_imported(folder: Path, run: ImportedRun) -> None:
+    """Write a run into an empty directory."""
+    write_config(folder, run.config, run.vocabulary)
+    write_weights(folder / WEIGHTS, run.tensors, run.config)
+
+
+def _begins(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(MARK_BYTES)
+    except OSError:
+        return b""
+
+
+def _refuse_others(path: Path) -> None:
+    """InputError for a pickle, which could run anything, and for GGUF."""
+    head = _begins(path)
+    if head.startswith(PICKLE_MARKS) or path.suffix in (".pt", ".pth", ".ckpt", ".pkl"):
+        raise InputError(f"{path} is a pickle, which may run any program when it is read: get the model as safetensors")
+    if head.startswith(b"GGUF"):
+        raise InputError(f"{path} is GGUF, which is written here but not read: get the model as safetensors")
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of weights; InputError where there are none, or one is not in the directory."""
+    if (folder / SAFETENSORS).is_file():
+        return [folder / SAFETENSORS]
+    if (folder / INDEX).is_file():
+        places = read_json(folder / INDEX).get("weight_map")
+        if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()) or not places:
+            raise InputError(f"{folder / INDEX} names no files of weights: get it anew")
+        files = [folder / Path(name).name for name in sorted(set(places.values()))]
+        if missing := [file for file in files if not file.is_file()]:
+            raise InputError(f"{missing[0]} is missing, which {INDEX} names: get it as well")
+        return files
+    if there := [name for name in PICKLES if (folder / name).is_file()]:
+        raise InputError(
+            f"{folder / there[0]} is a pickle, which may run any program when it is read: get the model as safetensors"
+        )
+    raise InputError(f"{folder} has no {SAFETENSORS}: get the model in that format")
+
+
+def _vocabulary_beside(path: Path) -> Vocabulary:
+    if (path.parent / "tokenizer.model").is_file():
+        return find_vocabulary(path.parent)
+    raise UsageError(f"{path} has no vocabulary in it: give its SentencePiece model with --vocab")
+
+
+def _named(found: Mapping[str, Any], model: ForeignModel) -> dict[str, Any]:
+    """What counts, by the names of the layout."""
+    kept = {name: value for name, value in found.items() if not name.endswith(LEFT_OUT)}
+    if model.layout is GPT2 and not any(name.startswith(PREFIX) for name in kept):
+        kept = {name if name.startswith("lm_head") else f"{PREFIX}{name}": value for name, value in kept.items()}
+    if model.config.tied:  # some files have it all the same
+        kept.pop("lm_head.weight", None)
+    return kept
+
+
+def _symbols(model: ForeignModel, begin_id: int) -> Symbols:
+    return Symbols(model.vocab_size, begin_id, model.vocab_size, 1)
+
+
+def _check_size(vocabulary: Vocabulary, model: ForeignModel, path: Path) -> None:
+    if vocabulary.size != model.vocab_size:
+        raise InputError(
+            f"{vocabulary.name} has {vocabulary.size:,} pieces and the model of {path} {model.vocab_size:,} symbols: "
+            "give its own with --vocab"
+        )
+
+
+def _check_forms(found: Mapping[str, tuple[int, ...]], model: ForeignModel, path: Path) -> None:
+    """InputError where weights are missing, unknown, or of other shapes than the configuration says."""
+    symbols = _symbols(model, 0)
+    try:
+        parameter_count(model.config, symbols)
+    except UsageError as error:
+        raise InputError(f"{path}: {error}") from error
+    with torch.device("meta"):
+        blank = LanguageModel(model.config, symbols)
+    own = {name: weight.detach() for name, weight in blank.named_parameters()}
+    expected = {name: tuple(W.shape) for name, W in their_tensors(model.layout, model.config, own).items()}
+    keys = model.config.hidden // model.config.heads * model.key_heads
+    for name in expected:
+        if name.endswith(("k_proj.weight", "v_proj.weight")):
+            expected[name] = (keys, model.config.hidden)
+    if missing := sorted(expected.keys() - found.keys()):
+        raise InputError(f"{path} lacks {missing[0]}, of which its configuration tells: get it anew")
+    if unknown := sorted(found.keys() - expected.keys()):
+        raise InputError(f"{path} has {unknown[0]}, a weight of which {model.layout.architecture} knows nothing")
+    for name, shape in expected.items():
+        if found[name] != shape:
+            told, there = ("x".join(map(str, one)) for one in (shape, found[name]))
+            raise InputError(f"{path}: {name} is {there}, where the configuration says {told}: get both anew")
+
+
+def _made(
+    path: Path, file: Path, model: ForeignModel, tensors: dict[str, Tensor], vocabulary: Vocabulary, format: str
+) -> ImportedRun:
+    """The run of a model whose weights have the names and shapes that it needs."""
+    _check_size(vocabulary, model, path)
+    groups = model.config.heads // model.key_heads
+    theirs = {name: tensor.float() for name, tensor in tensors.items()}
+    for name, W in theirs.items():
+        if not bool(torch.isfinite(W).all()):
+            raise InputError(f"{path}: {name} has a number that is not finite; get it anew")
+        if groups > 1 and name.endswith(("k_proj.weight", "v_proj.weight")):
+            # Heads that share keys and values each get a copy of them.
+            theirs[name] = W.unflatten(0, (model.key_heads, -1)).repeat_interleave(groups, 0).flatten(0, 1)
+    ours = our_tensors(model.layout, model.config, theirs)
+    ours["head.seen_ids"] = torch.arange(model.vocab_size)
+    data = {"name": str(path), "imported": {"format": format, "sha256": file_sha256(file)}}
+    training = TrainConfig(softmax="all", stateful=False, bptt=model.config.context)
+    config = new_config(model.config, training, _symbols(model, vocabulary.begin_id), vocabulary, data)
+    assert sum(math.prod(tensor.shape) for tensor in ours.values()) == config.numbers
+    return ImportedRun(config, vocabulary, ours, format)

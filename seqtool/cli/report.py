@@ -68,7 +68,8 @@ def command(
     With --text each language model reads the beginning of a text once. It is shown coloured by surprise, with the five
     likeliest tokens in each place; the most surprising tokens and lines are listed; and calibration says how often what
     was predicted with so much probability came. Of a recurrent net the text is also coloured by the units that best
-    follow quotations, the place in a line and indentation (Karpathy et al. 2015); of a transformer by attention.
+    follow quotations, the place in a line and indentation (Karpathy et al. 2015), and by its gates; of a transformer by
+    attention.
 
     With --follow the page is written again as metrics come, and keeps what was chosen on it when the browser reloads
     it. It ends with the training, or with Ctrl-C.

@@ -222,7 +222,18 @@ def test_a_text_is_coloured_by_units_and_by_attention(
     browser.open(tmp_path / "r.html")
     texts = data_of((tmp_path / "r.html").read_bytes())["texts"]
     offered = "return [...document.getElementById('paint').options].map((one) => one.textContent)"
-    assert browser.run(offered) == ["surprise", *(unit["name"] for unit in texts[0]["inside"]["units"])]
+    gates = texts[0]["inside"]["gates"]
+    units = [unit["name"] for unit in texts[0]["inside"]["units"]]
+    assert browser.run(offered) == ["surprise", *units, *(gate["name"] for gate in gates)]
+    browser.choose("#paint", "gate 1")
+    assert f"from {gates[1]['low']:.3f} (no colour)" in browser.run(
+        "return document.getElementById('about-paint').textContent"
+    )
+    strongest = gates[1]["values"].index(100)
+    assert (
+        browser.run(f"return getComputedStyle(document.querySelectorAll('#text span')[{strongest}]).backgroundColor")
+        == "rgba(214, 84, 20, 0.75)"
+    )
     browser.choose("#paint", "0")
     values = texts[0]["inside"]["units"][0]["values"]
     place = max(range(len(values)), key=lambda place: abs(values[place]))

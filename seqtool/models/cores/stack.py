@@ -46,8 +46,8 @@ class Stack(Core):
     def gate_values(self, x: InputVectors) -> list[dict[str, Tensor]]:
         """Those of the mixers."""
         y, found = x.dense(), []
-        for layer in self.layers:
-            found.append(layer.mixer.gate_values(layer.mixer_norm(y)))
+        for layer, mixer in zip(self.layers, self.mixers, strict=True):
+            found.append(mixer.gate_values(layer.get_submodule("mixer_norm")(y)))
             y, _ = layer(y, None)
         return found
 

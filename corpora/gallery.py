@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from seqtool.runs.metrics import Metrics, read_metrics
 ROOT = Path(__file__).resolve().parent.parent
 PRELUDE = 'seqtool() { "$PYTHON" -m seqtool "$@"; }; python() { "$PYTHON" "$@"; }; '
 DIVERGED = 4
+MADE = re.compile(r"(?:-o|>|--train|--attention-map) (\$G/\S+)")  # what a command writes
 THREADS = "1"  # of each command: as many commands as there are processors run at once
 ABOUT = (
     "Each picture was drawn from short trainings on made-up data, by the commands below it. To run one, from the "
@@ -42,17 +44,25 @@ class Workshop:
         self.folder = folder
         self._log = folder / "commands.json"
         self._done: dict[str, str] = json.loads(self._log.read_text()) if keep and self._log.exists() else {}
+        self._stale, self._made = {*self._done}, set[str]()
 
     def run(self, *commands: str) -> list[str]:
         """What each of some commands writes to standard output; they run side by side.
 
         A training that diverges is none that fails; RuntimeError where a command fails.
         """
-        new = [command for command in dict.fromkeys(commands) if command not in self._done]
+        new = [command for command in dict.fromkeys(commands) if command not in self._done or self._is_stale(command)]
+        self._made |= {file for command in new for file in MADE.findall(command)}
+        self._stale -= {*new}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            self._done.update(zip(new, pool.map(self._run, new), strict=True))
-        self._log.write_text(json.dumps(self._done))
+            for command, said in zip(new, [pool.submit(self._run, command) for command in new], strict=True):
+                self._done[command] = said.result()
+                self._log.write_text(json.dumps(self._done))
         return [self._done[command] for command in commands]
+
+    def _is_stale(self, command: str) -> bool:
+        """Whether it was kept from before, and what it reads has been made anew."""
+        return command in self._stale and any(file in command.split() for file in self._made)
 
     def _run(self, command: str) -> str:
         begun = time.monotonic()
@@ -97,6 +107,8 @@ def main() -> None:
     failed = [claim.text for picture in pictures for claim in picture.claims if not claim.holds]
     for text in failed:
         print(f"does not hold: {text}", file=sys.stderr)
+    took = os.times()
+    print(f"{took.children_user + took.children_system:.0f} s of a processor in all", file=sys.stderr)
     print(f"open {options.output} in a browser", file=sys.stderr)
     sys.exit(bool(failed))
 

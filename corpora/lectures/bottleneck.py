@@ -1,74 +1,94 @@
-"""Dates in many writings, translated into ISO 8601 with and without attention."""
+"""Sentences translated word for word, with and without attention."""
 
 from __future__ import annotations
 
 import base64
-import json
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from corpora.lectures.common import best_loss, trained, validation_lines
-from seqtool.reports.gallery import Chart, Claim, Heat, Picture
+from corpora.lectures.common import trained
+from seqtool.reports.gallery import Claim, Picture
+from seqtool.reports.pictures import Chart, Heat, Line
 
 if TYPE_CHECKING:
     from corpora.gallery import Workshop
 
-STEPS = 800
+STEPS = 500
 DATA = (
-    "python -m corpora.dates --rows 6000 > $G/dates.tsv",
-    "python -m corpora.dates --rows 300 --seed 1 > $G/dates-test.tsv",
+    "python -m corpora.word_for_word > $G/words.tsv",
+    "python -m corpora.word_for_word --rows 300 --seed 1 > $G/words-test.tsv",
 )
 TRAIN = (
-    "seqtool train $G/dates.tsv --valid $G/dates-test.tsv --target iso --source-type char --target-type char --force "
-    f"--hidden 96 --embed 32 --layers 1 --batch-size 32 --dropout 0 --lr 0.01 --label-smoothing 0 "
-    f"--steps {STEPS} --eval-every 80 --early-stop 0"
+    "seqtool train $G/words.tsv --valid $G/words-test.tsv --target hsilgne --header yes --vocab-type word --force "
+    f"--hidden 96 --lr 0.004 --batch-tokens 1024 --dropout 0 --label-smoothing 0 "
+    f"--steps {STEPS} --eval-every 100 --early-stop 0"
 )
-MAPPED = "echo 'Friday, 3 March 1972' | seqtool predict $G/attention --force --attention-map $G/looks.html"
+MAPPED = "echo 'old dog sees small white bird' | seqtool predict $G/attention --force --attention-map $G/looks.html"
+EDGES = (1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25)
 
 
 def bottleneck(workshop: Workshop) -> Picture:
-    """What one vector holds, and where attention looks."""
+    """How long a sentence one vector holds, and where attention looks."""
     runs = {
         "bottleneck": f"{TRAIN} --attention none -o $G/bottleneck",
         "attention": f"{TRAIN} --attention luong -o $G/attention",
     }
-    judged = [f"seqtool eval $G/{name} $G/dates-test.tsv --json" for name in runs]
-    found = trained(workshop, DATA, runs)
-    reports = workshop.run(*judged)
-    (written,) = workshop.run(MAPPED)
-    right = {name: float(json.loads(report)["exact_match"]) for name, report in zip(runs, reports, strict=True)}
+    trained(workshop, DATA, runs)
+    asked = [f"seqtool predict $G/{name} $G/words-test.tsv" for name in runs]
+    *answers, written = workshop.run(*asked, MAPPED)
     (looks,) = workshop.page_data("looks.html")["maps"]
-    loss = {name: best_loss(one) for name, one in found.items()}
+    rows = [line.split("\t") for line in (workshop.folder / "words-test.tsv").read_text().splitlines()[1:]]
+    truth = [target.split() for _, target in rows]
+    right = {name: _by_length(truth, answer.splitlines()) for name, answer in zip(runs, answers, strict=True)}
+    narrow, attending = right.values()
+    middles = [(low + high - 1) / 2 for low, high in itertools.pairwise(EDGES)]
     return Picture(
         "Bottleneck and attention",
-        "A translator without attention has to put all that it has read into one vector, from which it writes. With "
-        "attention it looks back, at each step of writing, at what it read where that matters.",
+        "A translator without attention has to put all that it has read into one vector, from which it writes: the "
+        "longer the sentence, the less of it is kept. With attention it looks back, at each word that it writes, at "
+        "what it read.",
         [
             Claim(
-                f"After {STEPS} steps {right['attention']:.0%} of new dates are right with attention, and "
-                f"{right['bottleneck']:.0%} without.",
-                right["attention"] > right["bottleneck"] + 0.05,
+                f"Without attention {narrow[0]:.0%} of the words of the shortest sentences are right, and "
+                f"{narrow[-1]:.0%} of the longest.",
+                narrow[-1] < narrow[0] - 0.3,
             ),
             Claim(
-                f"The validation loss is {loss['attention']:.3f} nats per token with it, "
-                f"{loss['bottleneck']:.3f} without.",
-                loss["attention"] < loss["bottleneck"],
+                f"With attention, after as many steps, {attending[0]:.0%} and {attending[-1]:.0%}.",
+                attending[-1] > narrow[-1] + 0.3,
             ),
         ],
-        [*DATA, *runs.values(), *judged, MAPPED],
-        [Chart("Validation loss, nats per token (logarithmic)", "steps", validation_lines(found), log_y=True)],
+        [*DATA, *runs.values(), *asked, MAPPED],
+        [
+            Chart(
+                "Share of words that are right, by the words of the sentence",
+                "words",
+                [Line(name, middles, values, "valid", place) for place, (name, values) in enumerate(right.items())],
+            )
+        ],
         [
             Heat(
-                f"Where it looked when it wrote {written.strip()}: a row for each character written",
+                f"Where it looked when it wrote {written.strip()}: a row for each word written",
                 looks["target"],
                 looks["source"],
                 _shares(looks),
             )
         ],
-        heads=["", "validation loss", "dates that are right"],
-        rows=[[name, f"{loss[name]:.4f}", f"{right[name]:.1%}"] for name in runs],
+        heads=["words", *(f"{low}, {low + 1}" for low in EDGES[:-1])],
+        rows=[[name, *(f"{value:.0%}" for value in values)] for name, values in right.items()],
     )
+
+
+def _by_length(truth: list[list[str]], told: list[str]) -> list[float]:
+    """The share of words that stand where they should, of sentences of each length."""
+    hits = [
+        (len(own), sum(word == other for word, other in zip(own, line.split(), strict=False)))
+        for own, line in zip(truth, told, strict=True)
+    ]
+    parts = [[one for one in hits if low <= one[0] < high] for low, high in itertools.pairwise(EDGES)]
+    return [sum(right for _, right in part) / sum(words for words, _ in part) for part in parts]
 
 
 def _shares(looks: dict[str, Any]) -> list[list[float]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtool.reports.gallery import Line
+from seqtool.reports.pictures import Line
 from seqtool.runs.metrics import Metrics
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seqtool.reports.gallery import Claim, Heat, Picture
+from seqtool.reports.gallery import Claim, Picture
+from seqtool.reports.pictures import Heat
 
 if TYPE_CHECKING:
     from corpora.gallery import Workshop
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 WORDS = ("france", "italy", "japan", "paris", "rome", "tokyo", "dog", "cat", "horse", "dogs", "cats", "horses")
 PLACES = 6  # words of the first two kinds, places; the others are animals
 TEXT = "python corpora/capitals.py --words 300000 --train $G/capitals.txt --questions $G/questions.txt"
+PAIRS = f"words='{' '.join(WORDS)}'; for a in $words; do for b in $words; do echo $a $b; done; done > $G/pairs.txt"
 METHODS = {
     "one-hot": "seqtool embed train $G/capitals.txt --force -o $G/one-hot.vectors --method one-hot",
     "learned": "seqtool embed train $G/capitals.txt --force -o $G/learned.vectors --dim 50 --epochs 10",
@@ -23,10 +25,9 @@ METHODS = {
 
 def embeddings(workshop: Workshop) -> Picture:
     """Which words are like each other."""
-    (workshop.folder / "pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a in WORDS for b in WORDS))
-    asked = [f"seqtool embed similarity $G/{name}.vectors - < $G/pairs.tsv" for name in METHODS]
+    asked = [f"seqtool embed similarity $G/{name}.vectors - < $G/pairs.txt" for name in METHODS]
     judged = [f"seqtool embed evaluate $G/{name}.vectors $G/questions.txt --json" for name in METHODS]
-    workshop.run(TEXT)
+    workshop.run(TEXT, PAIRS)
     workshop.run(*METHODS.values())
     answers, reports = workshop.run(*asked), workshop.run(*judged)
     cosines = {
@@ -54,7 +55,7 @@ def embeddings(workshop: Workshop) -> Picture:
                 right["learned"] > right["one-hot"] + 0.3,
             ),
         ],
-        [TEXT, *METHODS.values(), *asked, *judged],
+        [TEXT, *METHODS.values(), PAIRS, *asked, *judged],
         heats=[Heat(f"Cosines, {name}", WORDS, WORDS, values.tolist()) for name, values in cosines.items()],
         heads=["", "mean cosine, same kind", "places and animals", "analogies"],
         rows=[[name, f"{same[name]:.3f}", f"{far[name]:.3f}", f"{right[name]:.1%}"] for name in METHODS],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from corpora.lectures.common import BY_SGD, COLOURS, TEXT, TRAIN, trained
-from seqtool.reports.gallery import Chart, Claim, Line, Picture
+from seqtool.reports.gallery import Claim, Picture
+from seqtool.reports.pictures import Chart, Line
 
 if TYPE_CHECKING:
     from corpora.gallery import Workshop

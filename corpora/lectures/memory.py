@@ -9,7 +9,8 @@ import numpy as np
 
 from corpora.lectures.common import trained, validation_lines
 from corpora.memory import SYMBOLS
-from seqtool.reports.gallery import Chart, Claim, Line, Picture
+from seqtool.reports.gallery import Claim, Picture
+from seqtool.reports.pictures import Chart, Line
 
 if TYPE_CHECKING:
     from corpora.gallery import Workshop
@@ -20,13 +21,13 @@ DATA = (
 )
 TRAIN = (
     "seqtool train $G/lag.conll --valid $G/lag-test.conll --target tag --unscored _ --one-way --force "
-    "--hidden 64 --dropout 0 --dropout-embedding 0 --batch-size 32 --steps 400 --eval-every 40 "
+    "--hidden 64 --dropout 0 --dropout-embedding 0 --batch-size 32 --steps 240 --eval-every 24 "
     "--early-stop 0"
 )
 NETS = {
     "window of 8": "--model ffn --context 8 --layers 2 --embed 32 --lr 0.003",
     "recurrence": "--model gru --layers 1 --embed 32 --lr 0.01",
-    "attention": "--model transformer --context 64 --layers 2 --heads 2 --stem 1 --lr 0.003",
+    "attention": "--model transformer --context 64 --layers 2 --heads 2 --lr 0.003",
 }
 EDGES = (1, 2, 3, 4, 6, 8, 11, 15, 20, 28, 39)
 
@@ -62,7 +63,7 @@ def memory(workshop: Workshop) -> Picture:
         [*DATA, *runs.values(), *asked],
         [
             Chart(
-                "Share of right answers, by the tokens between symbol and question",
+                "Share of right answers, by distance",
                 "tokens between",
                 [Line(name, middles, values, "valid", place) for place, (name, values) in enumerate(right.items())],
             ),

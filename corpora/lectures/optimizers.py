@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from corpora.lectures.common import TEXT, TRAIN, last_loss, trained, validation_lines, validations
-from seqtool.reports.gallery import Chart, Claim, Picture
+from seqtool.reports.gallery import Claim, Picture
+from seqtool.reports.pictures import Chart
 
 if TYPE_CHECKING:
     from corpora.gallery import Workshop

@@ -16,7 +16,8 @@ from corpora.lectures.common import (
     validation_lines,
     validations,
 )
-from seqtool.reports.gallery import Chart, Claim, Line, Picture
+from seqtool.reports.gallery import Claim, Picture
+from seqtool.reports.pictures import Chart, Line
 
 if TYPE_CHECKING:
     from corpora.gallery import Workshop

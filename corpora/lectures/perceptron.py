@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from corpora.pass_or_fail import BIAS, COURSES, PER_HOUR, PER_PERCENT
-from seqtool.reports.gallery import Chart, Claim, Line, Picture
+from seqtool.reports.gallery import Claim, Picture
+from seqtool.reports.pictures import Chart, Line
 
 if TYPE_CHECKING:
     from corpora.gallery import Workshop
@@ -21,6 +22,10 @@ TRAIN = (
     "seqtool train $G/pupils.csv --force -o $G/perceptron --model ffn --layers 1 --target pass --numeric "
     "hours,attendance --ignore course,height,pet --batch-size 100 --steps 200 --lr 0.05"
 )
+GRID = (
+    "(echo hours,attendance; for attendance in $(seq 50 2 100); do for hours in $(seq 0 0.5 20); do "
+    "echo $hours,$attendance; done; done) > $G/grid.csv"
+)
 ASKED = "seqtool predict $G/perceptron $G/grid.csv --json"
 JUDGED = "seqtool eval $G/perceptron $G/pupils.csv --json"
 HOURS, ATTENDANCES = np.linspace(0, 20, 41), np.linspace(50, 100, 26)
@@ -28,10 +33,8 @@ HOURS, ATTENDANCES = np.linspace(0, 20, 41), np.linspace(50, 100, 26)
 
 def perceptron(workshop: Workshop) -> Picture:
     """Where half are expected to pass."""
-    grid = [f"{hours},{attendance}\n" for attendance in ATTENDANCES for hours in HOURS]
-    (workshop.folder / "grid.csv").write_text("".join(["hours,attendance\n", *grid]))
-    for command in (DATA, TRAIN):
-        workshop.run(command)
+    workshop.run(DATA, GRID)
+    workshop.run(TRAIN)
     answer, report = workshop.run(ASKED, JUDGED)
     told = np.array([_passes(json.loads(line)) for line in answer.splitlines()])
     line = [_crossing(row) for row in told.reshape(len(ATTENDANCES), -1)]
@@ -54,7 +57,7 @@ def perceptron(workshop: Workshop) -> Picture:
                 apart < 1.5,
             ),
         ],
-        [DATA, TRAIN, ASKED, JUDGED],
+        [DATA, TRAIN, GRID, ASKED, JUDGED],
         [
             Chart(
                 "Pupils by attendance, % (across) and hours of study a week (up)",

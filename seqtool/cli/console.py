@@ -15,6 +15,9 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 ROW_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 PLAIN_LINE_EVERY_S = 10.0
 RENEW_EVERY_S = 0.5
+UNKNOWN_WIDTH = 80
+BAR_WIDTH, BESIDE_BAR = 24, 62  # columns: of a progress bar at most, and of what stands behind it
+NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?%?|[-+]?inf|nan")
 CURVE_WIDTH, CURVE_HEIGHT = 64, 8
 
 
@@ -49,7 +52,7 @@ def write_report(report: dict[str, Any], as_json: bool) -> None:
         return
     forms = (to_left(report), "")
     for name, value in report.items():
-        write(in_columns([name.replace("_", " "), _readable(value)], forms))
+        write(in_columns([name.replace("_", " "), cell(value)], forms))
 
 
 def in_columns(cells: Sequence[str], forms: Sequence[str]) -> str:
@@ -68,29 +71,18 @@ def to_left(cells: Iterable[str]) -> str:
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Rows in aligned columns, numbers to the right; the first row has the columns' names.
 
-    A column is one of numbers if its cell in the second row begins with a digit.
+    A column is one of numbers if its cell in the second row begins with a digit, or all are numbers or missing.
     """
     forms = []
     for column in zip(*rows, strict=True):
         form = to_left(column)
-        forms.append(form.replace("<", ">") if column[1][:1].isdigit() else form)
+        numbers = column[1][:1].isdigit() or all(NUMBER.fullmatch(one) for one in column[1:] if one not in ("", "-"))
+        forms.append(form.replace("<", ">") if numbers else form)
     return "".join(in_columns(row, forms).rstrip() + "\n" for row in rows)
 
 
 def cell(value: Any) -> str:
-    """A value as the cell of a table."""
-    if isinstance(value, str):
-        return value
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
-
-
-def note(text: str, quiet: bool = False) -> None:
-    """Write a line to stderr, for the person at the terminal."""
-    if not quiet:
-        print(printable(text), file=sys.stderr, flush=True)
-
-
-def _readable(value: Any) -> str:
+    """A value as a person reads it, in a table or a report."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -102,6 +94,12 @@ def _readable(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
 
 
+def note(text: str, quiet: bool = False) -> None:
+    """Write a line to stderr, for the person at the terminal."""
+    if not quiet:
+        print(printable(text), file=sys.stderr, flush=True)
+
+
 def duration(seconds: float) -> str:
     """`45 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)
@@ -110,6 +108,14 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _terminal_width() -> int:
+    """Columns of the terminal on stderr: a longer line would wrap, and what it wrote over would stay."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or UNKNOWN_WIDTH
+    except (OSError, ValueError):
+        return UNKNOWN_WIDTH
 
 
 class Meter:
@@ -134,8 +140,9 @@ class Meter:
         if self.total:
             left = duration((self.total - done) / max(rate, 1e-9))
             text = f"{done:,} of {self.total:,} {self._unit}  {rate:,.0f} {self._unit}/s  {left} left"
+        text += more
         print(
-            f"\r{text}{more}\x1b[K" if self._terminal else text + more,
+            f"\r{text[: _terminal_width() - 1]}\x1b[K" if self._terminal else text,
             end="" if self._terminal else "\n",
             file=sys.stderr,
             flush=True,
@@ -217,7 +224,8 @@ class TrainingProgress:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
         console = Console(stderr=True, no_color="NO_COLOR" in os.environ or None)
-        columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}"))
+        bar = BarColumn(bar_width=max(4, min(BAR_WIDTH, console.width - BESIDE_BAR)))
+        columns = (bar, TaskProgressColumn(), TextColumn("{task.description}"))
         self._bar = Progress(*columns, console=console)
         self._task = self._bar.add_task("starting", total=1.0)
         with Live(self._bar, console=console, transient=True, refresh_per_second=4) as self._live:

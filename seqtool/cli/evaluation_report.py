@@ -94,7 +94,7 @@ def _write_lines(run: ExampleRun, files: Sequence[str], asking: Asking, about: J
             row = {"nats": one.nats, "tokens": one.tokens, "perplexity": perplexity, "text": text}
             write(json_module.dumps(row, ensure_ascii=False) + "\n")
         else:
-            write(f"{one.nats:.4f}\t{one.tokens}\t{perplexity:.4f}\t{in_row(text)}\n")
+            write(f"{one.nats:.6f}\t{one.tokens}\t{perplexity:.4f}\t{in_row(text)}\n")
 
 
 def in_one(report: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "seqtool report novel.run runs/novel-lstm --text chapter.txt -o report.html",
+    "seqtool report spam.run --data spam.tsv -o spam.html",
     "seqtool report novel.run -o report.html --follow",
 )
 POLL_S = 1.0
@@ -46,6 +47,15 @@ def command(
             rich_help_panel=Panel.DATA,
         ),
     ] = None,
+    data: Annotated[
+        Optional[str],
+        typer.Option(
+            "--data",
+            metavar="FILE",
+            help="Labelled rows, series, or texts to translate, which the runs that learned from such answer.",
+            rich_help_panel=Panel.DATA,
+        ),
+    ] = None,
     follow: Annotated[
         bool,
         typer.Option(
@@ -68,7 +78,12 @@ def command(
     With --text each language model reads the beginning of a text once. It is shown coloured by surprise, with the five
     likeliest tokens in each place; the most surprising tokens and lines are listed; and calibration says how often what
     was predicted with so much probability came. Of a recurrent net the text is also coloured by the units that best
-    follow quotations, the place in a line and indentation (Karpathy et al. 2015); of a transformer by attention.
+    follow quotations, the place in a line and indentation (Karpathy et al. 2015), and by its gates; of a transformer by
+    attention. A map shows the vectors of its tokens.
+
+    With --data the runs that learned from examples answer those of a file: how labels are confused, and what other
+    thresholds would give; of series the last horizon as it was forecast, with its intervals, and the next; of texts to
+    translate where attention looked for each word.
 
     With --follow the page is written again as metrics come, and keeps what was chosen on it when the browser reloads
     it. It ends with the training, or with Ctrl-C.
@@ -81,11 +96,13 @@ def command(
         if follow:
             raise UsageError("--follow writes a file again and again: name one with -o, not standard output")
     else:
-        refuse_file(output, force, [*map(str, runs), *([text] if text else [])])
-    if text is None and errors != "strict":
-        raise UsageError("--errors is for the file of --text: leave it out")
+        refuse_file(output, force, [*map(str, runs), *filter(None, [text, data])])
+    if text is data is None and errors != "strict":
+        raise UsageError("--errors is for the file of --text or --data: leave it out")
+    if data == "-":
+        raise UsageError("--data -: each run reads the file by itself; name one")
     chosen(errors, ERROR_HANDLERS, "--errors")
-    page = _Page(runs, output, None if text is None else _Text(text, errors, device), quiet)
+    page = _Page(runs, output, _Read(text, data, errors, device), quiet)
     if follow:
         _follow(page)
     else:
@@ -93,10 +110,11 @@ def command(
     note(f"open {output} in a browser", quiet or str(output) == "-")
 
 
-class _Text(NamedTuple):
-    """What the language models are to read, and where they run."""
+class _Read(NamedTuple):
+    """What the models are to read, and where they run."""
 
-    name: str
+    text: str | None
+    data: str | None
     errors: str
     device: str
 
@@ -104,11 +122,11 @@ class _Text(NamedTuple):
 class _Page:
     """The page of some runs, written as often as asked."""
 
-    def __init__(self, runs: Sequence[Path], output: Path, text: _Text | None, quiet: bool) -> None:
+    def __init__(self, runs: Sequence[Path], output: Path, asked: _Read, quiet: bool) -> None:
         self.runs, self.output, self.quiet = runs, output, quiet
-        self._text = text
+        self._asked = asked
         self._source: Any = None
-        self._readings: dict[int, tuple[tuple[int, int], dict[str, Any]]] = {}
+        self._read: dict[int, tuple[tuple[int, int], Any]] = {}
 
     def write(self, follow_s: int = 0, followed: bool = False, training: Sequence[int] = ()) -> None:
         """Write the page as the runs are now."""
@@ -119,7 +137,8 @@ class _Page:
         records: list[RunRecord] = [read_record(run) for run in self.runs]
         content = run_page(
             records,
-            [] if self._text is None else self._read(records, self._text),
+            self._texts(records),
+            self._answers(records),
             written=time.strftime("%H:%M:%S"),
             follow_s=follow_s,
             followed=followed,
@@ -131,44 +150,76 @@ class _Page:
         with atomic_writer(self.output, len(content)) as stream:
             stream.write(content)
 
-    def _read(self, records: Sequence[RunRecord], text: _Text) -> list[dict[str, Any]]:
-        """The text as each language model reads it; again only where weights have changed."""
-        from seqtool.runs.config import WEIGHTS
+    def _texts(self, records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+        """The text as each language model reads it."""
         from seqtool.settings.examples import LANGUAGE
 
+        text = self._asked.text
+        if text is None:
+            return []
         readers = [place for place, record in enumerate(records) if record.task == LANGUAGE]
         if not readers:
             raise UsageError("--text is for language models, and none of these runs is one: leave it out")
         if self._source is None:
-            self._source = _opened(text)
-        for place in readers:
-            stamp = _stamp(self.runs[place] / WEIGHTS)
-            if place not in self._readings or self._readings[place][0] != stamp:
-                self._readings[place] = stamp, self._surprise(place, len(readers), text)
-        return [self._readings[place][1] for place in readers]
+            self._source = _opened(text, self._asked.errors)
+        return [self._once(place, lambda place: self._surprise(place, len(readers), text)) for place in readers]
 
-    def _surprise(self, place: int, readers: int, text: _Text) -> dict[str, Any]:
+    def _answers(self, records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+        """What each run of examples answers to the data."""
         from seqtool.models.device import choose_device
+        from seqtool.reports.answers import drawn_answers
+        from seqtool.settings.examples import LANGUAGE
+        from seqtool.tasks.examples.asking import load_to_ask
+
+        data = self._asked.data
+        if data is None:
+            return []
+
+        def answer(place: int) -> dict[str, Any] | None:
+            run = load_to_ask(self.runs[place], choose_device(self._asked.device))
+            return drawn_answers(place, run, data, self._asked.errors)
+
+        asked = [place for place, record in enumerate(records) if record.task != LANGUAGE]
+        found = [drawn for place in asked if (drawn := self._once(place, answer)) is not None]
+        if not found:
+            raise UsageError(
+                "--data is for runs that classify, forecast or translate, and none of these does: leave it out"
+            )
+        return found
+
+    def _once(self, place: int, read: Callable[[int], Any]) -> Any:
+        """What a run reads; again only where its weights have changed."""
+        from seqtool.runs.config import WEIGHTS
+
+        stamp = _stamp(self.runs[place] / WEIGHTS)
+        if place not in self._read or self._read[place][0] != stamp:
+            self._read[place] = stamp, read(place)
+        return self._read[place][1]
+
+    def _surprise(self, place: int, readers: int, text: str) -> dict[str, Any]:
+        from seqtool.models.device import choose_device
+        from seqtool.reports.embedding import embedding_map
         from seqtool.reports.surprise import READ_TOKENS, shown_tokens, surprise
         from seqtool.runs.loading import load_run
         from seqtool.scoring.surprise import read_closely
 
-        run = load_run(self.runs[place], choose_device(text.device))
+        run = load_run(self.runs[place], choose_device(self._asked.device))
         document = str(run.config.data.get("document", "file"))
         meter = Meter("tokens", 0, self.quiet)
         reading = read_closely(run.model, run.vocabulary, self._source, document, READ_TOKENS, meter)
         meter.close()
-        return surprise(place, text.name, run.vocabulary, reading, shown_tokens(readers), run.model)
+        told = surprise(place, text, run.vocabulary, reading, shown_tokens(readers), run.model)
+        return {**told, "map": embedding_map(run)}
 
 
-def _opened(text: _Text) -> Any:
+def _opened(text: str, errors: str) -> Any:
     """The text to read, as often as there are runs."""
     from seqtool.text.documents import TextSource
     from seqtool.text.store import is_store, open_store
 
-    if is_store(Path(text.name)):
-        return open_store(Path(text.name))
-    return TextSource([text.name], errors=text.errors, rereadable=True)
+    if is_store(Path(text)):
+        return open_store(Path(text))
+    return TextSource([text], errors=errors, rereadable=True)
 
 
 def _follow(page: _Page) -> None:

@@ -87,7 +87,7 @@ def command_to_resume(data: list[str], path: Path, errors: str) -> str:
 def stopped_message(outcome: Outcome, path: Path, again: str) -> str:
     """What a training that a signal stopped has left, and how to continue it."""
     kept = f"go on with: {again}" if outcome.kept else f"nothing was kept, and {path} is as it was"
-    return f"stopped at step {outcome.progress.step}; {kept}"
+    return f"stopped at step {outcome.progress.step:,}; {kept}"
 
 
 def _stopped_early(progress: Progress, training: TrainConfig) -> bool:
@@ -158,9 +158,10 @@ def say_how_it_ended(outcome: Outcome, config: RunConfig, again: str, quiet: boo
 def say_next(path: Path, valid: str | None, task: str, quiet: bool) -> None:
     """Tell which commands use the run."""
     language = task == LANGUAGE
-    scored = valid if valid and Path(valid).exists() else "TEXT" if language else "FILE"
+    scored = shlex.quote(valid) if valid and Path(valid).exists() else "TEXT" if language else "FILE"
     if task == TRANSLATE and scored == "FILE" and valid and "," in valid:
         scored = "SOURCE --target TARGET"
-    note(f"next: seqtool eval {path} {scored}", quiet)
-    note(f"      seqtool generate {path} --prompt 'Once'" if language else f"      seqtool predict {path} FILE", quiet)
-    note(f"      seqtool info {path}", quiet)
+    run = shlex.quote(str(path))
+    note(f"next: seqtool eval {run} {scored}", quiet)
+    note(f"      seqtool generate {run} --prompt 'Once'" if language else f"      seqtool predict {run} FILE", quiet)
+    note(f"      seqtool info {run}", quiet)

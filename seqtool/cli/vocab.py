@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -99,7 +100,7 @@ def command(
         stream.write(vocabulary.model)
     about = {"file": str(output), "type": config.type, "size": vocabulary.size, "learned_from_bytes": sample_bytes}
     write_report({**about, **measured}, json)
-    note(f"next: seqtool encode {texts[0]} --vocab {output}", quiet)
+    note(f"next: seqtool encode {shlex.quote(str(texts[0]))} --vocab {shlex.quote(str(output))}", quiet)
 
 
 def _check_unused(config: VocabularyConfig, min_count: bool, seed: int | None, force: bool, json: bool) -> None:

@@ -56,6 +56,21 @@ def lstm_cell(x_BG: Tensor, state: LayerState, hidden_share: HiddenShare) -> Lay
     return h, c
 
 
+GATE_NAMES = {"gru": ("reset", "update"), "lstm": ("input", "forget", "output")}
+"""The gates of a cell, by kind; an rnn has none."""
+
+
+def gate_values(kind: str, x_BTG: Tensor, h_BTH: Tensor, W_hh: Tensor, b_hh: Tensor) -> dict[str, Tensor]:
+    """The gates of a cell in each step, (B, T, H) by name, where h is what was carried on from the step before."""
+    if kind not in GATE_NAMES:
+        return {}
+    sums = (x_BTG + F.linear(h_BTH, W_hh, b_hh)).chunk(len(GATE_NAMES[kind]) + 1, dim=-1)
+    if kind == "lstm":
+        i, f, _, o = sums
+        sums = (i, f, o)
+    return {name: torch.sigmoid(one) for name, one in zip(GATE_NAMES[kind], sums, strict=False)}
+
+
 STATES = {"rnn": 1, "gru": 1, "lstm": 2}
 
 

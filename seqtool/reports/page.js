@@ -23,8 +23,9 @@ const tabled = (place, heads, rows) => {
   return table;
 };
 
-// A table of coloured cells: `share(row, column)` from -1 (blue) to 1 (orange), `tell(row, column)` what a cell is.
-const heat = (place, title, rows, columns, share, tell) => {
+// A table of coloured cells: `share(row, column)` from -1 (blue) to 1 (orange), `tell(row, column)` what a cell is, and
+// `counts`, where there are any, what is written into it.
+const heat = (place, title, rows, columns, share, tell, counts = []) => {
   const table = add(place, "table", undefined, "heat"), names = (add(table, "caption", title), add(add(table, "thead"), "tr")), body = add(table, "tbody");
   add(names, "td");
   for (const column of columns) add(add(names, "th"), "bdi", column);
@@ -32,7 +33,7 @@ const heat = (place, title, rows, columns, share, tell) => {
     const line = add(body, "tr");
     add(add(line, "th"), "bdi", name);
     columns.forEach((_, column) => {
-      const cell = add(line, "td"), value = share(row, column);
+      const cell = add(line, "td", counts.length ? counts[row][column].toLocaleString("en") : undefined), value = share(row, column);
       cell.style.backgroundColor = `rgba(var(--${value < 0 ? "cold" : "look"}), ${Math.min(1, Math.abs(value)).toFixed(3)})`;
       cell.title = tell(row, column);
     });
@@ -192,4 +193,32 @@ const paint = (own) => {
   own.xs = [...xs].sort((a, b) => a - b);
   if (own.at !== null && !own.xs.includes(own.at)) own.at = null;
   cursor(own);
+};
+
+// Charts and tables of coloured cells that are given as data.
+const legend = (place, lines) => {
+  const box = add(place, "div", undefined, "legend");
+  for (const line of lines.filter((line) => line.name)) {
+    const one = add(box, "span", undefined, colour(line.colour)), svg = draw(one, "svg", { viewBox: "0 0 26 10", "aria-hidden": "true" });
+    if (line.kind === "dots") draw(svg, "circle", { class: "dots", cx: 13, cy: 5, r: 3 });
+    else draw(svg, "line", { class: line.kind, x1: 0, x2: 26, y1: 5, y2: 5 });
+    add(one, "bdi", line.name);
+  }
+  return box;
+};
+const pictured = (place, drawn, heats) => {
+  const grid = add(place, "div", undefined, drawn.length > 1 ? "grid2" : "");
+  for (const one of drawn) {
+    const lines = one.lines.map((line) => ({ ...line, colour: colour(line.colour), name: line.kind === "dots" ? "" : line.name }));
+    const made = chart(grid, one.title, {
+      tellX: (x) => `${one.x_label} ${number(x)}`, height: drawn.length > 1 ? 260 : undefined,
+      now: () => ({ lines, logY: one.log_y, xLabel: one.x_label, marks: one.rings.map(([hue, x, y, text]) => ({ colour: colour(hue), x, y, text })) }),
+    });
+    made.frame.before(legend(made.frame.parentElement, one.lines));
+  }
+  const maps = add(place, "div", undefined, heats.length > 1 ? "grid2" : "");
+  for (const one of heats) {
+    const share = (row, column) => one.shares[row][column];
+    heat(add(maps, "div", undefined, "wide"), one.title, one.rows, one.columns, share, (row, column) => `${one.rows[row]}, ${one.columns[column]}: ${number(share(row, column), 2)}`, one.counts);
+  }
 };

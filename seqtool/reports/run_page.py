@@ -16,13 +16,15 @@ PAGE = Path(__file__).with_name("report.html")
 def run_page(
     records: Sequence[RunRecord],
     texts: Sequence[dict[str, Any]] = (),
+    answers: Sequence[dict[str, Any]] = (),
     *,
     written: str = "",
     follow_s: int = 0,
     followed: bool = False,
     training: Collection[int] = (),
 ) -> bytes:
-    """The page of some runs, and of texts as `seqtool.reports.surprise` describes them.
+    """The page of some runs, and of texts as `seqtool.reports.surprise` describes them, and of answers
+    as `seqtool.reports.answers` does.
 
     `follow_s` is after how many seconds the page is to read itself again (0: never); `training` are the places of runs
     whose training goes on.
@@ -34,6 +36,7 @@ def run_page(
         "runs": runs,
         "settings": settings_table(records),
         "texts": list(texts),
+        "answers": list(answers),
         "written": written,
         "follow": follow_s,
         "followed": followed,

@@ -1,4 +1,4 @@
-"""Inside a net as it reads: hidden units, what of a text they follow (Karpathy et al. 2015), and attention.
+"""Inside a net as it reads: hidden units and gates, what of a text they follow (Karpathy et al. 2015), attention.
 
 Shapes: T tokens, U units, L layers, H heads.
 """
@@ -64,6 +64,24 @@ def hidden_units(model: LanguageModel, ids: Ids, starts: Sequence[int]) -> Units
                 names = names or [f"{name} {unit + 1}" for name, part in parts for unit in range(part.shape[1])]
                 rows.append(torch.cat([part[0].float() for _, part in parts]).cpu().numpy())
     return Units(names, np.stack(rows)) if rows else None
+
+
+def gates(model: LanguageModel, ids: Ids, starts: Sequence[int]) -> list[dict[str, npt.NDArray[np.float32]]]:
+    """Of each layer its gates by name, (T, U), with which it read each token of a text; empty for nets without gates.
+
+    Documents begin at `starts`.
+    """
+    parts: list[list[dict[str, npt.NDArray[np.float32]]]] = []
+    with torch.inference_mode():
+        for _, text in document_parts(ids, list(starts)):
+            read = torch.tensor([[model.begin_id, *text.tolist()]], device=model.device)
+            x, _ = model.inputs(read, None)
+            layers = model.core.gate_values(x)
+            parts.append([{name: one[0, 1:].float().cpu().numpy() for name, one in layer.items()} for layer in layers])
+    return [
+        {name: np.concatenate([part[place][name] for part in parts]) for name in layer}
+        for place, layer in enumerate(parts[0] if parts else [])
+    ]
 
 
 def properties(pieces: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:

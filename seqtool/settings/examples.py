@@ -13,7 +13,7 @@ from seqtool.settings.vocabulary import VOCABULARY_TYPES
 
 TASKS = ("language", "classify", "regress", "tag", "forecast", "translate")
 """What can be learned; the first from plain text, the others from examples."""
-LANGUAGE, TRANSLATE = TASKS[0], TASKS[-1]
+LANGUAGE, CLASSIFY, FORECAST, TRANSLATE = TASKS[0], TASKS[1], TASKS[4], TASKS[5]
 FORMATS = ("auto", "csv", "jsonl", "labelled", "conll", "lines")
 HEADERS = ("auto", "yes", "no")
 CLASS_WEIGHTS = ("none", "balanced")

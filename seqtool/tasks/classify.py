@@ -122,6 +122,11 @@ class Classes:
         above = outputs / float(fitted[0].exp()) >= fitted[1:]
         return above.long() if self.several else above[:, 0].long()
 
+    def decided(self, outputs: Tensor, fitted: Tensor) -> tuple[np.ndarray, float]:
+        """Of two classes: what `chosen` compares with the threshold, (N,), and that, both as probabilities."""
+        cooled_N = outputs[:, 0].double() / float(fitted[0].double().exp())
+        return cooled_N.sigmoid().numpy(), float(fitted[1].double().sigmoid())
+
     def fit(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The temperature with the least log loss (Guo et al. 2017); where F1 decides, the thresholds with the best."""
         from seqtool.scoring.metrics.fitting import fit_temperature, fit_threshold, two_logits

@@ -338,14 +338,14 @@ def predictions(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Iterat
     horizon = cutting_of(run.config.task).horizon
     for first in range(0, len(histories), asking.batch_size):
         block = histories[first : first + asking.batch_size]
-        problems = [_problem(one, horizon, run.config.task) for one in block]
-        if asking.errors == "strict" and (problem := next(filter(None, problems), "")):
-            raise InputError(f"{', '.join(paths)}: {problem}; or give --errors replace for an empty answer")
-        whole = [one for one, problem in zip(block, problems, strict=True) if not problem]
+        problems = [problem(one, horizon, run.config.task) for one in block]
+        if asking.errors == "strict" and (first_problem := next(filter(None, problems), "")):
+            raise InputError(f"{', '.join(paths)}: {first_problem}; or give --errors replace for an empty answer")
+        whole = [one for one, trouble in zip(block, problems, strict=True) if not trouble]
         told = iter(forecast(run, store_of(whole, run.config.task), *_ends(whole)) if whole else ())
         yield [
-            unanswered(problem) if problem else _answer(heading(run), one, next(told))
-            for one, problem in zip(block, problems, strict=True)
+            unanswered(trouble) if trouble else _answer(heading(run), one, next(told))
+            for one, trouble in zip(block, problems, strict=True)
         ]
 
 
@@ -354,7 +354,7 @@ def _ends(histories: Sequence[History]) -> tuple[Rows, Rows]:
     return np.arange(len(histories)), np.array([len(one.values_T) for one in histories], np.int64)
 
 
-def _problem(history: History, horizon: int, task: Mapping[str, Any]) -> str:
+def problem(history: History, horizon: int, task: Mapping[str, Any]) -> str:
     """Why a series cannot be forecast, or nothing."""
     named = f"series {history.name[:40]!r}" if history.name else "the series"
     end = len(history.values_T)

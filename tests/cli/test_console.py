@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import struct
 import subprocess
+import termios
+import time
 from pathlib import Path
 
 import pytest
 
-from seqtool.cli.console import cell, duration, in_columns, in_row, printable, table, to_left
+from seqtool.cli.console import Meter, cell, duration, in_columns, in_row, printable, table, to_left
 from seqtool.cli.curve import BLANK
 from tests.conftest import Start
 
@@ -51,10 +55,42 @@ def test_a_table_puts_numbers_to_the_right_and_ends_lines_where_text_does():
     )  # fmt: skip
 
 
+def test_a_column_of_numbers_is_one_if_the_first_is_missing_or_negative_and_words_are_none():
+    rows = [
+        ["", "r", "found", "word"],
+        ["a", "-0.5", "-", "-"],
+        ["bb", "0.25", "12", "x1"],
+        ["c", "1e-05", "3.0%", "2"],
+    ]
+    assert table(rows) == (
+        "        r  found  word\n"
+        "a    -0.5      -  -\n"
+        "bb   0.25     12  x1\n"
+        "c   1e-05   3.0%  2\n"
+    )  # fmt: skip
+
+
 def test_values_in_cells():
-    assert [cell(value) for value in ("bpe 400", None, 12345, 0, 1234.5, 1.0)] == [
-        "bpe 400", "-", "12,345", "0", "1,234.5000", "1.0000"
+    """In tables as in reports."""
+    assert [cell(value) for value in ("bpe 400", None, 12345, 0, 1234.5, 1.0, True, False, 105210206.4, [1])] == [
+        "bpe 400", "-", "12,345", "0", "1,234.5000", "1.0000", "yes", "no", "105,210,206", "[1]"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_a_meter_never_writes_a_line_that_wraps(columns: int, monkeypatch: pytest.MonkeyPatch):
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with open(child, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        monkeypatch.setattr("seqtool.cli.console.RENEW_EVERY_S", 0)
+        meter = Meter("tokens", 123_456_789, False)
+        time.sleep(0.01)
+        meter(1_000_000, "  loss 4.1234  lr 0.0250, and what else there may be to say about it all")
+        written = os.read(parent, 4096).decode()
+    os.close(parent)
+    assert written.startswith("\r1,000,000 of 123,456,789 tokens")
+    assert len(written.removeprefix("\r").removesuffix("\x1b[K")) == columns - 1
 
 
 def test_control_characters_are_escaped_and_rows_can_be_turned_back():

@@ -92,6 +92,36 @@ def test_every_view_is_drawn_and_names_are_text(page: ReportPage):
     assert page.complaints() == []
 
 
+def test_the_first_screen_says_which_is_best_where_it_overfits_and_what_surprises(
+    browser: ReportPage, small_run: Path, file: Path, tmp_path: Path
+):
+    """What fresh eyes are asked: which run is best, where does it overfit, what does it find surprising?"""
+    from seqtool.reports.curves import read_record
+    from seqtool.reports.run_page import run_page
+
+    other = tmp_path / "other"
+    shutil.copytree(small_run, other)
+    with open(other / METRICS, "w") as stream:
+        for step in range(1, 101):
+            stream.write(json.dumps({"step": step, "tokens": step, "elapsed_s": step, "loss": 3 - step / 50}) + "\n")
+            if step % 10 == 0:
+                valid = {"valid_loss": 2 + abs(step - 40) / 100, "best_step": min(step, 40)}
+                stream.write(json.dumps({"step": step, "tokens": step, "elapsed_s": step, **valid}) + "\n")
+    texts = data_of(file.read_bytes())["texts"][:1]
+    (tmp_path / "r.html").write_bytes(run_page([read_record(small_run), read_record(other)], texts))
+    browser.open(tmp_path / "r.html")
+    best = browser.run("return document.querySelector('.crown').closest('tr').querySelector('bdi').textContent")
+    assert best == "other"
+    said = browser.run("return [...document.querySelectorAll('#runs li')].map((one) => one.textContent)")
+    assert said[1].startswith("other: Best at step 40; after it the validation loss rose by 0.600 while the training")
+    assert said[1].endswith("it overfits.")
+    worst = texts[0]["worst_tokens"][0]
+    assert said[2].startswith(f"small: what surprised it most is {worst['token']} after ")
+    assert f"which cost {worst['nats']:.2f} nats" in said[2]
+    seen = "return Math.max(...[...document.querySelectorAll('.crown, #runs li')].map((one) => one.getBoundingClientRect().bottom))"
+    assert browser.run(seen) < browser.run("return innerHeight")
+
+
 def test_the_policy_stops_other_scripts_and_requests(page: ReportPage):
     title = page.run("return document.title")
     page.run(
@@ -183,6 +213,31 @@ def test_a_page_that_is_followed_reads_itself_again(browser: ReportPage, small_r
     assert browser.run("return document.getElementById('axis').value") == "tokens"
 
 
+def test_answers_are_drawn_with_their_counts(browser: ReportPage, small_run: Path, tmp_path: Path):
+    from seqtool.reports.curves import read_record
+    from seqtool.reports.pictures import Chart, Heat, Line
+    from seqtool.reports.run_page import run_page
+
+    answer = {
+        "run": 0,
+        "about": "4 rows.",
+        "charts": [Chart("F1 of yes", "threshold", [Line("F1", [0, 0.5, 1], [0.2, 0.9, 0.1])]).described()],
+        "heats": [
+            Heat("Confusions", ["no", HOSTILE[0]], ["no", "yes"], [[1, 0], [0.5, 0.5]], [[1200, 0], [1, 1]]).described()
+        ],
+    }
+    path = tmp_path / "r.html"
+    path.write_bytes(run_page([read_record(small_run)], answers=[answer]))
+    browser.open(path)
+    cells = "return [...document.querySelectorAll('#answers tbody td')].map((one) => one.textContent)"
+    assert browser.run(cells) == ["1,200", "0", "1", "1"]
+    assert browser.run("return document.querySelectorAll('#answers .chart path').length") == 1
+    browser.type("#answers .chart", END)
+    assert browser.readout("F1 of yes") == "threshold 1F1 0.1000"
+    assert browser.run("return document.querySelectorAll('img, script').length") == 2
+    assert browser.complaints() == []
+
+
 def test_a_text_is_read_by_pointer_and_keys(page: ReportPage, file: Path):
     told = data_of(file.read_bytes())["texts"][0]
     assert page.run("return document.getElementById('text').textContent") == "".join(told["pieces"])
@@ -222,7 +277,18 @@ def test_a_text_is_coloured_by_units_and_by_attention(
     browser.open(tmp_path / "r.html")
     texts = data_of((tmp_path / "r.html").read_bytes())["texts"]
     offered = "return [...document.getElementById('paint').options].map((one) => one.textContent)"
-    assert browser.run(offered) == ["surprise", *(unit["name"] for unit in texts[0]["inside"]["units"])]
+    gates = texts[0]["inside"]["gates"]
+    units = [unit["name"] for unit in texts[0]["inside"]["units"]]
+    assert browser.run(offered) == ["surprise", *units, *(gate["name"] for gate in gates)]
+    browser.choose("#paint", "gate 1")
+    assert f"from {gates[1]['low']:.3f} (no colour)" in browser.run(
+        "return document.getElementById('about-paint').textContent"
+    )
+    strongest = gates[1]["values"].index(100)
+    assert (
+        browser.run(f"return getComputedStyle(document.querySelectorAll('#text span')[{strongest}]).backgroundColor")
+        == "rgba(214, 84, 20, 0.75)"
+    )
     browser.choose("#paint", "0")
     values = texts[0]["inside"]["units"][0]["values"]
     place = max(range(len(values)), key=lambda place: abs(values[place]))

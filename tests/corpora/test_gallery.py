@@ -46,4 +46,4 @@ def test_every_picture_shows_what_it_claims(tmp_path: Path):
     assert len(pictures) == len(PICTURES)
     for picture in pictures:
         assert picture["claims"]
-        assert all(command.startswith(("seqtool ", "python ", "echo ")) for command in picture["commands"])
+        assert any(command.startswith("seqtool ") for command in picture["commands"])

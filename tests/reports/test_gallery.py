@@ -6,7 +6,8 @@ import math
 import re
 from pathlib import Path
 
-from seqtool.reports.gallery import Chart, Claim, Heat, Line, Picture, gallery_page
+from seqtool.reports.gallery import Claim, Picture, gallery_page
+from seqtool.reports.pictures import Chart, Heat, Line
 from tests.browser import HOSTILE, OWNED, Page, needs_browser
 from tests.reports.test_run_page import data_of
 

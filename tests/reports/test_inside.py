@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seqtool.reports.inside import SHARES, inside
-from seqtool.scoring.inside import attention_shares, followers, hidden_units, properties
+from seqtool.scoring.inside import attention_shares, followers, gates, hidden_units, properties
 from seqtool.scoring.surprise import CloseReading
 from tests.zoo import V, zoo_model
 
@@ -33,6 +33,12 @@ def test_units_are_told_with_the_values_that_they_had():
         values = np.array(unit["values"]) * unit["largest"] / 100
         np.testing.assert_allclose(values, units.values_TU[:60, one.unit], atol=0.006 * unit["largest"])
     assert "attention" not in told
+    assert len(told["gates"]) == 2 * 3
+    forget = told["gates"][4]
+    mean_T = gates(model, read.ids[:60], [0, 50])[1]["forget"].mean(1)
+    assert (forget["name"], forget["low"]) == ("layer 2, forget gates", pytest.approx(float(mean_T.min())))
+    shown = forget["low"] + np.array(forget["values"]) * (forget["high"] - forget["low"]) / 100
+    np.testing.assert_allclose(shown, mean_T, atol=0.006 * (forget["high"] - forget["low"]))
 
 
 def test_attention_is_told_up_to_the_context_and_the_document():
@@ -46,6 +52,7 @@ def test_attention_is_told_up_to_the_context_and_the_document():
     assert "units" not in inside(model, read, PIECES, 60)
 
 
-@pytest.mark.parametrize("name", ["ffn", "gdn"])
-def test_others_have_neither(name: str):
-    assert inside(zoo_model(name), reading(), PIECES, 60) == {}
+def test_others_have_neither():
+    assert inside(zoo_model("ffn"), reading(), PIECES, 60) == {}
+    assert set(inside(zoo_model("gdn"), reading(), PIECES, 60)) == {"gates"}
+    assert set(inside(zoo_model("rnn tanh"), reading(), PIECES, 60)) == {"units", "unit_tokens", "unit_count"}

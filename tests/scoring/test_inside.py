@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from seqtool.scoring.inside import Units, attention_shares, correlations, followers, hidden_units, properties
+from seqtool.models import delta_rule
+from seqtool.models.cores import mixers
+from seqtool.models.state import State
+from seqtool.scoring.inside import Units, attention_shares, correlations, followers, gates, hidden_units, properties
 from tests.zoo import ZOO, V, zoo_model
 
 IDS = np.random.default_rng(0).integers(3, V, 20).astype(np.uint8)
@@ -32,6 +35,119 @@ def test_units_are_what_the_model_carries_on(name: str):
         np.testing.assert_allclose(units.values_TU[:12, -width:], features_BTH[0, 1:].numpy(), atol=1e-5)
     again = hidden_units(model, IDS[12:], [0])
     np.testing.assert_allclose(units.values_TU[12:], again.values_TU, atol=1e-5)
+
+
+def carried(name: str) -> tuple[list[State], list[dict[str, np.ndarray]]]:
+    """What a net carries on after `<s>` and after each token, stepped a token at a time as `generate` does, and its gates."""
+    model = zoo_model(name)
+    stepper = model.stepper()
+    states = []
+    with torch.inference_mode():
+        stepper.begin([[]])
+        for index in [None, *IDS.tolist()]:
+            if index is not None:
+                stepper.step(torch.tensor([index]))
+            states.append([tuple(part.clone() for part in layer) for layer in stepper._steps._state])
+    return states, gates(model, IDS, [0])
+
+
+def by_token(states: list[State], layer: int, part: int = 0) -> np.ndarray:
+    return np.stack([state[layer][part][0].float().numpy() for state in states])
+
+
+@pytest.mark.parametrize("name", ["lstm", "lstm one-hot", "lstm tied"])
+def test_gates_of_an_lstm_make_the_cells_that_the_stepper_carries(name: str):
+    """c_t - f c_(t-1) lies within i, and h_t = o tanh(c_t)."""
+    states, found = carried(name)
+    for number, layer in enumerate(found):
+        h, c = by_token(states, number), by_token(states, number, 1)
+        np.testing.assert_allclose(layer["output"] * np.tanh(c[1:]), h[1:], atol=1e-5)
+        assert (np.abs(c[1:] - layer["forget"] * c[:-1]) <= layer["input"] + 1e-5).all()
+        written = (c[1:] - layer["forget"] * c[:-1]) / layer["input"]
+        x = candidates(name, number, h)
+        np.testing.assert_allclose(written, np.tanh(x), atol=1e-4)
+
+
+def candidates(name: str, number: int, h: np.ndarray) -> np.ndarray:
+    """What an lstm's layer offers its cells, before tanh, by its weights."""
+    model = zoo_model(name)
+    W_ih, W_hh, b_ih, b_hh = (weight.detach().numpy() for weight in model.core.layers[number].weights)
+    rows = slice(2 * h.shape[1], 3 * h.shape[1])
+    if number:
+        below, _ = carried(name)
+        x_TG = by_token(below, number - 1)[1:] @ W_ih[rows].T
+    elif model.inputs.embedding is None:
+        x_TG = W_ih[rows].T[IDS]
+    else:
+        x_TG = model.inputs.embedding.weight.detach().numpy()[IDS] @ W_ih[rows].T
+    return x_TG + b_ih[rows] + h[:-1] @ W_hh[rows].T + b_hh[rows]
+
+
+@pytest.mark.parametrize("name", ["gru", "gru one-hot"])
+def test_gates_of_a_gru_make_the_states_that_the_stepper_carries(name: str):
+    """h_t = (1 - z) n + z h_(t-1), where n is told by r."""
+    states, found = carried(name)
+    model = zoo_model(name)
+    for number, layer in enumerate(found):
+        h = by_token(states, number)
+        W_ih, W_hh, b_ih, b_hh = (weight.detach().numpy() for weight in model.core.layers[number].weights)
+        rows = slice(2 * h.shape[1], None)
+        if number:
+            x_TG = by_token(states, number - 1)[1:] @ W_ih[rows].T
+        elif model.inputs.embedding is None:
+            x_TG = W_ih[rows].T[IDS]
+        else:
+            x_TG = model.inputs.embedding.weight.detach().numpy()[IDS] @ W_ih[rows].T
+        n = np.tanh(x_TG + b_ih[rows] + layer["reset"] * (h[:-1] @ W_hh[rows].T + b_hh[rows]))
+        z = layer["update"]
+        np.testing.assert_allclose((1 - z) * n + z * h[:-1], h[1:], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mingru", "mingru signed"])
+def test_the_decay_of_a_mingru_is_what_the_step_in_c_keeps_by(name: str):
+    """h_t = decay h_(t-1) + (1 - decay) candidate: two runs that differ in h alone differ by decay afterwards."""
+    model = zoo_model(name)
+    found = gates(model, IDS, [0])
+    states, _ = carried(name)
+    with torch.inference_mode():
+        ids = torch.tensor([[model.begin_id, *IDS.tolist()]])
+        x, _ = model.inputs(ids, None)
+        y = x.dense()
+        for number, layer in enumerate(model.core.layers):
+            _, offered = layer.mixer.gates_candidates(layer.mixer_norm(y)).chunk(2, dim=-1)
+            y, _ = layer(y, None)
+            h, decay = by_token(states, number), found[number]["decay"]
+            expected = decay * h[:-1] + (1 - decay) * offered[0, 1:].numpy()
+            np.testing.assert_allclose(expected, h[1:], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gdn", "gdn signed tied", "gdn and attention"])
+def test_gates_of_a_gdn_are_those_that_its_rule_is_given(name: str, monkeypatch: pytest.MonkeyPatch):
+    given = []
+
+    def rule(qkv, log_alpha, beta, table):
+        given.append((log_alpha.exp()[0, 1:].numpy(), beta[0, 1:].numpy()))
+        return delta_rule.gated_delta_rule(qkv, log_alpha, beta, table)
+
+    model = zoo_model(name)
+    found = [layer for layer in gates(model, IDS, [0]) if layer]
+    monkeypatch.setattr(mixers, "gated_delta_rule", rule)
+    with torch.inference_mode():
+        model(torch.tensor([[model.begin_id, *IDS.tolist()]]))
+    assert len(found) == len(given)
+    for layer, (decay, beta) in zip(found, given, strict=True):
+        np.testing.assert_allclose(layer["decay"], decay, atol=1e-5)
+        np.testing.assert_allclose(layer["writing"], beta, atol=1e-5)
+
+
+def test_gates_begin_anew_with_a_document_and_an_rnn_has_none():
+    model = zoo_model("gru")
+    whole, again = gates(model, IDS, [0, 12]), gates(model, IDS[12:], [0])
+    for layer, own in zip(whole, again, strict=True):
+        np.testing.assert_allclose(layer["reset"][12:], own["reset"], atol=1e-6)
+        assert layer["reset"].shape == (len(IDS), 16)
+    assert gates(zoo_model("rnn tanh"), IDS, [0]) == gates(zoo_model("ffn"), IDS, [0]) == []
+    assert gates(zoo_model("transformer plain"), IDS, [0]) == []
 
 
 @pytest.mark.parametrize("name", [name for name in ZOO if "transformer" in name])

@@ -80,6 +80,10 @@ class Core(nn.Module):
         """With what shares each token of a text looks at those up to it, (L, B, H, T, T); None without attention."""
         return None
 
+    def gate_values(self, x: InputVectors) -> list[dict[str, Tensor]]:
+        """Of each layer its gates by name, (B, T, N), over a text from its beginning; empty without gates."""
+        return []
+
     def one_hot_columns(self) -> Tensor:
         """What stands for each symbol where the input is one-hot: the columns of the first weights, (V, ...)."""
         raise NotImplementedError

@@ -45,6 +45,9 @@ class Mixer(Protocol):
     def __call__(self, x_BTC: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Its output (B, T, C) and the state after the last token."""
 
+    def gate_values(self, x_BTC: Tensor) -> dict[str, Tensor]:
+        """What decides how much is kept of a state, (B, T, N) by name; empty where nothing does."""
+
     @staticmethod
     def size(config: ModelConfig) -> MixerSize:
         """How large the mixer of these settings is."""
@@ -71,6 +74,11 @@ class MinGru(nn.Module):
         (h_BC,) = state or (wide(x_BTC.new_zeros(len(x_BTC), x_BTC.shape[2])),)
         y_BTC, h_BC = gated_scan(self.gates_candidates(x_BTC), self.gate_bias, h_BC, self.most)
         return self.output(y_BTC), (h_BC,)
+
+    def gate_values(self, x_BTC: Tensor) -> dict[str, Tensor]:
+        """The factor by which each number is kept."""
+        sums_BTC, _ = self.gates_candidates(x_BTC).chunk(2, dim=-1)
+        return {"decay": 1 - self.most * torch.sigmoid(wide(sums_BTC) + self.gate_bias)}
 
     @staticmethod
     def size(config: ModelConfig) -> MixerSize:
@@ -126,10 +134,20 @@ class GatedDeltaNet(nn.Module):
 
     def remember(self, qkv_BTC: Tensor, gates: Tensor, S_BHDD: Tensor) -> tuple[Tensor, Tensor]:
         """What comes of the delta rule, normalised and gated, (B, T, H, D), and the tables; in fp32."""
-        gate, decay_BTH, beta_BTH = wide(gates).split((qkv_BTC.shape[-1] // 3, self.heads, self.heads), -1)
-        log_alpha_BTH = -wide(self.log_decay).exp() * F.softplus(decay_BTH + self.decay_bias)
-        o_BTHD, S_BHDD = gated_delta_rule(qkv_BTC, log_alpha_BTH, self.most * torch.sigmoid(beta_BTH), S_BHDD)
+        gate, log_alpha_BTH, beta_BTH = self._split(gates)
+        o_BTHD, S_BHDD = gated_delta_rule(qkv_BTC, log_alpha_BTH, beta_BTH, S_BHDD)
         return self.head_norm(wide(o_BTHD)) * F.silu(gate).unflatten(-1, (self.heads, -1)), S_BHDD
+
+    def _split(self, gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The sums of the output's gate (B, T, C); log alpha and beta of each head (B, T, H)."""
+        gate, decay_BTH, beta_BTH = wide(gates).split((self.output.in_features, self.heads, self.heads), -1)
+        log_alpha_BTH = -wide(self.log_decay).exp() * F.softplus(decay_BTH + self.decay_bias)
+        return gate, log_alpha_BTH, self.most * torch.sigmoid(beta_BTH)
+
+    def gate_values(self, x_BTC: Tensor) -> dict[str, Tensor]:
+        """By what each head's table is multiplied (alpha), and how much of a value is written into it (beta)."""
+        _, log_alpha_BTH, beta_BTH = self._split(self.gates(x_BTC))
+        return {"decay": log_alpha_BTH.exp(), "writing": beta_BTH}
 
     @staticmethod
     def size(config: ModelConfig) -> MixerSize:
@@ -207,6 +225,10 @@ class WindowAttention(nn.Module):
         place_NW = torch.arange(blocks, device=device).unsqueeze(1) * P + key_W
         there_BNW = place_NW >= (W - seen_B).view(-1, 1, 1)
         return (there_BNW.unsqueeze(2) & within_PW).unsqueeze(1)
+
+    def gate_values(self, x_BTC: Tensor) -> dict[str, Tensor]:
+        """None."""
+        return {}
 
     @staticmethod
     def size(config: ModelConfig) -> MixerSize:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtool.models import recurrence
+from seqtool.models import cells, recurrence
 from seqtool.models.cells import STATES, LayerState, run_cell
 from seqtool.models.cores.core import Core, CoreSize
 from seqtool.models.dropout import Dropout, dropped
@@ -173,6 +173,21 @@ class Recurrent(Core):
             if found is not None:
                 return found
         return layer(self.input_dropout(x.dense()), state)
+
+    def gate_values(self, x: InputVectors) -> list[dict[str, Tensor]]:
+        """Those of the cells, from what each layer reads and has carried on."""
+        found, y = [], None
+        for number, layer in enumerate(self.layers):
+            W_ih, W_hh, b_ih, b_hh = layer.weights
+            if y is None and x.one_hot:
+                assert x.ids_BT is not None
+                x_BTG = F.embedding(x.ids_BT, W_ih.t()) + b_ih
+            else:
+                x_BTG = F.linear(x.dense() if y is None else y, W_ih, b_ih)
+            state = (x_BTG.new_zeros(x.rows, layer.hidden),) * self.states
+            y = self._first(x, state)[0] if number == 0 else layer(y, state)[0]
+            found.append(cells.gate_values(layer.kind, x_BTG, F.pad(y, (0, 0, 1, 0))[:, :-1], W_hh, b_hh))
+        return found if any(found) else []
 
     @staticmethod
     def size(config: ModelConfig, input_width: int) -> CoreSize:

@@ -43,6 +43,14 @@ class Stack(Core):
             after.append(layer_state)
         return self.norm(y), tuple(after)
 
+    def gate_values(self, x: InputVectors) -> list[dict[str, Tensor]]:
+        """Those of the mixers."""
+        y, found = x.dense(), []
+        for layer, mixer in zip(self.layers, self.mixers, strict=True):
+            found.append(mixer.gate_values(layer.get_submodule("mixer_norm")(y)))
+            y, _ = layer(y, None)
+        return found
+
     @staticmethod
     def size(config: ModelConfig, input_width: int) -> CoreSize:
         """In each block a mixer, the dense net, and two norms; then a norm."""

@@ -25,6 +25,7 @@ AXES = ("step", "tokens", "elapsed_s")
 DRAWN = (*AXES, "loss", "lr", "grad_norm", "tokens_per_s")
 MOST_SKIPS, MOST_PROBES = 200, 12
 SHOWN_VALUE = 200  # characters of a setting or a path
+SPLIT_BY_TIME = ("forecast",)  # tasks whose held-back share is the last of it; of others it is drawn by the seed
 RISE = 0.005  # of the loss, as a share of it: less is no overfitting
 
 
@@ -55,11 +56,19 @@ class RunRecord:
 
     @property
     def judged_on(self) -> tuple[Any, ...]:
-        """What validation losses must have in common to compare: the task, the vocabulary and the validation text."""
-        data, vocabulary = self.config.data, self.config.vocabulary_sha256
+        """What validation losses must have in common to compare: the task, the vocabulary and the validation text.
+
+        Of texts that are written for others the vocabulary is that of what is written.
+        """
+        data, vocabulary, target = self.config.data, self.config.vocabulary_sha256, None
         held_back = [data.get(name) for name in ("valid_sha256", "valid_share", "valid_tokens", "held_back")]
+        if isinstance(self.config, RunConfig):
+            target = self.config.task.get("target")
+            vocabulary = self.config.task.get("target_vocabulary_sha256") or vocabulary
+            if "valid_share" in data and self.task not in SPLIT_BY_TIME:
+                held_back.append(self.config.training.seed)
         where = data.get("valid_sha256") or [data.get("sha256"), held_back]
-        return self.task, vocabulary, str(where), data.get("valid_tokens")
+        return self.task, vocabulary, str(target), str(where), data.get("valid_tokens")
 
 
 def read_record(path: Path) -> RunRecord:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seqtool.reports.curves import RunRecord, best_of, described, read_record, remark, settings_table
-from seqtool.runs.config import METRICS
+from seqtool.runs.config import METRICS, RunConfig
 
 
 def copy_of(run: Path, folder: Path, valid: list[float], train: list[float]) -> Path:
@@ -46,6 +47,28 @@ def test_the_best_is_marked_among_runs_that_compare(small_run: Path, tmp_path: P
     config["data"]["sha256"] = "0" * 64
     (tmp_path / "other" / "config.json").write_text(json.dumps(config))
     assert best_of([one, read_record(tmp_path / "other")]) == set()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": {"target_vocabulary_sha256": "0" * 64}},
+        {"task": {"target": ["another"]}},
+        {"data": {"valid_share": 0.1}, "training": {"seed": 7}},
+    ],
+)
+def test_losses_of_other_texts_or_other_rows_do_not_compare(change: dict[str, Any], small_run: Path, tmp_path: Path):
+    """What is written has a vocabulary of its own, and the rows that are held back are drawn by the seed."""
+    one = read_record(copy_of(small_run, tmp_path / "one", [3.0, 2.0], [3.0, 2.5]))
+    assert isinstance(one.config, RunConfig)
+    alike = {
+        part: {**getattr(one.config, part), **entries} for part, entries in change.items() if part in ("task", "data")
+    }
+    other = replace(one, config=replace(one.config, **alike))
+    if "training" in change:
+        one, other = other, replace(other, config=replace(other.config, training=replace(one.config.training, seed=7)))
+        assert best_of([one, one]) == {0}
+    assert best_of([one, other]) == set()
 
 
 @pytest.mark.parametrize(

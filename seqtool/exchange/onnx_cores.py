@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -152,7 +153,7 @@ def _transformer(graph: Graph, inputs: Inputs, core: Transformer, activation: st
         table_TC = core.learned_positions.weight if learned else core.positions_until(core.context)[: core.context]
         x = graph.add(x, graph.rows(graph.constant(table_TC), place))
     for layer, (K, V) in zip(core.layers, past, strict=True):
-        x = _block(graph, x, layer, lambda y, of=layer.attention, K=K, V=V: _attention(graph, y, of, K, V, rotation))
+        x = _block(graph, x, layer, partial(_attention, graph, layer.attention, K, V, rotation))
     return graph.norm(x, core.norm)
 
 
@@ -163,10 +164,11 @@ def _heads(graph: Graph, x: str, W_qkv: Tensor, heads: int) -> list[str]:
     return [graph.shaped(part, -1, heads, 1, width // heads) for part in parts]
 
 
-def _attention(graph: Graph, x: str, of: SelfAttention, K: str, V: str, rotation: list[str] | None) -> str:
+def _attention(graph: Graph, of: SelfAttention, K: str, V: str, rotation: list[str] | None, x: str) -> str:
     q, k, v = _heads(graph, x, of.queries_keys_values.weight, of.heads)
     if rotation is not None:
-        q, k = (_rotated(graph, part, *rotation, of.output.in_features // of.heads) for part in (q, k))
+        cos, sin = rotation
+        q, k = (_rotated(graph, part, cos, sin, of.output.in_features // of.heads) for part in (q, k))
     K, V = graph.joined(K, k, axis=2), graph.joined(V, v, axis=2)
     graph.becomes(K)
     graph.becomes(V)
@@ -191,12 +193,11 @@ def _gathered(graph: Graph, q: str, K: str, V: str, width: int, hidden: str | No
 def _stack(graph: Graph, inputs: Inputs, core: Stack, activation: str) -> str:
     x = _vectors(graph, inputs)
     for number, (layer, mixer) in enumerate(zip(core.layers, core.mixers, strict=True)):
-        mix = MIXERS[type(mixer)]
-        x = _block(graph, x, layer, lambda y, of=mixer, mix=mix, name=f"layer{number}": mix(graph, y, of, name))
+        x = _block(graph, x, layer, partial(MIXERS[type(mixer)], graph, mixer, f"layer{number}"))
     return graph.norm(x, core.norm)
 
 
-def _mingru(graph: Graph, x: str, mixer: MinGru, name: str) -> str:
+def _mingru(graph: Graph, mixer: MinGru, name: str, x: str) -> str:
     width = mixer.output.in_features
     sums, candidates = graph.split(graph.linear(x, mixer.gates_candidates.weight), width, width)
     h = graph.state(f"{name}.h", (BATCH, width))
@@ -206,7 +207,7 @@ def _mingru(graph: Graph, x: str, mixer: MinGru, name: str) -> str:
     return graph.linear(h, mixer.output.weight)
 
 
-def _gated_delta(graph: Graph, x: str, mixer: GatedDeltaNet, name: str) -> str:
+def _gated_delta(graph: Graph, mixer: GatedDeltaNet, name: str, x: str) -> str:
     C, H = mixer.output.in_features, mixer.heads
     D, K = C // H, len(mixer.convolution)
     table = graph.state(f"{name}.table", (BATCH, H, D, D))
@@ -234,7 +235,7 @@ def _gated_delta(graph: Graph, x: str, mixer: GatedDeltaNet, name: str) -> str:
     return graph.linear(graph.shaped(o, 0, -1), mixer.output.weight)
 
 
-def _window_attention(graph: Graph, x: str, mixer: WindowAttention, name: str) -> str:
+def _window_attention(graph: Graph, mixer: WindowAttention, name: str, x: str) -> str:
     W, D = mixer.window, mixer.width
     shape = (BATCH, mixer.heads, W, D)
     K, V = (graph.state(f"{name}.{part}", shape) for part in ("keys", "values"))
@@ -260,7 +261,7 @@ STEPS: dict[type[Core], Callable[[Graph, Inputs, Any, str], str]] = {
     Transformer: _transformer,
     Stack: _stack,
 }
-MIXERS: dict[type[Any], Callable[[Graph, str, Any, str], str]] = {
+MIXERS: dict[type[Any], Callable[[Graph, Any, str, str], str]] = {
     MinGru: _mingru,
     GatedDeltaNet: _gated_delta,
     WindowAttention: _window_attention,

@@ -13,7 +13,7 @@ from seqtool.exchange.pieces import BYTES, merges
 from seqtool.files.writing import read_small_file
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 from seqtool.text.normalizing import SPACE
-from seqtool.text.sentencepiece_model import MAX_MODEL_BYTES, as_field, with_metadata
+from seqtool.text.sentencepiece_model import MAX_MODEL_BYTES, as_field, as_number, with_metadata
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6  # types of a SentencePiece
@@ -120,33 +120,26 @@ def _vocabulary(
     model += as_field(2, _trainer(unknown, begins[0], pieces)) + as_field(3, _normalizer(dummy))
     counted = sum(1 for piece in pieces if len(piece) == 6 and piece.startswith("<0x"))
     own = not dummy and counted == BYTES
-    told: dict[str, Any] = {"type": "bpe" if pairs else "char", "normalize": "none", "lowercase": False} if own else {}
+    told: dict[str, Any] = {"type": "bpe" if pairs else "char", "normalize": "none", "lowercase": False}
     symbols = [piece for index, piece in enumerate(pieces) if index in added and not added[index].get("special")]
-    if own and symbols:
+    if symbols:
         told["symbols"] = symbols
     content = bytes(model)
-    return Vocabulary(with_metadata(content, told) if told else content, str(path))
+    return Vocabulary(with_metadata(content, told) if own else content, str(path))
 
 
 def _trainer(unknown: str, begin: str, pieces: list[str]) -> bytes:
     """The part of a model that names special pieces: TrainerSpec."""
-    fields = bytes([3 << 3, BPE]) + _number(35, 1)  # model_type, byte_fallback
-    fields += _number(40, pieces.index(unknown)) + _number(41, pieces.index(begin)) + _number(42, -1) + _number(43, -1)
+    fields = bytes([3 << 3, BPE]) + as_number(35, 1)  # model_type, byte_fallback
+    fields += (
+        as_number(40, pieces.index(unknown))
+        + as_number(41, pieces.index(begin))
+        + as_number(42, -1)
+        + as_number(43, -1)
+    )
     return fields + as_field(45, unknown.encode()) + as_field(46, begin.encode())
 
 
 def _normalizer(dummy: bool) -> bytes:
     """The part of a model that says what is done to a text: NormalizerSpec."""
-    return as_field(1, b"identity") + _number(3, int(dummy)) + _number(4, 0) + _number(5, 1)
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value % (1 << 64))
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*encoded, value])
+    return as_field(1, b"identity") + as_number(3, int(dummy)) + as_number(4, 0) + as_number(5, 1)

@@ -121,11 +121,13 @@ class _Sum:
             for name, total in self._sums.items()
         }
         seen_S = self._counts_V.nonzero().flatten()
+        if not len(seen_S):  # no language models
+            return found
         for name in OF_SYMBOLS & found.keys():
             total_SH, counts_S = self._sums[name][seen_S], self._counts_V[seen_S]
             counts = counts_S.view(-1, *[1] * (total_SH.dim() - 1))
             found[name] = (total_SH / counts).to(self._kinds[name])
-        return {**found, SEEN: seen_S} if len(seen_S) else found
+        return {**found, SEEN: seen_S}
 
 
 def _forms(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:

@@ -93,6 +93,11 @@ def split_metadata(model: bytes) -> tuple[dict[str, Any], bytes]:
     return {}, model
 
 
+def as_number(number: int, value: int) -> bytes:
+    """A whole number as a field of a serialized protocol buffer."""
+    return _varint(number << 3) + _varint(value % (1 << 64))
+
+
 def _varint(value: int) -> bytes:
     """A protocol-buffer integer: seven bits a byte, the lowest first, the high bit set on all but the last."""
     encoded = bytearray()

@@ -22,7 +22,7 @@ from corpora.recipe import asked, run
 WORDS = (
     "red", "green", "blue", "white", "black", "small", "large", "old", "young", "quick", "slow", "warm", "cold", "cat",
     "dog", "bird", "horse", "fish", "tree", "river", "stone", "house", "garden", "window", "letter", "book", "song",
-    "bread", "water", "light", "sings", "sleeps", "runs", "falls", "waits", "grows", "stays", "turns", "sees", "asks",
+    "bread", "water", "light", "sings", "sleeps", "runs", "falls", "waits", "grows", "stays", "turns", "finds", "asks",
 )  # fmt: skip
 LONGEST = 24
 

@@ -25,7 +25,7 @@ TRAIN = (
     f"--hidden 96 --lr 0.004 --batch-tokens 1024 --dropout 0 --label-smoothing 0 "
     f"--steps {STEPS} --eval-every 100 --early-stop 0"
 )
-MAPPED = "echo 'old dog sees small white bird' | seqtool predict $G/attention --force --attention-map $G/looks.html"
+MAPPED = "echo 'old dog finds small white bird' | seqtool predict $G/attention --force --attention-map $G/looks.html"
 EDGES = (1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25)
 
 

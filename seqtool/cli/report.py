@@ -52,7 +52,7 @@ def command(
         typer.Option(
             "--data",
             metavar="FILE",
-            help="Labelled rows, series, or texts to translate, which the runs that learned from such answer.",
+            help="Labelled rows, series or texts to translate, for the runs that learned from examples to answer.",
             rich_help_panel=Panel.DATA,
         ),
     ] = None,

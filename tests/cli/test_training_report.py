@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
+import pytest
+
+from seqtool.cli.training_report import say_next
+from seqtool.settings.examples import CLASSIFY, LANGUAGE
 from tests.conftest import Command
 
 
@@ -27,3 +32,15 @@ def test_dry_run_tells_the_plan_and_writes_nothing(seqtool: Command, prose_file:
     assert plan["parameters"] > 0
     assert plan["steps"] > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_to_run_next_can_be_pasted_whatever_the_names_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run, valid = tmp_path / "my 'run'", tmp_path / "held back.txt"
+    valid.write_text("text")
+    say_next(run, str(valid), LANGUAGE, False)
+    commands = [line.removeprefix("next:").strip() for line in capsys.readouterr().err.splitlines()]
+    assert [shlex.split(command)[1:4] for command in commands] == [
+        ["eval", str(run), str(valid)], ["generate", str(run), "--prompt"], ["info", str(run)]
+    ]  # fmt: skip
+    say_next(Path("run"), None, CLASSIFY, False)
+    assert capsys.readouterr().err.splitlines()[:2] == ["next: seqtool eval run FILE", "      seqtool predict run FILE"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,5 @@ def test_dots_are_the_principal_components_of_the_models_own_vectors(small_run: 
 
 
 def test_counts_have_no_map(small_run: Path):
-    run = load_run(small_run, torch.device("cpu"))
-    run.model = object()
+    run = dataclasses.replace(load_run(small_run, torch.device("cpu")), model=object())
     assert embedding_map(run) is None

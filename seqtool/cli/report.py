@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,13 +85,15 @@ def command(
         refuse_file(output, force, [*map(str, runs), *([text] if text else [])])
     if text is None and errors != "strict":
         raise UsageError("--errors is for the file of --text: leave it out")
+    if text is None and device != "auto":
+        raise UsageError("--device is where the models read --text: leave it out")
     chosen(errors, ERROR_HANDLERS, "--errors")
     page = _Page(runs, output, None if text is None else _Text(text, errors, device), quiet)
     if follow:
         _follow(page)
     else:
         page.write()
-    note(f"open {output} in a browser", quiet or str(output) == "-")
+    note(f"open {shlex.quote(str(output))} in a browser", quiet or str(output) == "-")
 
 
 class _Text(NamedTuple):

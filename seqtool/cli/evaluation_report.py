@@ -59,6 +59,8 @@ def write_evaluation(run: Path, files: Sequence[str], about: Judging, of_texts: 
         targets=about.target,
     )
     if about.per is not None:
+        unused = {flag: given for flag, given in of_texts.items() if flag != "--target"}
+        refuse_unused(unused, "--per line scores the right texts and writes none; leave that out")
         _write_lines(loaded, files, asking, about)
         return
     report = module.evaluation(loaded, files, asking)
@@ -82,19 +84,25 @@ def write_evaluation(run: Path, files: Sequence[str], about: Judging, of_texts: 
 
 
 def _write_lines(run: ExampleRun, files: Sequence[str], asking: Asking, about: Judging) -> None:
-    """Write for each row nats, tokens and perplexity of its right text, and that text."""
+    """Write for each row nats, tokens and perplexity of its right text, and that text.
+
+    A row that cannot be read keeps its place: without nats, with 0 tokens.
+    """
     from seqtool.tasks.pairs.judging import scored_rows
 
     if about.per != "line":
         raise UsageError(f"--per {about.per}: translations are judged line by line; give --per line")
     for one in scored_rows(run, files, asking):
-        perplexity = math.exp(min(700.0, one.nats / one.tokens))
+        perplexity = None if one.nats is None else math.exp(min(700.0, one.nats / one.tokens))
         text = one.pair.target or ""
         if about.json:
             row = {"nats": one.nats, "tokens": one.tokens, "perplexity": perplexity, "text": text}
             write(json_module.dumps(row, ensure_ascii=False) + "\n")
         else:
-            write(f"{one.nats:.6f}\t{one.tokens}\t{perplexity:.4f}\t{in_row(text)}\n")
+            nats, shown = (
+                "" if value is None else f"{value:.{places}f}" for value, places in ((one.nats, 6), (perplexity, 4))
+            )
+            write(f"{nats}\t{one.tokens}\t{shown}\t{in_row(text)}\n")
 
 
 def in_one(report: dict[str, Any]) -> dict[str, Any]:

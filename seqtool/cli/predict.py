@@ -144,6 +144,8 @@ def command(
         looked=looked,
         told=told,
     )
+    if str(attention_map) == "-":
+        raise UsageError("--attention-map -: standard output is for the texts; name a file")
     if attention_map is not None:
         refuse_file(attention_map, force, [str(run), *(files or [])])
     if not json and (heading := module.heading(loaded)):

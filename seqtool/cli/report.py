@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -101,13 +102,15 @@ def command(
         raise UsageError("--errors is for the file of --text or --data: leave it out")
     if data == "-":
         raise UsageError("--data -: each run reads the file by itself; name one")
+    if text is data is None and device != "auto":
+        raise UsageError("--device is where the models read --text or --data: leave it out")
     chosen(errors, ERROR_HANDLERS, "--errors")
     page = _Page(runs, output, _Read(text, data, errors, device), quiet)
     if follow:
         _follow(page)
     else:
         page.write()
-    note(f"open {output} in a browser", quiet or str(output) == "-")
+    note(f"open {shlex.quote(str(output))} in a browser", quiet or str(output) == "-")
 
 
 class _Read(NamedTuple):

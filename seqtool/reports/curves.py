@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.reports.drawing import visible
-from seqtool.reports.thinning import extremes, means
+from seqtool.reports.thinning import extremes, mean, means
 from seqtool.runs.config import METRICS, RunConfig, is_mixture, read_config
 from seqtool.runs.metrics import Metrics, read_metrics
 from seqtool.runs.mixtures import MixtureConfig, read_mixture
-from seqtool.settings.examples import LANGUAGE
+from seqtool.settings.examples import LANGUAGE, ExampleConfig
 from seqtool.tasks.planning import planner_of
 
 POINTS = 4000  # of all runs together, in each curve
@@ -139,7 +140,7 @@ def _fall(steps: dict[str, npt.NDArray[np.float64]], since: int) -> float:
         return 0.0
     near = (places >= 0.9 * since) & (places <= since + 0.1 * (places[-1] - since))
     late = places >= places[-1] - 0.1 * (places[-1] - since)
-    return float(losses[near].mean() - losses[late].mean()) if near.any() and late.any() else 0.0
+    return mean(losses[near]) - mean(losses[late]) if near.any() and late.any() else 0.0
 
 
 def _curves(metrics: Metrics, points: int) -> dict[str, Any]:
@@ -188,11 +189,18 @@ def _settings(record: RunRecord) -> dict[str, Any]:
         "vocabulary": config.vocabulary_sha256[:12],
     }
     data = {f"data: {name}": value for name, value in config.data.items() if not isinstance(value, dict)}
+    data |= {f"data: {name}": value for name, value in _of_examples(config.data.get("examples")).items()}
     made = {"command": config.made_by.get("command")}
     if isinstance(config, MixtureConfig):
         return {**about, "weights": list(config.weights), "parts": list(config.models), **data, **made}
     training = {"seed": config.training.seed} if record.counted else dataclasses.asdict(config.training)
     return {**about, **config.model.told(), **training, **data, **made}
+
+
+def _of_examples(asked: Any) -> dict[str, Any]:
+    """The settings of how a table was read that are not the defaults."""
+    usual = dataclasses.asdict(ExampleConfig())
+    return {name: value for name, value in asked.items() if value != usual.get(name)} if asked else {}
 
 
 def _shown(value: Any) -> str:
@@ -211,13 +219,15 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _listed(column: npt.NDArray[np.float64]) -> list[float | None]:
-    """Numbers for JSON, exactly; None for NaN."""
-    return [None if value != value else int(value) if value == int(value) else value for value in column.tolist()]
+    """Numbers for JSON, exactly; None for what is not finite."""
+    return [
+        None if not math.isfinite(value) else int(value) if value == int(value) else value for value in column.tolist()
+    ]
 
 
 def _shortened(column: npt.NDArray[np.float64]) -> list[float | None]:
     """The same to six digits, as many as a drawing can show; whole numbers exactly."""
     return [
-        None if value != value else int(value) if value == int(value) else float(f"{value:.6g}")
+        None if not math.isfinite(value) else int(value) if value == int(value) else float(f"{value:.6g}")
         for value in column.tolist()
     ]

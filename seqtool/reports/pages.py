@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from html import escape
 from pathlib import Path
@@ -52,6 +53,15 @@ def _allowed(page: str, element: str) -> str:
 
 
 def inert(value: Any) -> str:
-    """JSON in ASCII that an HTML parser does not take for markup."""
-    text = json.dumps(value, separators=(",", ":"), sort_keys=True)
+    """JSON in ASCII that an HTML parser does not take for markup; None for numbers that are not finite."""
+    text = json.dumps(_finite(value), separators=(",", ":"), sort_keys=True, allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _finite(value: Any) -> Any:
+    """A value in which numbers that JSON has not are None."""
+    if isinstance(value, dict):
+        return {name: _finite(own) for name, own in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(own) for own in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -39,9 +39,12 @@ def extremes(columns: Series, by: Sequence[str], most: int, kept: Sequence[int] 
 def means(columns: Series, names: Sequence[str], most: int) -> dict[str, npt.NDArray[np.float64]]:
     """The means of these columns in each of `most` stretches, of their finite values; NaN where there is none."""
     parts = stretches(len(columns["step"]), most)
-    return {name: np.array([_mean(columns[name][part]) for part in parts]) for name in names}
+    return {name: np.array([mean(columns[name][part]) for part in parts]) for name in names}
 
 
-def _mean(values: npt.NDArray[np.float64]) -> float:
+def mean(values: npt.NDArray[np.float64]) -> float:
+    """The mean of the finite ones; NaN where there is none, or it is not finite."""
     finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else np.nan
+    with np.errstate(over="ignore"):
+        found = float(finite.mean()) if len(finite) else np.nan
+    return found if np.isfinite(found) else np.nan

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from seqtool.errors import InputError
 from seqtool.models.predictor import Predictor
 from seqtool.scoring.rows import TextLine, check_store, document_starts, encoded_lines
 from seqtool.scoring.scorer import CALL_LOGITS, Nats, check_window, document_parts, windows
@@ -69,9 +70,12 @@ def read_closely(
     """Read up to `most` tokens of a text, whose documents `document` separates, as `Scorer` does.
 
     A model that sees so many tokens at most slides a window by half of that. `progress` is told how many are done.
-    InputError when a store has another vocabulary.
+    InputError when a store has another vocabulary, or there is no token.
     """
     ids, lines, whole = _beginning(vocabulary, source, document, most)
+    if not len(ids):
+        name = source.name if isinstance(source, TextSource) else source.path
+        raise InputError(f"{name} has no token to read: give text with words")
     starts = document_starts(lines)
     nats: list[Tensor] = []
     likely: list[Tensor] = []
@@ -113,7 +117,7 @@ def _beginning(
             break
     begins = [0, *(line.stop for line in lines)]
     inside = [line for line, begin in zip(lines, begins, strict=False) if begin < most]
-    return np.concatenate(found)[:most], inside, count <= most
+    return np.concatenate(found or [np.empty(0, np.int64)])[:most], inside, count <= most
 
 
 def _predictions(model: Predictor, text: npt.NDArray[np.int64]) -> Iterator[Tensor]:

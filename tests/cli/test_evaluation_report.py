@@ -31,6 +31,13 @@ def test_flags_for_text_are_refused(seqtool: Command, tmp_path: Path):
     assert b"--per and --context" in result.stderr
 
 
+def test_flags_for_writing_are_refused_where_nothing_is_written(seqtool: Command, translator: Path):
+    asked = ["eval", translator / "run", translator / "test.a", "--target", translator / "test.b", "--per", "line"]
+    result = seqtool(*asked, "--beam", 5, "--max-tokens", 3)
+    assert result.returncode == 2
+    assert b"--beam and --max-tokens: --per line scores the right texts and writes none" in result.stderr
+
+
 @pytest.mark.parametrize("rows", [[{"label": "a", "f1": None}], [{"label": "a", "f1": 0.5}, {"label": "bb", "f1": 1}]])
 def test_rows_are_a_table(rows: list[dict[str, object]]):
     assert rows_table(rows).count("\n") == len(rows) + 1

@@ -84,6 +84,7 @@ def test_what_is_no_run_or_has_no_place_is_refused(seqtool: Command, small_run: 
     assert "does not exist" in error_of(seqtool("report", tmp_path / "none", "-o", page), 3)
     assert "standard output" in error_of(seqtool("report", small_run, "-o", "-", "--follow"), 2)
     assert "an input" in error_of(seqtool("report", small_run, "-o", small_run / "r.html"), 2)
+    assert "--device is where" in error_of(seqtool("report", small_run, "-o", page, "--device", "cpu"), 2)
     assert "at most 50" in error_of(seqtool("report", *[small_run] * 51, "-o", page), 2)
     page.write_bytes(b"mine")
     assert "--force" in error_of(seqtool("report", small_run, "-o", page), 2)

@@ -114,3 +114,19 @@ def test_a_long_training_is_thinned_and_keeps_its_best(small_run: Path, tmp_path
     assert len(run["train"]["loss"]) < 1100
     assert run["valid"]["valid_loss"][run["best"]] == 0.5
     assert run["valid"]["step"][run["best"]] == 12_350
+
+
+def test_losses_too_large_to_add_are_drawn(small_run: Path, tmp_path: Path):
+    record = read_record(copy_of(small_run, tmp_path / "huge", [1e308] * 3000, [1e308] * 3000))
+    (run,) = described([record])
+    assert None in run["mean"]["loss"]
+    assert run["train"]["loss"][0] == 1e308
+    assert remark(record)
+
+
+def test_how_a_table_was_read_is_told_where_it_is_not_the_default(small_run: Path):
+    one = read_record(small_run)
+    other = replace(one, config=replace(one.config, data={**one.config.data, "examples": {"max_length": 12}}))
+    assert ["data: max_length", "-", "12"] in settings_table([one, other])["differ"]
+    usual = replace(one, config=replace(one.config, data={**one.config.data, "examples": {"max_length": 1024}}))
+    assert settings_table([one, usual])["differ"] == []

@@ -27,3 +27,7 @@ def test_data_and_title_are_text(tmp_path: Path):
 def test_json_has_nothing_that_a_parser_takes_for_markup():
     assert not set("<>&") & set(inert(HOSTILE))
     assert json.loads(inert(HOSTILE)) == HOSTILE
+
+
+def test_numbers_that_json_has_not_are_none():
+    assert json.loads(inert({"a": [float("nan"), (float("inf"), 1e308)]})) == {"a": [None, [None, 1e308]]}

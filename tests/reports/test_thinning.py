@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqtool.reports.thinning import extremes, means, stretches
+from seqtool.reports.thinning import extremes, mean, means, stretches
 
 
 def columns(count: int) -> dict[str, np.ndarray]:
@@ -41,3 +41,8 @@ def test_means_leave_out_what_is_missing():
     assert found["step"].tolist() == [0.5, 2.5]
     assert found["loss"][0] == 1.0
     assert np.isnan(found["loss"][1])
+
+
+def test_a_mean_beyond_all_numbers_is_none():
+    assert np.isnan(mean(np.full(9, 1e308)))
+    assert mean(np.array([1.0, np.inf, 3.0])) == 2.0

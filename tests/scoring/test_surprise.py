@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from seqtool.errors import InputError
 from seqtool.runs.loading import Run, load_run
 from seqtool.scoring.scorer import Scorer
 from seqtool.scoring.surprise import CloseReading, calibration, read_closely
+from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextSource
+from seqtool.text.learning import learn_vocabulary
 from tests.conftest import Command
 
 TEXT = "It was late, and the king was there.\n\nNaïve 🙂 text\twithout an end"
@@ -49,6 +52,14 @@ def test_costs_are_those_of_scoring(run: Run, document: str, prose: str, tmp_pat
     np.testing.assert_allclose(reading.nats, expected, rtol=1e-4, atol=1e-4)
     assert len(reading.starts) == (1 if document == "file" else (TEXT + prose[:500]).rstrip("\n").count("\n") + 1)
     assert reading.whole
+
+
+def test_a_text_without_a_token_is_refused(run: Run, tmp_path: Path):
+    (tmp_path / "words").write_text("one two\n" * 9)
+    words = learn_vocabulary(TextSource([str(tmp_path / "words")]), VocabularyConfig(type="word", min_count=1))
+    (tmp_path / "t.txt").write_text("   ")
+    with pytest.raises(InputError, match=r"t\.txt has no token to read: give text with words"):
+        read_closely(run.model, words, TextSource([str(tmp_path / "t.txt")]), "file", 10)
 
 
 def test_the_likeliest_are_those_of_the_model(run: Run, tmp_path: Path):

@@ -42,7 +42,8 @@ def test_the_answer_is_the_same_for_any_batch_and_an_empty_line_is_an_empty_one(
 def test_several_texts_are_ranked_and_the_nats_are_the_models(seqtool: Command, translator: Path, tmp_path: Path):
     out = done(seqtool, "predict", translator / "run", "-", "-n", 3, "--beam", 4, stdin=b"the red cat\n\nthe dog\n")
     rows = [line.split("\t") for line in lines(out)]
-    assert [row[:2] for row in rows] == [[str(n), str(rank)] for n in (1, 2, 3) for rank in (1, 2, 3)]
+    assert rows.pop(3) == ["2", "1", "", ""]  # the empty line's empty text, which no model wrote
+    assert [row[:2] for row in rows] == [[str(n), str(rank)] for n in (1, 3) for rank in (1, 2, 3)]
     assert len({row[3] for row in rows[:3]}) == 3
     source, target = tmp_path / "a", tmp_path / "b"
     source.write_text("the red cat\n" * 3)
@@ -61,6 +62,31 @@ def test_drawing_is_the_same_for_the_same_seed_and_any_batch(seqtool: Command, t
     drawn = lines(done(seqtool, *asked, "-n", 2))
     assert len(drawn) == 80
     assert any(drawn[place].split("\t")[3] != drawn[place + 1].split("\t")[3] for place in range(0, 80, 2))
+    nats = [float(line.split("\t")[2]) for line in drawn]
+    assert all(nats[place] <= nats[place + 1] for place in range(0, 80, 2))
+
+
+def test_a_row_without_an_answer_has_the_columns_of_others(seqtool: Command, translator: Path):
+    asked = ["predict", translator / "run", "-", "--errors", "replace"]
+    broken = b"the red cat\n\xff\n\nthe dog\n"
+    aligned = [line.split("\t") for line in lines(done(seqtool, *asked, "--align", stdin=broken))]
+    assert [len(row) for row in aligned] == [2, 2, 2, 2]
+    ranked = [line.split("\t") for line in lines(done(seqtool, *asked, "--align", "-n", 2, stdin=broken))]
+    assert ranked[2:4] == [["2", "", "", "", ""], ["3", "1", "", "", ""]]
+    assert [row[0] for row in ranked] == ["1", "1", "2", "3", "4", "4"]
+    told = [json.loads(line) for line in lines(done(seqtool, *asked, "-n", 2, "--json", stdin=broken))]
+    assert told[1] == {"row": 2, "problem": "is not valid UTF-8"}
+    assert told[2] == {"row": 3, "texts": [{"text": "", "nats": None, "ended": True}]}
+
+
+def test_a_pair_that_cannot_be_read_is_a_row_without_nats(seqtool: Command, translator: Path, tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"the cat\n\xff\nthe dog\n")
+    (tmp_path / "b").write_text("das Katze.\nX\ndas Hund.\n")
+    asked = ["eval", translator / "run", tmp_path / "a", "--target", tmp_path / "b", "--per", "line"]
+    rows = lines(done(seqtool, *asked, "--errors", "replace"))
+    assert (len(rows), rows[1]) == (3, "\t0\t\tX")
+    told = [json.loads(line) for line in lines(done(seqtool, *asked, "--errors", "replace", "--json"))]
+    assert told[1] == {"nats": None, "tokens": 0, "perplexity": None, "text": "X"}
 
 
 def test_it_is_judged_beside_a_copy(seqtool: Command, translator: Path):
@@ -212,6 +238,7 @@ def test_flags_of_texts_are_refused_where_none_are_written(seqtool: Command, tra
         ),
         (["eval", translator / "run", translator / "test.a", "--per", "token", "--target", "x"], b"--per token"),
         (["predict", translator / "run", translator / "test.a", "-k", 2], b"-k 2: "),
+        (["predict", translator / "run", translator / "test.a", "--attention-map", "-"], b"name a file"),
         (["predict", translator / "run", translator / "test.a", "-n", 0], b"-n: give a number"),
         (["predict", translator / "run", translator / "test.a", "--beam", 2, "--temperature", 1], b"give one of them"),
     ):

@@ -219,9 +219,13 @@ def answered(
 
 
 def answered_rows(
-    records: Records, reader: RowReader, asking: Asking, tell: Callable[[list[Row]], list[Answer]]
+    records: Records,
+    reader: RowReader,
+    asking: Asking,
+    tell: Callable[[list[Row]], list[Answer]],
+    lacking: Callable[[Row, str], Answer] = lambda row, problem: unanswered(problem),
 ) -> Iterator[list[Answer]]:
-    """The same, where `tell` makes answers of the rows that can be read.
+    """The same, where `tell` makes answers of the rows that can be read, `lacking` of others, with the problem.
 
     Where errors are not replaced, InputError for the first row with a problem, after the answers to those before it.
     """
@@ -233,7 +237,8 @@ def answered_rows(
         whole = [row for row, problem in zip(block[:broken], problems, strict=False) if not problem]
         told = iter(tell(whole) if whole else ())
         if broken:
-            yield [unanswered(problem) if problem else next(told) for problem in problems[:broken]]
+            pairs = zip(block[:broken], problems, strict=False)
+            yield [lacking(row, problem) if problem else next(told) for row, problem in pairs]
         if broken < len(block):
             raise InputError(
                 f"line {block[broken].number} of {records.reading} {problems[broken]}: mend it, or give --errors "

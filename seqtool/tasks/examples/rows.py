@@ -197,13 +197,13 @@ class ArrayBuilder:
         self._lengths: list[npt.NDArray[np.int64]] = []
         self.count = 0
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Add what a model reads of some rows."""
+    def add(self, rows: Sequence[Row], ids: Sequence[npt.NDArray[Any]] | None = None) -> None:
+        """Add what a model reads of some rows, whose texts may have these ids already."""
         self.count += len(rows)
         if self.reader.columns.text:
-            ids = self.reader.ids(rows)
+            ids = self.reader.ids(rows) if ids is None else ids
             self._lengths.append(np.array([len(one) for one in ids], np.int64))
-            self._ids.append(np.concatenate(ids) if ids else np.empty(0))
+            self._ids.append(np.concatenate(ids) if len(ids) else np.empty(0))
         if self.reader.columns.numbers:
             self._numbers.append(np.ascontiguousarray(self.reader.numbers(rows)))
         if self.reader.columns.categories:

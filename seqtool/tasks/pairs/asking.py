@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from seqtool.tasks.pairs.writing import NOTHING, TEXT_ALONE, Key, Telling, Write
 from seqtool.text.vocabulary import Vocabulary
 
 MOST_MAPS = 50  # rows whose attention is drawn
+MOST_CELLS, MOST_SHARES = 40_000, 2_000_000  # of all maps together: cells of their tables, and these by layer and head
 
 
 def vocabularies_of(run: ExampleRun) -> Vocabularies:
@@ -50,23 +52,29 @@ def answered_texts(run: ExampleRun, paths: Sequence[str], asking: Asking) -> Ite
     records.as_text = frozenset(columns)
     reader = reader_of(run, records)
 
+    maps = Maps(writer, [] if asking.looked is None else asking.looked)
+
     def tell(rows: list[Row]) -> list[Answer]:
         texts = texts_for(writer, reader, rows)
         if asking.looked is not None:
-            asking.looked.extend(maps_of(writer, reader, rows, texts, MOST_MAPS - len(asking.looked)))
+            maps.add(reader, rows, texts)
         return [_answer(row, own, asking) for row, own in zip(rows, texts, strict=True)]
 
-    yield from answered_rows(records, reader, asking, tell)
-    if reader.cut and asking.told is not None:
-        rows = "1 row is" if reader.cut == 1 else f"{reader.cut:,} rows are"
-        asking.told.append(
-            f"{rows} longer than {reader.max_length:,} tokens, as no row of training was: the end is not read"
-        )
+    yield from answered_rows(records, reader, asking, tell, lambda row, problem: _unanswered(row, problem, asking))
+    if asking.told is not None:
+        asking.told.extend([*told_of_cut(reader), *maps.told_of_left_out()])
+
+
+def told_of_cut(reader: RowReader) -> list[str]:
+    """A sentence on the rows whose end was not read, if there were any."""
+    rows = "1 row is" if reader.cut == 1 else f"{reader.cut:,} rows are"
+    told = f"{rows} longer than {reader.max_length:,} tokens, as no row of training was: the end is not read"
+    return [told] if reader.cut else []
 
 
 def texts_for(writer: Writer, reader: RowReader, rows: Sequence[Row]) -> list[list[Written]]:
-    """The texts for rows that can be read; an empty one for an empty text."""
-    found = [[NOTHING] * writer.telling.samples for _ in rows]
+    """The texts for rows that can be read; a single empty one for an empty text."""
+    found = [[NOTHING] for _ in rows]
     places = [place for place, row in enumerate(rows) if not is_empty(reader, row)]
     x, keys = inputs_for(reader, [rows[place] for place in places])
     if x is not None:
@@ -76,26 +84,46 @@ def texts_for(writer: Writer, reader: RowReader, rows: Sequence[Row]) -> list[li
     return found
 
 
-def maps_of(
-    writer: Writer, reader: RowReader, rows: Sequence[Row], texts: Sequence[Sequence[Written]], most: int
-) -> Iterator[Looked]:
-    """Where the model looked for the best text of each of the first rows that have one."""
-    source, target = writer.vocabularies
-    assert source is not None
-    for row, (one, *_) in zip(rows, texts, strict=True):
-        if most <= 0:
-            return
-        if not one.tokens:
-            continue
-        x, (key,) = inputs_for(reader, [row])
-        assert x is not None
-        most -= 1
-        yield Looked(
-            f"{row.number}: {one.text}",
-            ["<s>", *(_shown(source, index) for index in key)],
-            [_shown(target, index) for index in one.tokens],
-            writer.looks(x, one.tokens).numpy(),
-        )
+class Maps:
+    """Where the model looked for the best text of each of the first rows that have one, as much as a page can show."""
+
+    def __init__(self, writer: Writer, looked: list[Looked]) -> None:
+        self.writer, self.looked = writer, looked
+        self.left_out = 0
+        self._cells = 0
+
+    def add(self, reader: RowReader, rows: Sequence[Row], texts: Sequence[Sequence[Written]]) -> None:
+        """Add those of some rows and their texts."""
+        source, target = self.writer.vocabularies
+        assert source is not None
+        config, reader = self.writer.model.config, copy.copy(reader)  # which counts what is cut by itself
+        most = min(MOST_CELLS, MOST_SHARES // (config.layers * config.heads))
+        for row, (one, *_) in zip(rows, texts, strict=True):
+            if len(self.looked) + self.left_out >= MOST_MAPS:
+                return
+            if not one.tokens:
+                continue
+            x, (key,) = inputs_for(reader, [row])
+            assert x is not None
+            cells = (len(key) + 1) * len(one.tokens)
+            if self._cells + cells > most:
+                self.left_out += 1
+                continue
+            self._cells += cells
+            self.looked.append(
+                Looked(
+                    f"{row.number}: {one.text}",
+                    ["<s>", *(_shown(source, index) for index in key)],
+                    [_shown(target, index) for index in one.tokens],
+                    self.writer.looks(x, one.tokens).numpy(),
+                )
+            )
+
+    def told_of_left_out(self) -> list[str]:
+        """A sentence on the texts that were too long for the page, if there were any."""
+        of = f"{self.left_out} of the first {self.left_out + len(self.looked)} texts"
+        told = f"--attention-map: {of} would make the page too large and are not on it; give shorter or fewer rows"
+        return [told] if self.left_out else []
 
 
 def _shown(vocabulary: Vocabulary, index: int) -> str:
@@ -108,10 +136,8 @@ def is_empty(reader: RowReader, row: Row) -> bool:
     return bool(reader.columns.text) and not reader.text_of(row).strip()
 
 
-def inputs_for(reader: RowReader, rows: Sequence[Row]) -> tuple[ExampleInput | None, list[Key]]:
+def arrays_for(reader: RowReader, rows: Sequence[Row]) -> tuple[ArrayExamples, list[Key]]:
     """What a model reads of some rows, and a key of each: its ids without `<s>`, or the bits of its numbers."""
-    if not rows:
-        return None, []
     arrays: dict[str, Any] = {}
     keys: list[Key] = [()] * len(rows)
     columns = reader.columns
@@ -129,21 +155,44 @@ def inputs_for(reader: RowReader, rows: Sequence[Row]) -> tuple[ExampleInput | N
     if columns.categories:
         arrays["categories_NC"] = reader.categories(rows)
         keys = [(*key, *own) for key, own in zip(keys, arrays["categories_NC"].tolist(), strict=True)]
-    return ArrayExamples(np.zeros(len(rows), np.int64), **arrays).take(np.arange(len(rows))).x, keys
+    return ArrayExamples(np.zeros(len(rows), np.int64), **arrays), keys
+
+
+def inputs_for(reader: RowReader, rows: Sequence[Row]) -> tuple[ExampleInput | None, list[Key]]:
+    """The same as a model is given it; None of no rows."""
+    if not rows:
+        return None, []
+    arrays, keys = arrays_for(reader, rows)
+    return arrays.take(np.arange(len(rows))).x, keys
+
+
+def _unanswered(row: Row, problem: str, asking: Asking) -> Answer:
+    """What stands in the place of the texts of a row that cannot be read: as many cells as they have."""
+    aligned = [""] if asking.align else []
+    if not asking.samples:
+        return Answer((("", *aligned),), {"problem": problem}, problem)
+    return Answer(((str(row.number), "", "", "", *aligned),), {"row": row.number, "problem": problem}, problem)
 
 
 def _answer(row: Row, texts: Sequence[Written], asking: Asking) -> Answer:
-    """The texts of a row: alone a line each; of several the row's number, its rank and nats before each."""
+    """The texts of a row: alone a line each; of several the row's number, its rank and nats before each.
+
+    An empty row has one text, an empty one, which no model wrote: it has no nats.
+    """
     content: dict[str, Any] = {"texts": [_content(one, asking.align) for one in texts]}
     if not asking.samples:
         (one,) = texts
         cells = (one.text, _pharaoh(one)) if asking.align else (one.text,)
         return Answer((cells,), _content(one, asking.align), plain=True)
     rows = tuple(
-        (str(row.number), str(rank), f"{one.nats:.4f}", one.text, *([_pharaoh(one)] if asking.align else []))
+        (str(row.number), str(rank), _nats(one), one.text, *([_pharaoh(one)] if asking.align else []))
         for rank, one in enumerate(texts, start=1)
     )
     return Answer(rows, {"row": row.number, **content})
+
+
+def _nats(one: Written) -> str:
+    return "" if one.nats is None else f"{one.nats:.4f}"
 
 
 def _content(one: Written, align: bool) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def vocabularies_for(
     own = next(
         (load_vocabulary(path / TARGET_VOCABULARY) for path in beside if (path / TARGET_VOCABULARY).is_file()), None
     )
+    _refuse_types(request, examples)
     if request.vocab is not None:
         source = load_vocabulary(request.vocab)
         return Vocabularies(source if columns.text else None, own or source)
@@ -89,6 +90,18 @@ def vocabularies_for(
     target = learned[-1]
     assert target is not None
     return Vocabularies(learned[0], target)
+
+
+def _refuse_types(request: Request, examples: ExampleConfig) -> None:
+    """UsageError for settings of vocabularies to learn beside --vocab FILE; a run has those of its own."""
+    if request.vocab is None or request.run is not None or request.from_run is not None:
+        return
+    given = {"--source-type": examples.source_type, "--target-type": examples.target_type}
+    given["--vocabularies"] = "auto" if examples.vocabularies == "shared" else examples.vocabularies
+    if flags := [flag for flag, value in given.items() if value != "auto"]:
+        raise UsageError(
+            f"{' and '.join(flags)}: --vocab {request.vocab} is the vocabulary of both sides; leave that out"
+        )
 
 
 def _learned(path: Path, asked: dict[str, Any], seed: int) -> Vocabulary:
@@ -181,12 +194,13 @@ def pair_arrays(files: PairFiles, reader: PairReader, errors: str) -> PairArrays
         texts = [pair.target or "" for pair in whole]
         ids = reader.target_ids(texts)
         fits = [len(one) <= reader.max_length for one in ids]
+        sources: list[npt.NDArray[Any]] | None = None
         if reader.rows.columns.text:
             sources = reader.rows.ids([pair.row for pair in whole])  # with <s>
             fits = [fit and len(one) - 1 <= reader.max_length for fit, one in zip(fits, sources, strict=True)]
         long += len(fits) - sum(fits)
         kept = [place for place, fit in enumerate(fits) if fit]
-        builder.add([whole[place].row for place in kept])
+        builder.add([whole[place].row for place in kept], sources and [sources[place] for place in kept])
         for place in kept:
             row = whole[place].row.values
             digest.update(("\x1f".join("\x00" if v is None else v for v in row) + "\x1d").encode("utf-8", "replace"))

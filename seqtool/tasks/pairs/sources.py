@@ -93,14 +93,19 @@ def is_table(name: str, examples: ExampleConfig) -> bool:
 
 def target_files(request: Request, examples: ExampleConfig) -> list[str]:
     """The files that --target names, one for each of DATA; none where it names a column. UsageError for others."""
-    names = [examples.target] if Path(examples.target).is_file() else list(listed(examples.target))
-    if not names or not all(Path(name).is_file() for name in names):
+    names = [examples.target] if _can_be_read(examples.target) else list(listed(examples.target))
+    if not names or not all(_can_be_read(name) for name in names):
         return []
     if len(names) != len(request.data):
         raise UsageError(
             f"--target names {len(names)} files and DATA {len(request.data)}: give a file of translations for each"
         )
     return names
+
+
+def _can_be_read(name: str) -> bool:
+    """Whether there is something to read by a name: a file, or a pipe."""
+    return bool(name) and Path(name).exists() and not Path(name).is_dir()
 
 
 def open_pairs(request: Request, examples: ExampleConfig) -> OpenedPairs:

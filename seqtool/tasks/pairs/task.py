@@ -14,7 +14,7 @@ from seqtool.errors import InputError
 from seqtool.files.writing import atomic_writer
 from seqtool.models.encoder_decoder import EncoderDecoder, build_encoder_decoder
 from seqtool.models.example_model import ExampleInput
-from seqtool.models.loss import IGNORE, token_nats
+from seqtool.models.loss import IGNORE
 from seqtool.models.net import Net
 from seqtool.models.state import State
 from seqtool.runs.config import TARGET_VOCABULARY, RunConfig, write_config
@@ -22,9 +22,10 @@ from seqtool.scoring.metrics.texts import bleu
 from seqtool.settings.training import TrainConfig
 from seqtool.settings.writing import WritingConfig
 from seqtool.tasks.examples.prepared import Prepared
-from seqtool.tasks.examples.sets import Rows, by_length
+from seqtool.tasks.examples.sets import Rows
 from seqtool.tasks.examples.task import first_rows
 from seqtool.tasks.pairs.batches import PairBatches
+from seqtool.tasks.pairs.nats import pair_nats
 from seqtool.tasks.pairs.reading import Vocabularies
 from seqtool.tasks.pairs.sets import PairSet
 from seqtool.tasks.pairs.writing import Writer
@@ -32,7 +33,7 @@ from seqtool.tasks.starting import freeze
 from seqtool.training.task import Batches, Stopped, Sums, Validation
 
 VALID_TEXTS = 1000  # that are written for a BLEU
-VALID_PAIRS, SCORED_PAIRS, SCORED_TOKENS = 20_000, 128, 1 << 13
+VALID_PAIRS = 20_000
 
 
 class PairObjective(nn.Module):
@@ -129,19 +130,3 @@ class PairTask:
         if self.data.target_vocabulary is not None:
             with atomic_writer(folder / TARGET_VOCABULARY) as stream:
                 stream.write(self.data.target_vocabulary.model)
-
-
-@torch.no_grad()
-def pair_nats(model: EncoderDecoder, pairs: PairSet, rows: Rows, stopped: Stopped | None = None) -> Tensor | None:
-    """The nats of the text of some pairs, each with the symbol that ends it, (N,), in the order of `rows`.
-
-    None when `stopped` said yes on the way.
-    """
-    nats_N = torch.zeros(len(rows), dtype=torch.float64)
-    for batch in by_length(pairs.lengths_N[rows], SCORED_PAIRS, SCORED_TOKENS):
-        if stopped is not None and stopped():
-            return None
-        taken = pairs.take(rows[batch]).to(model.device)
-        nats_BT = token_nats(model(taken.x, taken.inputs_BT), taken.targets_BT)
-        nats_N[torch.from_numpy(batch)] = nats_BT.double().sum(1).cpu()
-    return nats_N

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seqtool.errors import UsageError
@@ -20,11 +20,12 @@ from seqtool.generation.steering import Steering
 from seqtool.models.decoding.encoder_decoder import WritingStepper
 from seqtool.models.encoder_decoder import EncoderDecoder
 from seqtool.models.example_model import ExampleInput
-from seqtool.models.loss import IGNORE, token_nats
 from seqtool.settings.generation import GenerateConfig
 from seqtool.settings.writing import WritingConfig
 from seqtool.tasks.examples.sets import Rows, by_length
+from seqtool.tasks.pairs.nats import arrays_of, pair_nats
 from seqtool.tasks.pairs.reading import Vocabularies
+from seqtool.tasks.pairs.sets import PairSet
 from seqtool.text.vocabulary import Vocabulary
 
 TOGETHER_TEXTS, TOGETHER_TOKENS = 256, 1 << 14  # that are written side by side, and tokens that are read for them
@@ -55,8 +56,8 @@ class Written(NamedTuple):
     tokens: tuple[int, ...]
     ended: bool
     """Whether the model ended it, not a limit."""
-    nats: float = 0.0
-    """-log p of its tokens and of its end, where it was asked for."""
+    nats: float | None = None
+    """-log p of its tokens and of its end, where it was asked for and the model wrote it."""
     alignment: tuple[tuple[int, int], ...] = ()
     """Pairs of a unit of what was read and one that was written, both from 0."""
 
@@ -154,17 +155,18 @@ class Writer:
 
     def _add_nats(self, x: ExampleInput, batch: Rows, found: list[list[Written]]) -> None:
         """Add to each text its nats, as `seqtool eval` has them."""
-        texts = [(row, one) for row, place in enumerate(batch.tolist()) for one in found[place]]
-        lengths = [len(one.tokens) for _, one in texts]
-        targets_BT = torch.full((len(texts), max(lengths) + 1), IGNORE)
-        for row, (_, one) in enumerate(texts):
-            targets_BT[row, : lengths[row] + 1] = torch.tensor([*one.tokens, self.model.begin_id])
-        inputs_BT = F.pad(targets_BT[:, :-1].clamp(min=0), (1, 0), value=self.model.begin_id)
-        rows = x.take(torch.tensor([row for row, _ in texts])).to(self.model.device)
-        logits_BTV = self.model(rows, inputs_BT.to(self.model.device)).cpu()
-        nats = iter(token_nats(logits_BTV, targets_BT).double().sum(1).tolist())
+        texts = [one.tokens for place in batch.tolist() for one in found[place]]
+        rows = np.repeat(np.arange(len(batch)), [len(found[place]) for place in batch.tolist()])
+        starts = np.cumsum([0, *map(len, texts)])
+        ids = np.array([token for tokens in texts for token in tokens], np.int64)
+        pairs = PairSet(arrays_of(x).some(rows), starts, ids, self.model.begin_id)
+        nats_N = pair_nats(self.model, pairs, np.arange(len(texts)))
+        assert nats_N is not None
+        nats = iter(nats_N.tolist())
         for place in batch.tolist():
             found[place] = [one._replace(nats=next(nats)) for one in found[place]]
+            if self.config.draws:  # which come in no order; a search has one of its own
+                found[place].sort(key=lambda one: one.nats or 0.0)
 
     def _looked(self, x: ExampleInput, key: Key, text: str, one: Written) -> Written:
         """A text with its alignment, and unknown words replaced, as asked."""
@@ -173,11 +175,12 @@ class Writer:
         looks_TS = self.looks(x, one.tokens).mean((0, 1))
         target = self.vocabularies.target
         if self.telling.copy_unknown:
-            words, of_word = text.split(), words_of(source, key)
+            of_word = words_of(source, key)
+            words = words_in(source, key, text)
             parts = []
             for place, token in enumerate(one.tokens):
                 looked_at = -1
-                if token == target.unknown_id and words:
+                if token == target.unknown_id and max(of_word, default=-1) >= 0:
                     ((looked_at, _),) = alignment(looks_TS[place : place + 1], of_word, [0])
                 known = 0 <= looked_at < len(words)
                 parts.append(words[looked_at] if known else target.token_in_line(token))
@@ -226,17 +229,20 @@ def alignment(looks_TS: Tensor, source: Sequence[int], target: Sequence[int]) ->
 
 
 def units_of(vocabulary: Vocabulary, ids: Sequence[int]) -> list[int]:
-    """The unit of each token, from 0: of pieces the word between spaces, -1 for a space alone; else the token."""
-    if vocabulary.type in ("char", "byte", "word"):
+    """The unit of each token, from 0: of pieces and words the word between spaces, -1 for spaces; else the token."""
+    if vocabulary.type in ("char", "byte"):
         return list(range(len(ids)))
     return words_of(vocabulary, ids)
 
 
 def words_of(vocabulary: Vocabulary, ids: Sequence[int]) -> list[int]:
     """The word between spaces that each token belongs to, from 0; -1 for spaces."""
-    if vocabulary.type == "word":
-        return list(range(len(ids)))
     words, word, inside = [], -1, False
+    if vocabulary.type == "word":
+        for index in ids:
+            word += (is_word := index not in vocabulary.newline_ids)
+            words.append(word if is_word else -1)
+        return words
     for index in ids:
         text = vocabulary.token_strings[index]
         if not text.strip():
@@ -248,3 +254,16 @@ def words_of(vocabulary: Vocabulary, ids: Sequence[int]) -> list[int]:
         words.append(word)
         inside = not text[-1:].isspace()
     return words
+
+
+def words_in(vocabulary: Vocabulary, ids: Sequence[int], text: str) -> list[str]:
+    """The words that `words_of` numbers: as they stand in the `text` where an id may be any unknown one."""
+    if vocabulary.type == "word":
+        return text.split()
+    parts: list[list[int]] = []
+    for index, word in zip(ids, words_of(vocabulary, ids), strict=True):
+        if word == len(parts):
+            parts.append([])
+        if word >= 0:
+            parts[word].append(index)
+    return [vocabulary.decode(part).strip() for part in parts]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from seqtool.errors import InputError
+from seqtool.errors import InputError, UsageError
 from seqtool.runs.loading import ExampleRun, load_example_run
 from seqtool.tasks.examples.asking import Asking
 from seqtool.tasks.pairs import judging
+from seqtool.tasks.pairs.asking import answered_texts
 from seqtool.tasks.pairs.judging import judged_texts, scored_rows
 
 
@@ -51,9 +53,31 @@ def test_a_pair_that_is_too_long_is_refused_by_its_line_or_left_out(
     assert judged_texts(run, paths, Asking(targets=target, errors="replace"))["left_out"] == 1
 
 
+def test_a_pair_that_cannot_be_read_keeps_its_place(run: ExampleRun, tmp_path: Path):
+    paths, target = files(tmp_path, "the cat\nthe dog\nthe bird\n", "das Katze.\nX\ndas Vogel.\n")
+    (tmp_path / "a").write_bytes(b"the cat\n\xff\nthe bird\n")
+    rows = list(scored_rows(run, paths, Asking(targets=target, errors="replace")))
+    assert [(one.nats is None, one.tokens) for one in rows] == [(False, 3), (True, 0), (False, 3)]
+    assert [one.pair.target for one in rows] == ["das Katze.", "X", "das Vogel."]
+
+
+def test_the_texts_that_are_judged_are_those_that_predict_writes(run: ExampleRun, tmp_path: Path):
+    """Of a row that is longer than any of training `predict` reads the beginning; nats are of all of it."""
+    short = replace(run, config=replace(run.config, task={**run.config.task, "max_length": 2}))
+    paths, target = files(tmp_path, "the red cat likes the dog\n", "x\n")
+    told: list[str] = []
+    ((answer,),) = answered_texts(short, paths, Asking(told=told, format="lines"))
+    (tmp_path / "b").write_text(answer.content["text"] + "\n")
+    found = judged_texts(short, paths, Asking(targets=target))
+    assert found["exact_match"] == 1.0
+    assert told == [note for note in found["notes"] if "longer" in note]
+    assert "1 row is longer than 2 tokens" in told[0]
+    assert found["nats"] == judged_texts(run, paths, Asking(targets=target))["nats"]
+
+
 def test_no_pairs_and_several_files_are_refused(run: ExampleRun, tmp_path: Path):
     paths, target = files(tmp_path, "x\ny\n", "x\n")
     with pytest.raises(InputError, match="has 2 rows and"):
         judged_texts(run, paths, Asking(targets=target))
-    with pytest.raises(InputError, match="one file at a time"):
+    with pytest.raises(UsageError, match="one file at a time"):
         judged_texts(run, paths * 2, Asking(targets=target))

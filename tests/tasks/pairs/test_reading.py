@@ -36,6 +36,18 @@ def test_pieces_are_shared_and_all_else_is_not(tmp_path: Path):
         learned(tmp_path, "char", "word", vocabularies="shared")
 
 
+def test_a_vocabulary_that_is_named_has_no_types_to_learn(tmp_path: Path):
+    files = parallel(tmp_path, "train", 60)
+    for name, value in {"target_type": "char", "source_type": "word", "vocabularies": "separate"}.items():
+        request, examples = request_of(files[0], target=files[1], **{name: value})
+        opened = open_pairs(request, examples)
+        named = dataclasses.replace(request, vocab=tmp_path / "v.model")
+        with pytest.raises(
+            UsageError, match=f"--{name.replace('_', '-')}: --vocab .*v.model is the vocabulary of both"
+        ):
+            vocabularies_for(named, opened.files, opened.columns, examples, {}, seed=0)
+
+
 def test_what_cannot_be_learned_from_is_left_out_and_counted(tmp_path: Path):
     source = write(tmp_path / "a", "one two\n\nthree\nfour\nfive six seven\nfour\n")
     target = write(tmp_path / "b", "eins zwei\nleer\n \nvier\nfünf sechs sieben\nvier\n")
@@ -45,7 +57,12 @@ def test_what_cannot_be_learned_from_is_left_out_and_counted(tmp_path: Path):
 
     def arrays(most: int, files: object = opened.files, errors: str = "strict") -> object:
         reader = PairReader(opened.columns, opened.files.sources[0].columns, vocabularies, most, "a")
-        return pair_arrays(files, reader, errors)
+        encoded: list[int] = []
+        ids = reader.rows.ids
+        reader.rows.ids = lambda rows: (encoded.extend(row.number for row in rows), ids(rows))[1]
+        found = pair_arrays(files, reader, errors)
+        assert len(encoded) == len({*encoded})  # each text once
+        return found
 
     found = arrays(2)
     assert (found.empty, found.long, found.broken, found.left_out) == (2, 1, 0, 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,13 @@ def test_two_paths_stand_on_both_sides_of_a_comma(tmp_path: Path):
     assert two_paths(b) == (b, None)
     assert two_paths(f"{b},{a}") == (b, a)
     assert two_paths("no,such") == ("no", "such")
+
+
+def test_a_pipe_is_a_file_of_texts(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    request, examples = request_of(write(tmp_path / "a", "x\n"), target=tmp_path / "pipe")
+    assert target_files(request, examples) == [str(tmp_path / "pipe")]
+    assert target_files(request, dataclasses.replace(examples, target=str(tmp_path))) == []
 
 
 def test_what_is_a_table():

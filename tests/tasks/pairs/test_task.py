@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from seqtool.models.loss import IGNORE, token_nats
+from seqtool.models.loss import IGNORE
 from seqtool.settings.training import TrainConfig
 from seqtool.tasks.examples.sets import ArrayExamples
+from seqtool.tasks.pairs.nats import pair_nats
 from seqtool.tasks.pairs.sets import PairSet
-from seqtool.tasks.pairs.task import PairObjective, pair_nats
+from seqtool.tasks.pairs.task import PairObjective
 from tests.models.writers import BEGIN, SYMBOLS, writer
 
 RANDOM = np.random.default_rng(0)
@@ -21,16 +22,6 @@ SOURCE = ArrayExamples(
     begin_id=BEGIN,
 )
 PAIRS = PairSet(SOURCE, np.concatenate([[0], np.cumsum(OWN)]), RANDOM.integers(2, SYMBOLS, 11), BEGIN)
-
-
-def test_nats_of_pairs_are_those_of_each_alone():
-    model = writer("lstm bahdanau")
-    together = pair_nats(model, PAIRS, np.array([2, 0, 1, 3]))
-    for place, row in enumerate([2, 0, 1, 3]):
-        taken = PAIRS.take(np.array([row]))
-        alone = token_nats(model(taken.x, taken.inputs_BT), taken.targets_BT).sum()
-        torch.testing.assert_close(together[place].float(), alone, rtol=1e-5, atol=1e-5)
-    assert pair_nats(model, PAIRS, np.arange(4), stopped=lambda: True) is None
 
 
 def test_the_objective_is_the_sum_over_real_tokens_and_smoothing_adds_to_it():

@@ -116,7 +116,7 @@ def test_the_first_screen_says_which_is_best_where_it_overfits_and_what_surprise
     assert said[1].startswith("other: Best at step 40; after it the validation loss rose by 0.600 while the training")
     assert said[1].endswith("it overfits.")
     worst = texts[0]["worst_tokens"][0]
-    assert said[2].startswith(f"small: what surprised it most is {worst['token']} after ")
+    assert said[2].startswith(f"small: what surprised it most is {worst['token']}")
     assert f"which cost {worst['nats']:.2f} nats" in said[2]
     seen = "return Math.max(...[...document.querySelectorAll('.crown, #runs li')].map((one) => one.getBoundingClientRect().bottom))"
     assert browser.run(seen) < browser.run("return innerHeight")

@@ -85,6 +85,7 @@ def test_forecasts_are_predicts_and_the_known_horizon_is_not_read(seqtool: Comma
     )
 
 
+@pytest.mark.slow
 def test_translations_have_the_attention_that_predict_draws(seqtool: Command, translator: Path, tmp_path: Path):
     (tmp_path / "t.txt").write_text("the red cat\nthe dog\n" + "the cat\n" * 20)
     told = drawn_answers(0, load_to_ask(translator / "run", CPU), str(tmp_path / "t.txt"), "strict")

@@ -70,8 +70,8 @@ def surprise(
         "worst_lines": _worst_lines(vocabulary, reading, shown),
         "about_bins": (
             f"In each of {tokens:,} places the model gives a probability to every one of the vocabulary's "
-            f"{vocabulary.size:,} symbols, of which one came. Predictions of like probability are put together: how many "
-            "of them came? On the diagonal a model means what it says; below it, it is too sure."
+            f"{vocabulary.size:,} symbols, of which one came. Predictions of like probability are put together: how "
+            "many of them came? On the diagonal a model means what it says; below it, it is too sure."
         ),
         "bins": [bin._asdict() for bin in calibration(reading, vocabulary.size)],
     }

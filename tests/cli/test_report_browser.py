@@ -116,7 +116,7 @@ def test_the_first_screen_says_which_is_best_where_it_overfits_and_what_surprise
     said = browser.run("return [...document.querySelectorAll('#runs li')].map((one) => one.textContent)")
     assert said[1].startswith("other: Best at step 40; after it the validation loss rose by 0.600 while the training")
     assert said[1].endswith("it overfits.")
-    assert said[2].startswith("small, other: The times of training differ: ")
+    assert said[2].startswith("The times of training differ: ")
     worst = texts[0]["worst_tokens"][0]
     assert said[3].startswith(f"small: what surprised it most is {worst['token']}")
     assert f"which cost {worst['nats']:.2f} nats" in said[3]
@@ -165,15 +165,22 @@ def test_runs_are_hidden_and_what_was_chosen_outlives_a_reload(page: ReportPage)
     assert state == ["elapsed_s", True, 3, 500]
 
 
-def test_it_fits_a_phone_and_can_be_read_in_the_dark(page: ReportPage):
-    page.run("document.getElementById('commands').open = document.getElementById('same-details').open = true")
-    wide = page.run(
-        "document.body.style.width = '360px'; dispatchEvent(new Event('resize'));"
-        "return [...document.querySelectorAll('section, section *')]"
-        ".filter((one) => one.checkVisibility() && !one.parentElement.closest('.wide'))"
-        ".map((one) => one.getBoundingClientRect().right)"
-    )
-    assert max(wide) <= 360
+def test_it_fits_a_phone_and_can_be_read_in_the_dark(page: ReportPage, file: Path):
+    with page.on_a_phone(390):
+        page.open(file)
+        page.choose("#paint", "0")
+        page.run("document.getElementById('commands').open = document.getElementById('same-details').open = true")
+        wide = page.run(
+            "return [...document.querySelectorAll('section, section *')]"
+            ".filter((one) => one.checkVisibility() && !one.parentElement.closest('.wide'))"
+            ".map((one) => one.getBoundingClientRect().right)"
+        )
+        assert max(wide) <= 390
+        assert page.run("return [innerWidth, document.documentElement.scrollWidth]") == [390, 390]
+        broken = (
+            "[...document.querySelectorAll('.number, #differ td')].filter((one) => /^[\\d.,]+$/.test(one.textContent))"
+        )
+        assert max(page.run(f"return {broken}.map((one) => one.getBoundingClientRect().height)")) < 60
     light = page.run("return getComputedStyle(document.body).backgroundColor")
     assert light == "rgb(251, 250, 248)"
     assert page.run(

@@ -69,7 +69,7 @@ def test_how_much_is_read_and_shown_is_said(run: Run, tmp_path: Path):
 
 def test_it_is_said_what_tokens_are_and_a_newline_is_drawn_the_same_everywhere(run: Run, tmp_path: Path):
     told = surprise(0, "t", run.vocabulary, reading_of(run, tmp_path / "t"), 10)
-    assert told["about"].startswith("Tokens are pieces of words (bpe) here. ")
+    assert told["about"].startswith("Tokens are characters here. ")
     assert f"every one of the vocabulary's {run.vocabulary.size:,} symbols" in told["about_bins"]
     assert set(TOKENS) == {*VOCABULARY_TYPES, "foreign"}
     shown = [one[part] for one in told["worst_tokens"] for part in ("token", "likely", "before", "after")]

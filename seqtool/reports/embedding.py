@@ -8,7 +8,6 @@ from typing import Any
 from seqtool.errors import InputError
 from seqtool.models.language_model import LanguageModel
 from seqtool.reports.drawing import HEIGHT, WIDTH, arrange, visible
-from seqtool.reports.surprise import NEWLINE
 from seqtool.runs.loading import Run
 from seqtool.text.sentencepiece_model import SPACE
 from seqtool.vectors.from_run import INPUT, vectors_of_run
@@ -34,7 +33,7 @@ def embedding_map(run: Run) -> dict[str, Any] | None:
     if len(chosen.words) < FEWEST_TOKENS:
         return None
     points_N2, share = principal_components(chosen.unit_ND)
-    names = [word.replace("\n", NEWLINE).replace(SPACE, "␣") for word in chosen.words]
+    names = [word.replace(SPACE, "␣") for word in chosen.words]
     layout = arrange(place(replace(chosen, words=names), points_N2))
     much = (
         "."

@@ -9,7 +9,7 @@ from seqtool.errors import InputError
 from seqtool.models.language_model import LanguageModel
 from seqtool.reports.drawing import HEIGHT, WIDTH, arrange, visible
 from seqtool.runs.loading import Run
-from seqtool.text.tables import SPACE
+from seqtool.text.normalizing import SPACE
 from seqtool.vectors.from_run import INPUT, vectors_of_run
 from seqtool.vectors.mapping import choose_words, place, principal_components
 from seqtool.vectors.neighbours import Space

@@ -1,4 +1,4 @@
-"""Runs as a model of lm-evaluation-harness: `python -m seqtool.exchange.harness --model seqtool --model_args run=RUN …`.
+"""Runs as models of lm-evaluation-harness: `python -m seqtool.exchange.harness --model seqtool --model_args run=RUN`.
 
 Whatever predicts the next token can be asked: a net, counts, a mixture. A text has the nats that `seqtool eval` gives
 it. One that is longer than a model's context is read in the same windows, each behind `<s>` and moved on by half the

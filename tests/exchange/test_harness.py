@@ -91,6 +91,7 @@ def test_how_a_text_ends_is_read_from_the_options():
         stops({"do_sample": True, "temperature": 0.7})
 
 
+@pytest.mark.slow
 def test_without_the_harness_a_sentence_says_how_to_install_it():
     try:
         import lm_eval  # noqa: F401

@@ -117,7 +117,7 @@ def _beginning(
             break
     begins = [0, *(line.stop for line in lines)]
     inside = [line for line, begin in zip(lines, begins, strict=False) if begin < most]
-    return np.concatenate(found or [np.empty(0, np.int64)])[:most], inside, count <= most
+    return np.concatenate(found or [np.empty(0, np.uint16)])[:most], inside, count <= most
 
 
 def _predictions(model: Predictor, text: npt.NDArray[np.int64]) -> Iterator[Tensor]:

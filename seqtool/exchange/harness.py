@@ -104,7 +104,7 @@ def stops(options: Mapping[str, Any]) -> tuple[list[str], int]:
 def of_harness(base: type[Any]) -> type[Any]:
     """The class of a model, a subclass of the harness's own `lm_eval.api.model.LM`."""
 
-    class SeqtoolModel(base):  # type: ignore[misc]
+    class SeqtoolModel(base):
         """A run of seqtool."""
 
         def __init__(self, run: str = "", device: str = "cpu", **others: Any) -> None:

@@ -122,6 +122,7 @@ def test_every_flag_exists(seqtool: Command):
         "generate",
         "info",
         "bench",
+        "export",
         "embed train",
     )
     helps = (seqtool(*command.split(), "--help", env={"COLUMNS": "200"}) for command in helped)

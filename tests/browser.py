@@ -69,6 +69,16 @@ class Page:
     def mouse(self, *actions: dict[str, Any]) -> None:
         self._call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": [*actions]}]})
 
+    @contextmanager
+    def on_a_phone(self, width: int) -> Iterator[None]:
+        """A screen of so many pixels while the block runs; a page has to be opened in it."""
+        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        self._call("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": screen})
+        try:
+            yield
+        finally:
+            self._call("POST", "/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}})
+
     def complaints(self) -> list[dict[str, Any]]:
         return self._call("POST", "/se/log", {"type": "browser"})
 

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.reports.drawing import visible
-from seqtool.reports.thinning import extremes, mean, means
+from seqtool.reports.thinning import extremes, means
 from seqtool.runs.config import METRICS, RunConfig, is_mixture, read_config
 from seqtool.runs.metrics import Metrics, read_metrics
 from seqtool.runs.mixtures import MixtureConfig, read_mixture
 from seqtool.settings.examples import LANGUAGE, ExampleConfig
+from seqtool.settings.unused import unused
 from seqtool.tasks.planning import planner_of
 
 POINTS = 4000  # of all runs together, in each curve
@@ -25,9 +26,8 @@ FEWEST_POINTS, MOST_POINTS = 50, 500
 AXES = ("step", "tokens", "elapsed_s")
 DRAWN = (*AXES, "loss", "lr", "grad_norm", "tokens_per_s")
 MOST_SKIPS, MOST_PROBES = 200, 12
-SHOWN_VALUE = 200  # characters of a setting or a path
+SHOWN_VALUE, SHOWN_COMMAND = 200, 1000  # characters of a setting or a path; of a command
 SPLIT_BY_TIME = ("forecast",)  # tasks whose held-back share is the last of it; of others it is drawn by the seed
-RISE = 0.005  # of the loss, as a share of it: less is no overfitting
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ def read_record(path: Path) -> RunRecord:
 
 def described(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
     """What the page's script draws of each run."""
-    names = _names([record.path for record in records])
+    names = names_of(records)
     best = best_of(records)
     points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS // max(1, len(records))))
     return [
         {
-            "name": visible(name),
+            "name": name,
             "path": visible(str(record.path), SHOWN_VALUE),
             "model": record.config.name,
             "task": record.task,
@@ -94,7 +94,6 @@ def described(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
             "parameters": record.config.parameters,
             "counted": record.counted,
             "is_best": place in best,
-            "remark": remark(record),
             **_curves(record.metrics, points),
         }
         for place, (name, record) in enumerate(zip(names, records, strict=True))
@@ -103,44 +102,21 @@ def described(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
 
 def best_of(records: Sequence[RunRecord]) -> set[int]:
     """The places of the runs with the least validation loss among those, at least two, whose losses compare."""
-    rivals: dict[tuple[Any, ...], list[tuple[float, int]]] = {}
+
+    def loss(place: int) -> float:
+        metrics = records[place].metrics
+        return float(metrics.validations["valid_loss"][metrics.best])
+
+    return {min(places, key=loss) for places in rivals_of(records)}
+
+
+def rivals_of(records: Sequence[RunRecord]) -> list[list[int]]:
+    """The places of the runs that have a best validation loss, by groups of at least two whose losses compare."""
+    rivals: dict[tuple[Any, ...], list[int]] = {}
     for place, record in enumerate(records):
         if record.metrics.best is not None:
-            loss = float(record.metrics.validations["valid_loss"][record.metrics.best])
-            rivals.setdefault(record.judged_on, []).append((loss, place))
-    return {min(losses)[1] for losses in rivals.values() if len(losses) > 1}
-
-
-def remark(record: RunRecord) -> str:
-    """In a sentence, what the curves of a run say."""
-    steps, validations, best = record.metrics.steps, record.metrics.validations, record.metrics.best
-    if isinstance(record.config, MixtureConfig):
-        return "A mixture of other runs, which has no metrics of its own: name its parts to see theirs."
-    if best is None:
-        return "There are no validations yet." if len(steps["step"]) else "No metrics yet."
-    step, loss = int(validations["step"][best]), float(validations["valid_loss"][best])
-    if record.counted:
-        return f"n-grams of up to {step} tokens are best, with a validation loss of {loss:.4f}; nothing was trained."
-    last = float(validations["valid_loss"][-1])
-    if best == len(validations["step"]) - 1:
-        return f"The last validation, at step {step:,}, is the best: a longer training may be better."
-    if last - loss > RISE * abs(loss):
-        fell = _fall(steps, step)
-        trained = f" while the training loss fell by {fell:.3f}: it overfits" if fell > 0 else ""
-        return f"Best at step {step:,}; after it the validation loss rose by {last - loss:.3f}{trained}."
-    return f"Best at step {step:,}; after it the validation loss stayed about the same."
-
-
-def _fall(steps: dict[str, npt.NDArray[np.float64]], since: int) -> float:
-    """By how much the training loss fell from the tenth of the steps around `since` to the last tenth."""
-    losses = steps["loss"]
-    finite = np.isfinite(losses)
-    places, losses = steps["step"][finite], losses[finite]
-    if len(losses) < 4:
-        return 0.0
-    near = (places >= 0.9 * since) & (places <= since + 0.1 * (places[-1] - since))
-    late = places >= places[-1] - 0.1 * (places[-1] - since)
-    return mean(losses[near]) - mean(losses[late]) if near.any() and late.any() else 0.0
+            rivals.setdefault(record.judged_on, []).append(place)
+    return [places for places in rivals.values() if len(places) > 1]
 
 
 def _curves(metrics: Metrics, points: int) -> dict[str, Any]:
@@ -172,12 +148,29 @@ def _watched(metrics: Metrics) -> dict[str, list[float | None]]:
 
 
 def settings_table(records: Sequence[RunRecord]) -> dict[str, Any]:
-    """The settings in which runs differ, and those that they share: rows of a name and the value of each run."""
+    """The settings in which runs differ, and the others: rows of a name and the value of each run, or one for all.
+
+    Nothing stands where a setting has no effect on a run; runs differ in a setting where those differ that use it.
+    `commands` has what each run was made by.
+    """
     told = [_settings(record) for record in records]
+    without = [_without_effect(record.config) for record in records]
     names = list(dict.fromkeys(name for settings in told for name in settings))
-    rows = [[name, *(_shown(settings.get(name)) for settings in told)] for name in names]
-    differ = [row for row in rows if len(set(row[1:])) > 1]
-    return {"differ": differ, "same": [row[:2] for row in rows if len(set(row[1:])) == 1]}
+    rows = [
+        [name, *("" if name in none else _shown(own.get(name)) for own, none in zip(told, without, strict=True))]
+        for name in names
+    ]
+    rows = [row for row, name in zip(rows, names, strict=True) if not all(name in none for none in without)]
+    used = [[value for value, none in zip(row[1:], without, strict=True) if row[0] not in none] for row in rows]
+    return {
+        "differ": [row for row, values in zip(rows, used, strict=True) if len(set(values)) > 1],
+        "same": [[row[0], values[0]] for row, values in zip(rows, used, strict=True) if len(set(values)) == 1],
+        "commands": [visible(str(record.config.made_by.get("command") or ""), SHOWN_COMMAND) for record in records],
+    }
+
+
+def _without_effect(config: RunConfig | MixtureConfig) -> set[str]:
+    return set() if isinstance(config, MixtureConfig) else unused(config.model, config.training)
 
 
 def _settings(record: RunRecord) -> dict[str, Any]:
@@ -190,11 +183,10 @@ def _settings(record: RunRecord) -> dict[str, Any]:
     }
     data = {f"data: {name}": value for name, value in config.data.items() if not isinstance(value, dict)}
     data |= {f"data: {name}": value for name, value in _of_examples(config.data.get("examples")).items()}
-    made = {"command": config.made_by.get("command")}
     if isinstance(config, MixtureConfig):
-        return {**about, "weights": list(config.weights), "parts": list(config.models), **data, **made}
+        return {**about, "weights": list(config.weights), "parts": list(config.models), **data}
     training = {"seed": config.training.seed} if record.counted else dataclasses.asdict(config.training)
-    return {**about, **config.model.told(), **training, **data, **made}
+    return {**about, **config.model.told(), **training, **data}
 
 
 def _of_examples(asked: Any) -> dict[str, Any]:
@@ -212,10 +204,11 @@ def _shown(value: Any) -> str:
     return visible(text, SHOWN_VALUE)
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
-    """Short names that tell the runs apart."""
-    short = [path.resolve().name for path in paths]
-    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+def names_of(records: Sequence[RunRecord]) -> list[str]:
+    """Short names that tell the runs apart, as they are shown."""
+    short = [record.path.resolve().name for record in records]
+    names = short if len(set(short)) == len(short) else [str(record.path) for record in records]
+    return [visible(name) for name in names]
 
 
 def _listed(column: npt.NDArray[np.float64]) -> list[float | None]:

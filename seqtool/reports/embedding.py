@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from seqtool.errors import InputError
 from seqtool.models.language_model import LanguageModel
-from seqtool.reports.drawing import HEIGHT, WIDTH, arrange
+from seqtool.reports.drawing import HEIGHT, WIDTH, arrange, visible
+from seqtool.reports.surprise import NEWLINE
 from seqtool.runs.loading import Run
+from seqtool.text.sentencepiece_model import SPACE
 from seqtool.vectors.from_run import INPUT, vectors_of_run
 from seqtool.vectors.mapping import choose_words, place, principal_components
 from seqtool.vectors.neighbours import Space
 
 MOST_TOKENS = 300
 FEWEST_TOKENS = 3
+LITTLE = 0.5  # of the variance
 
 
 def embedding_map(run: Run) -> dict[str, Any] | None:
@@ -30,15 +34,21 @@ def embedding_map(run: Run) -> dict[str, Any] | None:
     if len(chosen.words) < FEWEST_TOKENS:
         return None
     points_N2, share = principal_components(chosen.unit_ND)
-    layout = arrange(place(chosen, points_N2))
+    names = [word.replace("\n", NEWLINE).replace(SPACE, "␣") for word in chosen.words]
+    layout = arrange(place(replace(chosen, words=names), points_N2))
+    much = (
+        "."
+        if share >= LITTLE
+        else ", which is little: tokens that lie near each other here may be far apart in what is not drawn."
+    )
     return {
         "about": (
-            f"The input vectors of {len(chosen.words):,} tokens, scaled to one length, on their first two principal "
-            f"components, which hold {share:.0%} of their variance."
+            f"A dot is a token, by the vector that the model takes it in as: near each other lie tokens that it takes "
+            f"for alike. Drawn are {len(names):,} vectors, scaled to one length, on their first two principal "
+            f"components. These hold {share:.0%} of their variance{much}"
         ),
+        "names": [visible(name) for name in names],
         "width": WIDTH,
         "height": HEIGHT,
-        "radius": round(layout.radius, 2),
         "dots": [[round(x, 1), round(y, 1)] for x, y, _ in layout.dots],
-        "labels": [[label.text, round(label.x, 1), round(label.y, 1), label.size] for label in layout.labels],
     }

@@ -48,6 +48,12 @@ const number = (value, digits = 4) => {
   const size = Math.abs(value);
   return size >= 1e5 || size < 1e-3 ? value.toExponential(2) : value.toFixed(size >= 100 ? 1 : digits);
 };
+// One unit for the times of a column, by the longest: its name, and the times as text.
+const timed = (values) => {
+  const longest = Math.max(0, ...values.filter((value) => value !== null && value !== undefined));
+  const [unit, size, digits] = longest < 600 ? ["s", 1, 1] : longest < 7200 ? ["min", 60, 1] : ["h", 3600, 2];
+  return { unit, texts: values.map((value) => value === null || value === undefined ? "\u2013" : (value / size).toFixed(digits)) };
+};
 const seconds = (value) => value === null || value === undefined ? "\u2013" : value < 120 ? `${number(value, 1)} s` : value < 7200 ? `${(value / 60).toFixed(1)} min` : `${(value / 3600).toFixed(2)} h`;
 const short = (value) => {
   const size = Math.abs(value);
@@ -80,12 +86,12 @@ const charts = [];
 const chart = (place, title, about) => {
   const box = add(place, "div");
   add(box, "h3", title);
-  const frame = add(box, "div", undefined, "chart"), readout = add(box, "div", undefined, "readout");
+  const keys = add(box, "div", undefined, "legend"), frame = add(box, "div", undefined, "chart"), readout = add(box, "div", undefined, "readout");
   frame.tabIndex = 0;
   frame.setAttribute("role", "group");
   frame.setAttribute("aria-label", `${title}: arrow keys move a cursor, whose values are told below`);
   readout.setAttribute("role", "status");
-  const own = { frame, readout, about, at: null, xs: [] };
+  const own = { keys, frame, readout, about, at: null, xs: [] };
   charts.push(own);
   const move = (x) => { own.at = x; cursor(own); };
   frame.addEventListener("pointermove", (event) => {
@@ -125,10 +131,20 @@ const cursor = (own) => {
     told.append(`${line.name} ${number(n < 0 ? line.level : line.y[n])}${where}`);
   }
 };
+// What a colour stands for, or a ring of that colour, beside the chart: there it never lies on a line.
+const keyed = (place, { colour, name, text, ring }) => {
+  const one = add(place, "span", undefined, colour);
+  if (ring) draw(draw(one, "svg", { class: "ring", viewBox: "0 0 14 14", "aria-hidden": "true" }), "circle", { class: "best", cx: 7, cy: 7, r: 5 });
+  else add(one, "i", undefined, "swatch");
+  if (name) add(one, "bdi", name);
+  if (text) one.append(name ? `: ${text}` : text);
+};
 const paint = (own) => {
-  const { lines, logY, marks = [], feet = [], xLabel, from = -Infinity, fromZero } = own.about.now();
+  const { lines, logY, marks = [], keys = [], feet = [], xLabel, from = -Infinity, fromZero } = own.about.now();
   own.lines = lines;
   own.frame.replaceChildren();
+  own.keys.replaceChildren();
+  for (const key of keys) keyed(own.keys, key);
   const width = Math.max(260, own.frame.clientWidth), height = own.about.height || Math.min(340, Math.max(210, width * 0.42));
   const left = 58, right = width - 12, top = 10, bottom = height - 34;
   const svg = draw(own.frame, "svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": "true" });
@@ -153,7 +169,7 @@ const paint = (own) => {
     draw(svg, "line", { class: "grid", x1: left, x2: right, y1: Y(value), y2: Y(value) });
     draw(svg, "text", { x: left - 6, y: Y(value) + 4, "text-anchor": "end" }, short(value));
   }
-  for (const value of ticks(lowX, highX, Math.max(2, Math.floor(width / 110)), false)) {
+  for (const value of ticks(lowX, highX, Math.max(2, Math.floor(width / 85)), false)) {
     draw(svg, "line", { class: "grid", x1: X(value), x2: X(value), y1: bottom, y2: bottom + 4 });
     draw(svg, "text", { x: X(value), y: bottom + 16, "text-anchor": "middle" }, short(value));
   }
@@ -187,8 +203,6 @@ const paint = (own) => {
   for (const mark of marks) {
     if (mark.x === null || mark.x < lowX || (logY && mark.y <= 0)) continue;
     draw(draw(svg, "g", { class: mark.colour }), "circle", { class: "best", cx: X(mark.x), cy: Y(mark.y), r: 5.5 });
-    const end = X(mark.x) > right - 120;
-    draw(svg, "text", { x: X(mark.x) + (end ? -9 : 9), y: Y(mark.y) + (Y(mark.y) < 26 ? 16 : -8), "text-anchor": end ? "end" : "start" }, mark.text);
   }
   own.xs = [...xs].sort((a, b) => a - b);
   if (own.at !== null && !own.xs.includes(own.at)) own.at = null;
@@ -212,7 +226,7 @@ const pictured = (place, drawn, heats) => {
     const lines = one.lines.map((line) => ({ ...line, colour: colour(line.colour), name: line.kind === "dots" ? "" : line.name }));
     const made = chart(grid, one.title, {
       tellX: (x) => `${one.x_label} ${number(x)}`, height: drawn.length > 1 ? 260 : undefined,
-      now: () => ({ lines, logY: one.log_y, xLabel: one.x_label, marks: one.rings.map(([hue, x, y, text]) => ({ colour: colour(hue), x, y, text })) }),
+      now: () => ({ lines, logY: one.log_y, xLabel: one.x_label, marks: one.rings.map(([hue, x, y]) => ({ colour: colour(hue), x, y })), keys: one.rings.map(([hue, , , text]) => ({ colour: colour(hue), text, ring: true })) }),
     });
     made.frame.before(legend(made.frame.parentElement, one.lines));
   }

@@ -109,6 +109,13 @@ def _check_prune(config: ModelConfig) -> list[str]:
 
 MIXERS = ("mingru", "gdn", "attention")
 """What moves numbers between tokens in the blocks of models that --mixers is for."""
+MIXER_SETTINGS = {
+    "heads": ("gdn", "attention"),
+    "signed": ("mingru", "gdn"),
+    "convolution": ("gdn",),
+    "context": ("attention",),
+}
+"""Of the settings of these models, those that only some mixers use, and which."""
 _STACK = (
     "mixers",
     "signed",

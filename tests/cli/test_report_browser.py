@@ -83,7 +83,8 @@ def test_every_view_is_drawn_and_names_are_text(page: ReportPage):
     assert f"<img src=x onerror={OWNED}>" in titles
     assert "Nats per token" in titles
     said = page.run("return [...document.querySelectorAll('#runs li')].map((one) => one.textContent)")
-    assert said[0].startswith("small: The last validation, at step 60, is the best")
+    assert said[0].startswith("No run overfits: each run's last validation is its best")
+    assert page.run("return document.getElementById('about').textContent").startswith("2 trainings by seqtool: ")
     lines = page.run("return document.querySelectorAll('#loss-charts path').length")
     assert lines == 6  # of each run the logged losses, their mean and the validation losses
     assert page.run("return document.querySelectorAll('img, script').length") == 2
@@ -115,9 +116,10 @@ def test_the_first_screen_says_which_is_best_where_it_overfits_and_what_surprise
     said = browser.run("return [...document.querySelectorAll('#runs li')].map((one) => one.textContent)")
     assert said[1].startswith("other: Best at step 40; after it the validation loss rose by 0.600 while the training")
     assert said[1].endswith("it overfits.")
+    assert said[2].startswith("The times of training differ: ")
     worst = texts[0]["worst_tokens"][0]
-    assert said[2].startswith(f"small: what surprised it most is {worst['token']}")
-    assert f"which cost {worst['nats']:.2f} nats" in said[2]
+    assert said[3].startswith(f"small: what surprised it most is {worst['token']}")
+    assert f"which cost {worst['nats']:.2f} nats" in said[3]
     seen = "return Math.max(...[...document.querySelectorAll('.crown, #runs li')].map((one) => one.getBoundingClientRect().bottom))"
     assert browser.run(seen) < browser.run("return innerHeight")
 
@@ -163,13 +165,22 @@ def test_runs_are_hidden_and_what_was_chosen_outlives_a_reload(page: ReportPage)
     assert state == ["elapsed_s", True, 3, 500]
 
 
-def test_it_fits_a_phone_and_can_be_read_in_the_dark(page: ReportPage):
-    wide = page.run(
-        "document.body.style.width = '360px'; dispatchEvent(new Event('resize'));"
-        "return [...document.querySelectorAll('section')].filter((one) => !one.hidden)"
-        ".map((one) => one.getBoundingClientRect().right)"
-    )
-    assert max(wide) <= 360
+def test_it_fits_a_phone_and_can_be_read_in_the_dark(page: ReportPage, file: Path):
+    with page.on_a_phone(390):
+        page.open(file)
+        page.choose("#paint", "0")
+        page.run("document.getElementById('commands').open = document.getElementById('same-details').open = true")
+        wide = page.run(
+            "return [...document.querySelectorAll('section, section *')]"
+            ".filter((one) => one.checkVisibility() && !one.parentElement.closest('.wide'))"
+            ".map((one) => one.getBoundingClientRect().right)"
+        )
+        assert max(wide) <= 390
+        assert page.run("return [innerWidth, document.documentElement.scrollWidth]") == [390, 390]
+        broken = (
+            "[...document.querySelectorAll('.number, #differ td')].filter((one) => /^[\\d.,]+$/.test(one.textContent))"
+        )
+        assert max(page.run(f"return {broken}.map((one) => one.getBoundingClientRect().height)")) < 60
     light = page.run("return getComputedStyle(document.body).backgroundColor")
     assert light == "rgb(251, 250, 248)"
     assert page.run(
@@ -261,6 +272,74 @@ def test_a_text_is_read_by_pointer_and_keys(page: ReportPage, file: Path):
     assert page.run("return document.getElementById('about-text').textContent") == other["about"]
     assert page.run("return document.querySelectorAll('img, script').length") == 2
     assert page.complaints() == []
+
+
+def test_what_surprised_a_run_is_shown_where_it_stands(
+    browser: ReportPage, seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path
+):
+    """Also where it stands behind what is shown of the text."""
+    (tmp_path / "t.txt").write_text(prose_file.read_text()[:9000])
+    result = seqtool("report", *[small_run] * 2, "--text", tmp_path / "t.txt", "-o", tmp_path / "r.html")
+    assert result.returncode == 0, result.stderr.decode()
+    browser.open(tmp_path / "r.html")
+    _, told = data_of((tmp_path / "r.html").read_bytes())["texts"]
+    browser.run("[...document.querySelectorAll('#runs li a')].at(-1).click()")
+    assert browser.run("return document.getElementById('reader').value") == "1"
+    worst = told["worst_tokens"]
+    near = next(n for n, one in enumerate(worst) if one["place"] < told["shown"])
+    far = next(n for n, one in enumerate(worst) if one["place"] >= told["shown"])
+    height = "return document.getElementById('card').getBoundingClientRect().height"
+    before = browser.run(height)
+    click = "document.querySelectorAll('#worst-tokens button')[{}].click()"
+    card = "return document.getElementById('card').textContent"
+    seen = "const {{ top, bottom }} = document.querySelector('{}').getBoundingClientRect(); return top >= 0 && bottom <= innerHeight"
+    browser.run(click.format(near))
+    assert browser.run("return document.querySelector('#text .at').dataset.n") == str(worst[near]["place"])
+    assert f"cost {worst[near]['nats']:.3f} nats" in browser.run(card)
+    assert browser.run(seen.format("#text .at"))
+    assert browser.run(seen.format("#card"))
+    browser.run(click.format(far))
+    assert f"token {worst[far]['place'] + 1:,}. Around it:" in browser.run(card)
+    assert "".join([worst[far]["around"][0], worst[far]["token"], worst[far]["around"][1]]) in browser.run(card)
+    assert browser.run("return document.querySelector('#text .at')") is None
+    assert browser.run(seen.format("#card"))
+    lines = told["worst_lines"]
+    near = next(n for n, one in enumerate(lines) if one["place"] + one["tokens"] < told["shown"])
+    browser.run(f"document.querySelectorAll('#worst-lines button')[{near}].click()")
+    marked = browser.run("return [...document.querySelectorAll('#text .line')].map((one) => Number(one.dataset.n))")
+    assert marked == list(range(lines[near]["place"], lines[near]["place"] + lines[near]["tokens"]))
+    assert browser.run(height) == before
+    assert browser.complaints() == []
+
+
+def test_labels_stand_beside_the_curves_and_settings_without_effect_are_empty(
+    browser: ReportPage, small_run: Path, tmp_path: Path
+):
+    from dataclasses import replace
+
+    from seqtool.reports.curves import read_record
+    from seqtool.reports.run_page import run_page
+
+    one = read_record(small_run)
+    nets = [replace(one.config.model, model="gdn", heads=heads) for heads in (2, 4)]
+    others = [replace(one, config=replace(one.config, model=net)) for net in nets]
+    (tmp_path / "r.html").write_bytes(run_page([one, *others]))
+    browser.open(tmp_path / "r.html")
+    best = one.metrics.validations["valid_loss"][one.metrics.best]
+    keys = browser.run(
+        "return [...document.querySelectorAll('#loss-charts .legend span')].map((one) => one.textContent)"
+    )
+    assert len(keys) == 3
+    assert all(key.endswith(f": best {best:.4f} at step 60") for key in keys)
+    assert not browser.run(
+        "return [...document.querySelectorAll('#loss-charts svg text')].some((one) => /best/.test(one.textContent))"
+    )
+    rows = browser.run(
+        "return [...document.querySelectorAll('#differ tbody tr')].map((row) => [...row.cells].map((one) => one.textContent))"
+    )
+    assert ["heads", "", "2", "4"] in rows
+    heads = browser.run("return [...document.querySelectorAll('#runs thead th')].map((one) => one.textContent)")
+    assert heads[:3] == ["run", "best validation loss, nats per token", "best step"]
 
 
 def test_a_text_is_coloured_by_units_and_by_attention(

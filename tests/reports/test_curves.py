@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from seqtool.reports.curves import RunRecord, best_of, described, read_record, remark, settings_table
+from seqtool.reports.curves import RunRecord, best_of, described, read_record, settings_table
 from seqtool.runs.config import METRICS, RunConfig
 
 
@@ -71,28 +71,6 @@ def test_losses_of_other_texts_or_other_rows_do_not_compare(change: dict[str, An
     assert best_of([one, other]) == set()
 
 
-@pytest.mark.parametrize(
-    "valid, train, said",
-    [
-        ([3.0, 2.0, 1.5], [3.0, 2.0, 1.5], "is the best: a longer training may be better"),
-        (
-            [3.0, 2.0, 2.5, 3.0],
-            [3.0, 2.0, 1.5, 1.0],
-            "rose by 1.000 while the training loss fell by 1.000: it overfits",
-        ),
-        ([3.0, 2.0, 2.5, 3.0], [3.0, 2.0, 2.5, 3.0], "rose by 1.000."),
-        ([3.0, 2.0, 2.001], [3.0, 2.0, 1.9], "stayed about the same"),
-    ],
-)
-def test_a_remark_says_what_the_curves_show(
-    valid: list[float], train: list[float], said: str, small_run: Path, tmp_path: Path
-):
-    record = read_record(copy_of(small_run, tmp_path / "run", valid, train))
-    assert said in remark(record)
-    (tmp_path / "run" / METRICS).unlink()
-    assert remark(read_record(tmp_path / "run")) == "No metrics yet."
-
-
 def test_settings_that_differ_are_told_apart_from_those_that_are_shared(small_run: Path, tmp_path: Path):
     one = read_record(small_run)
     shutil.copytree(small_run, tmp_path / "other")
@@ -121,7 +99,6 @@ def test_losses_too_large_to_add_are_drawn(small_run: Path, tmp_path: Path):
     (run,) = described([record])
     assert None in run["mean"]["loss"]
     assert run["train"]["loss"][0] == 1e308
-    assert remark(record)
 
 
 def test_how_a_table_was_read_is_told_where_it_is_not_the_default(small_run: Path):
@@ -130,3 +107,20 @@ def test_how_a_table_was_read_is_told_where_it_is_not_the_default(small_run: Pat
     assert ["data: max_length", "-", "12"] in settings_table([one, other])["differ"]
     usual = replace(one, config=replace(one.config, data={**one.config.data, "examples": {"max_length": 1024}}))
     assert settings_table([one, usual])["differ"] == []
+
+
+def test_a_setting_without_effect_is_an_empty_cell(small_run: Path):
+    """An lstm has no heads, and the runs that have agree; what no run uses is not told."""
+    one = read_record(small_run)
+    assert isinstance(one.config, RunConfig)
+    net = replace(one.config.model, model="transformer", heads=8)
+    other = replace(one, config=replace(one.config, model=net))
+    table = settings_table([one, other])
+    assert ["heads", "8"] in table["same"]
+    assert ["model", "lstm", "transformer"] in table["differ"]
+    third = replace(other, config=replace(other.config, model=replace(net, heads=2)))
+    assert ["heads", "", "8", "2"] in settings_table([one, other, third])["differ"]
+    names = {row[0] for rows in (table["differ"], table["same"]) for row in rows}
+    assert not {"heads", "order"} & {row[0] for row in settings_table([one])["same"]}
+    assert "order" not in names
+    assert table["commands"][0].startswith("seqtool train")

@@ -160,7 +160,6 @@ def settings_table(records: Sequence[RunRecord]) -> dict[str, Any]:
         [name, *("" if name in none else _shown(own.get(name)) for own, none in zip(told, without, strict=True))]
         for name in names
     ]
-    rows = [row for row, name in zip(rows, names, strict=True) if not all(name in none for none in without)]
     used = [[value for value, none in zip(row[1:], without, strict=True) if row[0] not in none] for row in rows]
     return {
         "differ": [row for row, values in zip(rows, used, strict=True) if len(set(values)) > 1],

@@ -34,7 +34,7 @@ def test_dots_are_the_principal_components_of_the_models_own_vectors(small_run: 
     assert f"hold {(sizes[:2] ** 2).sum() / (sizes**2).sum():.0%} of their variance" in drawn["about"]
     assert (dots_N2 >= 0).all()
     assert (dots_N2 <= [WIDTH, HEIGHT]).all()
-    assert {"e", "t", "a"} <= set(drawn["names"])
+    assert {"e", "t", "a", "␣", "⏎"} <= set(drawn["names"])
     assert len(drawn["names"]) == len(dots_N2)
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from seqtool.reports.surprise import shown_tokens, surprise
+from seqtool.reports.surprise import TOKENS, shown_tokens, surprise
 from seqtool.runs.loading import Run, load_run
 from seqtool.scoring.surprise import CloseReading, read_closely
+from seqtool.settings.vocabulary import VOCABULARY_TYPES
 from seqtool.text.documents import TextSource
 from tests.browser import HOSTILE
 
@@ -64,3 +65,34 @@ def test_how_much_is_read_and_shown_is_said(run: Run, tmp_path: Path):
     assert len(told["pieces"]) == len(told["nats"]) == len(told["likely"]) == 40
     assert "The first 100 tokens of t were read, of more; the first 40 are shown" in told["about"]
     assert shown_tokens(1) > shown_tokens(4) > shown_tokens(1000) > 0
+
+
+def test_it_is_said_what_tokens_are_and_a_newline_is_drawn_the_same_everywhere(run: Run, tmp_path: Path):
+    told = surprise(0, "t", run.vocabulary, reading_of(run, tmp_path / "t"), 10)
+    assert told["about"].startswith("Tokens are characters here. ")
+    assert f"every one of the vocabulary's {run.vocabulary.size:,} symbols" in told["about_bins"]
+    assert set(TOKENS) == {*VOCABULARY_TYPES, "foreign"}
+    shown = [one[part] for one in told["worst_tokens"] for part in ("token", "likely", "before", "after")]
+    assert any("⏎" in text for text in [*shown, *told["names"]])
+    assert not any(part in text for part in ("\n", "\\n") for text in [*shown, *told["names"]])
+
+
+def test_what_is_behind_the_shown_has_more_of_its_text_around_it(run: Run, tmp_path: Path):
+    reading = reading_of(run, tmp_path / "t")
+    told = surprise(0, "t", run.vocabulary, reading, 10)
+    for one in told["worst_tokens"]:
+        assert one["nats"] == float(reading.nats[one["place"]])
+        assert ("around" in one) == (one["place"] >= 10)
+    far = next(one for one in told["worst_tokens"] if one["place"] >= 10)
+    before, after = far["around"]
+    assert before.replace("\n", "").endswith(far["before"])
+    assert after.replace("\n", "").startswith(far["after"])
+    assert far["likeliest"][0][0] == far["likely"]
+    assert [came for *_, came in far["likeliest"]] == (
+        reading.likely_TK[far["place"], :5] == reading.ids[far["place"]]
+    ).tolist()
+    for line in told["worst_lines"]:
+        assert ("around" in line) == (line["place"] >= 10)
+        assert line["nats"] == pytest.approx(
+            float(reading.nats[line["place"] : line["place"] + line["tokens"]].sum()), rel=1e-4
+        )

@@ -68,6 +68,7 @@ def with_average(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     warm.close()
 
 
+@pytest.mark.slow
 def test_an_architecture_is_one_file_and_one_entry(with_average: Command, prose: str, tmp_path: Path):
     (prose_file := tmp_path / "prose.txt").write_text(prose[:20_000])
     run, half = tmp_path / "run", ["--steps", 60]

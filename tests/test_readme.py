@@ -36,6 +36,8 @@ def small(command: str) -> str:
         return f"{command} --force -q"  # which takes no steps and has no sizes
     for name, flags in SMALL.items():
         command = re.sub(rf"^{name}\b", f"{name} {shlex.join(flags)}", command)
+    if "--resume" in command:
+        command = command.replace(" --force", "")  # which would replace what is gone on with
     if command.startswith("python -m corpora"):
         command = command.replace("python", sys.executable, 1).replace(" >", " --rows 300 >")
     return command.replace("python corpora", f"{sys.executable} {ROOT / 'corpora'}")
@@ -120,6 +122,7 @@ def test_every_flag_exists(seqtool: Command):
         "generate",
         "info",
         "bench",
+        "export",
         "embed train",
     )
     helps = (seqtool(*command.split(), "--help", env={"COLUMNS": "200"}) for command in helped)

@@ -70,11 +70,13 @@ def in_one_thread(without_openmp: tuple[Path, str], monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_compiler_without_openmp_builds_all_parts(without_openmp: tuple[Path, str], in_one_thread: None):
     assert "does not take -fopenmp" in without_openmp[1]
     assert [(report.why_not, report.openmp) for report in describe().values()] == [(None, False)] * len(PARTS)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_a_layer_in_one_thread_is_torchs(in_one_thread: None):
     torch.manual_seed(1)

@@ -20,7 +20,7 @@ from seqtool.files.tensors import TensorEntry
 from seqtool.files.writing import file_sha256, read_json
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.size import parameter_count
-from seqtool.runs.config import WEIGHTS, RunConfig, new_config, write_config
+from seqtool.runs.config import WEIGHTS, RunConfig, is_run, new_config, write_config
 from seqtool.runs.weights import write_weights
 from seqtool.settings.model import Symbols
 from seqtool.settings.training import TrainConfig
@@ -67,6 +67,8 @@ def import_model(path: Path, vocabulary: Vocabulary | None) -> ImportedRun:
     folder = path
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder} has no {CONFIG}: name a directory with that, and {SAFETENSORS}")
+    if is_run(folder) and str(read_json(folder / CONFIG).get("format", "")).startswith("seqtool "):
+        raise InputError(f"{folder} is a run of seqtool already: eval, generate and train --from take it as it is")
     model = read_foreign(read_json(folder / CONFIG), str(folder / CONFIG))
     files = _files(folder)
     vocabulary = vocabulary or find_vocabulary(folder)

@@ -80,7 +80,7 @@ def test_every_setting_offers_its_choices(seqtool: Command, command: str, flag: 
     ("embed import x --format word2vec-", ["word2vec-binary"]),
     ("", ["vocab", "encode", "decode", "train", "eval", "predict", "generate", "report", "mix", "average", "export", "import", "embed", "info", "bench"]),
     ("e", ["encode", "eval", "export", "embed"]),
-    ("export x --to ", ["arpa"]),
+    ("export x --to ", ["arpa", "huggingface", "gguf", "onnx"]),
     ("embed ne", ["nearest"]),
     ("train x --bptt-", ["--bptt-advance", "--bptt-jitter"]),
     ("trian ", ["vocab", "encode", "decode", "train", "eval", "predict", "generate", "report", "mix", "average", "export", "import", "embed", "info", "bench"]),

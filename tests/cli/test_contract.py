@@ -248,10 +248,7 @@ def test_a_name_taken_meanwhile_is_not_replaced(start: Start, prose_file: Path, 
 
 @pytest.mark.parametrize(
     "optimizer",
-    [
-        pytest.param(name, marks=[] if name in ("sgd", "adamw", "muon") else pytest.mark.slow)
-        for name in OPTIMIZER_NAMES
-    ],
+    [pytest.param(name, marks=[] if name in ("sgd", "adamw") else pytest.mark.slow) for name in OPTIMIZER_NAMES],
 )
 def test_every_optimizer_learns_at_its_defaults(seqtool: Command, prose_file: Path, tmp_path: Path, optimizer: str):
     """Symbol frequencies alone are worth about 3.2 nats here."""

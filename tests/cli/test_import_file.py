@@ -54,7 +54,9 @@ def test_a_file_of_words_is_scored_by_the_line(seqtool: Command, tmp_path: Path)
 def test_what_is_no_arpa_file_is_refused(seqtool: Command, counts: Path, arpa: Path, tmp_path: Path):
     other = tmp_path / "other"
     assert "does not exist" in error_of(seqtool("import", tmp_path / "none", "-o", other), 3)
-    assert "or is no ARPA file" in error_of(seqtool("import", counts / "model.safetensors", "-o", other), 3)
+    for run in (counts, counts / "model.safetensors"):
+        assert "is a run of seqtool already" in error_of(seqtool("import", run, "-o", other), 3)
+    assert "or is no ARPA file" in error_of(seqtool("import", counts / "vocab.model", "-o", other), 3)
     assert "lacks: give --vocab" in error_of(
         seqtool("import", "-", "-o", other, "--vocab", counts / "vocab.model", stdin=WORDS.encode()), 3
     )

@@ -63,7 +63,7 @@ def test_a_vocabulary_of_which_the_text_has_all_has_no_unknown():
 
 
 @pytest.mark.parametrize("prune", [(), (0, 0, 1)])
-@pytest.mark.parametrize("block", [1, 3, 50])
+@pytest.mark.parametrize("block", [pytest.param(1, marks=pytest.mark.slow), 3, 50])
 def test_numbers_do_not_depend_on_memory(monkeypatch: pytest.MonkeyPatch, block: int, prune: tuple[int, ...]):
     """Bit by bit, whatever is worked on at once and whatever waits on disk."""
     expected = estimated(hostile_documents(2, V, BEGIN), 5, prune)

@@ -38,7 +38,7 @@ def loss_of(weights: list[torch.Tensor], counts: Cooccurrences, x_max: float) ->
     return (torch.where(x < x_max, (x / x_max) ** 0.75, 1.0) * error**2).sum() / 2
 
 
-@pytest.mark.parametrize("x_max", [1.0, 100.0])
+@pytest.mark.parametrize("x_max", [pytest.param(1.0, marks=pytest.mark.slow), 100.0])
 def test_steps_are_those_of_autograd_and_adagrad(x_max, monkeypatch):
     """Three passes in one batch each, of all the entries."""
     monkeypatch.setattr(glove, "BATCHES", 1)

@@ -119,7 +119,9 @@ def test_a_text_does_not_end_before_its_least_tokens(name: str, way: dict):
     assert {one.finished for one in found} == {"end"}
 
 
-@pytest.mark.parametrize("name", ["lstm", "transformer plain", "ffn"])
+@pytest.mark.parametrize(
+    "name", ["lstm", *(pytest.param(name, marks=pytest.mark.slow) for name in ("transformer plain", "ffn"))]
+)
 @WAYS
 def test_a_favoured_text_comes_more_often_and_a_disfavoured_one_less(name: str, way: dict):
     counts = [

@@ -194,7 +194,14 @@ def peak_bytes(paths: list[str], **options: object) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("row", ["1,some words\n", '1,"a\nb"\n', "1,é\n"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        "1,some words\n",
+        pytest.param('1,"a\nb"\n', marks=pytest.mark.slow),
+        pytest.param("1,é\n", marks=pytest.mark.slow),
+    ],
+)
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str):
     monkeypatch.setattr(streams, "READ_BYTES", 1 << 13)
     small = peak_bytes([written(tmp_path, "a,b\n" + row * 20_000)])

@@ -268,6 +268,7 @@ def test_a_plan_shows_labels_but_not_all_words(seqtool: Command, tagged: Path, t
     assert plan["bidirectional"] is True
 
 
+@pytest.mark.slow
 def test_tokens_that_are_not_scored_teach_nothing_and_count_nothing(seqtool: Command, tmp_path: Path):
     """A label is told from what was read, and only where it is asked for."""
     train, test = tmp_path / "train.conll", tmp_path / "test.conll"

@@ -107,7 +107,7 @@ def test_it_is_judged_beside_a_copy(seqtool: Command, translator: Path):
     assert told == lines((translator / "test.b").read_bytes())
 
 
-@pytest.mark.parametrize("model", ["lstm", "transformer"])
+@pytest.mark.parametrize("model", ["lstm", pytest.param("transformer", marks=pytest.mark.slow)])
 def test_a_training_goes_on_exactly(seqtool: Command, tmp_path: Path, model: str):
     """Stopped half-way and resumed, from another directory as well, it has the same weights as one that was not."""
     source, target = parallel(tmp_path, "train", 120)
@@ -314,6 +314,7 @@ def test_two_processes_learn_as_one_does(start: Start, seqtool: Command, tmp_pat
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_as_if_it_was_not(seqtool: Command, tmp_path: Path):
     source, target = parallel(tmp_path, "train", 200)
     valid = ",".join(map(str, parallel(tmp_path, "valid", 20, seed=2)))

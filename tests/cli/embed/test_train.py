@@ -100,6 +100,7 @@ def test_a_store_and_its_text_give_the_same_vectors(seqtool: Command, prose_file
     assert (read_vectors(tmp_path / "a").matrix_VD == read_vectors(tmp_path / "b").matrix_VD).all()
 
 
+@pytest.mark.slow
 def test_a_stopped_learning_goes_on_exactly(seqtool: Command, prose_file: Path, tmp_path: Path):
     # So many passes take more than a second, after which there is a checkpoint.
     words = ["embed", "train", prose_file, "--dim", 30, "--epochs", 120, "-q"]

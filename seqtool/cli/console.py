@@ -7,15 +7,16 @@ import json
 import os
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 ROW_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 PLAIN_LINE_EVERY_S = 10.0
 RENEW_EVERY_S = 0.5
-UNKNOWN_WIDTH = 80
+UNKNOWN_WIDTH, LEAST_WIDTH = 80, 24
 BAR_WIDTH, BESIDE_BAR = 24, 62  # columns: of a progress bar at most, and of what stands behind it
 NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?%?|[-+]?inf|nan")
 CURVE_WIDTH, CURVE_HEIGHT = 64, 8
@@ -46,13 +47,26 @@ def write_bytes(content: bytes, *, flush: bool = False) -> None:
 
 
 def write_report(report: dict[str, Any], as_json: bool) -> None:
-    """Write a report: one JSON object, or a line for each entry."""
+    """Write a report: one JSON object, or a line for each entry; on a terminal, several for one with entries."""
     if as_json:
         write(json.dumps(report, ensure_ascii=False) + "\n")
         return
     forms = (to_left(report), "")
+    behind = " " * (max(map(len, report)) + 2)
     for name, value in report.items():
-        write(in_columns([name.replace("_", " "), cell(value)], forms))
+        told = [cell(value)]
+        if isinstance(value, dict) and sys.stdout.isatty():
+            room = max(LEAST_WIDTH, _terminal_width(sys.stdout) - len(behind))
+            told = textwrap.wrap(of_entries(value), room) or [""]
+        write(in_columns([name.replace("_", " "), f"\n{behind}".join(told)], forms))
+
+
+def of_entries(entries: dict[str, Any]) -> str:
+    """Entries in one line: `batch size 16, lr 0.0060`."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {f'({of_entries(value)})' if isinstance(value, dict) else cell(value)}"
+        for name, value in entries.items()
+    )
 
 
 def in_columns(cells: Sequence[str], forms: Sequence[str]) -> str:
@@ -110,10 +124,10 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _terminal_width() -> int:
-    """Columns of the terminal on stderr: a longer line would wrap, and what it wrote over would stay."""
+def _terminal_width(stream: TextIO) -> int:
+    """Columns of the terminal that a stream writes to: a longer line would wrap, and what it wrote over would stay."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or UNKNOWN_WIDTH
+        return os.get_terminal_size(stream.fileno()).columns or UNKNOWN_WIDTH
     except (OSError, ValueError):
         return UNKNOWN_WIDTH
 
@@ -142,7 +156,7 @@ class Meter:
             text = f"{done:,} of {self.total:,} {self._unit}  {rate:,.0f} {self._unit}/s  {left} left"
         text += more
         print(
-            f"\r{text[: _terminal_width() - 1]}\x1b[K" if self._terminal else text,
+            f"\r{text[: _terminal_width(sys.stderr) - 1]}\x1b[K" if self._terminal else text,
             end="" if self._terminal else "\n",
             file=sys.stderr,
             flush=True,

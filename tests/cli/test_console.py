@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import struct
 import subprocess
+import sys
 import termios
 import time
 from pathlib import Path
 
 import pytest
 
-from seqtool.cli.console import Meter, cell, duration, in_columns, in_row, printable, table, to_left
+from seqtool.cli.console import Meter, cell, duration, in_columns, in_row, printable, table, to_left, write_report
 from seqtool.cli.curve import BLANK
 from tests.conftest import Start
 
@@ -68,6 +70,22 @@ def test_a_column_of_numbers_is_one_if_the_first_is_missing_or_negative_and_word
         "bb   0.25     12  x1\n"
         "c   1e-05   3.0%  2\n"
     )  # fmt: skip
+
+
+def test_entries_of_an_entry_are_wrapped_on_a_terminal_and_json_elsewhere(
+    capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+):
+    report = {"run": "x", "of_it": {f"name_{number}": number * 0.5 for number in range(12)} | {"more": {"a_b": True}}}
+    write_report(report, False)
+    first, second = capsysbinary.readouterr().out.decode().splitlines()
+    assert (first, json.loads(second.removeprefix("of it  "))) == ("run    x", report["of_it"])
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    write_report(report, False)
+    first, *others = capsysbinary.readouterr().out.decode().splitlines()
+    assert others[0].startswith("of it  name 0 0.0000, name 1 0.5000")
+    assert others[-1].endswith("more (a b yes)")
+    assert all(len(line) <= 80 for line in others)
+    assert {line[:7] for line in others[1:]} == {" " * 7}
 
 
 def test_values_in_cells():

@@ -89,13 +89,12 @@ def _learned(model: Net, optimizers: Optimizers, average: Average | None) -> dic
 
 
 def write_checkpoint(run: Path, config: RunConfig, tensors: dict[str, Tensor], progress: Progress) -> None:
-    """Write the checkpoint of a run, atomically; DivergedError rather than weights that are no finite numbers."""
+    """Write a checkpoint into its directory, atomically; DivergedError rather than weights that are not finite."""
     if not is_finite([tensor for name, tensor in tensors.items() if name.startswith(("model/", "average/"))]):
         raise DivergedError(
             f"training diverged: a weight at step {progress.step} is not a finite number (the checkpoint before is "
             "kept); lower --lr, or clip with --clip-norm"
         )
-    (run / CHECKPOINT).parent.mkdir(exist_ok=True)
     metadata = {"format": FORMAT, **identity(config), "progress": json.dumps(dataclasses.asdict(progress))}
     _keep_before(run / CHECKPOINT, progress.step, config.training.keep_checkpoints)
     write_tensors(run / CHECKPOINT, tensors, metadata)

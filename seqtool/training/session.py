@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Required, TypedDict
@@ -17,7 +17,7 @@ from seqtool.errors import SeqtoolError, UsageError
 from seqtool.files.directories import built_aside, publish
 from seqtool.files.writing import atomic_writer, cannot_write, locked, remove_strays
 from seqtool.models.state import State
-from seqtool.runs.config import METRICS, WEIGHTS, RunConfig
+from seqtool.runs.config import CHECKPOINT, METRICS, WEIGHTS, RunConfig
 from seqtool.runs.weights import write_weights
 from seqtool.settings.training import LENGTHS, TrainConfig
 from seqtool.training.averages import Average
@@ -86,6 +86,16 @@ class RunKeeper:
             "go on with the directory where it is now, by --resume"
         )
 
+    @contextmanager
+    def _own_folder(self) -> Iterator[None]:
+        """Write into `folder`: where that fails because it was taken away meanwhile, this is what is said."""
+        self._check_own()
+        try:
+            yield
+        except SeqtoolError:
+            self._check_own()
+            raise
+
     def log(self, record: dict[str, Any]) -> None:
         """Append a line of metrics and pass it on."""
         if not self.learner.world.main:
@@ -93,6 +103,8 @@ class RunKeeper:
         self._check_own()
         file = self.folder / METRICS
         try:
+            if not file.exists():
+                self._check_own()  # it is made anew in no other directory
             with open(file, "a", encoding="utf-8") as stream:
                 stream.write(json.dumps(record) + "\n")
         except OSError as error:
@@ -103,15 +115,17 @@ class RunKeeper:
         """Write the best weights."""
         tensors = {name: whole(tensor).cpu().contiguous() for name, tensor in self.learner.model.state_dict().items()}
         if self.learner.world.main:
-            self._check_own()
-            write_weights(self.folder / WEIGHTS, tensors, self.config)
+            with self._own_folder():
+                write_weights(self.folder / WEIGHTS, tensors, self.config)
 
     def keep_checkpoint(self, progress: Progress, state: State | None, average: Average | None) -> None:
         """Write everything needed to go on; the first time, the run takes its name."""
         tensors = collect(self.learner, state)
         if self.learner.world.main:
-            self._check_own()
-            write_checkpoint(self.folder, self.config, tensors, progress)
+            with self._own_folder():
+                if self.folder != self.path:
+                    (self.folder / CHECKPOINT).parent.mkdir(exist_ok=True)
+                write_checkpoint(self.folder, self.config, tensors, progress)
             if self.folder != self.path and (progress.best_step or not self.path.exists()):
                 publish(self.folder, self.path, self.replace)
                 self.folder = self.path

@@ -88,18 +88,21 @@ def test_a_layer_in_one_thread_is_torchs(in_one_thread: None):
     torch.testing.assert_close(ours, layer(x, (state[None], state[None]))[0], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_loss_in_one_thread_is_torchs(in_one_thread: None):
     features, W, b, targets = torch.randn(2, 9, 8), torch.randn(30, 8), torch.randn(30), torch.randint(30, (2, 9))
     expected = F.cross_entropy(F.linear(features, W, b).flatten(0, 1), targets.flatten(), reduction="sum")
     torch.testing.assert_close(output_nats(features, W, b, targets), expected)
 
 
+@pytest.mark.slow
 def test_a_product_in_one_thread_is_torchs(in_one_thread: None):
     weight, x = torch.randn(70, 33), torch.randn(2, 33)
     ours = compiled_step.product(part("step"), compiled_step.matrix(weight, None), x, None, threads=2)
     torch.testing.assert_close(ours, x @ weight.t(), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_vectors_learned_in_one_thread_are_torchs(in_one_thread: None):
     of = problem(cbow=False, subword=True, blocks=3)
     (drawn, noise), found = windows(200, of), []

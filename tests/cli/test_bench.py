@@ -89,6 +89,7 @@ def test_every_model_generates_one_stream_and_many(report: dict[str, Any]):
         assert row["share"] == pytest.approx(row["weight_gb_per_s"] / row["read_gb_per_s"])
 
 
+@pytest.mark.slow
 def test_a_person_gets_tables_and_advice_and_quiet_is_quiet(seqtool: Command):
     result = seqtool("bench", *TINY, "--model", "gru", "--model", "gru", "--bptt", 5, "-q")
     assert (result.returncode, result.stderr) == (0, b"")

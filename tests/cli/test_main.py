@@ -37,6 +37,7 @@ def test_closed_and_full_streams(shell: Command, small_run: Path, line: str, cod
         )
 
 
+@pytest.mark.slow
 def test_idle_threads_soon_sleep(small_run: Path):
     """OpenMP, which reads its environment when torch loads it, is asked what it has read."""
     kept = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}

@@ -181,18 +181,18 @@ def test_every_schedule_trains_and_logs_its_rate(seqtool: Command, prose_file: P
 
 @pytest.mark.parametrize("arguments", [
     ["--bptt-jitter"],
-    ["--bptt", "24", "--bptt-advance", "6"],
+    pytest.param(["--bptt", "24", "--bptt-advance", "6"], marks=pytest.mark.slow),
     ["--within-documents", "--document", "blank-line"],
-    ["--accumulate", "4"],
-    ["--clip-agc", "0.05", "--clip-norm", "0"],
+    pytest.param(["--accumulate", "4"], marks=pytest.mark.slow),
+    pytest.param(["--clip-agc", "0.05", "--clip-norm", "0"], marks=pytest.mark.slow),
     ["--variational", "--dropout", "0.2", "--weight-dropout", "0.3", "--dropout-embedding", "0.1", "--ar", "2", "--tar", "1"],
-    ["--label-smoothing", "0.1", "--z-loss", "1e-4"],
+    pytest.param(["--label-smoothing", "0.1", "--z-loss", "1e-4"], marks=pytest.mark.slow),
     ["--ema", "0.99"],
-    ["--layers", "2", "--last-hidden", "16", "--tied", "--embed", "16"],
+    pytest.param(["--layers", "2", "--last-hidden", "16", "--tied", "--embed", "16"], marks=pytest.mark.slow),
     ["--model", "transformer", "--hidden", "16", "--variational", "--dropout", "0.1", "--accumulate", "2"],
-    ["--model", "gru", "--weight-dropout", "0.2"],
+    pytest.param(["--model", "gru", "--weight-dropout", "0.2"], marks=pytest.mark.slow),
     ["--model", "rnn", "--activation", "relu", "--weight-dropout", "0.2", "--input", "one-hot"],
-    ["--model", "rnn", "--activation", "sigmoid", "--weight-dropout", "0.2"],
+    pytest.param(["--model", "rnn", "--activation", "sigmoid", "--weight-dropout", "0.2"], marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_every_setting_learns(seqtool: Command, prose_file: Path, tmp_path: Path, arguments: list[str]):
     """Symbol frequencies are known before the first step: 3.2 nats."""

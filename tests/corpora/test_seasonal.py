@@ -64,6 +64,7 @@ def test_naive_errors_are_those_of_the_rows_and_near_the_expected():
         assert on_rows == pytest.approx(expected, rel=0.15)  # holidays are few
 
 
+@pytest.mark.slow
 def test_a_regression_with_the_right_columns_reaches_the_best_possible():
     lines, figures = made("seasonal", "--rows", 36_000, "--seed", 2)
     train, test = read(made("seasonal", "--rows", 36_000, "--seed", 1)[0]), read(lines)

@@ -58,6 +58,7 @@ def test_the_best_of_a_bag_is_that_of_all_sentences_of_a_small_lexicon(monkeypat
     assert sum(max(counts.values()) for counts in bags.values()) == pytest.approx(sentiment.best_of_bag(), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_bags_reach_what_is_said_and_not_more():
     train_labels, train = rows(20_000, 1)
     labels, texts = rows(10_000, 2)

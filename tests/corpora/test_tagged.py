@@ -70,6 +70,7 @@ def test_the_best_from_left_to_right_is_that_of_all_derivations():
     assert figures["best from left to right, expected"] == pytest.approx([expected / total], abs=0.002)
 
 
+@pytest.mark.slow
 def test_the_most_frequent_tags_are_those_of_a_large_text():
     train = sentences(made("tagged", "--rows", 20_000, "--seed", 1)[0])
     lines, figures = made("tagged", "--rows", 5000, "--seed", 2)

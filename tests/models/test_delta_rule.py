@@ -111,6 +111,7 @@ def test_the_tables_are_carried_from_part_to_part(fast):
     assert_near([torch.cat(parts, 1), S_BHDD], [whole, after_BHDD])
 
 
+@pytest.mark.slow
 def test_ten_thousand_steps_lose_no_more_than_32_bits_do(fast):
     """With nothing forgotten, and every step nearly a mirror; beside the equation in 64 bits."""
     draws = torch.Generator().manual_seed(0)

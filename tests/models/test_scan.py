@@ -70,6 +70,7 @@ def test_the_state_is_carried_from_part_to_part(fast):
     torch.testing.assert_close(h_BH, after_BH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [1.0, 2.0])
 @pytest.mark.parametrize("sums", [-9.0, 9.0], ids=["kept", "renewed"])
 def test_ten_thousand_steps_lose_no_more_than_32_bits_do(fast, most: float, sums: float):

@@ -122,6 +122,7 @@ def build_recurrence(folder: Path, *flags: str) -> None:
     subprocess.run(command, cwd=folder, check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lacking", ["processor", pytest.param("compiler", marks=pytest.mark.slow)])
 def test_bf16_is_refused_without_its_instructions_and_nothing_is_written(lacking: str, elsewhere: Path):
     for file in NATIVE.glob("*.[ch]"):
@@ -161,6 +162,7 @@ def test_bf16_is_there_where_the_processor_has_it():
     assert ("avx512bf16" in describe()["recurrence"].instructions) == ("avx512_bf16" in flags)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
 def test_memory_that_is_freed_serves_again():
     """Ten times 56 MB in pieces are asked for; given back in between, each time costs thousands of page faults."""

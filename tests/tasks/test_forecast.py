@@ -137,6 +137,7 @@ def test_a_forecast_is_the_same_alone_in_any_batch_and_in_any_order(
                 assert float(by_place[row["series"], row["time"]][name]) == pytest.approx(float(row[name]), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", ["ffn", "lstm", "transformer", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gru", "rnn"))]
 )

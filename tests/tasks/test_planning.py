@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from seqtool.tasks.planning import planner_of
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
@@ -38,6 +40,7 @@ def test_settings_come_from_a_file_or_a_run_as_from_flags(seqtool: Command, tmp_
     assert (again["layers"], again["steps"]) == (1, 5)
 
 
+@pytest.mark.slow
 def test_a_forecast_and_a_tagging_are_repeated_from_their_configuration(seqtool: Command, tmp_path: Path):
     (series := tmp_path / "s.csv").write_text("y\n" + "".join(f"{k % 7}\n" for k in range(200)))
     (tags := tmp_path / "g.conllu").write_text("1\tthe\tthe\tDET\n2\tcat\tcat\tNOUN\n\n" * 30)

@@ -74,6 +74,7 @@ def test_every_line_has_the_ids_of_sentencepiece(
         assert [[int(number) for number in line.split()] for line in told] == expected
 
 
+@pytest.mark.slow
 def test_what_sentencepiece_keeps_comes_back(model: bytes):
     foreign = Vocabulary(model)
     text = "".join(f"{line}\n" for line in LINES if "\u2581" not in line)

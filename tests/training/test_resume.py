@@ -92,10 +92,10 @@ def test_resume_equals_uninterrupted_run(
 
 @pytest.mark.parametrize("more", [
     {"ema": 0.9},
-    {"schedule": "plateau", "lr": 1e-6},
-    {"bptt_jitter": True, "ar": 2.0, "tar": 1.0},
+    pytest.param({"schedule": "plateau", "lr": 1e-6}, marks=pytest.mark.slow),
+    pytest.param({"bptt_jitter": True, "ar": 2.0, "tar": 1.0}, marks=pytest.mark.slow),
     {"bptt_advance": 5},
-    {"within_documents": True},
+    pytest.param({"within_documents": True}, marks=pytest.mark.slow),
     pytest.param({"precision": "bf16", "label_smoothing": 0.1, "z_loss": 1e-4}, marks=pytest.mark.slow),
     pytest.param({"precision": "fp16"}, marks=pytest.mark.slow),
     {"probe_gradients": 8},

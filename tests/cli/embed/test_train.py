@@ -37,6 +37,7 @@ def cosine(vectors, first: str, second: str) -> float:
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_words_used_alike_come_near(seqtool: Command, relations: Path, tmp_path: Path, method: str):
     size = [] if method == "one-hot" else ["--dim", 4 if method == "svd" else 16, "--document", "line", "--window", 2]

@@ -106,6 +106,7 @@ def train_at_random(seed: int) -> None:
     assert all(part.isfinite().all() for layer in state for part in layer), settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seed", [pytest.param(seed, marks=pytest.mark.slow if seed >= 6 else []) for seed in range(100)]
 )

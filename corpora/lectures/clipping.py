@@ -23,7 +23,7 @@ def clipping(workshop: Workshop) -> Picture:
         "norm clipped to 0.1, rate 1": f"{common} --lr 1 --clip-norm 0.1 -o $G/clipped",
     }
     found = trained(workshop, [TEXT], runs)
-    wild, slow, tame = found.values()
+    wild, _, tame = found.values()
     highest = {name: max(validations(one)[1]) for name, one in found.items()}
     first, survived = float(wild.steps["loss"][0]), int(validations(wild)[0][-1])
     ring = (0, survived, validations(wild)[1][-1], "then no finite number")
@@ -38,8 +38,8 @@ def clipping(workshop: Workshop) -> Picture:
                 survived < STEPS and highest["no clipping, rate 1"] > 1000,
             ),
             Claim(
-                f"A lower rate alone goes on, but with leaps up to {highest['no clipping, rate 0.3']:.1f}.",
-                validations(slow)[0][-1] == STEPS and highest["no clipping, rate 0.3"] > 2 * first,
+                f"A lower rate alone is no cure: the loss leaps up to {highest['no clipping, rate 0.3']:,.1f}.",
+                highest["no clipping, rate 0.3"] > 2 * first,
             ),
             Claim(
                 f"With its norm clipped the same training at the first rate is never above "
@@ -51,7 +51,11 @@ def clipping(workshop: Workshop) -> Picture:
         [Chart("Validation loss, nats per token (logarithmic)", "steps", validation_lines(found), True, [ring])],
         heads=["", "last step", "highest loss", "last loss"],
         rows=[
-            [name, f"{validations(one)[0][-1]:.0f}", f"{highest[name]:,.2f}", f"{last_loss(one):,.2f}"]
+            [name, f"{validations(one)[0][-1]:.0f}", _told(highest[name]), _told(last_loss(one))]
             for name, one in found.items()
         ],
     )
+
+
+def _told(loss: float) -> str:
+    return f"{loss:,.2f}" if loss < 1e6 else f"{loss:.1e}"

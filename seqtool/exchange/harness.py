@@ -111,7 +111,9 @@ def of_harness(base: type[Any]) -> type[Any]:
             super().__init__()
             if not run:
                 raise UsageError("--model_args: name the run, as --model_args run=novel.run")
-            self.asked = Asked(load_run(Path(run), choose_device(device)))
+            # The harness names `cuda:0` unless it is told otherwise, also where there is none.
+            there = not device.startswith("cuda") or torch.cuda.is_available()
+            self.asked = Asked(load_run(Path(run), choose_device(device if there else "auto")))
 
         def loglikelihood(self, requests: Iterable[Any], **others: Any) -> list[tuple[float, bool]]:
             """log p of each continuation, and whether it is what would be written greedily."""

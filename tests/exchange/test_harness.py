@@ -83,6 +83,13 @@ def test_the_class_answers_in_the_order_of_the_requests(short_text: Path, tmp_pa
         of_harness(object)()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without one")
+def test_the_harness_own_device_is_no_demand(short_text: Path, tmp_path: Path):
+    untrained_run(tmp_path / "run", vocabulary_of(short_text, "char"), model="gru", stem=4)
+    model = of_harness(object)(run=str(tmp_path / "run"), device="cuda:0")
+    assert model.asked.model.device.type == "cpu"
+
+
 def test_how_a_text_ends_is_read_from_the_options():
     assert stops({"until": ["\n", ""], "max_gen_toks": 5}) == (["\n"], 5)
     assert stops({"until": "x"}) == (["x"], 256)

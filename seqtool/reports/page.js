@@ -1,3 +1,5 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const add = (parent, name, text, className) => {
   const made = document.createElement(name);

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from seqtool.errors import UsageError
-from seqtool.exchange.layouts import GGUF_LAYOUTS, ForeignLayout, fitting_layout, their_tensors
+from seqtool.exchange.layouts import GGUF_LAYOUTS, ForeignLayout, fitting_layout, net_of, their_tensors
 from seqtool.exchange.model_card import measured
 from seqtool.exchange.pieces import check_pieces, read_otherwise
 from seqtool.files.writing import provenance
@@ -20,9 +19,8 @@ FORMAT = "gguf"
 
 def gguf_layout(run: Run) -> ForeignLayout:
     """The architecture that a run is written as; UsageError where none has its settings or its vocabulary exactly."""
-    if not isinstance(run.model, LanguageModel):
-        raise UsageError(f"{run.path} is a {run.config.name}, not one net: export one of the runs it is made of")
-    layout = fitting_layout(run.model.config, run.model.symbols.seen == run.model.symbols.size, GGUF_LAYOUTS)
+    net = net_of(run)
+    layout = fitting_layout(net.config, net.symbols.seen == net.symbols.size, GGUF_LAYOUTS)
     check_pieces(run.vocabulary, FORMAT)
     return layout
 

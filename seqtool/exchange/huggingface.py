@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from seqtool.errors import UsageError
 from seqtool.exchange.hub_tokenizer import hub_tokenizer, tokenizer_config
-from seqtool.exchange.layouts import ForeignLayout, fitting_layout, their_sizes, their_tensors, with_positions
+from seqtool.exchange.layouts import ForeignLayout, fitting_layout, net_of, their_sizes, their_tensors, with_positions
 from seqtool.exchange.model_card import model_card
 from seqtool.exchange.pieces import check_pieces, read_otherwise
 from seqtool.files.tensors import write_plain_tensors
@@ -28,9 +27,8 @@ HOW_TO = """\
 
 def layout_of(run: Run) -> ForeignLayout:
     """The layout that a run is written in; UsageError where none has its settings or its vocabulary exactly."""
-    if not isinstance(run.model, LanguageModel):
-        raise UsageError(f"{run.path} is a {run.config.name}, not one net: export one of the runs it is made of")
-    layout = fitting_layout(run.model.config, run.model.symbols.seen == run.model.symbols.size)
+    net = net_of(run)
+    layout = fitting_layout(net.config, net.symbols.seen == net.symbols.size)
     check_pieces(run.vocabulary, FORMAT)
     return layout
 

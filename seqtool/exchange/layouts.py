@@ -18,6 +18,9 @@ from torch import Tensor
 from seqtool.errors import UsageError
 from seqtool.models.attention import sinusoidal_positions
 from seqtool.models.cores.block import feedforward_width
+from seqtool.models.language_model import LanguageModel
+from seqtool.runs.loading import Run
+from seqtool.runs.mixtures import MixtureConfig
 from seqtool.settings.layouts import flag_for
 from seqtool.settings.model import ROPE_BASE, ModelConfig
 
@@ -343,6 +346,14 @@ def their_sizes(layout: ForeignLayout, config: ModelConfig) -> dict[str, Any]:
     return {**of_net, **layout.fixed, **sizes}
 
 
+def net_of(run: Run) -> LanguageModel:
+    """The net of a run; UsageError for counts and mixtures, which are none."""
+    if isinstance(run.model, LanguageModel):
+        return run.model
+    mend = "export one of the runs it is made of" if isinstance(run.config, MixtureConfig) else "export it --to arpa"
+    raise UsageError(f"{run.path} is not one net (model {run.config.name}): {mend}")
+
+
 def fitting_layout(config: ModelConfig, whole: bool, layouts: Sequence[ForeignLayout] = LAYOUTS) -> ForeignLayout:
     """The first layout that has the settings of a model exactly; UsageError naming the flags that one would take.
 
@@ -354,7 +365,7 @@ def fitting_layout(config: ModelConfig, whole: bool, layouts: Sequence[ForeignLa
             return layout
     if config.model not in PLAIN["model"]:
         raise UsageError(
-            f"no layout of another program is a {config.model}: train with --layout llama, or export it --to onnx"
+            f"no other program has --model {config.model}: train with --layout llama, or export it --to onnx"
         )
     nearest = min(layouts, key=lambda layout: (len(wrong[layout.name]), layouts.index(layout)))
     raise UsageError(

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from seqtool.errors import UsageError
+from seqtool.exchange.layouts import net_of
 from seqtool.exchange.onnx_cores import core_step
 from seqtool.exchange.onnx_graph import BATCH, IR_VERSION, OPSET, Graph
 from seqtool.files.writing import provenance
@@ -30,12 +31,11 @@ MOST_BYTES = 2**31 - 2**20  # of a protocol buffer, with room for what is no wei
 
 def check_net(run: Run) -> LanguageModel:
     """The net of a run; UsageError where it has none, or one that no single file holds."""
-    if not isinstance(run.model, LanguageModel):
-        raise UsageError(f"{run.path} is a {run.config.name}, not one net: export one of the runs it is made of")
-    size = sum(parameter.numel() * 4 for parameter in run.model.parameters())
+    net = net_of(run)
+    size = sum(parameter.numel() * 4 for parameter in net.parameters())
     if size > MOST_BYTES:
         raise UsageError(f"{run.path} has {size:,} bytes of weights, and an ONNX file holds 2 GB: export it --to gguf")
-    return run.model
+    return net
 
 
 @torch.no_grad()

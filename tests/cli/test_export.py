@@ -106,8 +106,8 @@ def test_any_net_is_written_as_a_graph(seqtool: Command, small_run: Path, counts
 
 
 @pytest.mark.parametrize(("run", "told"), [
-    ("counts", "is a ngram, not one net: export one of"),
-    ("small_run", "no layout of another program is a lstm: train with --layout llama"),
+    ("counts", "is not one net (model ngram): export it --to arpa"),
+    ("small_run", "no other program has --model lstm: train with --layout llama"),
 ])  # fmt: skip
 def test_a_run_of_another_kind_is_refused_before_anything_is_written(
     seqtool: Command, run: str, told: str, tmp_path: Path, request: pytest.FixtureRequest

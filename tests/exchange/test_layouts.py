@@ -93,7 +93,7 @@ def test_what_maps_nowhere_is_refused_with_the_settings_that_would():
         fitting_layout(ModelConfig(**{**SIZES, "stem": 4}, norm="rms", feedforward="swiglu"), whole=False)
     with pytest.raises(UsageError, match=r"gpt_neox would be with --no-output-bias"):
         fitting_layout(ModelConfig(**{**SIZES, "output_bias": True}, feedforward="gelu"), whole=True)
-    with pytest.raises(UsageError, match=r"is a lstm: train with --layout llama, or export it --to onnx"):
+    with pytest.raises(UsageError, match=r"has --model lstm: train with --layout llama, or export it --to onnx"):
         fitting_layout(ModelConfig(model="lstm"), whole=True)
 
 

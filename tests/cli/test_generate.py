@@ -177,6 +177,7 @@ def test_a_prompt_may_end_inside_a_word_or_with_a_space(seqtool: Command, piece_
         assert "".join(place["token"] for place in one["written"]) == one["text"]
 
 
+@pytest.mark.slow
 def test_a_beam_until_the_end_is_bounded(seqtool: Command, word_run: Path, monkeypatch: pytest.MonkeyPatch):
     result = seqtool("generate", word_run, "--beam", 1, "--until-end", "--json", "--ban", "\n")
     (one,) = [json.loads(line) for line in result.stdout.splitlines()]

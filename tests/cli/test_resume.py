@@ -42,6 +42,7 @@ BEGINNINGS: dict[str, list[object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BEGINNINGS)
 def test_the_command_that_began_a_run_goes_on_with_it_from_any_directory(
     seqtool: Command, text: Path, tmp_path: Path, name: str

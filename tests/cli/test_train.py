@@ -203,6 +203,7 @@ def test_every_setting_learns(seqtool: Command, prose_file: Path, tmp_path: Path
     assert scored["nats"] / scored["tokens"] < 3.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bpe", pytest.param("unigram", marks=pytest.mark.slow)])
 def test_subword_sampling_learns_more_than_one_split(seqtool: Command, prose_file: Path, tmp_path: Path, kind: str):
     vocab = tmp_path / "vocab.model"

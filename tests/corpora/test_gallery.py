@@ -23,6 +23,7 @@ def test_a_command_runs_once_in_its_folder_and_is_kept_only_if_asked(tmp_path: P
     assert again.run(show) == ["more\nmore\n"]
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_is_no_failure_and_another_is_told_in_a_line(tmp_path: Path):
     shop = Workshop(tmp_path / "g")
     assert shop.run("echo before; exit 4") == ["before\n"]

@@ -33,6 +33,7 @@ def test_what_it_says_of_these_rows_is_what_the_rows_give():
     assert figures["majority, on these rows"][0] == pytest.approx(passed.mean(), abs=6e-5)
 
 
+@pytest.mark.slow
 def test_the_expected_optimum_is_that_of_many_rows_and_what_logistic_regression_reaches():
     (train, train_p, passed), (test, test_p, test_passed) = (
         table(made("pass_or_fail", "--rows", 40_000, "--seed", seed)[0]) for seed in (1, 2)

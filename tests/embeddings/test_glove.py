@@ -123,6 +123,7 @@ def test_going_on_from_a_copy_equals_never_stopping():
     assert before + after == losses
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_changes_nothing():
     counts = counts_of(3000, 60_000)
     threads = torch.get_num_threads()

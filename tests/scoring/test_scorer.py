@@ -51,6 +51,7 @@ def test_scores_equal_a_computation_by_hand(name: str):
     np.testing.assert_allclose(ours, by_hand(model, ids, model.context or 0, 12), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @EVERY
 def test_any_batch_size_and_chunking_gives_the_same_total(name: str, monkeypatch: pytest.MonkeyPatch):
     model = zoo_model(name)

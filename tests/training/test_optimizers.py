@@ -203,6 +203,7 @@ def test_the_norm_is_told_before_clipping_so_that_infinity_is_seen():
     assert p.grad.norm().item() == pytest.approx(0.1, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_no_optimizer_loads_torchs_compiler():
     """It takes over a second of every training's start, to be left alone by it."""
     code = (

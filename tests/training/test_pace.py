@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.training.trainer import SHORT, SMALL, Trainer
 
 SENTENCE = "The quick brown fox jumps over the lazy dog, while five boxing wizards sing of jade and quartz.\n"
@@ -13,6 +15,7 @@ TWO_HUNDRED = (
 assert len(TWO_HUNDRED) == 200
 
 
+@pytest.mark.slow
 def test_a_time_becomes_a_number_of_steps_early_and_is_about_kept(trainer: Trainer):
     progress = trainer("time", SMALL, {**SHORT, "steps": 0, "time": 3.0, "checkpoint_every": 0})
     assert progress.step == progress.steps > 30

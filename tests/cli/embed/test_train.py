@@ -124,6 +124,7 @@ def test_a_stopped_learning_goes_on_exactly(seqtool: Command, prose_file: Path, 
     assert not (tmp_path / "v.checkpoint").exists()
 
 
+@pytest.mark.slow
 def test_time_is_kept(seqtool: Command, prose_file: Path, tmp_path: Path):
     result = seqtool("embed", "train", prose_file, "-o", tmp_path / "v", "--time", "2s", "--json", "-q")
     assert 1 <= json.loads(result.stdout)["seconds"] <= 10  # others use the machine too

@@ -32,6 +32,7 @@ def test_rows_are_put_kept_and_stepped(name: str, compiled: object):
         torch.testing.assert_close(features, whole[[0, 2, 1, 0], place], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize("name", NAMES)
 def test_endless_generation_takes_constant_memory(name: str):

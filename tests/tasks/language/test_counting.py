@@ -244,6 +244,7 @@ def test_an_edited_run_is_refused(seqtool: Command, counted_run: Path, tmp_path:
         assert part == "config.json" or edited == content or result.returncode == 3, result.stderr.decode()
 
 
+@pytest.mark.slow
 def test_only_the_last_models_are_kept(prose_file: Path, monkeypatch: pytest.MonkeyPatch):
     """Of sixteen orders on disk, a thousand files would be open otherwise."""
     prepared = prepare_data(

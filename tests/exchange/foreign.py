@@ -48,6 +48,20 @@ def llama(folder: Path, **settings: Any) -> Any:
     return model
 
 
+def qwen2(folder: Path, **settings: Any) -> Any:
+    """A Qwen2, whose queries, keys and values alone have biases, saved by transformers."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {
+        "vocab_size": SYMBOLS, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64, "tie_word_embeddings": True,
+    }  # fmt: skip
+    model = strong(Qwen2ForCausalLM(Qwen2Config(**{**sizes, **settings})))
+    model.save_pretrained(folder)
+    return model
+
+
 def gpt2(folder: Path, **settings: Any) -> Any:
     """A GPT-2, saved by transformers."""
     from transformers import GPT2Config, GPT2LMHeadModel

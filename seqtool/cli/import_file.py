@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "seqtool import lm.arpa -o lm.run",
     "seqtool import stories110M -o stories.run",
-    "seqtool import stories15M.bin --vocab tokenizer.model -o stories.run",
+    "seqtool import stories260K.bin --vocab tok512.bin -o stories.run",
 )
 
 
@@ -38,8 +38,9 @@ def command(
         typer.Option(
             "--vocab",
             metavar="FILE",
-            help="The vocabulary whose pieces the ids or words are.",
-            show_default="tokenizer.model, tokenizer.json, or what an ARPA file says",
+            help="The vocabulary whose pieces the ids or words are: a SentencePiece model, tokenizer.json, or "
+            "llama2.c's tokenizer.bin.",
+            show_default="one of these beside the model, or what an ARPA file says",
         ),
     ] = None,
     force: Force = False,
@@ -57,14 +58,13 @@ def command(
     vocabulary of words, in which </s> is the newline that ends a line: eval --per line gives what KenLM's query gives.
     With --vocab they are its pieces, and those that FILE lacks share what it leaves to <unk>.
     """
-    from seqtool.exchange.importing import is_model
+    from seqtool.exchange.importing import is_model, read_vocabulary
     from seqtool.files.directories import built_aside, publish
     from seqtool.files.writing import refuse_directory, reserved
-    from seqtool.text.vocabulary import load_vocabulary
 
     refuse_directory(output, force, [file])
     with reserved(output):
-        vocabulary = None if vocab is None else load_vocabulary(vocab)
+        vocabulary = None if vocab is None else read_vocabulary(vocab)
         net = file != "-" and is_model(Path(file))
         with built_aside(output) as folder:
             about = (_net if net else _ngrams)(folder, file, vocabulary, quiet)

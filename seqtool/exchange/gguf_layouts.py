@@ -17,6 +17,7 @@ from seqtool.exchange.layouts import (
     UP,
     ForeignLayout,
     Part,
+    Telling,
     Weight,
     as_is,
     norm,
@@ -35,14 +36,14 @@ def head_width(config: ModelConfig) -> int:
     return config.hidden // config.heads
 
 
-SIZES = {
+SIZES: dict[str, Telling] = {
     "context_length": "context",
     "embedding_length": "hidden",
     "feed_forward_length": feedforward_width,
     "block_count": "layers",
     "attention.head_count": "heads",
 }
-OF_LLAMA = {
+OF_LLAMA: dict[str, Telling] = {
     **SIZES,
     "attention.head_count_kv": "heads",
     "attention.layer_norm_rms_epsilon": norm_epsilon,

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from seqtool.errors import InputError, UsageError
 from seqtool.exchange.bin_models import read_bin
+from seqtool.exchange.bin_vocabulary import read_bin_vocabulary
 from seqtool.exchange.foreign_config import ForeignModel, read_foreign
-from seqtool.exchange.foreign_vocabulary import find_vocabulary
+from seqtool.exchange.foreign_vocabulary import find_vocabulary, read_tokenizer
 from seqtool.exchange.hub_layouts import GPT2
 from seqtool.exchange.layouts import our_tensors, their_tensors
 from seqtool.files.plain_tensors import read_plain_tensors
@@ -26,9 +27,10 @@ from seqtool.runs.weights import write_weights
 from seqtool.settings.checking import shown
 from seqtool.settings.model import Symbols
 from seqtool.settings.training import TrainConfig
-from seqtool.text.vocabulary import Vocabulary
+from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 CONFIG, SAFETENSORS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+VOCABULARIES = ("tokenizer.model", "tokenizer.json", "tokenizer.bin")
 PICKLES = ("pytorch_model.bin", "model.bin", "consolidated.00.pth")
 PICKLE_MARKS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x80\x08")
 MARK_BYTES = 32
@@ -97,6 +99,12 @@ def import_model(path: Path, vocabulary: Vocabulary | None) -> ImportedRun:
     return _made(path, files[0], model, _named(tensors, model), vocabulary, "huggingface")
 
 
+def read_vocabulary(path: Path) -> Vocabulary:
+    """A vocabulary in any form that is read: tokenizer.json, llama2.c's tokenizer.bin, or a SentencePiece model."""
+    readers = {".json": read_tokenizer, ".bin": read_bin_vocabulary}
+    return readers.get(path.suffix, load_vocabulary)(path)
+
+
 def write_imported(folder: Path, run: ImportedRun) -> None:
     """Write a run into an empty directory."""
     write_config(folder, run.config, run.vocabulary)
@@ -143,13 +151,14 @@ def _files(folder: Path) -> list[Path]:
 
 def _is_plain(name: str) -> bool:
     """Whether a name is a file's own, without a directory before it."""
-    return Path(name).name == name != ".." and name.isprintable() and len(name.encode()) < LONGEST_NAME
+    return bool(name) and Path(name).name == name != ".." and name.isprintable() and len(name.encode()) < LONGEST_NAME
 
 
 def _vocabulary_beside(path: Path) -> Vocabulary:
-    if (path.parent / "tokenizer.model").is_file():
-        return find_vocabulary(path.parent)
-    raise UsageError(f"{path} has no vocabulary in it: give its SentencePiece model with --vocab")
+    for name in VOCABULARIES:
+        if (path.parent / name).is_file() and path.name != name:
+            return read_vocabulary(path.parent / name)
+    raise UsageError(f"{path} has no vocabulary in it, nor {' or '.join(VOCABULARIES)} beside it: give it with --vocab")
 
 
 def _named(found: Mapping[str, Any], model: ForeignModel) -> dict[str, Any]:

@@ -29,6 +29,7 @@ LAYER = "{}"  # in a weight's name, the number of the layer
 EPSILON = {"layer": 1e-5, "rms": float(torch.finfo(torch.float32).eps)}  # of torch's norms in float32
 
 Arrange = Callable[[Tensor, ModelConfig], Tensor]
+Telling = str | Callable[[ModelConfig], Any]
 
 
 class Part(NamedTuple):
@@ -60,7 +61,7 @@ class ForeignLayout:
     """The class of transformers that has it."""
     needs: Mapping[str, tuple[Any, ...]]
     """What settings of ours it takes, the first of which is to be recommended."""
-    told: Mapping[str, str | Callable[[ModelConfig], Any]]
+    told: Mapping[str, Telling]
     """What its configuration calls a setting of ours, or what follows from several."""
     fixed: Mapping[str, Any]
     """What else its configuration says of every model of ours."""

@@ -50,10 +50,12 @@ def command(
 
     huggingface: a directory that transformers loads, with tokenizer and model card. What train --layout llama makes is
     a LlamaForCausalLM; other transformers with --stem 1 --no-output-bias --softmax all are GPT2LMHeadModel (learned or
-    sinusoidal positions) or GPTNeoXForCausalLM (rope). Vocabularies of type bpe, char and byte.
+    sinusoidal positions) or GPTNeoXForCausalLM (rope), with any biases, --norm-epsilon and --rope-base: so what seqtool
+    import read goes back. Vocabularies of type bpe, char and byte.
 
-    gguf: a file for llama.cpp, of what train --layout llama makes; with --output-bias it is a qwen2. What texts are
-    split otherwise there, such as ones that have a U+2581, is printed and stands in the file's description.
+    gguf: a file for llama.cpp, of what train --layout llama makes (with --output-bias a qwen2), or of GPT2LMHeadModel's
+    settings with --feedforward gelu-tanh a gpt2. What is otherwise there, such as how texts that have a U+2581 are
+    split, is printed and stands in the file's description.
 
     onnx: any net as a graph of one step, for any number of texts side by side: ids and states in, logits and the states
     after out. The file's metadata, JSON by the name seqtool, say how a text begins.

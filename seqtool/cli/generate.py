@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 import typer
 
 from seqtool.cli.console import note, write
-from seqtool.cli.options import Device, Errors, Json, Quiet, RunPath, as_text, chosen, text_of, with_settings
+from seqtool.cli.options import (
+    Device,
+    Errors,
+    Json,
+    JsonlField,
+    Quiet,
+    RunPath,
+    as_text,
+    chosen,
+    refuse_unused,
+    text_of,
+    with_settings,
+)
 from seqtool.errors import UsageError
 from seqtool.settings.checking import check_generation_effect, checked
 from seqtool.settings.fields import Panel
@@ -115,6 +127,7 @@ def command(
             rich_help_panel=Panel.DATA,
         ),
     ] = None,
+    jsonl_field: JsonlField = "",
     echo: Annotated[
         bool,
         typer.Option("--echo/--no-echo", help="Write the prompt before the text.", rich_help_panel=Panel.PROGRESS),
@@ -131,6 +144,7 @@ def command(
     beside it. --constrain takes a regular expression of Python's re, which every text after its prompt matches.
     """
     chosen(errors, ERROR_HANDLERS, "--errors")
+    refuse_unused({"--jsonl-field": bool(jsonl_field and not adapt_to)}, "--adapt-to alone reads texts; leave that out")
     words = _Words(
         prompt=text_of(as_text(prompt or "") if errors == "replace" else prompt or "", "--prompt", escapes=escapes),
         stops=[text_of(text, "--stop", escapes=escapes) for text in stop or ()],
@@ -152,7 +166,7 @@ def command(
         from seqtool.text.documents import TextSource
 
         document = str(loaded.config.data.get("document", "file"))
-        read = TextSource(adapt_to, errors=errors, document=document)
+        read = TextSource(adapt_to, errors=errors, document=document, field=jsonl_field)
         loaded = dataclasses.replace(loaded, model=adapted_model(loaded, read))
     if cache.cache:
         from seqtool.scoring.adaptation import cached

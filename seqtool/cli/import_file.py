@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "seqtool import lm.arpa -o lm.run",
     "seqtool import stories110M -o stories.run",
-    "seqtool import stories15M.bin --vocab tokenizer.model -o stories.run",
+    "seqtool import stories260K.bin --vocab tok512.bin -o stories.run",
 )
 
 
@@ -38,8 +38,9 @@ def command(
         typer.Option(
             "--vocab",
             metavar="FILE",
-            help="The vocabulary whose pieces the ids or words are.",
-            show_default="tokenizer.model, tokenizer.json, or what an ARPA file says",
+            help="The vocabulary whose pieces the ids or words are: a SentencePiece model, tokenizer.json, or "
+            "llama2.c's tokenizer.bin.",
+            show_default="one of these beside the model, or what an ARPA file says",
         ),
     ] = None,
     force: Force = False,
@@ -48,22 +49,22 @@ def command(
 ) -> None:
     """Import a model as a run, which eval, generate, info and train --from take as any other.
 
-    Transformers of Llama's layout (rms norm, rope, swiglu; heads that share keys each get a copy of these) and of
-    GPT-2's are read from safetensors, with tokenizer.model, or tokenizer.json where its pieces fall back to bytes;
-    scaled positions and whatever else would be computed otherwise here is refused by name, and so is a pickle, always.
+    Transformers of Llama's layout (rms norm, rope, swiglu; heads that share keys each get a copy of these), Qwen2's and
+    GPT-2's are read from safetensors, in one file or several, with tokenizer.model, or tokenizer.json where its pieces
+    fall back to bytes; scaled positions and whatever else would be computed otherwise here is refused by name, and so
+    is a pickle, always.
 
     N-grams that seqtool export wrote come back with their vocabulary. The words of another program's ARPA file are a
     vocabulary of words, in which </s> is the newline that ends a line: eval --per line gives what KenLM's query gives.
     With --vocab they are its pieces, and those that FILE lacks share what it leaves to <unk>.
     """
-    from seqtool.exchange.importing import is_model
+    from seqtool.exchange.importing import is_model, read_vocabulary
     from seqtool.files.directories import built_aside, publish
     from seqtool.files.writing import refuse_directory, reserved
-    from seqtool.text.vocabulary import load_vocabulary
 
     refuse_directory(output, force, [file])
     with reserved(output):
-        vocabulary = None if vocab is None else load_vocabulary(vocab)
+        vocabulary = None if vocab is None else read_vocabulary(vocab)
         net = file != "-" and is_model(Path(file))
         with built_aside(output) as folder:
             about = (_net if net else _ngrams)(folder, file, vocabulary, quiet)

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from seqtool.cli.console import Meter, note, write_report
-from seqtool.cli.options import Device, Errors, Force, Json, NewRun, Quiet, chosen, refuse_unused, size_in_bytes
+from seqtool.cli.options import (
+    Device,
+    Errors,
+    Force,
+    Json,
+    JsonlField,
+    NewRun,
+    Quiet,
+    chosen,
+    refuse_unused,
+    size_in_bytes,
+)
 from seqtool.settings.fields import Panel
 from seqtool.settings.vocabulary import ERROR_HANDLERS
 
@@ -66,6 +77,7 @@ def command(
             rich_help_panel=Panel.MACHINE,
         ),
     ] = None,
+    jsonl_field: JsonlField = "",
     force: Force = False,
     errors: Errors = "strict",
     device: Device = "auto",
@@ -86,6 +98,7 @@ def command(
     second half also tells how far to trust the gates beside the runs where they do not go on counting.
     """
     chosen(errors, ERROR_HANDLERS, "--errors")
+    refuse_unused({"--jsonl-field": bool(jsonl_field and not (valid or read))}, "no text is read; leave that out")
     refuse_unused(
         {} if gated else {"--read": bool(read), "--memory": memory is not None}, "only --gated counts; give that"
     )
@@ -103,9 +116,9 @@ def command(
     refuse_directory(output, force, [str(run) for run in runs])
     with reserved(output), built_aside(output) as folder:
         parts = copied_parts(runs, folder, choose_device(device))
-        given = _encoded(valid, parts[0], errors)
+        given = _encoded(valid, parts[0], errors, jsonl_field)
         if gated:
-            report = _gate(folder, runs, parts, _encoded(read, parts[0], errors), given, most, quiet)
+            report = _gate(folder, runs, parts, _encoded(read, parts[0], errors, jsonl_field), given, most, quiet)
         else:
             report = _mix(folder, runs, parts, given, quiet)
         publish(folder, output, force)
@@ -123,7 +136,7 @@ def _told(part: dict[str, Any]) -> list[str]:
     return [f"weight {part['weight']:.4f}", *([] if nats is None else [f"{nats:.4f} nats/token"])]
 
 
-def _encoded(names: list[str] | None, run: Run, errors: str) -> EncodedText | None:
+def _encoded(names: list[str] | None, run: Run, errors: str, field: str) -> EncodedText | None:
     from seqtool.text.documents import TextSource
     from seqtool.text.encoded import read_encoded
 
@@ -132,7 +145,10 @@ def _encoded(names: list[str] | None, run: Run, errors: str) -> EncodedText | No
     document = str(run.config.data.get("document", "file"))
     vocabulary = run.vocabulary
     return read_encoded(
-        names, vocabulary, lambda: TextSource(names, errors=errors, document=document), lambda source: vocabulary
+        names,
+        vocabulary,
+        lambda: TextSource(names, errors=errors, document=document, field=field),
+        lambda source: vocabulary,
     )
 
 

@@ -300,7 +300,7 @@ def command(
             if world.main:
                 write_report(plan_report(plan), json)
             return
-        if plan.config.shape is None and not (resume or jsonl_field) and Path(data[0]).suffix.lower() in TABLES:
+        if plan.config.shape is None and not (resume or request.jsonl_field) and Path(data[0]).suffix.lower() in TABLES:
             note(f"{data[0]} is read as plain text: to tell one of its columns, name it with --target", quiet)
         announce(plan, before, world, quiet)
         tracking = Tracking(_trackers(tensorboard, trackio, plan.config))

@@ -68,7 +68,7 @@ def training_request(
         valid=valid or of_data["valid"],
         document=document,
         embeddings=embeddings or of_data["embeddings"],
-        jsonl_field=jsonl_field,
+        jsonl_field=jsonl_field or of_data["jsonl_field"] or "",
         errors=errors,
         force=force,
         examples=of_data["examples"] | examples,

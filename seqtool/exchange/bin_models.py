@@ -1,7 +1,8 @@
 """The `.bin` files of llama2.c and llm.c: a header of sizes, and weights one after the other.
 
 Both are read as what a configuration and tensors of the layout's own names would be. A file's length is compared with
-what its header promises before anything is read.
+what its header promises before anything is read. Weights in int8 (version 2 of llama2.c) are read as the numbers that
+they stand for: each group of them has a scale.
 
 Shapes: L layers, C width of the model, V vocabulary, I inner width, K width of keys and values.
 """
@@ -22,6 +23,8 @@ from seqtool.errors import InputError
 
 LLM_C, LLAMA2_C = 20240326, 0x616B3432
 LLM_C_VERSIONS = {1: torch.float32, 3: torch.float32, 5: torch.bfloat16}
+LLAMA2_C_VERSIONS = (1, 2)
+IN_INT8 = 2
 HEADER_BYTES = {"llm.c": 1024, "llama2.c": 256}
 LEGACY_BYTES = 28
 MOST = 1 << 24  # of any size in a header
@@ -70,15 +73,17 @@ def read_bin(path: Path) -> BinModel:
 
 
 def _llama2_c(path: Path, head: bytes, size: int) -> BinModel:
+    group = 0
     legacy = struct.unpack("<i", head[:4])[0] != LLAMA2_C
     if not legacy:
         version = struct.unpack("<i", head[4:8])[0]
-        if version != 1:
-            raise InputError(
-                f"{path} is of version {version} of llama2.c, in int8: export it in float32 (version 0 or 1)"
-            )
+        if version not in LLAMA2_C_VERSIONS:
+            raise InputError(f"{path} is of version {version} of llama2.c: versions 0, 1 and 2 are read")
         if len(head) < HEADER_BYTES["llama2.c"]:
             raise InputError(f"{path} was cut short: get it anew")
+        group = struct.unpack_from("<i", head, 37)[0] if version == IN_INT8 else 0
+        if version == IN_INT8 and group < 1:
+            raise InputError(f"{path} has scales for groups of {group} numbers: it is damaged, get it anew")
     C, inner, L, heads, key_heads, V, context = struct.unpack_from("<7i", head, 0 if legacy else 8)
     tied = V > 0 if legacy else bool(head[36])
     V = abs(V)
@@ -104,7 +109,9 @@ def _llama2_c(path: Path, head: bytes, size: int) -> BinModel:
     else:
         blocks = [*norms, *nets_norms, *last_norm, *embedding, *attention, *net, *output]
     begin = LEGACY_BYTES if legacy else HEADER_BYTES["llama2.c"]
-    tensors = _read(path, size, begin, blocks, torch.float32)
+    if group and C % group:
+        raise InputError(f"{path} has {C} numbers in groups of {group}, which do not go into them: it is damaged")
+    tensors = _read(path, size, begin, blocks, torch.float32, group)
     for name in [name for name in tensors if name.startswith("rotations.")]:
         del tensors[name]
     for name, W in tensors.items():  # rope turns rows that lie side by side there
@@ -160,16 +167,35 @@ def _named(blocks: Sequence[_Block]) -> Iterator[tuple[str, Shape]]:
             yield block.name.replace("{}", str(number)), block.shape
 
 
-def _read(path: Path, size: int, begin: int, blocks: Sequence[_Block], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The weights by name; InputError unless the file is exactly as long as they are."""
-    numbers = sum(math.prod(block.shape) * (block.layers or 1) for block in blocks)
-    if begin + numbers * dtype.itemsize != size:
+def _read(
+    path: Path, size: int, begin: int, blocks: Sequence[_Block], dtype: torch.dtype, group: int = 0
+) -> dict[str, Tensor]:
+    """The weights by name; InputError unless the file is exactly as long as they are.
+
+    With a `group`, matrices are in int8, and after each stand the scales of so many numbers of it.
+    """
+    named = list(_named(blocks))
+    widths = [_width(shape, dtype, group) for _, shape in named]
+    if begin + sum(widths) != size:
         raise InputError(
-            f"{path} is {size:,} bytes long, where its header promises {begin + numbers * dtype.itemsize:,}: "
+            f"{path} is {size:,} bytes long, where its header promises {begin + sum(widths):,}: "
             "it was cut short, or is no model of that format"
         )
     values = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)[begin:]
-    if begin % dtype.itemsize:
-        values = values.clone()
-    parts = values.view(dtype).split([math.prod(shape) for _, shape in _named(blocks)])
-    return {name: part.view(shape) for (name, shape), part in zip(_named(blocks), parts, strict=True)}
+    found = {}
+    for (name, shape), part in zip(named, values.split(widths), strict=True):
+        in_int8 = group and len(shape) > 1
+        found[name] = (_scaled(part, math.prod(shape), group) if in_int8 else part.view(dtype)).view(shape)
+    return found
+
+
+def _width(shape: Shape, dtype: torch.dtype, group: int) -> int:
+    """Bytes of a weight."""
+    numbers = math.prod(shape)
+    return numbers + numbers // group * 4 if group and len(shape) > 1 else numbers * dtype.itemsize
+
+
+def _scaled(part: Tensor, numbers: int, group: int) -> Tensor:
+    """Numbers in int8, each times the scale of its group; the scales stand behind them."""
+    scales = part[numbers:].clone().view(torch.float32)
+    return part[:numbers].view(torch.int8).view(-1, group) * scales[:, None]

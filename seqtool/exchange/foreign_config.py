@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from seqtool.errors import InputError, UsageError
-from seqtool.exchange.layouts import GPT2, LLAMA, ForeignLayout
+from seqtool.exchange.hub_layouts import ACTIVATIONS, GPT2, LLAMA, QWEN2
+from seqtool.exchange.layouts import DOWN, EPSILON, GATHERED, QKV, UP, ForeignLayout
 from seqtool.settings.checking import checked, shown
-from seqtool.settings.model import ModelConfig
+from seqtool.settings.model import ROPE_BASE, ModelConfig
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 
 Told = Mapping[str, Any]
@@ -23,9 +24,8 @@ NO_MATTER = frozenset({
     "_num_labels", "max_length", "keys_to_ignore_at_inference",
 })  # fmt: skip
 """What changes nothing in what a trained model computes."""
-OF_GPT2 = {
-    "gelu_new": "gelu-tanh", "gelu_pytorch_tanh": "gelu-tanh", "gelu_fast": "gelu-tanh", "gelu": "gelu", "relu": "relu"
-}  # fmt: skip
+OF_GPT2 = {ACTIVATIONS[ours]: ours for ours in GPT2.needs["feedforward"]}
+OF_GPT2 |= {"gelu_pytorch_tanh": "gelu-tanh", "gelu_fast": "gelu-tanh"}
 MOST = 1 << 20  # of any size
 
 
@@ -40,11 +40,11 @@ class ForeignModel(NamedTuple):
 
 def read_foreign(told: Told, name: str) -> ForeignModel:
     """The model of a configuration that `name` has; InputError for what is missing, unknown or impossible here."""
-    kinds: dict[str, Callable[[_Reader], ForeignModel]] = {"llama": _llama, "gpt2": _gpt2}
+    kinds: dict[str, Callable[[_Reader], ForeignModel]] = {"llama": _llama, "qwen2": _qwen2, "gpt2": _gpt2}
     kind = told.get("model_type")
     if not isinstance(kind, str) or kind not in kinds:
         raise InputError(
-            f"{name} is of the model type {shown(kind)}: models of Llama's and GPT-2's layouts are read "
+            f"{name} is of the model type {shown(kind)}: models of Llama's, Qwen2's and GPT-2's layouts are read "
             f"(model_type {' or '.join(kinds)}), no others"
         )
     reader = _Reader(told, name)
@@ -91,9 +91,20 @@ class _Reader:
             )
         return value
 
+    def all_of(self, key: str, value: str) -> None:
+        """A list of this value alone, where there is one."""
+        self._taken.add(key)
+        found = self._told.get(key)
+        if found is not None and not (isinstance(found, list) and all(one == value for one in found)):
+            raise InputError(f"{self._name}: {key} is {shown(found)}, where seqtool's transformer has {value} alone")
+
+    def pass_over(self, *keys: str) -> None:
+        """What says nothing here, whatever it says."""
+        self._taken.update(keys)
+
     def rope_base(self) -> float:
         """Of angles that are not scaled, wherever it stands."""
-        base = self.number("rope_theta", LLAMA.fixed["rope_theta"])
+        base = self.number("rope_theta", ROPE_BASE)
         for key in ("rope_scaling", "rope_parameters"):
             self._taken.add(key)
             inner = self._told.get(key)
@@ -123,16 +134,28 @@ class _Reader:
 
 
 def _llama(read: _Reader) -> ForeignModel:
+    of_attention = (QKV, GATHERED) if read.only("attention_bias", False, True) else ()
+    of_nets = (UP, DOWN) if read.only("mlp_bias", False, True) else ()
+    return _of_llama(read, LLAMA.with_biases((*of_attention, *of_nets)), biases=bool(of_attention or of_nets))
+
+
+def _qwen2(read: _Reader) -> ForeignModel:
+    read.only("use_sliding_window", False)
+    read.all_of("layer_types", "full_attention")
+    read.pass_over("sliding_window", "max_window_layers")  # of windows that are not used
+    return _of_llama(read, QWEN2, biases=True)
+
+
+def _of_llama(read: _Reader, layout: ForeignLayout, biases: bool) -> ForeignModel:
+    """What Llama and its like are. Where only some products have `biases`, those of the others are zeros here."""
     heads, hidden = read.size("num_attention_heads"), read.size("hidden_size")
     key_heads = read.size("num_key_value_heads", heads)
     if heads % key_heads:
         raise UsageError(f"num_attention_heads {heads} are no multiple of num_key_value_heads {key_heads}")
     read.only("hidden_act", "silu")
     read.only("head_dim", hidden // heads)
-    for key in ("attention_bias", "mlp_bias"):
-        read.only(key, False)
     config = ModelConfig(
-        **_needed(LLAMA),
+        **_needed(layout),
         layers=read.size("num_hidden_layers"),
         hidden=hidden,
         heads=heads,
@@ -140,9 +163,10 @@ def _llama(read: _Reader) -> ForeignModel:
         inner=read.size("intermediate_size"),
         norm_epsilon=read.number("rms_norm_eps", 1e-6),
         rope_base=read.rope_base(),
+        biases=biases,
         tied=read.only("tie_word_embeddings", False, True),
     )
-    return ForeignModel(checked(config), read.size("vocab_size"), key_heads, LLAMA)
+    return ForeignModel(checked(config), read.size("vocab_size"), key_heads, layout)
 
 
 def _gpt2(read: _Reader) -> ForeignModel:
@@ -151,19 +175,19 @@ def _gpt2(read: _Reader) -> ForeignModel:
     for key in ("scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "add_cross_attention"):
         read.only(key, False)
     config = ModelConfig(
-        **{**_needed(GPT2), "feedforward": OF_GPT2[read.only("activation_function", *OF_GPT2)], "biases": True},
+        **{**_needed(GPT2), "feedforward": OF_GPT2[read.only("activation_function", "gelu_new", *OF_GPT2)]},
         layers=read.size("n_layer"),
         hidden=hidden,
         heads=heads,
         context=read.size("n_positions"),
         inner=read.size("n_inner", 4 * hidden),
-        norm_epsilon=read.number("layer_norm_epsilon", GPT2.fixed["layer_norm_epsilon"]),
+        norm_epsilon=read.number("layer_norm_epsilon", EPSILON["layer"]),
+        biases=True,
         tied=read.only("tie_word_embeddings", True, False),
     )
     return ForeignModel(checked(config), read.size("vocab_size"), heads, GPT2)
 
 
 def _needed(layout: ForeignLayout) -> dict[str, Any]:
-    """Settings that a layout has fixed, but for those that its configuration tells."""
-    told = ("norm_epsilon", "rope_base", "biases")
-    return {name: values[0] for name, values in layout.needs.items() if name not in told}
+    """Settings of ours that a layout has fixed."""
+    return {name: values[0] for name, values in layout.needs.items()}

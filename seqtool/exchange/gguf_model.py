@@ -1,15 +1,15 @@
-"""A run as a GGUF file for llama.cpp: Llama's architecture, or Qwen2's where each symbol has an output bias."""
+"""A run as a GGUF file for llama.cpp: Llama's architecture, Qwen2's where symbols have output biases, or GPT-2's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from seqtool.exchange.layouts import GGUF_LAYOUTS, ForeignLayout, fitting_layout, net_of, their_tensors
+from seqtool.exchange.gguf_layouts import GGUF_LAYOUTS
+from seqtool.exchange.layouts import ForeignLayout, fitting_layout, net_of, their_tensors, with_positions
 from seqtool.exchange.model_card import measured
 from seqtool.exchange.pieces import check_pieces, read_otherwise
 from seqtool.files.writing import provenance
-from seqtool.models.cores.block import feedforward_width
 from seqtool.models.language_model import LanguageModel
 from seqtool.runs.loading import Run
 from seqtool.text.vocabulary import Vocabulary
@@ -52,22 +52,19 @@ def write_gguf(path: Path, run: Run) -> dict[str, Any]:
     layout, model, vocabulary = gguf_layout(run), run.model, run.vocabulary
     assert isinstance(model, LanguageModel)
     config = model.config
-    differs = split_otherwise(vocabulary)
+    differs = [*layout.differs, *split_otherwise(vocabulary)]
     writer = gguf.GGUFWriter(path, layout.architecture)
     writer.add_name(run.path.resolve().name)
     figures = "; ".join(f"{name} {value}" for name, value in measured(run.path))
     writer.add_description(" ".join([*([f"Measured in training: {figures}."] if figures else []), *differs]))
     writer.add_string("seqtool.made_by", provenance()["command"])
-    for name, ours in layout.sizes.items():
-        writer.add_uint32(f"{layout.architecture}.{name}", getattr(config, ours))
-    for name, value in layout.fixed.items():
-        writer.add_float32(f"{layout.architecture}.{name}", value)
-    writer.add_feed_forward_length(feedforward_width(config))
-    writer.add_rope_dimension_count(config.hidden // config.heads)
+    for name, value in layout.says(config).items():
+        add = writer.add_uint32 if isinstance(value, int) else writer.add_float32
+        add(f"{layout.architecture}.{name}", value)
     writer.add_vocab_size(vocabulary.size)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     _add_vocabulary(writer, vocabulary)
-    tensors = their_tensors(layout, config, dict(model.named_parameters()))
+    tensors = their_tensors(layout, config, with_positions(config, dict(model.named_parameters())))
     for name, tensor in tensors.items():
         writer.add_tensor(name, tensor.detach().numpy())
     writer.write_header_to_file()

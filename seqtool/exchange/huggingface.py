@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from seqtool.exchange.hub_layouts import HUB_LAYOUTS
 from seqtool.exchange.hub_tokenizer import hub_tokenizer, tokenizer_config
-from seqtool.exchange.layouts import ForeignLayout, fitting_layout, net_of, their_sizes, their_tensors, with_positions
+from seqtool.exchange.layouts import ForeignLayout, fitting_layout, net_of, their_tensors, with_positions
 from seqtool.exchange.model_card import model_card
 from seqtool.exchange.pieces import check_pieces, read_otherwise
 from seqtool.files.tensors import write_plain_tensors
@@ -28,7 +29,7 @@ HOW_TO = """\
 def layout_of(run: Run) -> ForeignLayout:
     """The layout that a run is written in; UsageError where none has its settings or its vocabulary exactly."""
     net = net_of(run)
-    layout = fitting_layout(net.config, net.symbols.seen == net.symbols.size)
+    layout = fitting_layout(net.config, net.symbols.seen == net.symbols.size, HUB_LAYOUTS)
     check_pieces(run.vocabulary, FORMAT)
     return layout
 
@@ -46,7 +47,7 @@ def export_huggingface(folder: Path, run: Run) -> dict[str, Any]:
         "architectures": [layout.architecture],
         "model_type": layout.name,
         "vocab_size": vocabulary.size,
-        **their_sizes(layout, model.config),
+        **layout.says(model.config),
         **special,
         "dtype": "float32",
         "torch_dtype": "float32",

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from seqtool.errors import InputError, UsageError
 from seqtool.exchange.bin_models import read_bin
+from seqtool.exchange.bin_vocabulary import read_bin_vocabulary
 from seqtool.exchange.foreign_config import ForeignModel, read_foreign
-from seqtool.exchange.foreign_vocabulary import find_vocabulary
-from seqtool.exchange.layouts import GPT2, our_tensors, their_tensors
+from seqtool.exchange.foreign_vocabulary import find_vocabulary, read_tokenizer
+from seqtool.exchange.hub_layouts import GPT2
+from seqtool.exchange.layouts import our_tensors, their_tensors
 from seqtool.files.plain_tensors import read_plain_tensors
 from seqtool.files.tensors import TensorEntry
 from seqtool.files.writing import file_sha256, read_json
@@ -22,16 +24,21 @@ from seqtool.models.language_model import LanguageModel
 from seqtool.models.size import parameter_count
 from seqtool.runs.config import WEIGHTS, RunConfig, is_run, new_config, write_config
 from seqtool.runs.weights import write_weights
+from seqtool.settings.checking import shown
 from seqtool.settings.model import Symbols
 from seqtool.settings.training import TrainConfig
-from seqtool.text.vocabulary import Vocabulary
+from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 CONFIG, SAFETENSORS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+VOCABULARIES = ("tokenizer.model", "tokenizer.json", "tokenizer.bin")
 PICKLES = ("pytorch_model.bin", "model.bin", "consolidated.00.pth")
 PICKLE_MARKS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x80\x08")
 MARK_BYTES = 32
+LONGEST_NAME = 256  # bytes of a file's name, and one more
 LEFT_OUT = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 """The ends of names of tensors that say nothing that was learned: masks, and angles."""
+OF_KEYS = tuple(f"{part}_proj.{kind}" for part in "kv" for kind in ("weight", "bias"))
+"""The ends of names of what heads may share."""
 PREFIX = "transformer."  # which GPT-2's first files have not
 FLOATS = ("F32", "BF16", "F16", "F64")
 
@@ -92,6 +99,12 @@ def import_model(path: Path, vocabulary: Vocabulary | None) -> ImportedRun:
     return _made(path, files[0], model, _named(tensors, model), vocabulary, "huggingface")
 
 
+def read_vocabulary(path: Path) -> Vocabulary:
+    """A vocabulary in any form that is read: tokenizer.json, llama2.c's tokenizer.bin, or a SentencePiece model."""
+    readers = {".json": read_tokenizer, ".bin": read_bin_vocabulary}
+    return readers.get(path.suffix, load_vocabulary)(path)
+
+
 def write_imported(folder: Path, run: ImportedRun) -> None:
     """Write a run into an empty directory."""
     write_config(folder, run.config, run.vocabulary)
@@ -123,7 +136,9 @@ def _files(folder: Path) -> list[Path]:
         places = read_json(folder / INDEX).get("weight_map")
         if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()) or not places:
             raise InputError(f"{folder / INDEX} names no files of weights: get it anew")
-        files = [folder / Path(name).name for name in sorted(set(places.values()))]
+        if outside := sorted(name for name in places.values() if not _is_plain(name)):
+            raise InputError(f"{folder / INDEX} names {shown(outside[0])}, which is no file beside it: get it anew")
+        files = [folder / name for name in sorted(set(places.values()))]
         if missing := [file for file in files if not file.is_file()]:
             raise InputError(f"{missing[0]} is missing, which {INDEX} names: get it as well")
         return files
@@ -134,10 +149,16 @@ def _files(folder: Path) -> list[Path]:
     raise InputError(f"{folder} has no {SAFETENSORS}: get the model in that format")
 
 
+def _is_plain(name: str) -> bool:
+    """Whether a name is a file's own, without a directory before it."""
+    return bool(name) and Path(name).name == name != ".." and name.isprintable() and len(name.encode()) < LONGEST_NAME
+
+
 def _vocabulary_beside(path: Path) -> Vocabulary:
-    if (path.parent / "tokenizer.model").is_file():
-        return find_vocabulary(path.parent)
-    raise UsageError(f"{path} has no vocabulary in it: give its SentencePiece model with --vocab")
+    for name in VOCABULARIES:
+        if (path.parent / name).is_file() and path.name != name:
+            return read_vocabulary(path.parent / name)
+    raise UsageError(f"{path} has no vocabulary in it, nor {' or '.join(VOCABULARIES)} beside it: give it with --vocab")
 
 
 def _named(found: Mapping[str, Any], model: ForeignModel) -> dict[str, Any]:
@@ -175,8 +196,8 @@ def _check_forms(found: Mapping[str, tuple[int, ...]], model: ForeignModel, path
     expected = {name: tuple(W.shape) for name, W in their_tensors(model.layout, model.config, own).items()}
     keys = model.config.hidden // model.config.heads * model.key_heads
     for name in expected:
-        if name.endswith(("k_proj.weight", "v_proj.weight")):
-            expected[name] = (keys, model.config.hidden)
+        if name.endswith(OF_KEYS):
+            expected[name] = (keys, *expected[name][1:])
     if missing := sorted(expected.keys() - found.keys()):
         raise InputError(f"{path} lacks {missing[0]}, of which its configuration tells: get it anew")
     if unknown := sorted(found.keys() - expected.keys()):
@@ -197,7 +218,7 @@ def _made(
     for name, W in theirs.items():
         if not bool(torch.isfinite(W).all()):
             raise InputError(f"{path}: {name} has a number that is not finite; get it anew")
-        if groups > 1 and name.endswith(("k_proj.weight", "v_proj.weight")):
+        if groups > 1 and name.endswith(OF_KEYS):
             # Heads that share keys and values each get a copy of them.
             theirs[name] = W.unflatten(0, (model.key_heads, -1)).repeat_interleave(groups, 0).flatten(0, 1)
     ours = our_tensors(model.layout, model.config, theirs)

@@ -1,15 +1,16 @@
 """How a transformer's settings and weights are called in the layouts of other programs, for both directions.
 
-A layout is data: what our settings must be, how sizes are called there, and where each weight lies. A weight of ours is
-one of theirs, or several of theirs one below the other: queries, keys and values; gate and up.
+A layout is data: what our settings must be, how settings are called there, and where each weight lies. A weight of ours
+is one of theirs, or several of theirs one below the other: queries, keys and values; gate and up. They stand
+themselves in `hub_layouts` and `gguf_layouts`.
 
 Shapes: C width of the model, H heads, D width of a head, O rows and I columns of a matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -22,13 +23,13 @@ from seqtool.models.language_model import LanguageModel
 from seqtool.runs.loading import Run
 from seqtool.runs.mixtures import MixtureConfig
 from seqtool.settings.layouts import flag_for
-from seqtool.settings.model import ROPE_BASE, ModelConfig
+from seqtool.settings.model import ModelConfig
 
 LAYER = "{}"  # in a weight's name, the number of the layer
-LAYER_NORM_EPSILON = 1e-5  # of torch.nn.LayerNorm
-RMS_EPSILON = float(torch.finfo(torch.float32).eps)  # of torch.nn.RMSNorm in float32
+EPSILON = {"layer": 1e-5, "rms": float(torch.finfo(torch.float32).eps)}  # of torch's norms in float32
 
 Arrange = Callable[[Tensor, ModelConfig], Tensor]
+Telling = str | Callable[[ModelConfig], Any]
 
 
 class Part(NamedTuple):
@@ -47,7 +48,7 @@ class Weight(NamedTuple):
     ours: str
     parts: tuple[Part, ...]
     bias: bool = False
-    """Whether it is a bias that our matrices have not, which is zeros there."""
+    """Whether it is a bias of a product, which ours have with --biases."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,15 @@ class ForeignLayout:
     """The class of transformers that has it."""
     needs: Mapping[str, tuple[Any, ...]]
     """What settings of ours it takes, the first of which is to be recommended."""
-    sizes: Mapping[str, str]
-    """What it calls sizes of ours."""
+    told: Mapping[str, Telling]
+    """What its configuration calls a setting of ours, or what follows from several."""
     fixed: Mapping[str, Any]
     """What else its configuration says of every model of ours."""
     weights: tuple[Weight, ...]
+    biased: bool = False
+    """Whether its products always have biases, which are zeros where ours have none."""
+    differs: tuple[str, ...] = ()
+    """What its program computes otherwise in the last places, in sentences."""
 
     def problems(self, config: ModelConfig, whole: bool) -> list[str]:
         """The flags that would make the settings these; none where they are. `whole`: every symbol is predicted."""
@@ -72,9 +77,19 @@ class ForeignLayout:
         flags = [flag_for(name, self.needs[name][0]) for name in wrong]
         return flags if whole else [*flags, "--softmax all"]
 
+    def says(self, config: ModelConfig) -> dict[str, Any]:
+        """What its configuration says of a model of ours, but for the vocabulary."""
+        told = {name: getattr(config, of) if isinstance(of, str) else of(config) for name, of in self.told.items()}
+        return {**self.fixed, **told}
+
+    def with_biases(self, products: Collection[str]) -> ForeignLayout:
+        """The same with biases of these products of ours only."""
+        kept = (one for one in self.weights if not one.bias or one.ours.removesuffix(".bias") in products)
+        return replace(self, weights=tuple(kept))
+
 
 def transposed(W: Tensor, config: ModelConfig) -> Tensor:
-    """(O, I) to (I, O) and back: a product that its program writes x W."""
+    """(O, I) to (I, O) and back: a product that its program writes x W. A bias is as it was."""
     return W.t()
 
 
@@ -119,15 +134,15 @@ def of_layers(weights: Sequence[Weight], layers: int) -> Iterator[Weight]:
 
 
 def their_tensors(layout: ForeignLayout, config: ModelConfig, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our weights as a layout has them. Of a bias that we have not, zeros as wide as what it is added to."""
+    """Our weights as a layout has them. Where it has biases and we do not, zeros as wide as what they are added to."""
     found: dict[str, Tensor] = {}
     for weight in of_layers(layout.weights, config.layers):
         values = ours.get(weight.ours)
-        if values is None and weight.bias:
+        if values is None and weight.bias and layout.biased:
             matrix = ours[f"{weight.ours.removesuffix('.bias')}.weight"]
             values = matrix.new_zeros(len(matrix))
         if values is None:
-            continue  # an output of its own, where the embedding is tied
+            continue  # a bias, or an output of its own where the embedding is tied
         rows = rows_of_parts(weight, config)
         for part, W in zip(weight.parts, values.split(rows) if rows else (values,), strict=True):
             found[part.name] = (part.there(W, config) if part.there else W).contiguous()
@@ -135,7 +150,7 @@ def their_tensors(layout: ForeignLayout, config: ModelConfig, ours: Mapping[str,
 
 
 def our_tensors(layout: ForeignLayout, config: ModelConfig, theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A layout's weights as we have them, with those of the biases that are there. KeyError for one that is missing."""
+    """A layout's weights as we have them; biases that are not there are zeros. KeyError for a missing matrix."""
     found: dict[str, Tensor] = {}
     for weight in of_layers(layout.weights, config.layers):
         absent = weight.parts[0].name not in theirs
@@ -143,6 +158,11 @@ def our_tensors(layout: ForeignLayout, config: ModelConfig, theirs: Mapping[str,
             continue
         parts = [part.here(theirs[part.name], config) if part.here else theirs[part.name] for part in weight.parts]
         found[weight.ours] = (torch.cat(parts) if len(parts) > 1 else parts[0]).contiguous()
+    if config.biases:
+        for number in range(config.layers):
+            for name in PRODUCTS:
+                matrix = found[f"{name}.weight".replace(LAYER, str(number))]
+                found.setdefault(f"{name}.bias".replace(LAYER, str(number)), matrix.new_zeros(len(matrix)))
     return found
 
 
@@ -161,189 +181,49 @@ QKV, GATHERED, UP, DOWN = (
     f"{FEEDFORWARD}.up",
     f"{FEEDFORWARD}.down",
 )
+PRODUCTS = (QKV, GATHERED, UP, DOWN)
 
 
-def _as_is(ours: str, *theirs: str) -> Weight:
+def as_is(ours: str, *theirs: str) -> Weight:
     """A weight that is theirs, or several of theirs, one below the other."""
     return Weight(ours, tuple(map(Part, theirs)))
 
 
-def _norm(ours: str, theirs: str) -> tuple[Weight, Weight]:
+def norm(ours: str, theirs: str) -> tuple[Weight, Weight]:
     """Gain and bias of a LayerNorm."""
-    return _as_is(f"{ours}.weight", f"{theirs}.weight"), _as_is(f"{ours}.bias", f"{theirs}.bias")
+    return as_is(f"{ours}.weight", f"{theirs}.weight"), as_is(f"{ours}.bias", f"{theirs}.bias")
 
 
-def _product(
-    ours: str, theirs: str, there: Arrange | None = None, here: Arrange | None = None, *, turns_bias: bool = False
+def product(
+    ours: str, *theirs: str, there: Arrange | None = None, here: Arrange | None = None
 ) -> tuple[Weight, Weight]:
-    """A matrix, and the bias that ours has not. `turns_bias`: what is done with rows is done with the bias as well."""
-    bias = Part(f"{theirs}.bias", there, here) if turns_bias else Part(f"{theirs}.bias")
-    return (
-        Weight(f"{ours}.weight", (Part(f"{theirs}.weight", there, here),)),
-        Weight(f"{ours}.bias", (bias,), bias=True),
-    )
+    """A matrix and its bias, of theirs one below the other, each arranged alike."""
+    return of_parts(ours, *(Part(name, there, here) for name in theirs))
 
 
-PLAIN = {"model": ("transformer",), "stem": (1,), "output_bias": (False,), "bidirectional": (False,)}
-PLAIN |= {"norm_epsilon": (0.0,), "rope_base": (ROPE_BASE,), "biases": (False,)}
+def of_parts(ours: str, *theirs: Part) -> tuple[Weight, Weight]:
+    """The same of parts that are arranged each in its own way; a part has the name of its matrix and bias alike."""
+    matrix, bias = (tuple(part._replace(name=f"{part.name}.{kind}") for part in theirs) for kind in ("weight", "bias"))
+    return Weight(f"{ours}.weight", matrix), Weight(f"{ours}.bias", bias, bias=True)
+
+
+PLAIN: dict[str, tuple[Any, ...]] = {
+    "model": ("transformer",),
+    "stem": (1,),
+    "output_bias": (False,),
+    "bidirectional": (False,),
+}
 """What every layout of another program takes alone."""
 
-LLAMA = ForeignLayout(
-    name="llama",
-    architecture="LlamaForCausalLM",
-    needs={**PLAIN, "norm": ("rms",), "position": ("rope",), "feedforward": ("swiglu",)},
-    sizes={
-        "hidden_size": "hidden",
-        "num_hidden_layers": "layers",
-        "num_attention_heads": "heads",
-        "num_key_value_heads": "heads",
-        "max_position_embeddings": "context",
-        "tie_word_embeddings": "tied",
-    },
-    fixed={
-        "hidden_act": "silu",
-        "rms_norm_eps": RMS_EPSILON,
-        "rope_theta": ROPE_BASE,
-        "attention_bias": False,
-        "mlp_bias": False,
-        "attention_dropout": 0.0,
-        "pretraining_tp": 1,
-    },
-    weights=(
-        _as_is(EMBEDDING, "model.embed_tokens.weight"),
-        _as_is(f"{ATTENTION}_norm.weight", "model.layers.{}.input_layernorm.weight"),
-        _as_is(f"{QKV}.weight", *(f"model.layers.{{}}.self_attn.{part}_proj.weight" for part in "qkv")),
-        _as_is(f"{GATHERED}.weight", "model.layers.{}.self_attn.o_proj.weight"),
-        _as_is(f"{FEEDFORWARD}_norm.weight", "model.layers.{}.post_attention_layernorm.weight"),
-        _as_is(f"{UP}.weight", *(f"model.layers.{{}}.mlp.{part}_proj.weight" for part in ("gate", "up"))),
-        _as_is(f"{DOWN}.weight", "model.layers.{}.mlp.down_proj.weight"),
-        _as_is(f"{NORM}.weight", "model.norm.weight"),
-        _as_is(OUTPUT, "lm_head.weight"),
-    ),
-)
-GPT2 = ForeignLayout(
-    name="gpt2",
-    architecture="GPT2LMHeadModel",
-    needs={**PLAIN, "norm": ("layer",), "position": ("learned", "sinusoidal"), "feedforward": ("gelu", "relu")},
-    sizes={
-        "n_embd": "hidden",
-        "n_layer": "layers",
-        "n_head": "heads",
-        "n_positions": "context",
-        "tie_word_embeddings": "tied",
-    },
-    fixed={
-        "layer_norm_epsilon": LAYER_NORM_EPSILON,
-        "scale_attn_weights": True,
-        "scale_attn_by_inverse_layer_idx": False,
-        "attn_pdrop": 0.0,
-        "embd_pdrop": 0.0,
-        "resid_pdrop": 0.0,
-    },
-    weights=(
-        _as_is(EMBEDDING, "transformer.wte.weight"),
-        _as_is(POSITIONS, "transformer.wpe.weight"),
-        *_norm(f"{ATTENTION}_norm", "transformer.h.{}.ln_1"),
-        *_product(QKV, "transformer.h.{}.attn.c_attn", transposed, transposed),
-        *_product(GATHERED, "transformer.h.{}.attn.c_proj", transposed, transposed),
-        *_norm(f"{FEEDFORWARD}_norm", "transformer.h.{}.ln_2"),
-        *_product(UP, "transformer.h.{}.mlp.c_fc", transposed, transposed),
-        *_product(DOWN, "transformer.h.{}.mlp.c_proj", transposed, transposed),
-        *_norm(NORM, "transformer.ln_f"),
-        _as_is(OUTPUT, "lm_head.weight"),
-    ),
-)
-GPT_NEOX = ForeignLayout(
-    name="gpt_neox",
-    architecture="GPTNeoXForCausalLM",
-    needs={**PLAIN, "norm": ("layer",), "position": ("rope",), "feedforward": ("gelu", "relu")},
-    sizes={
-        "hidden_size": "hidden",
-        "num_hidden_layers": "layers",
-        "num_attention_heads": "heads",
-        "max_position_embeddings": "context",
-        "tie_word_embeddings": "tied",
-    },
-    fixed={
-        "layer_norm_eps": LAYER_NORM_EPSILON,
-        "rotary_pct": 1.0,
-        "rotary_emb_base": int(ROPE_BASE),
-        "rope_theta": ROPE_BASE,
-        "use_parallel_residual": False,
-        "attention_bias": True,
-        "attention_dropout": 0.0,
-        "hidden_dropout": 0.0,
-    },
-    weights=(
-        _as_is(EMBEDDING, "gpt_neox.embed_in.weight"),
-        *_norm(f"{ATTENTION}_norm", "gpt_neox.layers.{}.input_layernorm"),
-        *_product(QKV, "gpt_neox.layers.{}.attention.query_key_value", beside_heads, apart_from_heads, turns_bias=True),
-        *_product(GATHERED, "gpt_neox.layers.{}.attention.dense"),
-        *_norm(f"{FEEDFORWARD}_norm", "gpt_neox.layers.{}.post_attention_layernorm"),
-        *_product(UP, "gpt_neox.layers.{}.mlp.dense_h_to_4h"),
-        *_product(DOWN, "gpt_neox.layers.{}.mlp.dense_4h_to_h"),
-        *_norm(NORM, "gpt_neox.final_layer_norm"),
-        _as_is(OUTPUT, "embed_out.weight"),
-    ),
-)
-LAYOUTS = (LLAMA, GPT2, GPT_NEOX)
-GGUF_SIZES = {
-    "context_length": "context",
-    "embedding_length": "hidden",
-    "block_count": "layers",
-    "attention.head_count": "heads",
-    "attention.head_count_kv": "heads",
-}
-GGUF_FIXED = {"attention.layer_norm_rms_epsilon": RMS_EPSILON, "rope.freq_base": ROPE_BASE}
+
+def norm_epsilon(config: ModelConfig) -> float:
+    """What a norm of the model adds before its root, in float32."""
+    return config.norm_epsilon or EPSILON[config.norm]
 
 
-def _gguf_weights(turned: Part, turned_keys: Part) -> tuple[Weight, ...]:
-    """The weights of Llama as GGUF calls them; queries and keys as the architecture's rope wants them."""
-    return (
-        _as_is(EMBEDDING, "token_embd.weight"),
-        _as_is(f"{ATTENTION}_norm.weight", "blk.{}.attn_norm.weight"),
-        Weight(f"{QKV}.weight", (turned, turned_keys, Part("blk.{}.attn_v.weight"))),
-        _as_is(f"{GATHERED}.weight", "blk.{}.attn_output.weight"),
-        _as_is(f"{FEEDFORWARD}_norm.weight", "blk.{}.ffn_norm.weight"),
-        _as_is(f"{UP}.weight", "blk.{}.ffn_gate.weight", "blk.{}.ffn_up.weight"),
-        _as_is(f"{DOWN}.weight", "blk.{}.ffn_down.weight"),
-        _as_is(f"{NORM}.weight", "output_norm.weight"),
-        _as_is(OUTPUT, "output.weight"),
-    )
-
-
-GGUF_LLAMA = ForeignLayout(
-    name="llama",
-    architecture="llama",
-    needs=LLAMA.needs,
-    sizes=GGUF_SIZES,
-    fixed=GGUF_FIXED,
-    weights=_gguf_weights(
-        Part("blk.{}.attn_q.weight", pairs_beside, pairs_apart), Part("blk.{}.attn_k.weight", pairs_beside, pairs_apart)
-    ),
-)
-GGUF_QWEN2 = ForeignLayout(
-    name="qwen2",
-    architecture="qwen2",
-    needs={**LLAMA.needs, "output_bias": (True, False)},
-    sizes=GGUF_SIZES,
-    fixed=GGUF_FIXED,
-    weights=(
-        *_gguf_weights(Part("blk.{}.attn_q.weight"), Part("blk.{}.attn_k.weight")),
-        _as_is("head.bias", "output.bias"),
-    ),
-)
-GGUF_LAYOUTS = (GGUF_LLAMA, GGUF_QWEN2)
-INNER = {"llama": "intermediate_size", "gpt2": "n_inner", "gpt_neox": "intermediate_size"}
-"""What each calls the inner width of the feed-forward nets."""
-ACTIVATION = {"llama": "hidden_act", "gpt2": "activation_function", "gpt_neox": "hidden_act"}
-
-
-def their_sizes(layout: ForeignLayout, config: ModelConfig) -> dict[str, Any]:
-    """What a layout's configuration says of a model of ours, but for the vocabulary."""
-    sizes = {theirs: getattr(config, ours) for theirs, ours in layout.sizes.items()}
-    of_net = {ACTIVATION[layout.name]: config.feedforward, INNER[layout.name]: feedforward_width(config)}
-    return {**of_net, **layout.fixed, **sizes}
+def called(names: Mapping[str, str]) -> Callable[[ModelConfig], str]:
+    """What is told of --feedforward where it has other names."""
+    return lambda config: names[config.feedforward]
 
 
 def net_of(run: Run) -> LanguageModel:
@@ -354,7 +234,7 @@ def net_of(run: Run) -> LanguageModel:
     raise UsageError(f"{run.path} is not one net (model {run.config.name}): {mend}")
 
 
-def fitting_layout(config: ModelConfig, whole: bool, layouts: Sequence[ForeignLayout] = LAYOUTS) -> ForeignLayout:
+def fitting_layout(config: ModelConfig, whole: bool, layouts: Sequence[ForeignLayout]) -> ForeignLayout:
     """The first layout that has the settings of a model exactly; UsageError naming the flags that one would take.
 
     `whole` says whether every symbol of the vocabulary is predicted, not those alone that the text has.

@@ -277,6 +277,8 @@ def settings_of_run(file: Path) -> dict[str, Any]:
         data["vocab_type"] = kind  # of one that is learned anew, where a flag asks for that
     if (document := config.data.get("document", "file")) != "file":
         data["document"] = document
+    if field := config.data.get("jsonl_field"):
+        data["jsonl_field"] = field
     return {name: value for name, value in settings.items() if name not in left_out} | data
 
 

@@ -87,7 +87,7 @@ BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
 
 DATA_SETTINGS: dict[str, type] = {
     "vocab_type": str, "vocab_size": int, "min_count": int, "symbols": str, "split_digits": bool,
-    "document": str, "valid": str,
+    "document": str, "valid": str, "jsonl_field": str,
 }  # fmt: skip
 """What a --config file may say beside the settings of model and training."""
 

@@ -286,6 +286,7 @@ def test_fewer_bits_write_text_of_about_the_same_probability(seqtool: Command, s
     (["--errors", "replace"], "--errors replace is for a prompt"),
     (["--prompt", "a", "--prompts", "b"], "give --prompt or --prompts, not both"),
     (["-", "--prompts", "b"], "give - or --prompts, not both"),
+    (["--jsonl-field", "t"], "--jsonl-field: --adapt-to alone reads texts; leave that out"),
     (["--keep-stop"], "--keep-stop shows the text of a --stop"),
     (["--alternatives", "3"], "--alternatives are shown by --json"),
     (["--ban", ""], "--ban needs some text"),

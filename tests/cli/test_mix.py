@@ -46,6 +46,18 @@ def both(seqtool: Command, counts: Path, net: Path, texts: Path, tmp_path_factor
     return path
 
 
+def test_texts_may_lie_in_a_field_of_json_lines(
+    seqtool: Command, counts: Path, net: Path, both: Path, texts: Path, tmp_path: Path
+):
+    (tmp_path / "valid.jsonl").write_text(json.dumps({"t": (texts / "valid.txt").read_text()}))
+    asked = ("mix", counts, net, "-o", tmp_path / "run", "--json")
+    result = seqtool(*asked, "--valid", tmp_path / "valid.jsonl", "--jsonl-field", "t")
+    assert result.returncode == 0, result.stderr.decode()
+    weights = [json.loads((run / "config.json").read_text())["weights"] for run in (both, tmp_path / "run")]
+    assert weights[0] == weights[1]
+    assert "--jsonl-field: no text is read" in error_of(seqtool(*asked, "--jsonl-field", "t", "--force"), 2)
+
+
 def nats(seqtool: Command, run: Path, text: Path) -> float:
     return float(json.loads(seqtool("eval", run, text, "--json").stdout)["nats"])
 
@@ -165,7 +177,9 @@ def test_gates_beat_a_linear_mixture_and_beat_themselves_adapted(
     assert json.loads(seqtool("info", gated, "--json").stdout)["model"] == "gated"
 
 
-def test_gates_generate_and_adapt_to_a_text_first(seqtool: Command, gated: Path, net: Path, texts: Path):
+def test_gates_generate_and_adapt_to_a_text_first(
+    seqtool: Command, gated: Path, net: Path, texts: Path, tmp_path: Path
+):
     made = {}
     for run in (gated, net):
         asked = ["generate", run, "--prompt", "the", "--max-tokens", 30, "--seed", 1]
@@ -174,6 +188,8 @@ def test_gates_generate_and_adapt_to_a_text_first(seqtool: Command, gated: Path,
         assert adapted.startswith(b"the")
         made[run] = adapted
     assert made[gated] != made[net]
+    (tmp_path / "test.jsonl").write_text(json.dumps({"t": (texts / "test.txt").read_text()}))
+    assert seqtool(*asked, "--adapt-to", tmp_path / "test.jsonl", "--jsonl-field", "t").stdout == made[net]
 
 
 def test_flags_without_effect_are_refused(seqtool: Command, gated: Path, net: Path, texts: Path, tmp_path: Path):

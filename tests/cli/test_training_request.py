@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,20 @@ def test_flags_beat_the_file(tmp_path: Path):
 def test_what_is_wrong_whatever_the_text_is(settings: dict[str, Any], message: str):
     with pytest.raises(UsageError, match=message):
         request(settings)
+
+
+def test_the_field_of_a_run_is_read_again(seqtool: Command, short_text: Path, tmp_path: Path):
+    (config := tmp_path / "c.toml").write_text('jsonl-field = "a"\n')
+    assert request({}, str(config)).jsonl_field == "a"
+    assert request({}, str(config), jsonl_field="b").jsonl_field == "b"
+    (data := tmp_path / "x.jsonl").write_text(json.dumps({"t": short_text.read_text()}) + "\n")
+    counting = ("train", data, "--model", "ngram", "-q", "--json")
+    for run, given in (("run", ("--jsonl-field", "t")), ("again", ("--config", tmp_path / "run" / "config.json"))):
+        result = seqtool(*counting, "-o", tmp_path / run, *given)
+        assert result.returncode == 0, result.stderr.decode()
+    made = [json.loads((tmp_path / run / "config.json").read_text())["data"] for run in ("run", "again")]
+    assert made[0]["jsonl_field"] == made[1]["jsonl_field"] == "t"
+    assert made[0]["train_tokens"] == made[1]["train_tokens"]
 
 
 def test_memory_is_for_counting():

@@ -48,6 +48,20 @@ def llama(folder: Path, **settings: Any) -> Any:
     return model
 
 
+def qwen2(folder: Path, **settings: Any) -> Any:
+    """A Qwen2, whose queries, keys and values alone have biases, saved by transformers."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {
+        "vocab_size": SYMBOLS, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64, "tie_word_embeddings": True,
+    }  # fmt: skip
+    model = strong(Qwen2ForCausalLM(Qwen2Config(**{**sizes, **settings})))
+    model.save_pretrained(folder)
+    return model
+
+
 def gpt2(folder: Path, **settings: Any) -> Any:
     """A GPT-2, saved by transformers."""
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -60,7 +74,24 @@ def gpt2(folder: Path, **settings: Any) -> Any:
     return model
 
 
-def llama2_c(path: Path, model: Any, version: int) -> None:
+def in_int8(tensor: Tensor, group: int) -> tuple[bytes, Tensor]:
+    """A matrix in int8 and then the scale of each group, as llama2.c's version 2 has it, and what that stands for."""
+    rows = tensor.float().reshape(-1, group)
+    scales = rows.abs().amax(1, keepdim=True) / 127
+    whole = (rows / scales).round()
+    data = whole.to(torch.int8).numpy().tobytes() + scales.numpy().tobytes()
+    return data, (whole * scales).view_as(tensor)
+
+
+@torch.no_grad()
+def rounded(model: Any, group: int) -> None:
+    """Round a model's matrices to what stands for them in int8."""
+    for weight in model.parameters():
+        if weight.dim() > 1:
+            weight.copy_(in_int8(weight, group)[1])
+
+
+def llama2_c(path: Path, model: Any, version: int, group: int = 16) -> None:
     """Write a Llama of transformers as llama2.c has it: rows that rope turns side by side."""
     config, W = model.config, {name: weight.detach() for name, weight in model.state_dict().items()}
     half = config.hidden_size // config.num_attention_heads // 2
@@ -97,9 +128,26 @@ def llama2_c(path: Path, model: Any, version: int) -> None:
             output,
         ]
     else:
-        head = (struct.pack("<2i7iB", 0x616B3432, 1, *sizes, 0)).ljust(256, b"\0")
+        head = struct.pack("<2i7iBi", 0x616B3432, version, *sizes, 0, group if version == 2 else 0).ljust(256, b"\0")
         parts = [*norms, *nets_norms, last, embedding, *flat, *(one for group in net for one in group), output]
-    path.write_bytes(head + b"".join(part.contiguous().float().numpy().tobytes() for part in parts))
+    whole = [part.contiguous().float() for part in parts]
+    in_bytes = [
+        in_int8(part, group)[0] if version == 2 and part.dim() > 1 else part.numpy().tobytes() for part in whole
+    ]
+    path.write_bytes(head + b"".join(in_bytes))
+
+
+def llama2_c_vocabulary(path: Path, vocabulary: Vocabulary, newlines: str = "\n") -> None:
+    """Write a vocabulary as llama2.c has it; only the pieces of text after the bytes count."""
+    scores = vocabulary.scores()
+    bytes_of_all = [f"<0x{byte:02X}>" for byte in range(256)]
+    pieces = ["<unk>", f"{newlines}<s>{newlines}", f"{newlines}</s>{newlines}", *bytes_of_all]
+    pieces += [piece for piece in scores if piece not in bytes_of_all]
+    content = struct.pack("<i", max(map(len, pieces)))
+    for piece in pieces:
+        data = piece.replace("\u2581", " ").encode()
+        content += struct.pack("<fi", scores.get(piece, 0.0), len(data)) + data
+    path.write_bytes(content)
 
 
 def llm_c(path: Path, model: Any, version: int = 3) -> None:

@@ -11,16 +11,21 @@ import torch
 
 from seqtool.errors import UsageError
 from seqtool.exchange.gguf_model import _overlapping, split_otherwise, write_gguf
+from seqtool.models.cores.block import PositionWise
 from seqtool.models.language_model import LanguageModel
 from tests.exchange.untrained import HOSTILE, LLAMA, greedy, untrained_run, vocabulary_of
 
 gguf = pytest.importorskip("gguf")
 
+GPT2 = {"norm": "layer", "position": "learned", "feedforward": "gelu-tanh"}
 COMBINATIONS: dict[str, dict[str, Any]] = {
     "llama": {},
     "llama tied": {"tied": True},
     "qwen2": {"output_bias": True},
     "qwen2 tied": {"output_bias": True, "tied": True},
+    "llama biases": {"biases": True, "norm_epsilon": 1e-2, "rope_base": 500.0},
+    "gpt2": {**GPT2, "biases": True, "norm_epsilon": 1e-2},
+    "gpt2 tied sinusoidal": {**GPT2, "position": "sinusoidal", "tied": True},
 }
 
 
@@ -65,12 +70,31 @@ def test_an_output_bias_is_qwen2s_and_turns_no_rows(short_text: Path, tmp_path: 
     )
 
 
+def test_a_gpt2_has_positions_and_biases(short_text: Path, tmp_path: Path):
+    run = untrained_run(tmp_path / "run", vocabulary_of(short_text, "char"), **GPT2, norm_epsilon=1e-2, inner=40)
+    told = write_gguf(tmp_path / "x.gguf", run)
+    assert told["architecture"] == "gpt2"
+    assert told["differs"][0].startswith("llama.cpp reads gelu from a table")
+    found = gguf.GGUFReader(tmp_path / "x.gguf")
+    values = {name: field.contents() for name, field in found.fields.items() if name.startswith("gpt2.")}
+    assert values.pop("gpt2.attention.layer_norm_epsilon") == pytest.approx(1e-2)
+    assert values == {
+        "gpt2.context_length": 48, "gpt2.embedding_length": 32, "gpt2.feed_forward_length": 40, "gpt2.block_count": 2,
+        "gpt2.attention.head_count": 4, "gpt2.vocab_size": run.vocabulary.size,
+    }  # fmt: skip
+    tensors = {tensor.name: torch.tensor(tensor.data) for tensor in found.tensors}
+    ours = dict(run.model.named_parameters())
+    assert torch.equal(tensors["position_embd.weight"], ours["core.learned_positions.weight"])
+    assert torch.equal(tensors["blk.1.attn_qkv.weight"], ours["core.layers.1.attention.queries_keys_values.weight"])
+    assert tensors["blk.0.ffn_up.bias"].shape == (40,)
+    assert not tensors["blk.0.ffn_up.bias"].any()
+
+
 def test_what_is_not_exact_is_refused(short_text: Path, tmp_path: Path):
     vocabulary = vocabulary_of(short_text, "char")
-    gpt2 = {"norm": "layer", "position": "learned", "feedforward": "relu"}
     refused = {
-        "that of llama would be with --norm rms --position rope --feedforward swiglu": untrained_run(
-            tmp_path / "1", vocabulary, **gpt2
+        "that of gpt2 would be with --feedforward gelu-tanh": untrained_run(
+            tmp_path / "1", vocabulary, **{**GPT2, "feedforward": "relu"}
         ),
         "would be with --softmax all": untrained_run(tmp_path / "2", vocabulary, seen=40, **LLAMA),
         "--to gguf: a vocabulary of type unigram": untrained_run(
@@ -111,11 +135,19 @@ def loaded(path: Path, **settings: Any) -> Any:
     )
 
 
+def gelu_of_halves(x: torch.Tensor) -> torch.Tensor:
+    """Gelu as llama.cpp has it: a table of half precision between -10 and 10."""
+    table = torch.nn.functional.gelu(x.half().float(), approximate="tanh").half().float()
+    return torch.where(x >= 10, x, torch.where(x <= -10, 0, table))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMBINATIONS)
 @torch.inference_mode()
-def test_logits_and_greedy_text_are_those_of_llama_cpp(name: str, short_text: Path, tmp_path: Path):
-    run = untrained_run(tmp_path / "run", vocabulary_of(short_text, "bpe"), **LLAMA, **COMBINATIONS[name])
+def test_logits_and_greedy_text_are_those_of_llama_cpp(
+    name: str, short_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = untrained_run(tmp_path / "run", vocabulary_of(short_text, "bpe"), **{**LLAMA, **COMBINATIONS[name]})
     model, vocabulary = run.model, run.vocabulary
     assert isinstance(model, LanguageModel)
     write_gguf(tmp_path / "x.gguf", run)
@@ -124,7 +156,16 @@ def test_logits_and_greedy_text_are_those_of_llama_cpp(name: str, short_text: Pa
     ids[:, 0] = vocabulary.begin_id
     theirs.eval(ids[0].tolist())
     found = torch.tensor(theirs.scores[:48])
-    torch.testing.assert_close(model(ids)[0][0], found, atol=1e-4, rtol=0)
+    logits = model(ids)[0][0]
+    if name.startswith("gpt2"):
+        torch.testing.assert_close(logits, found, atol=5e-3, rtol=0)
+        assert ((logits - found).abs() < 1e-4).float().mean() < 0.8
+        monkeypatch.setattr(PositionWise, "activate", lambda self, x: gelu_of_halves(x))
+        # But for the tokens where a number just beside the middle of two halves is rounded the other way.
+        assert ((model(ids)[0][0] - found).abs() < 1e-4).float().mean() > 0.95
+        monkeypatch.undo()
+    else:
+        torch.testing.assert_close(logits, found, atol=1e-4, rtol=0)
     prompt, written = vocabulary.encode("The").tolist(), []
     theirs.reset()
     theirs.eval([vocabulary.begin_id, *prompt])

@@ -11,11 +11,15 @@ import torch
 
 from seqtool.errors import UsageError
 from seqtool.exchange.huggingface import export_huggingface
+from seqtool.exchange.importing import import_model, write_imported
 from seqtool.models.language_model import LanguageModel
+from seqtool.runs.loading import load_run
+from tests.exchange import foreign
 from tests.exchange.untrained import HOSTILE, LLAMA, greedy, untrained_run, vocabulary_of
 
 pytest.importorskip("tokenizers")
 
+TOLD = {"biases": True, "norm_epsilon": 1e-2, "rope_base": 500.0}
 COMBINATIONS: dict[str, dict[str, Any]] = {
     "LlamaForCausalLM": LLAMA,
     "LlamaForCausalLM tied": {**LLAMA, "tied": True, "inner": 0},
@@ -23,6 +27,9 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
     "GPT2LMHeadModel sinusoidal relu tied": {"norm": "layer", "position": "sinusoidal", "feedforward": "relu", "tied": True, "inner": 40},
     "GPTNeoXForCausalLM gelu": {"norm": "layer", "position": "rope", "feedforward": "gelu"},
     "GPTNeoXForCausalLM relu tied": {"norm": "layer", "position": "rope", "feedforward": "relu", "tied": True},
+    "LlamaForCausalLM biases": {**LLAMA, **TOLD},
+    "GPT2LMHeadModel biases": {"norm": "layer", "position": "learned", "feedforward": "gelu-tanh", **TOLD},
+    "GPTNeoXForCausalLM biases": {"norm": "layer", "position": "rope", "feedforward": "gelu-tanh", **TOLD},
 }  # fmt: skip
 
 
@@ -80,6 +87,24 @@ def test_logits_and_greedy_text_are_those_of_transformers(name: str, short_text:
         torch.tensor([[vocabulary.begin_id, *prompt]]), max_new_tokens=30, do_sample=False, eos_token_id=None
     )
     assert written[0, 1 + len(prompt) :].tolist() == greedy(model, prompt, 30)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@torch.inference_mode()
+def test_what_was_imported_goes_back(kind: str, tmp_path: Path):
+    transformers = pytest.importorskip("transformers")
+    vocabulary = foreign.vocabulary(tmp_path)
+    settings = {"attention_bias": True, "mlp_bias": True} if kind == "llama" else {"layer_norm_epsilon": 1e-2}
+    with torch.inference_mode(False):
+        before = getattr(foreign, kind)(tmp_path / "before", **settings)
+    for folder in (tmp_path / "run", tmp_path / "after"):
+        folder.mkdir()
+    write_imported(tmp_path / "run", import_model(tmp_path / "before", vocabulary))
+    export_huggingface(tmp_path / "after", load_run(tmp_path / "run", torch.device("cpu")))
+    after = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "after").eval()
+    assert type(after) is type(before)
+    ids = torch.randint(0, foreign.SYMBOLS, (2, 30), generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(after(ids).logits, before(ids).logits, atol=1e-4, rtol=0)
 
 
 @pytest.mark.slow

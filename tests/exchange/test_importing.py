@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from seqtool.errors import SeqtoolError
-from seqtool.exchange.importing import ImportedRun, import_model, is_model, write_imported
+from seqtool.exchange.importing import ImportedRun, import_model, is_model, read_vocabulary, write_imported
 from seqtool.models.language_model import LanguageModel
 from seqtool.runs.loading import load_run
 from tests.exchange import foreign
@@ -32,7 +32,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     folder = tmp_path_factory.mktemp("foreign")
     foreign.vocabulary(folder)
     models = {"llama": foreign.llama(folder / "llama"), "gpt2": foreign.gpt2(folder / "gpt2")}
+    biased = {"attention_bias": True, "rope_theta": 300.0}
+    models["biased"] = foreign.llama(folder / "biased", **biased)
+    models["qwen2"] = foreign.qwen2(folder / "qwen2")
     models["near"] = foreign.llama(folder / "near", rms_norm_eps=1e-5, rope_theta=10000.0)
+    eighths = foreign.llama(folder / "int8", rms_norm_eps=1e-5, rope_theta=10000.0)
+    foreign.llama2_c(folder / "l2.bin", eighths, 2)
+    foreign.rounded(eighths, 16)
+    models["l2.bin"] = eighths
     for version in (0, 1):
         foreign.llama2_c(folder / f"l{version}.bin", models["near"], version)
         models[f"l{version}.bin"] = models["near"]
@@ -48,7 +55,7 @@ def model_of(run: ImportedRun) -> LanguageModel:
     return model.eval()
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt2", "near", "l0.bin", "l1.bin", "g.bin"])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "near", "biased", "qwen2", "l0.bin", "l1.bin", "l2.bin", "g.bin"])
 def test_logits_are_the_same_and_so_is_a_token_at_a_time(made: tuple[Path, dict[str, Any]], name: str, tmp_path: Path):
     folder, logits = made
     run = import_model(folder / name, foreign.vocabulary(tmp_path))
@@ -65,13 +72,30 @@ def test_logits_are_the_same_and_so_is_a_token_at_a_time(made: tuple[Path, dict[
         assert (torch.cat(steps) - whole.log_softmax(-1)).abs().max() < 1e-3
 
 
+def test_the_vocabulary_is_what_is_given_or_lies_beside(made: tuple[Path, dict[str, Any]], tmp_path: Path):
+    shutil.copyfile(made[0] / "l0.bin", tmp_path / "m.bin")
+    with pytest.raises(SeqtoolError, match=r"m\.bin has no vocabulary in it, nor tokenizer\.model or"):
+        import_model(tmp_path / "m.bin", None)
+    symbols = foreign.vocabulary(tmp_path, foreign.SYMBOLS - 1)  # and </s>
+    foreign.llama2_c_vocabulary(tmp_path / "tokenizer.bin", symbols)
+    run = import_model(tmp_path / "m.bin", None)
+    assert run.vocabulary.size == foreign.SYMBOLS
+    assert read_vocabulary(tmp_path / "tokenizer.bin").sha256 == run.vocabulary.sha256
+    shutil.copyfile(tmp_path / "v.model", tmp_path / "tokenizer.model")
+    with pytest.raises(SeqtoolError, match=r"tokenizer\.model has 269 pieces"):
+        import_model(tmp_path / "m.bin", None)
+
+
 def test_what_would_be_computed_otherwise_is_refused_by_name(made: tuple[Path, dict[str, Any]], tmp_path: Path):
     folder, _ = made
     vocabulary = foreign.vocabulary(tmp_path)
     for kind, change, told in (
         ("llama", {"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0}}, "scales positions"),
         ("llama", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling scales positions ('linear')"),
-        ("llama", {"attention_bias": True}, "attention_bias is True"),
+        ("llama", {"attention_bias": True}, "lacks model.layers.0.self_attn.k_proj.bias"),
+        ("llama", {"attention_bias": 1}, "attention_bias is 1"),
+        ("qwen2", {"use_sliding_window": True}, "use_sliding_window is True"),
+        ("qwen2", {"layer_types": ["full_attention", "sliding_attention"]}, "layer_types is a list"),
         ("llama", {"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
         ("llama", {"head_dim": 16}, "head_dim is 16"),
         ("llama", {"sliding_window": 16}, "'sliding_window' is 16, of which seqtool knows nothing"),
@@ -124,6 +148,20 @@ def test_weights_in_several_files_and_in_half_precision(made: tuple[Path, dict[s
     with torch.no_grad():
         found = model_of(import_model(other, vocabulary))(IDS)[0]
     assert (found - logits["gpt2"]).abs().max() < 0.1
+    for file in (
+        "../part-1.safetensors",
+        str(other / "part-1.safetensors"),
+        "..",
+        "",
+        "part-1.safetensors/",
+        "a\0",
+        "\ud800",
+    ):
+        held_apart = {"weight_map": {**places, "wte.weight": file}}
+        (other / "model.safetensors.index.json").write_text(json.dumps(held_apart))
+        with pytest.raises(SeqtoolError, match=r"index\.json names .*, which is no file beside it"):
+            import_model(other, vocabulary)
+    (other / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
     (other / "part-1.safetensors").unlink()
     with pytest.raises(SeqtoolError, match=r"part-1\.safetensors is missing"):
         import_model(other, vocabulary)
@@ -133,7 +171,7 @@ def refuse_spoiled(folder: Path, place: Path, times: int) -> None:
     """Spoil a file of each kind so often: each is read, or refused in one sentence."""
     vocabulary = foreign.vocabulary(place)
     shutil.copytree(folder / "llama", place / "llama")
-    for name in ("llama/model.safetensors", "llama/config.json", "l0.bin", "l1.bin", "g.bin"):
+    for name in ("llama/model.safetensors", "llama/config.json", "l0.bin", "l1.bin", "l2.bin", "g.bin"):
         data, drawn, told = (folder / name).read_bytes(), random.Random(name), list[str]()
         for _ in range(times):
             (place / name).write_bytes(spoiled(data, drawn))

@@ -55,9 +55,9 @@ def vocabularies_for(
     _refuse_types(request, examples)
     if request.vocab is not None:
         source = load_vocabulary(request.vocab)
-        return Vocabularies(source if columns.text else None, own or source)
+        return _as_asked(request, examples, Vocabularies(source if columns.text else None, own or source))
     if own is not None:
-        return Vocabularies(None, own)
+        return _as_asked(request, examples, Vocabularies(None, own))
     asked = {**suited, **request.vocabulary}
     usual = asked.get("type", "bpe")
     types = [usual if kind == "auto" else kind for kind in (examples.source_type, examples.target_type)]
@@ -102,6 +102,25 @@ def _refuse_types(request: Request, examples: ExampleConfig) -> None:
         raise UsageError(
             f"{' and '.join(flags)}: --vocab {request.vocab} is the vocabulary of both sides; leave that out"
         )
+
+
+def _as_asked(request: Request, examples: ExampleConfig, found: Vocabularies) -> Vocabularies:
+    """The vocabularies of a run to begin with; UsageError where others than these are asked for."""
+    if request.from_run is None or request.run is not None:
+        return found
+    mend = f"--from {request.from_run} brings {{}}, which its weights need; leave that out"
+    for flag, asked, own in (
+        ("--source-type", examples.source_type, found.source),
+        ("--target-type", examples.target_type, found.target),
+    ):
+        if own is not None and asked not in ("auto", own.type):
+            raise UsageError(f"{flag} {asked}: {mend.format(f'a vocabulary of type {own.type}')}")
+    how = "shared" if found.shared else "separate"
+    if found.source is not None and examples.vocabularies not in ("auto", how):
+        raise UsageError(
+            f"--vocabularies {examples.vocabularies}: {mend.format('one of both sides' if found.shared else 'two')}"
+        )
+    return found
 
 
 def _learned(path: Path, asked: dict[str, Any], seed: int) -> Vocabulary:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from seqtool.errors import InputError, UsageError
+from seqtool.runs.config import TARGET_VOCABULARY
 from seqtool.tasks.pairs.reading import PairReader, Vocabularies, pair_arrays, vocabularies_for
 from seqtool.tasks.pairs.sources import open_pairs
 from tests.tasks.pairs.pairs import parallel
@@ -46,6 +47,33 @@ def test_a_vocabulary_that_is_named_has_no_types_to_learn(tmp_path: Path):
             UsageError, match=f"--{name.replace('_', '-')}: --vocab .*v.model is the vocabulary of both"
         ):
             vocabularies_for(named, opened.files, opened.columns, examples, {}, seed=0)
+
+
+def test_the_run_to_begin_with_has_its_own(tmp_path: Path):
+    files, both = parallel(tmp_path, "train", 60), learned(tmp_path)
+    (tmp_path / "vocab.model").write_bytes(both.target.model)
+    for given, told in (
+        ({"target_type": "bpe", "source_type": "bpe", "vocabularies": "shared"}, ""),
+        (
+            {"target_type": "word"},
+            "--target-type word: --from .* brings a vocabulary of type bpe, which its weights need",
+        ),
+        ({"source_type": "char"}, "--source-type char: --from .* brings a vocabulary of type bpe"),
+        ({"vocabularies": "separate"}, "--vocabularies separate: --from .* brings one of both sides"),
+    ):
+        request, examples = request_of(files[0], target=files[1], **given)
+        opened = open_pairs(request, examples)
+        begun = dataclasses.replace(request, vocab=tmp_path / "vocab.model", from_run=tmp_path)
+        if told:
+            with pytest.raises(UsageError, match=told):
+                vocabularies_for(begun, opened.files, opened.columns, examples, {}, seed=0)
+        else:
+            assert vocabularies_for(begun, opened.files, opened.columns, examples, {}, seed=0).shared
+    (tmp_path / TARGET_VOCABULARY).write_bytes(learned(tmp_path, "char", "word").target.model)
+    request, examples = request_of(files[0], target=files[1], vocabularies="shared")
+    begun = dataclasses.replace(request, vocab=tmp_path / "vocab.model", from_run=tmp_path)
+    with pytest.raises(UsageError, match=r"--vocabularies shared: --from .* brings two"):
+        vocabularies_for(begun, opened.files, opened.columns, examples, {}, seed=0)
 
 
 def test_what_cannot_be_learned_from_is_left_out_and_counted(tmp_path: Path):

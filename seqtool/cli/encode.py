@@ -109,6 +109,8 @@ def printed(vocabulary: Vocabulary, source: TextSource, pieces: bool) -> Iterato
         rows[newline] = b"\n" if pieces else rows[newline] + b"\n"
     lines = LineJoiner(ByteTable(rows), newline if vocabulary.has_newline else -1)
     for block in encodable(vocabulary, source.blocks()):
+        if source.field and block.starts_document and lines.inside_line:
+            yield lines.end_line()
         # The ids of a foreign vocabulary without a newline do not show where a line ends.
         for text in [block.text] if vocabulary.has_newline else lines_of(block.text):
             yield lines.join(vocabulary.encode(text))

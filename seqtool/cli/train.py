@@ -281,6 +281,7 @@ def command(
     )
     _check_packages(tensorboard, trackio)
 
+    from seqtool.records.layout import suffix_of
     from seqtool.runs.config import can_resume, read_config
     from seqtool.tasks.planning import plan_run
     from seqtool.tasks.request import reserved_run
@@ -300,7 +301,7 @@ def command(
             if world.main:
                 write_report(plan_report(plan), json)
             return
-        if plan.config.shape is None and not (resume or request.jsonl_field) and Path(data[0]).suffix.lower() in TABLES:
+        if plan.config.shape is None and not (resume or request.jsonl_field) and suffix_of(data[0]) in TABLES:
             note(f"{data[0]} is read as plain text: to tell one of its columns, name it with --target", quiet)
         announce(plan, before, world, quiet)
         tracking = Tracking(_trackers(tensorboard, trackio, plan.config))

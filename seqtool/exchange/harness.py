@@ -9,6 +9,8 @@ Shapes: T tokens, V vocabulary.
 
 from __future__ import annotations
 
+import itertools
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqtool.errors import UsageError
+from seqtool.errors import SeqtoolError, UsageError
 from seqtool.models.device import choose_device
 from seqtool.models.predictor import advance
 from seqtool.runs.loading import Run, load_run
@@ -42,11 +44,12 @@ class Asked:
     def continuation(self, context: str, text: str) -> tuple[float, bool]:
         """log p of a text after another, and whether each of its tokens is the likeliest.
 
-        The two are encoded as one; white space at the end of the first counts to the second.
+        The two are encoded as one; white space at the end of the first counts to the second, and so does a token that
+        holds the end of the first and the beginning of the second.
         """
-        kept = context.rstrip()
         ids = self.vocabulary.encode(context + text).tolist()
-        first = min(len(self.vocabulary.encode(kept)), len(ids))
+        alone = self.vocabulary.encode(context.rstrip()).tolist()
+        first = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(ids, alone, strict=False)))
         total, greedy = 0.0, True
         for log_p_TV, targets_T in self._told(ids, first):
             total += float(log_p_TV.gather(1, targets_T.unsqueeze(1)).sum(dtype=torch.float64))
@@ -141,7 +144,11 @@ def main() -> None:
             f"seqtool: error: the harness is not installed ({error}): pip install 'seqtool[harness]'"
         ) from error
     register_model(NAME)(of_harness(LM))
-    cli_evaluate()
+    try:
+        cli_evaluate()
+    except SeqtoolError as error:
+        sys.stderr.write(f"seqtool: error: {error}\n")
+        raise SystemExit(error.exit_code) from error
 
 
 if __name__ == "__main__":

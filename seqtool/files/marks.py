@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from seqtool.errors import InputError
 
-COLUMN = "the file, not a pipe, and its column of text with --jsonl-field"
+COLUMN = "the file, not a pipe, and its column of text with --jsonl-field, where the command has that"
 HEAD_BYTES = 512  # enough for every signature
 # The first bytes of a kind of file, its name, and the command that prints its text, if there is one.
 MARKS: tuple[tuple[bytes, str, str], ...] = (

@@ -12,10 +12,10 @@ from seqtool.files.spools import spooled_copy
 from seqtool.files.streams import decode_utf8, is_regular, open_bytes, stream_name, text_chunks
 from seqtool.records.conll import conll_rows
 from seqtool.records.delimited import delimited_rows, read_cells
-from seqtool.records.json_lines import json_rows
+from seqtool.records.json_lines import json_rows, parse_object
 from seqtool.records.labelled import line_rows
 from seqtool.records.layout import HEAD_CHARACTERS, Layout, column_name, describe_layout, detect_layout, named_columns
-from seqtool.records.lines import RECORD_CHARACTERS, Lines, Row
+from seqtool.records.lines import RECORD_CHARACTERS, BrokenRow, Lines, Row
 
 __all__ = ["Records", "RecordsFile", "Row", "open_records"]
 
@@ -175,7 +175,8 @@ def open_records(
 
     They are laid out as in `layout`, otherwise as is found.
 
-    With a `layout`, columns may be missing, in another order, or more than it has: `columns` are then the file's own.
+    With a `layout`, columns may be missing, in another order, or more than it has: `columns` are then the file's own. A
+    table with names where that is of JSON lines, or the other way round, is read as what it is.
     With `rereadable`, what is not a file is copied, so that several passes can be made; without it, a row is there as
     soon as its line has arrived. Broken rows have a `problem` under `errors="replace"`, and are InputError otherwise.
     """
@@ -189,12 +190,34 @@ def open_records(
         file, head = _first_with_text(files)
         layout = detect_layout(head, file.path, format=format, delimiter=delimiter, header=header)
         return Records(files, layout, errors=errors, header=header)
+    if layout.format in ("csv", "jsonl"):
+        layout = _as_it_is(layout, files, header=header)
     if layout.format == "csv":
         if header is not None:
             layout = replace(layout, header=header)
         if layout.header:
             layout = _fitted(layout, *_first_with_text(files), header=header, errors=errors)
     return Records(files, layout, errors=errors, header=header)
+
+
+def _as_it_is(layout: Layout, files: Sequence[RecordsFile], *, header: bool | None) -> Layout:
+    """The layout of a file with these names that has JSON lines for a table, the reverse, or other delimiters."""
+    file = files[0]
+    head = file.head()
+    if not head.strip() or (layout.format == "csv" and not layout.header):
+        return layout
+    if head.lstrip().startswith("{"):
+        if layout.format == "jsonl":
+            return layout
+        try:
+            named = parse_object(next(line for line in head.split("\n") if line.strip()))
+        except BrokenRow:
+            return layout
+        return detect_layout(head, file.path, format="jsonl") if {*named} & {*layout.columns} else layout
+    if layout.format == "csv" and _fitted(layout, file, head, header=header, errors="replace").header:
+        return layout
+    own = detect_layout(head, file.path, format="csv", header=header)
+    return own if {*own.columns} & {*layout.columns} else layout
 
 
 def _first_with_text(files: Sequence[RecordsFile]) -> tuple[RecordsFile, str]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from seqtool.errors import UsageError
+from seqtool.files.streams import chunks_of, open_bytes
+from seqtool.files.unpacking import unpacked
+from seqtool.records.layout import suffix_of
 from seqtool.settings.examples import LANGUAGE, TRANSLATE, listed
 from seqtool.tasks.request import Request
 
 LABEL = "__label__"
-HEAD_BYTES = 1 << 16
 OF_FORECASTS = ("horizon", "window", "quantiles", "season", "time_column", "series", "future")
 
 
+OF_COLUMNS = (".conllu", ".conll")
 OF_TRANSLATIONS = ("source_type", "target_type", "vocabularies")
 
 
@@ -25,7 +28,7 @@ def decide_task(request: Request) -> str:
         task = "forecast"
     elif any(asked.get(name, "auto") != "auto" for name in OF_TRANSLATIONS) or _has_target_file(request):
         task = TRANSLATE
-    elif (asked.get("target") and request.data[0].endswith((".conllu", ".conll"))) or asked.get("format") == "conll":
+    elif asked.get("format") == "conll" or (asked.get("target") and suffix_of(request.data[0]) in OF_COLUMNS):
         task = "tag"
     elif asked.get("target") or asked.get("format") == "labelled" or _is_labelled(request.data[0]):
         task = _by_target(request)
@@ -75,8 +78,8 @@ def _by_target(request: Request) -> str:
 
 def _is_labelled(name: str) -> bool:
     """Whether a file's first line begins with a label, as fastText's do; of a pipe, the text would be gone."""
-    path = Path(name)
-    if not path.is_file():
+    if not Path(name).is_file():
         return False
-    with open(path, "rb") as stream:
-        return stream.read(HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(LABEL.encode())
+    with open_bytes(name) as stream:
+        head = next((part for part in unpacked(chunks_of(stream, name), name) if part), b"")
+        return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(LABEL.encode())

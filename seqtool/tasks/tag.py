@@ -9,7 +9,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from seqtool.errors import InputError, UsageError
 from seqtool.files.spools import Spool
 from seqtool.models.loss import IGNORE
 from seqtool.records.conll import PLAIN, is_comment
-from seqtool.records.layout import SUFFIX_FORMATS, Layout, detect_layout
+from seqtool.records.layout import SUFFIX_FORMATS, Layout, detect_layout, suffix_of
 from seqtool.records.reading import Records, RecordsFile, open_records
 from seqtool.records.sentences import Sentence, column_place, sentences_of
 from seqtool.runs.config import NO_TEXT, RunConfig
@@ -353,7 +352,7 @@ def open_sentences(tagger: Tagger, paths: Sequence[str], asking: Asking) -> Reco
 
 def in_columns(file: RecordsFile, layout: Layout) -> bool:
     """Whether a file has tokens in columns: by its name, tabs in most of its lines, or as many fields as the run's."""
-    if SUFFIX_FORMATS.get(Path(file.path).suffix.lower()) == "conll":
+    if SUFFIX_FORMATS.get(suffix_of(file.path)) == "conll":
         return True
     lines = [line.rstrip("\r") for line in file.head().split("\n") if line.strip()]
     if layout.delimiter == "\t":

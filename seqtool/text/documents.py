@@ -64,7 +64,7 @@ class TextSource:
     `document` says what separates documents besides the end of a file: `file` (nothing), `blank-line`, `line`, or `at:`
     and a text. `errors` is what to do with bytes that are not UTF-8: `strict` or `replace`.
     With `rereadable`, standard input and pipes are copied to a temporary file, so that they can be read again.
-    With `empty_files`, an empty file is a document without text, and it is no error if all files are empty.
+    With `empty_files`, an empty file or field is a document without text, and it is no error if all are empty.
     After a whole pass `sha256` is the hash of all bytes, and `file_documents` the number of documents in each file.
     `progress` is called with the number of bytes read so far. With a `field`, files are JSON lines, Parquet or Arrow,
     and the text of that field or column of each row is a document.
@@ -152,8 +152,8 @@ class TextSource:
                 copy.seek(0)
             data = read.watch(text_chunks(stream, path, [self.field] if self.field else None))
             text = decode_utf8(data, name, self.errors)
-            for part in ([one] for one in field_texts(text, self.field, name)) if self.field else (text,):
-                for block in _divided(part, self.document):
+            for part in self._parts(text, name):
+                for block in _divided(part, self.document) if part else [TextBlock("", True)]:
                     without_text = False
                     yield block
             if without_text:
@@ -161,6 +161,15 @@ class TextSource:
         finally:
             if copy is None and path != "-":
                 stream.close()
+
+    def _parts(self, text: Iterable[str], name: str) -> Iterator[Iterable[str]]:
+        """What of a file is divided by itself: all, or each text of a field; an empty one where files may be empty."""
+        if not self.field:
+            yield text
+            return
+        for one in field_texts(text, self.field, name, self.errors):
+            if one or self.empty_files:
+                yield [one] if one else []
 
 
 class _BytesRead:

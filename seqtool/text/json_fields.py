@@ -12,10 +12,11 @@ MAX_LINE = 1 << 28  # characters; a longer line is no record
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def field_texts(chunks: Iterable[str], field: str, name: str) -> Iterator[str]:
-    """The text of a field of each line, in order, without the empty ones; lines that are blank are passed over.
+def field_texts(chunks: Iterable[str], field: str, name: str, errors: str = "strict") -> Iterator[str]:
+    """The text of a field of each line, in order, empty for null; lines that are blank are passed over.
 
-    InputError, naming the line, where it is no object of JSON, or the field is missing or no text.
+    InputError, naming the line, where it is no object of JSON, or the field is missing or no text. Half of a character,
+    which JSON can spell, becomes U+FFFD where `errors` is `replace`.
     """
     for number, line in enumerate(_lines(chunks, name), 1):
         if not line.strip():
@@ -28,7 +29,8 @@ def field_texts(chunks: Iterable[str], field: str, name: str) -> Iterator[str]:
         except ValueError as error:
             reason = getattr(error, "msg", "a number that is too long")
             raise InputError(
-                f"{where} is not JSON ({reason[:1].lower()}{reason[1:]}): mend it, or leave it out"
+                f"{where} is not JSON ({reason[:1].lower()}{reason[1:]}): mend it, or leave it out; --jsonl-field "
+                "is for every text of a command"
             ) from None
         if not isinstance(record, dict):
             raise InputError(f"{where} is JSON but no object: --jsonl-field reads an object a line")
@@ -37,13 +39,17 @@ def field_texts(chunks: Iterable[str], field: str, name: str) -> Iterator[str]:
             raise InputError(f"{where} has no field {field!r} (it has {has}): name another with --jsonl-field")
         text = record[field]
         if text is None:
-            continue
+            text = ""
         if not isinstance(text, str):
             raise InputError(f"{where} has no text in {field!r} but {json.dumps(text)[:40]}: name another field")
         if SURROGATE.search(text):
-            raise InputError(f"{where} has half of a character in {field!r}, which is no text: mend it")
-        if text:
-            yield text
+            if errors == "strict":
+                raise InputError(
+                    f"{where} has half of a character in {field!r}, which is no text: mend it, or read on with "
+                    "--errors replace"
+                )
+            text = SURROGATE.sub("\ufffd", text)
+        yield text
 
 
 def _lines(chunks: Iterable[str], name: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,17 @@ def test_a_continuation_is_the_rest_of_the_whole(run: Run):
     log_p, _ = asked.continuation(context, text)
     assert log_p == pytest.approx(asked.nats(context) - asked.nats(context + text), rel=1e-3)
     assert asked.continuation(f"{context} ", "executed once")[0] == pytest.approx(log_p, rel=1e-6)
+
+
+def test_a_token_that_joins_both_is_of_the_continuation(short_text: Path, tmp_path: Path):
+    run = untrained_run(tmp_path / "run", vocabulary_of(short_text, "bpe"), model="gru", hidden=8)
+    joined = next(
+        piece for piece in map(run.vocabulary.piece, range(run.vocabulary.size)) if re.fullmatch("[a-z]{2}", piece)
+    )
+    context, text = f"a {joined[0]}", joined[1]
+    log_p, _ = Asked(run).continuation(context, text)
+    assert log_p < 0
+    assert log_p == pytest.approx(Asked(run).nats("a ") - Asked(run).nats(context + text), rel=0.5)
 
 
 def test_what_is_written_greedily_is_the_likeliest(run: Run):

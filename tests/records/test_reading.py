@@ -244,3 +244,19 @@ def test_a_row_of_a_million_columns_is_refused(tmp_path: Path):
         "has 1,000,000 fields, not 2",
         "",
     ]
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("a.csv", "b,a\n2,1\n"), ("a.txt", "b;a\n2;1\n"), ("a.jsonl", '{"b": 2, "a": 1}\n'), ("a.tsv", "b\ta\n2\t1\n"),
+])  # fmt: skip
+@pytest.mark.parametrize("layout", [Layout("csv", ("a", "b"), "\t"), Layout("jsonl", ("a", "b"), header=False)])
+def test_a_layout_is_of_columns_however_they_are_written(layout: Layout, name: str, text: str, tmp_path: Path):
+    (tmp_path / name).write_text(text)
+    records = open_records([str(tmp_path / name)], layout=layout)
+    assert [dict(zip(records.columns, row.values, strict=True)) for row in records.rows()] == [{"a": "1", "b": "2"}]
+
+
+def test_what_has_none_of_the_columns_is_read_as_it_was_laid_out(tmp_path: Path):
+    (tmp_path / "a.csv").write_text('{"x": 1}\t2\n')
+    with pytest.raises(InputError, match="does not begin with the names"):
+        list(open_records([str(tmp_path / "a.csv")], layout=Layout("csv", ("a", "b", "c"), "\t")).rows())

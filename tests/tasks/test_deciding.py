@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,13 @@ def test_a_plain_text_is_for_a_language_model_and_labelled_lines_for_classes(tmp
     (labelled := tmp_path / "labelled.txt").write_text("\ufeff__label__a one\n__label__b two\n")
     (table := tmp_path / "table.csv").write_text(TABLE)
     assert [decide_task(request(path)) for path in (text, labelled, table)] == ["language", "classify", "language"]
+
+
+def test_what_was_compressed_is_what_it_was(tmp_path: Path):
+    (labelled := tmp_path / "labelled.txt.gz").write_bytes(gzip.compress(b"__label__a one\n__label__b two\n"))
+    (tagged := tmp_path / "a.conllu.gz").write_bytes(gzip.compress(b"1\tA\n\n"))
+    assert decide_task(request(labelled)) == "classify"
+    assert decide_task(request(tagged, target="upos")) == "tag"
 
 
 def test_what_is_named_decides(tmp_path: Path):

@@ -19,7 +19,7 @@ def test_every_text_comes_back_whatever_the_chunks():
     lines = "".join(json.dumps({"n": 1, "text": text}) + "\n\n" for text in ODD_STRINGS) + '{"text": null}'
     for size in (7, 1 << 20):
         chunks = [lines[start : start + size] for start in range(0, len(lines), size)]
-        assert list(field_texts(chunks, "text", "it")) == [text for text in ODD_STRINGS if text]
+        assert list(field_texts(chunks, "text", "it")) == [*ODD_STRINGS, ""]
 
 
 @pytest.mark.parametrize(("line", "told"), [
@@ -75,3 +75,16 @@ def test_a_column_of_parquet_is_text_and_its_rows_are_examples(seqtool: Command,
     assert "name the file, not a pipe" in error_of(seqtool("encode", path, *vocab), 3)
     done(seqtool, "train", path, "--target", "label", "-o", tmp_path / "run", "-q", "--steps", 3)
     assert len(done(seqtool, "predict", tmp_path / "run", path).splitlines()) == len(rows)
+
+
+def test_half_of_a_character_is_replaced_where_errors_are():
+    assert list(field_texts(['{"text": "a\\ud800b"}'], "text", "it", "replace")) == ["a\ufffdb"]
+
+
+def test_a_text_that_is_empty_has_its_row_and_its_line(seqtool: Command, small_run: Path, tmp_path: Path):
+    (path := tmp_path / "a.jsonl").write_text('{"text": "One. "}\n{"text": ""}\n{"text": null}\n{"text": "Four. "}\n')
+    field = ["--jsonl-field", "text"]
+    rows = done(seqtool, "eval", small_run, path, *field, "--per", "document").decode().splitlines()
+    assert [row.split("\t")[-1] for row in rows[-4:]] == ["One. ", "", "", "Four. "]
+    lines = done(seqtool, "encode", path, "--vocab", small_run / "vocab.model", *field, "--pieces").splitlines()
+    assert len(lines) == 2

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from seqtool.errors import InputError, UsageError
 from seqtool.records.columns import Column, decide_roles, no_column
-from seqtool.records.layout import SUFFIX_FORMATS, Layout
+from seqtool.records.layout import SUFFIX_FORMATS, Layout, suffix_of
 from seqtool.records.reading import Records, Row, open_records
 from seqtool.settings.examples import ExampleConfig, listed
 from seqtool.tasks.examples.opening import open_request, profile_of
@@ -88,7 +88,7 @@ def is_table(name: str, examples: ExampleConfig) -> bool:
     """Whether DATA is to be read as a table, not as lines of text: by the format that is asked for, or its name."""
     if examples.format != "auto":
         return examples.format != "lines"
-    return Path(name).suffix.lower() in SUFFIX_FORMATS or examples.delimiter != "auto" or examples.header != "auto"
+    return suffix_of(name) in SUFFIX_FORMATS or examples.delimiter != "auto" or examples.header != "auto"
 
 
 def target_files(request: Request, examples: ExampleConfig) -> list[str]:

@@ -74,7 +74,8 @@ test-sanitize: $(INSTALLED)  ## Run the tests of what is in C under the address 
 		$(abspath $(RUN))/python -m pytest -q --capture=sys \
 		--deselect tests/native/test_loading.py::test_memory_that_is_freed_serves_again tests/native \
 		tests/counts tests/models/test_recurrence.py tests/models/test_scan.py tests/models/test_convolution.py \
-		tests/models/test_delta_rule.py tests/models/test_loss.py tests/models/decoding tests/embeddings/test_skipgram.py
+		tests/models/test_swiglu.py tests/models/test_delta_rule.py tests/models/test_loss.py tests/models/decoding \
+		tests/embeddings/test_skipgram.py
 
 # python3.11, python3.12 and python3.13 must be there; an environment each, in build/.
 test-pythons:  ## Run the tests on every version of Python that is supported, one after the other

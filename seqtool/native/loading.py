@@ -103,12 +103,14 @@ PARTS = {
         },
     ),
     "scan": Part(
-        layout=1,
+        layout=2,
         functions={
             "seqtool_scan_forward": Function(None, (Pointer,)),
             "seqtool_scan_backward": Function(None, (Pointer,)),
             "seqtool_convolve": Function(None, (Pointer,)),
             "seqtool_convolve_backward": Function(None, (Pointer,)),
+            "seqtool_gate": Function(None, (Pointer,)),
+            "seqtool_gate_backward": Function(None, (Pointer,)),
         },
     ),
     "delta": Part(

@@ -1,8 +1,9 @@
-/* Linear recurrences over time, forward and backward: the gated scan of mingru, and the short causal convolution of gdn.
+/* Linear recurrences over time, forward and backward: the gated scan of mingru, and the short causal convolution of gdn;
+   and the gates of swiglu, which need no time.
 
-   Neither multiplies by a matrix: each number of a layer goes its own way through time, sixteen of them at once. models/scan.py
-   and models/convolution.py call this, and have the same in torch operations; tests hold one to the other. What is given and
-   found is fp32 or bf16, all arithmetic and the carried state fp32. Every number is computed by one thread, in an order that
+   None multiplies by a matrix: each number of a layer goes its own way through time, sixteen of them at once. models/scan.py,
+   models/convolution.py and models/swiglu.py call this, and have the same in torch operations; tests hold one to the other.
+   What is given and found is fp32 or bf16, all arithmetic and the carried state fp32. Every number is computed by one thread, in an order that
    does not depend on how many there are.
 
    Shapes: B rows, T time, H numbers of a layer, in blocks of LANES of which the last may have fewer; K taps.
@@ -13,14 +14,14 @@
 
 #include "native.h"
 
-enum { LAYOUT = 1, MOST_TAPS = 16 }; /* loading.py and models/convolution.py say the same */
+enum { LAYOUT = 2, MOST_TAPS = 16 }; /* loading.py and models/convolution.py say the same */
 int64_t seqtool_layout(void) { return LAYOUT; }
 const char *seqtool_instructions(void) { return instructions(); }
 
 typedef struct {
     int64_t rows, time, width, taps, threads, is_bf16;
     float most;              /* of a scan: what its gates lie below */
-    const void *x;           /* (B, T, 2H) the gates' sums and the candidates; of a convolution (B, T, H) */
+    const void *x;           /* (B, T, 2H) the gates' sums and the candidates, or swiglu's two; of a convolution (B, T, H) */
     const float *bias;       /* (H,) of a scan's gates */
     const float *weight;     /* (K, H) of a convolution, the oldest token's first */
     const float *before;     /* (B, H) a scan's state; (B, K - 1, H) what a convolution read last */
@@ -137,6 +138,21 @@ INSIDE void convolve_backward(const Pass *p, int64_t from, int bf16) {
     else convolve_back(p, from, p->taps, bf16);
 }
 
+/* y = SiLU(x's first half) x's second half, of some numbers of a token. */
+INSIDE void gate(const Pass *p, int64_t at, int64_t from, int bf16) {
+    const int64_t H = p->width, count = lanes(p, from);
+    floats sum = get_some(p->x, at * 2 * H + from, count, bf16);
+    put_some(p->y, at * H + from, sum * sigmoid(sum) * get_some(p->x, (at * 2 + 1) * H + from, count, bf16), count, bf16);
+}
+
+INSIDE void gate_backward(const Pass *p, int64_t at, int64_t from, int bf16) {
+    const int64_t H = p->width, count = lanes(p, from);
+    floats sum = get_some(p->x, at * 2 * H + from, count, bf16), dy = get_some(p->dy, at * H + from, count, bf16);
+    floats other = get_some(p->x, (at * 2 + 1) * H + from, count, bf16), open = sigmoid(sum);
+    put_some(p->dx, at * 2 * H + from, dy * other * open * (1.0f + sum * (1.0f - open)), count, bf16);
+    put_some(p->dx, (at * 2 + 1) * H + from, dy * sum * open, count, bf16);
+}
+
 static inline int64_t blocks_of(const Pass *p) { return (p->width + LANES - 1) / LANES; }
 
 /* Blocks begin .. end - 1 of all rows' blocks; of the last, of one row's. */
@@ -151,6 +167,17 @@ static inline int64_t blocks_of(const Pass *p) { return (p->width + LANES - 1) /
 OF_ALL_ROWS(scan_forward_part, scan_forward)
 OF_ALL_ROWS(scan_backward_part, scan_backward)
 OF_ALL_ROWS(convolve_part, convolve)
+
+/* Tokens begin .. end - 1 of all rows. */
+#define OF_ALL_TOKENS(name, inside)                                                                    \
+    FOR_EACH_PROCESSOR static void name(const Pass *p, int64_t begin, int64_t end) {                   \
+        for (int64_t at = begin; at < end; at++) {                                                     \
+            if (p->is_bf16) for (int64_t from = 0; from < p->width; from += LANES) inside(p, at, from, 1); \
+            else for (int64_t from = 0; from < p->width; from += LANES) inside(p, at, from, 0);        \
+        }                                                                                              \
+    }
+OF_ALL_TOKENS(gate_part, gate)
+OF_ALL_TOKENS(gate_backward_part, gate_backward)
 
 FOR_EACH_PROCESSOR
 static void convolve_backward_part(const Pass *p, int64_t begin, int64_t end) {
@@ -178,3 +205,9 @@ void seqtool_convolve(const Pass *p) { run(convolve_part, p, p->rows * blocks_of
 
 /* dx, dweight and dbefore. */
 void seqtool_convolve_backward(const Pass *p) { run(convolve_backward_part, p, blocks_of(p)); }
+
+/* y. */
+void seqtool_gate(const Pass *p) { run(gate_part, p, p->rows * p->time); }
+
+/* dx. */
+void seqtool_gate_backward(const Pass *p) { run(gate_backward_part, p, p->rows * p->time); }

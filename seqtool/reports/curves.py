@@ -59,17 +59,19 @@ class RunRecord:
     def judged_on(self) -> tuple[Any, ...]:
         """What validation losses must have in common to compare: the task, the vocabulary and the validation text.
 
-        Of texts that are written for others the vocabulary is that of what is written.
+        Of texts that are written for others the vocabulary is that of what is written; forecasts have the same horizon
+        and quantiles.
         """
-        data, vocabulary, target = self.config.data, self.config.vocabulary_sha256, None
+        data, vocabulary, target, asked = self.config.data, self.config.vocabulary_sha256, None, []
         held_back = [data.get(name) for name in ("valid_sha256", "valid_share", "valid_tokens", "held_back")]
         if isinstance(self.config, RunConfig):
             target = self.config.task.get("target")
+            asked = [self.config.task.get(name) for name in ("horizon", "levels")]  # of a forecast
             vocabulary = self.config.task.get("target_vocabulary_sha256") or vocabulary
             if "valid_share" in data and self.task not in SPLIT_BY_TIME:
                 held_back.append(self.config.training.seed)
         where = data.get("valid_sha256") or [data.get("sha256"), held_back]
-        return self.task, vocabulary, str(target), str(where), data.get("valid_tokens")
+        return self.task, vocabulary, str(target), str(asked), str(where), data.get("valid_tokens")
 
 
 def read_record(path: Path) -> RunRecord:

@@ -54,6 +54,8 @@ def train(
             if plan_due:
                 progress.steps = world.from_main(pace.planned_steps(clock() - validating, progress))
                 progress.planned_for_s = config.time
+            elif config.time:
+                progress.steps = world.from_main(pace.steps_now(progress))
             checkpoint_due |= not config.checkpoint_every or len(progress.valid_losses) == 1  # the run takes its name
             progress.elapsed_s = world.from_main(pace.elapsed_s())
             log.begin(progress)

@@ -1,4 +1,8 @@
-"""How --time becomes a number of steps: by how long steps take and by the validations to come."""
+"""How --time becomes a number of steps: by how long steps take and by the validations to come.
+
+The plan is judged again with each validation until REPLAN_UNTIL of it is done, and made anew where it would miss the
+time by more than REPLAN_OFF of it: other programs come and go. On a machine that stays as quiet as it was it is kept.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from seqtool.settings.training import TrainConfig
 from seqtool.training.progress import Progress, validations
 
 PLAN_SHARE, PLAN_S, PLAN_STEPS = 0.1, 30.0, 8  # of --time, seconds, steps: when it becomes a number of steps
+REPLAN_UNTIL, REPLAN_OFF = 0.8, 0.1  # of the steps; of --time
 
 
 class Pace:
@@ -19,6 +24,7 @@ class Pace:
         self._config, self._clock = config, clock
         self._began = clock() - progress.elapsed_s
         self._step_ends = [progress.elapsed_s]
+        self._judged: tuple[int, float] | None = None  # at which step and second this process judged its plan last
 
     def elapsed_s(self) -> float:
         """Seconds that the training has taken, earlier parts included."""
@@ -48,4 +54,17 @@ class Pace:
             step_s += validation_s / config.eval_every
         else:
             left_s = max(left_s - (validations(config) - 1) * validation_s, left_s / 2)
+        self._judged = progress.step, self.elapsed_s()
+        return progress.step + max(1, round(left_s / max(step_s, 1e-9)))
+
+    def steps_now(self, progress: Progress) -> int:
+        """The steps in all, judged again by those since the last validation, its own time included."""
+        if self._judged is None or progress.step - self._judged[0] < PLAN_STEPS:
+            return progress.steps
+        (step, elapsed_s), spent_s = self._judged, self.elapsed_s()
+        self._judged = progress.step, spent_s
+        step_s, left_s = (spent_s - elapsed_s) / (progress.step - step), self._config.time - spent_s
+        off_s = (progress.steps - progress.step) * step_s - left_s
+        if progress.share(self._config) >= REPLAN_UNTIL or abs(off_s) <= REPLAN_OFF * self._config.time:
+            return progress.steps
         return progress.step + max(1, round(left_s / max(step_s, 1e-9)))

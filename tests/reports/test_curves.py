@@ -54,6 +54,8 @@ def test_the_best_is_marked_among_runs_that_compare(small_run: Path, tmp_path: P
     [
         {"task": {"target_vocabulary_sha256": "0" * 64}},
         {"task": {"target": ["another"]}},
+        {"task": {"horizon": 24}},
+        {"task": {"levels": [0.5]}},
         {"data": {"valid_share": 0.1}, "training": {"seed": 7}},
     ],
 )

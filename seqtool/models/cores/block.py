@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqtool.models.dropout import Dropout
+from seqtool.models.swiglu import swiglu
 from seqtool.settings.model import ModelConfig
 
 DEVIATION = 0.02  # standard, of the initial weights
@@ -39,8 +40,7 @@ class PositionWise(nn.Module):
     def activate(self, x: Tensor) -> Tensor:
         """What lies between the products."""
         if self.kind == "swiglu":
-            gate, x = x.chunk(2, dim=-1)
-            return F.silu(gate) * x
+            return swiglu(x)
         if self.kind == "relu":
             return F.relu(x)
         return F.gelu(x, approximate="tanh" if self.kind == "gelu-tanh" else "none")

@@ -158,7 +158,9 @@ def _vocabulary_beside(path: Path) -> Vocabulary:
     for name in VOCABULARIES:
         if (path.parent / name).is_file() and path.name != name:
             return read_vocabulary(path.parent / name)
-    raise UsageError(f"{path} has no vocabulary in it, nor {' or '.join(VOCABULARIES)} beside it: give it with --vocab")
+    raise UsageError(
+        f"{path} has no vocabulary in it, nor one beside it ({', '.join(VOCABULARIES)}): give its own with --vocab"
+    )
 
 
 def _named(found: Mapping[str, Any], model: ForeignModel) -> dict[str, Any]:

@@ -8,6 +8,7 @@ so thousands of small files are one batch too.
 from __future__ import annotations
 
 import codecs
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -160,8 +161,11 @@ def _check_unit(
     vocabulary: Vocabulary, source: TextSource | TokenStore, config: EvalConfig, per: str, carry: bool
 ) -> None:
     """UsageError when the vocabulary does not allow such rows."""
-    if per == "line" and (carry or isinstance(source, TokenStore)) and not vocabulary.has_newline:
+    stored = isinstance(source, TokenStore)
+    if per == "line" and (carry or stored) and not (vocabulary.has_newline or vocabulary.joins_newlines):
         raise UsageError("this run's vocabulary has no newline to end a line: give a text, without --carry")
+    if per == "line" and stored and not carry and vocabulary.joins_newlines:
+        raise UsageError("tokens of this run's vocabulary go on over the ends of lines: give the text, or --carry")
     check_oov(vocabulary, config)
 
 
@@ -209,8 +213,13 @@ def counted_tokens(vocabulary: Vocabulary, config: EvalConfig, ids: Ids) -> npt.
 def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Iterator[list[TextBlock]]:
     """Yield the blocks that each read of `source` returns, divided into documents; `source` itself divides only files.
 
-    Where reading never waits, the blocks of several reads come together. The blocks before an error come first.
+    Where reading never waits, the blocks of several reads come together. The blocks before an error come first. Tokens
+    that go on over the ends of lines are only known once more has been read.
     """
+    if vocabulary.joins_newlines:
+        source.document = document
+        yield from _arrived(encodable(vocabulary, source.blocks()), 1 if source.waits else READ_BYTES)
+        return
     blocks = encodable(vocabulary, source.blocks())
     most = 1 if source.waits else READ_BYTES
     divided: list[TextBlock] = []
@@ -250,23 +259,52 @@ def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Itera
         yield divided
 
 
+def _arrived(blocks: Iterator[TextBlock], most: int) -> Iterator[list[TextBlock]]:
+    """Blocks that are divided into documents already, in lists of about `most` characters."""
+    together: list[TextBlock] = []
+    characters = 0
+    try:
+        for block in blocks:
+            together.append(block)
+            characters += len(block.text)
+            if characters >= most:
+                yield together
+                together, characters = [], 0
+    except InputError:
+        if characters:
+            yield together
+        raise
+    if together:
+        yield together
+
+
 def encode_lines(vocabulary: Vocabulary, blocks: list[TextBlock]) -> tuple[Ids, list[TextLine]]:
     """The ids of some blocks and the lines in them; an empty document is one line without text."""
-    texts = [(line, block.starts_document and not place) for block in blocks
-             for place, line in enumerate(lines_of(block.text) or [""])]  # fmt: skip
     found: list[Ids] = []
     lines: list[TextLine] = []
-    start = stop = 0
-    for place, (text, _) in enumerate(texts):
-        last = place == len(texts) - 1
-        if not last and vocabulary.has_newline and text.endswith("\n"):
-            continue  # to be encoded together with the next line
-        group = texts[start : place + 1]
+    stop = 0
+    for group in _encoded_together(vocabulary, blocks):
         ids = vocabulary.encode("".join(part for part, _ in group))
         lines += _lines_in(vocabulary, ids, group, stop)
         found.append(ids)
-        start, stop = place + 1, stop + len(ids)
+        stop += len(ids)
     return np.concatenate(found), lines
+
+
+def _encoded_together(vocabulary: Vocabulary, blocks: list[TextBlock]) -> list[list[tuple[str, bool]]]:
+    """The lines of some blocks, and whether each begins a document, in groups that are encoded in one call."""
+    by_block = [
+        [(line, block.starts_document and not place) for place, line in enumerate(lines_of(block.text) or [""])]
+        for block in blocks
+    ]
+    if vocabulary.joins_newlines:
+        return by_block
+    groups: list[list[tuple[str, bool]]] = [[]]
+    for text, begins in itertools.chain.from_iterable(by_block):
+        groups[-1].append((text, begins))
+        if not (vocabulary.has_newline and text.endswith("\n")):
+            groups.append([])
+    return [group for group in groups if group]
 
 
 def stored_lines(vocabulary: Vocabulary, store: TokenStore, each_line: bool) -> Iterator[tuple[Ids, list[TextLine]]]:
@@ -309,7 +347,19 @@ def _whole_characters(vocabulary: Vocabulary, ids: IdSequence) -> Iterator[Ids]:
 
 
 def _lines_in(vocabulary: Vocabulary, ids: Ids, texts: list[tuple[str, bool]], before: int) -> list[TextLine]:
-    """Lines, of which `texts` has the text and whether it begins a document; their `ids` come after `before` others."""
+    """Lines, of which `texts` has the text and whether it begins a document; their `ids` come after `before` others.
+
+    A token that goes on over the end of a line belongs to the line that it begins in.
+    """
+    if vocabulary.joins_newlines:
+        lengths = vocabulary.token_table.lengths[ids]
+        sizes = np.cumsum([len(vocabulary.normalized(text).encode()) for text, _ in texts])
+        stops = before + np.searchsorted(np.cumsum(lengths) - lengths, sizes)
+        stops[-1:] = before + len(ids)
+        return [
+            TextLine(text, stop, begins, text.endswith("\n"))
+            for (text, begins), stop in zip(texts, stops.tolist(), strict=True)
+        ]
     ends = iter((np.flatnonzero(ids == vocabulary.newline_ids[-1]) + (before + 1)).tolist())
     stop = before
     lines = []
@@ -328,6 +378,7 @@ class OpenRow:
         self._whole_text, self._each_line = whole_text, each_line
         self._open = False
         self._nats, self._tokens, self._text = 0.0, 0, LongText()
+        self._room = SHOWN_CHARACTERS  # that a row still has for its first line
 
     def take(self, lines: list[TextLine], nats: Nats, counted: npt.NDArray[np.bool_]) -> list[Row]:
         """Add lines, given the nats of their tokens; the rows that they complete."""
@@ -343,8 +394,9 @@ class OpenRow:
             if ends and not self._open:
                 rows.append(Row(cost, tokens, (self._shown(line.text),)))
                 continue
-            if self._whole_text or not self._open:
-                self._text.add(self._shown(line.text))
+            if self._whole_text or self._room:
+                self._text.add(shown := self._shown(line.text))
+                self._room = 0 if line.ends else max(0, self._room - len(shown))
             self._open, self._nats, self._tokens = True, self._nats + cost, self._tokens + tokens
             if ends:
                 rows += self.closed()
@@ -355,10 +407,11 @@ class OpenRow:
         rows = [Row(self._nats, self._tokens, self._text)] if self._open else []
         if rows:
             self._open, self._nats, self._tokens, self._text = False, 0.0, 0, LongText()
+            self._room = SHOWN_CHARACTERS
         return rows
 
     def _shown(self, text: str) -> str:
-        return text if self._whole_text else text.removesuffix("\n")[:SHOWN_CHARACTERS]
+        return text if self._whole_text else text.removesuffix("\n")[: self._room]
 
 
 class OpenWord:

@@ -57,7 +57,10 @@ def command(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn text into ids: a line of ids for each line of text, which the newline's id ends."""
+    """Turn text into ids: a line of ids for each line of text, which the newline's id ends.
+
+    Of byte-level BPE a token may hold several newlines, and so many line ends follow its id.
+    """
     from seqtool.files.writing import refuse_directory
     from seqtool.text.documents import TextSource
     from seqtool.text.store import append_to_store, write_store

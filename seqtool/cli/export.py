@@ -50,7 +50,7 @@ def command(
 
     huggingface: a directory that transformers loads, with tokenizer and model card. What train --layout llama makes is
     a LlamaForCausalLM; other transformers with --stem 1 --no-output-bias --softmax all are GPT2LMHeadModel (learned or
-    sinusoidal positions) or GPTNeoXForCausalLM (rope). Vocabularies of type bpe, char and byte.
+    sinusoidal positions) or GPTNeoXForCausalLM (rope). Vocabularies of type bpe, char, byte and byte-bpe.
 
     gguf: a file for llama.cpp, of what train --layout llama makes; with --output-bias it is a qwen2. What texts are
     split otherwise there, such as ones that have a U+2581, is printed and stands in the file's description.

@@ -36,10 +36,10 @@ def _check_merges(vocabulary: Vocabulary) -> None:
     if vocabulary.type == BYTE_LEVEL:
         told = vocabulary.metadata
         if told["ignore_merges"] != (told["splitting"] == WHOLE_UNITS) and (unreached := vocabulary.unreached()):
+            how = "does not ignore" if told["ignore_merges"] else "ignores"
             raise UsageError(
-                f"--to {FORMAT}: llama.cpp {'merges' if told['ignore_merges'] else 'does not merge'} the bytes of a "
-                f"whole piece such as {vocabulary.piece(unreached[0])!r} with this vocabulary's pattern; "
-                "export it --to huggingface"
+                f"--to {FORMAT}: llama.cpp {how} the merges of a piece such as {vocabulary.piece(unreached[0])!r} "
+                "where text is split by this vocabulary's pattern: export it --to huggingface"
             )
 
 

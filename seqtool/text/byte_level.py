@@ -111,7 +111,10 @@ class ByteLevelModel:
         try:
             told = read_bounded_json(model, name)
             if told.get("format") != FORMAT:
-                raise self._damaged("is JSON, but not of that format: seqtool import reads a directory with another's")
+                raise InputError(
+                    f"{name} is JSON, but no vocabulary of seqtool: import the model's directory, which reads its "
+                    "tokenizer.json, and give vocab.model of that run"
+                )
             self._read(told)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
             raise self._damaged("was edited or cut short") from error

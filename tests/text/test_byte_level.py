@@ -118,7 +118,7 @@ def test_many_damaged_files_are_refused_in_a_sentence():
 
 
 @pytest.mark.parametrize(("told", "said"), [
-    ({"format": "x"}, "is JSON, but not of that format: seqtool import reads"),
+    ({"format": "x"}, "is JSON, but no vocabulary of seqtool: import the model's directory"),
     ({"splitting": "o200k"}, "splits text by 'o200k'"),
     ({"merges": [0, 1]}, "was edited or cut short"),
     ({"special": [65]}, "lacks the pieces of 1 of the 256 bytes"),

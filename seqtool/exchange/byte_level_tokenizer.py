@@ -30,6 +30,7 @@ SPLITTING_OF = {
 """The patterns that are known, as other programs spell them; some spell the same one in two ways."""
 PATTERN_OF = {"gpt-2": GPT2, "llama-3": OF_WORDS % r"\p{N}{1,3}", "qwen2": OF_WORDS % r"\p{N}"}
 """How each is written for other programs."""
+DIGITS, OF_DIGITS = "Digits", "smollm"  # a step before GPT-2's pattern, and the name of both
 BEGINNINGS = ("<|begin_of_text|>", "<|endoftext|>", "<|end_of_text|>", "<s>", "<bos>")
 UNUSED = "<|unused_{}|>"
 PADDING = 1 << 16  # symbols that a model may have more than its tokenizer
@@ -165,6 +166,7 @@ def _normalize(told: Mapping[str, Any], path: Path) -> str:
 def _splitting(told: Mapping[str, Any], path: Path) -> str:
     """The name of the pattern that text is split by; InputError for one that is not known."""
     pattern: str | None = None
+    digits = False
     steps = _steps(told, "pre_tokenizer", "pretokenizers")
     for place, step in enumerate(steps):
         kind = str(step["type"])
@@ -176,7 +178,9 @@ def _splitting(told: Mapping[str, Any], path: Path) -> str:
             if pattern is not None:
                 raise _refused(path, "splits text by two patterns")
             pattern = GPT2
-        elif kind == "Split" and pattern is None:
+        elif kind == DIGITS and place == 0 and step.get("individual_digits"):
+            digits = True
+        elif kind == "Split" and pattern is None and not digits:
             spelled, how = step["pattern"], (step["behavior"], bool(step.get("invert")))
             pattern = spelled.get("Regex", spelled.get("String"))
             if how not in (("Isolated", False), ("Removed", True)) or "Regex" not in spelled:
@@ -185,7 +189,7 @@ def _splitting(told: Mapping[str, Any], path: Path) -> str:
             raise _refused(path, f"splits text by {kind[:40]}")
     if pattern not in SPLITTING_OF:
         raise _refused(path, f"splits text by the pattern {str(pattern)[:120]!r}")
-    return SPLITTING_OF[pattern]
+    return OF_DIGITS if digits else SPLITTING_OF[pattern]
 
 
 def _vocabulary(found: Tokenizer, path: Path, size: int) -> Vocabulary:

@@ -17,7 +17,7 @@ from seqtool.settings.vocabulary import BYTE_LEVEL
 from seqtool.text.vocabulary import Vocabulary
 
 FORMAT = "gguf"
-PATTERNS = {"gpt-2": "gpt-2", "llama-3": "llama-bpe", "qwen2": "qwen2"}
+PATTERNS = {"gpt-2": "gpt-2", "smollm": "smollm", "llama-3": "llama-bpe", "qwen2": "qwen2"}
 """The patterns that byte-level BPE splits text by, by llama.cpp's names."""
 WHOLE_UNITS = "llama-3"  # of which llama.cpp takes a unit that is a piece as that, and merges nothing in it
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seqtool.exchange.byte_level_tokenizer import PATTERN_OF
+from seqtool.exchange.byte_level_tokenizer import OF_DIGITS, PATTERN_OF
 from seqtool.exchange.pieces import merged_pieces, merges, text_pieces
 from seqtool.settings.vocabulary import BYTE_LEVEL
 from seqtool.text.vocabulary import Vocabulary
@@ -44,8 +44,13 @@ def _byte_level(vocabulary: Vocabulary) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(ids, merged_pieces(vocabulary), ignore_merges=told["ignore_merges"]))
     if told["normalize"] == "nfc":
         tokenizer.normalizer = normalizers.NFC()
-    split = pre_tokenizers.Split(Regex(PATTERN_OF[told["splitting"]]), "isolated", invert=False)
-    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    of_digits = told["splitting"] == OF_DIGITS
+    split = (
+        pre_tokenizers.Digits(individual_digits=True)
+        if of_digits
+        else pre_tokenizers.Split(Regex(PATTERN_OF[told["splitting"]]), "isolated", invert=False)
+    )
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=of_digits)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = _begins(vocabulary)

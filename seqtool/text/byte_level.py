@@ -1,5 +1,6 @@
-"""Byte-level BPE vocabularies, as GPT-2, Llama 3 and Qwen2 have them: a text is split by a pattern, and in each unit
-the bytes of its UTF-8 are merged.
+"""Byte-level BPE vocabularies, as GPT-2, SmolLM, Llama 3 and Qwen2 have them.
+
+A text is split by a pattern, and in each unit the bytes of its UTF-8 are merged.
 
 Pieces are written as in those programs' files, each byte as one character that can be seen (Radford et al. 2019).
 Their own file is JSON. It has the pieces by id, which of them are special (no text, and never read in one) or symbols

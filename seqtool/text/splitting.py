@@ -1,4 +1,5 @@
-r"""Splitting text into the units that byte-level BPE merges inside, by the patterns of GPT-2, Llama 3 and Qwen2.
+r"""Splitting text into the units that byte-level BPE merges inside, by the patterns of GPT-2, SmolLM, Llama 3 and
+Qwen2.
 
 A pattern is written with Unicode's classes, which Python's `re` has not: letters \p{L}, numbers \p{N}, white space \s
 and what is none of these. All else in it is ASCII. So it runs on the shadow of a text, in which every other character
@@ -82,8 +83,12 @@ def _of_words(digits: str) -> Splitting:
 
 
 GPT2_UNITS = r" ?[A-Za-z]+|'s|'t|'re|'ve|'m|'ll|'d| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+"
+# Each digit is parted first, so that white space before one ends a part, as before the end of a text.
+SMOLLM_UNITS = r" ?[A-Za-z]+|'s|'t|'re|'ve|'m|'ll|'d|[0-9]| ?[^\sA-Za-z0-9]+|\s+(?![^\s0-9])|\s+"
+BEFORE_SPACE = re.compile(r"(?<=\S)(?=\s)", re.ASCII)
 SPLITTINGS = {
-    "gpt-2": Splitting(re.compile(GPT2_UNITS, re.ASCII), re.compile(r"(?<=\S)(?=\s)", re.ASCII), folds_long_s=False),
+    "gpt-2": Splitting(re.compile(GPT2_UNITS, re.ASCII), BEFORE_SPACE, folds_long_s=False),
+    "smollm": Splitting(re.compile(SMOLLM_UNITS, re.ASCII), BEFORE_SPACE, folds_long_s=False),
     "llama-3": _of_words("{1,3}"),
     "qwen2": _of_words(""),
 }

@@ -7,7 +7,8 @@ a space, is spelled in bytes, and a line longer than SEGMENT_CHARACTERS is encod
 A model that another program made (type `foreign`) encodes each line exactly as `spm_encode` does, with its treatment
 of white space and its normalization, and the newline's id ends the line.
 
-Byte-level BPE (type `byte-bpe`) encodes a whole text as GPT-2, Llama 3 and Qwen2 do: a token may hold several newlines.
+Byte-level BPE (type `byte-bpe`) encodes a whole text as GPT-2, SmolLM, Llama 3 and Qwen2 do: a token may hold several
+newlines.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ TEXT = (
     "In the beginning there were 1234 words, it's said.\n\n\tAnd the end? The naïve 漢字 🙂 end!!\n  They're hers.\n"
     * 20
 )
-BEGIN = {"gpt-2": "<|endoftext|>", "llama-3": "<|begin_of_text|>", "qwen2": "<|endoftext|>"}
+BEGIN = {"gpt-2": "<|endoftext|>", "llama-3": "<|begin_of_text|>", "qwen2": "<|endoftext|>", "smollm": "<|endoftext|>"}
 
 
 def trained(splitting: str, size: int = 330, symbols: tuple[str, ...] = (), **settings: Any) -> Any:
@@ -24,6 +24,9 @@ def trained(splitting: str, size: int = 330, symbols: tuple[str, ...] = (), **se
     found = tokenizers.Tokenizer(models.BPE(**settings))
     if splitting == "gpt-2":
         found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    elif splitting == "smollm":
+        level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        found.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), level])
     else:
         split = pre_tokenizers.Split(tokenizers.Regex(PATTERN_OF[splitting]), "isolated", False)
         to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

@@ -25,7 +25,7 @@ from tests.text.test_splitting import hostile
 pytest.importorskip("tokenizers")
 
 KINDS: dict[str, dict[str, Any]] = {
-    "gpt-2": {}, "gpt-2 symbols": {"symbols": ("<sep>", "  ", "the ")}, "llama-3": {"ignore_merges": True},
+    "gpt-2": {}, "smollm": {}, "gpt-2 symbols": {"symbols": ("<sep>", "  ", "the ")}, "llama-3": {"ignore_merges": True},
     "llama-3 symbols": {"symbols": ("<sep>", "\n\n\n")}, "qwen2": {"symbols": ("<|im_start|>",)},
 }  # fmt: skip
 TEXTS = [TEXT[:200], "a<sep>the <|im_start|>b", "e\u0301 A\u030a <|endoftext|><|eot|>", "aaaa" * 100, "ab" * 400]
@@ -104,7 +104,7 @@ LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
     ({"pre_tokenizer": {**LEVEL, "add_prefix_space": True}}, "puts a space before every text (add_prefix_space)"),
     ({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [SPLIT, LEVEL]}}, "splits text by two patterns"),
     ({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [SPLIT, {**LEVEL, "use_regex": False}]}}, r"by the pattern '\\d'"),
-    ({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Digits"}, LEVEL]}}, "splits text by Digits"),
+    ({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": False}, LEVEL]}}, "splits text by Digits"),
     ({"normalizer": {"type": "Lowercase"}}, "normalizes text by Lowercase"),
     ({"added_tokens": [{"id": LAST, "content": "<s>", "rstrip": True}]}, "takes more than itself for the token '<s>' (rstrip)"),
     ({"added_tokens": []}, "leaves out ids"),

@@ -156,7 +156,7 @@ def test_tokenisation_is_that_of_llama_cpp(kind: str, settings: dict[str, Any], 
             assert theirs.detokenize(ids).decode() == text
 
 
-BYTE_LEVEL = {"gpt-2": "gpt-2", "llama-3": "llama-bpe", "qwen2": "qwen2"}
+BYTE_LEVEL = {"gpt-2": "gpt-2", "smollm": "smollm", "llama-3": "llama-bpe", "qwen2": "qwen2"}
 
 
 def byte_level(folder: Path, splitting: str, **settings: Any) -> Any:

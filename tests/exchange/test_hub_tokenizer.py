@@ -61,7 +61,7 @@ def test_a_large_vocabulary_splits_a_long_text_the_same(whole_prose_file: Path, 
     assert tokenizer.encode(prose).ids[1:] == vocabulary.encode(prose).tolist()
 
 
-@pytest.mark.parametrize("kind", ["gpt-2", "llama-3", "qwen2"])
+@pytest.mark.parametrize("kind", ["gpt-2", "smollm", "llama-3", "qwen2"])
 def test_byte_level_bpe_goes_out_as_it_came(kind: str, tmp_path: Path):
     saved(tmp_path, kind, symbols=("<sep>", "  "), ignore_merges=kind == "llama-3")
     vocabulary = read_tokenizer(tmp_path / "tokenizer.json")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from seqtool.exchange.byte_level_tokenizer import PATTERN_OF
+from seqtool.exchange.byte_level_tokenizer import GPT2, PATTERN_OF
 from seqtool.text.splitting import SPLITTINGS
 
 SIGNS = [
@@ -20,6 +20,7 @@ KNOWN = {
         ("It's  4 o'clock\n\n x", ["It", "'s", " ", " 4", " o", "'", "clock", "\n\n", " x"]),
         ("don'T 12345 a\u00a0b", ["don", "'", "T", " 12345", " a", "\u00a0", "b"]),
     ],
+    "smollm": [("a  12 b\u00bd\n\n3", ["a", "  ", "1", "2", " b", "\u00bd", "\n\n", "3"])],
     "llama-3": [
         ("It'S 12345!\n\n  x", ["It", "'S", " ", "123", "45", "!\n\n", " ", " x"]),
         ("(a) \t\nb'ſx", ["(a", ")", " \t\n", "b", "'ſ", "x"]),
@@ -35,7 +36,10 @@ def hostile(count: int, longest: int = 25) -> list[str]:
 
 def of_library(name: str) -> Callable[[str], list[str]]:
     tokenizers = pytest.importorskip("tokenizers")
-    split = tokenizers.pre_tokenizers.Split(tokenizers.Regex(PATTERN_OF[name]), "isolated", False)
+    steps = tokenizers.pre_tokenizers
+    split = steps.Split(tokenizers.Regex(PATTERN_OF.get(name, GPT2)), "isolated", False)
+    if name == "smollm":
+        split = steps.Sequence([steps.Digits(individual_digits=True), split])
     return lambda text: [part for part, _ in split.pre_tokenize_str(text)]
 
 

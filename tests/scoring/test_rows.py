@@ -14,7 +14,7 @@ import torch
 from seqtool.errors import InputError, UsageError
 from seqtool.models.language_model import LanguageModel, build_model
 from seqtool.runs.loading import load_run
-from seqtool.scoring import rows
+from seqtool.scoring import lines, rows
 from seqtool.scoring.rows import LongText, Row, score_pieces, score_rows
 from seqtool.scoring.scorer import score_documents
 from seqtool.settings.model import ModelConfig, Symbols
@@ -192,7 +192,7 @@ def test_a_store_read_in_parts_has_the_rows_of_its_text(
     write_store(tmp_path / "store", vocabulary, source)
     store = open_store(tmp_path / "store")
     for at_once in (5, 29, 1 << 16):
-        monkeypatch.setattr(rows, "TOKENS_AT_ONCE", at_once)
+        monkeypatch.setattr(lines, "TOKENS_AT_ONCE", at_once)
         for per, carry in (("line", False), ("line", True), ("word", False), ("token", False), ("document", False)):
             if kind == "byte-bpe" and per == "line" and not carry:
                 with pytest.raises(UsageError, match="go on over the ends of lines: give the text, or --carry"):

@@ -11,7 +11,7 @@ import pytest
 
 from seqtool.cli.encode import printed
 from seqtool.files import streams
-from seqtool.scoring.rows import arrivals, encode_lines
+from seqtool.scoring.lines import arrivals, encode_lines
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.text import blocks, documents, units
 from seqtool.text.blocks import encode_blocks

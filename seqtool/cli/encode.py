@@ -57,7 +57,10 @@ def command(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn text into ids: a line of ids for each line of text, which the newline's id ends."""
+    """Turn text into ids: a line of ids for each line of text, which the newline's id ends.
+
+    Of byte-level BPE a token may hold several newlines, and so many line ends follow its id.
+    """
     from seqtool.files.writing import refuse_directory
     from seqtool.text.documents import TextSource
     from seqtool.text.store import append_to_store, write_store
@@ -104,6 +107,9 @@ def printed(vocabulary: Vocabulary, source: TextSource, pieces: bool) -> Iterato
         b" " + (vocabulary.piece(index) if pieces else str(index)).encode("utf-8", "replace")
         for index in range(vocabulary.size)
     ]
+    if vocabulary.joins_newlines:
+        yield from _printed_lines(vocabulary, source, rows)
+        return
     newline = vocabulary.newline_ids[0]
     if vocabulary.has_newline:
         rows[newline] = b"\n" if pieces else rows[newline] + b"\n"
@@ -118,3 +124,23 @@ def printed(vocabulary: Vocabulary, source: TextSource, pieces: bool) -> Iterato
                 yield lines.end_line()
     if lines.inside_line:
         yield lines.end_line()
+
+
+def _printed_lines(vocabulary: Vocabulary, source: TextSource, rows: list[bytes]) -> Iterator[bytes]:
+    """Ids or pieces of tokens that may hold several newlines: as many line ends follow, so that lines stay lines."""
+    from seqtool.text.blocks import encodable
+    from seqtool.text.tables import ByteTable
+
+    table = ByteTable(
+        [row + b"\n" * text.count(b"\n") for row, text in zip(rows, vocabulary.token_strings, strict=True)]
+    )
+    ended = True
+    for block in encodable(vocabulary, source.blocks()):
+        if block.starts_document and not ended:
+            yield b"\n"
+            ended = True
+        if part := table.join(vocabulary.encode(block.text)):
+            yield part.replace(b"\n ", b"\n").removeprefix(b" " if ended else b"")
+            ended = part.endswith(b"\n")
+    if not ended:
+        yield b"\n"

@@ -51,7 +51,7 @@ def command(
     huggingface: a directory that transformers loads, with tokenizer and model card. What train --layout llama makes is
     a LlamaForCausalLM; other transformers with --stem 1 --no-output-bias --softmax all are GPT2LMHeadModel (learned or
     sinusoidal positions) or GPTNeoXForCausalLM (rope), with any biases, --norm-epsilon and --rope-base: so what seqtool
-    import read goes back. Vocabularies of type bpe, char and byte.
+    import read goes back. Vocabularies of type bpe, char, byte and byte-bpe.
 
     gguf: a file for llama.cpp, of what train --layout llama makes (with --output-bias a qwen2), or of GPT2LMHeadModel's
     settings with --feedforward gelu-tanh a gpt2. What is otherwise there, such as how texts that have a U+2581 are

@@ -310,7 +310,7 @@ def _beyond_context(run: Run, requests: list[_Request], config: GenerateConfig) 
 def _token_rows(vocabulary: Vocabulary, allow_unk: bool) -> list[bytes]:
     """The bytes that each id adds to a text; empty for ids that are never written."""
     rows = list(vocabulary.token_strings)
-    if not allow_unk:
+    if not allow_unk and vocabulary.unknown_id >= 0:
         rows[vocabulary.unknown_id] = b""
     return rows
 

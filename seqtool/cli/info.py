@@ -18,6 +18,7 @@ PARTS_OF_RUN = ("config.json", "vocab.model", "model.safetensors", "metrics.json
 PARTS_OF_STORE = ("store.json", "vocab.model", "ids-*.safetensors")
 HEAD_BYTES = 1 << 16
 VOCABULARY_BEGINS = b"\n"  # the field tag of a SentencePiece model's first piece
+BYTE_LEVEL_BEGINS = b'{"format":"seqtool byte-level bpe'
 VOCABULARY_HOLDS = b"<unk>\x15"  # a piece and the field tag of its score
 WEIGHTS_BEGIN = b'{"'
 HEADER_BYTES = 64
@@ -127,7 +128,7 @@ def _file_report(path: Path) -> dict[str, Any]:
         sizes = {"tokens": len(vectors.tokens), "dim": vectors.dim, "ngram_rows": len(vectors.ngrams_BD)}
         return {"kind": "vectors", "path": str(path), **sizes, "vocabulary": bool(vectors.model), **vectors.metadata}
     head = _head(path)
-    if head.startswith(VOCABULARY_BEGINS):
+    if head.startswith((VOCABULARY_BEGINS, BYTE_LEVEL_BEGINS)):
         from seqtool.text.vocabulary import load_vocabulary
 
         return {"path": str(path), **load_vocabulary(path).describe()}
@@ -145,7 +146,8 @@ def kind_of(path: Path) -> str:
     from seqtool.vectors.vectors import is_vectors
 
     head = _head(path)
-    if head.startswith(VOCABULARY_BEGINS) and VOCABULARY_HOLDS in head[:HEADER_BYTES]:
+    of_pieces = head.startswith(VOCABULARY_BEGINS) and VOCABULARY_HOLDS in head[:HEADER_BYTES]
+    if of_pieces or head.startswith(BYTE_LEVEL_BEGINS):
         return "a vocabulary"
     if is_vectors(path):
         return "a file of vectors"

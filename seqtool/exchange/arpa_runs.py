@@ -130,7 +130,8 @@ def _of_vocabulary(found: ArpaModel, vocabulary: Vocabulary, known: dict[str, in
 
     The probability of `<unk>` is that of all symbols which the file lacks, and of the unknown one.
     """
-    known = {**known, UNKNOWN: vocabulary.unknown_id}
+    has_unknown = vocabulary.unknown_id >= 0
+    known = {**known, **({UNKNOWN: vocabulary.unknown_id} if has_unknown else {})}
     if other := [word for word in found.words if word not in known]:
         raise InputError(
             f"{name} has words, such as {shown(other[0])}, that {vocabulary.name} lacks: "
@@ -148,9 +149,10 @@ def _of_vocabulary(found: ArpaModel, vocabulary: Vocabulary, known: dict[str, in
         backoffs[begin_id] = model.backoffs[0][model.begin_id]
     is_other = np.ones(vocabulary.size, bool)
     is_other[[*ids, begin_id]] = False
-    is_other[vocabulary.unknown_id] = True
+    if has_unknown:
+        is_other[vocabulary.unknown_id] = True
     unknown = model.log_p[0][at[UNKNOWN]] if UNKNOWN in at else NO_UNKNOWN * LN_10
-    log_p[is_other] = unknown - math.log(np.count_nonzero(is_other))
+    log_p[is_other] = unknown - math.log(max(1, np.count_nonzero(is_other)))
     log_p[begin_id] = -np.inf
     if known[END] != begin_id:  # a model of lines may have given some to `<s>`, which no line of the file says
         left = 1 - np.exp(log_p).sum()

@@ -1,41 +1,64 @@
-"""tokenizer.json of byte-pair pieces that fall back to bytes, as a SentencePiece model; others are refused by name."""
+"""The vocabulary beside another program's model: tokenizer.model, or tokenizer.json.
+
+Byte-pair pieces that fall back to bytes are read as a SentencePiece model, and byte-level BPE as such; others are
+refused by name.
+"""
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from seqtool.errors import InputError
+from seqtool.exchange.byte_level_tokenizer import is_byte_level, read_byte_level, read_old_pair
 from seqtool.exchange.pieces import BYTES, merges
 from seqtool.files.writing import read_small_file
 from seqtool.settings.vocabulary import MAX_VOCABULARY
+from seqtool.text.byte_level import MAX_JSON_BYTES, read_bounded_json
 from seqtool.text.normalizing import SPACE
-from seqtool.text.sentencepiece_model import MAX_MODEL_BYTES, as_field, as_number, with_metadata
+from seqtool.text.sentencepiece_model import as_field, as_number, with_metadata
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6  # types of a SentencePiece
 BPE = 2  # of a trainer's model types
 BEGINNINGS = ("<s>", "<|begin_of_text|>", "<bos>", "<|endoftext|>")
 UNREACHED = -1e9  # the score of a piece that no merge makes
+SENTENCEPIECE = b"\n"  # the first byte of its models
 ELSE = "give a SentencePiece model of the same ids with --vocab"
 
 
-def find_vocabulary(folder: Path) -> Vocabulary:
-    """The vocabulary in another program's directory: tokenizer.model, or else tokenizer.json."""
-    if (folder / "tokenizer.model").is_file():
-        return load_vocabulary(folder / "tokenizer.model")
-    if (folder / "tokenizer.json").is_file():
-        return read_tokenizer(folder / "tokenizer.json")
+def find_vocabulary(folder: Path, size: int = 0) -> Vocabulary:
+    """The vocabulary in another program's directory: tokenizer.model, tokenizer.json, or vocab.json and merges.txt.
+
+    `size` is how many symbols its model has: more than a tokenizer of byte-level BPE has are unused ones.
+    """
+    model, told = folder / "tokenizer.model", folder / "tokenizer.json"
+    if model.is_file() and not (told.is_file() and _is_other(model)):
+        return load_vocabulary(model)
+    if told.is_file():
+        return read_tokenizer(told, size)
+    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        return read_old_pair(folder, size)
     raise InputError(f"{folder} has neither tokenizer.model nor tokenizer.json: {ELSE}")
 
 
-def read_tokenizer(path: Path) -> Vocabulary:
-    """A tokenizer as a vocabulary that splits texts exactly as it does; InputError where there is none."""
+def _is_other(path: Path) -> bool:
+    """Whether a tokenizer.model is no SentencePiece model, as Llama 3's own is none."""
+    with open(path, "rb") as stream:
+        return stream.read(1) != SENTENCEPIECE
+
+
+def read_tokenizer(path: Path, size: int = 0) -> Vocabulary:
+    """A tokenizer as a vocabulary that splits texts exactly as it does; InputError where there is none.
+
+    `size` is as in `find_vocabulary`.
+    """
     try:
-        told = json.loads(read_small_file(path, MAX_MODEL_BYTES))
+        told = read_bounded_json(read_small_file(path, MAX_JSON_BYTES), str(path))
+        if is_byte_level(told):
+            return read_byte_level(told, path, size)
         model = told["model"]
         ids, pairs = dict(model["vocab"]), list(model.get("merges") or [])
         added = {one["id"]: one for one in told.get("added_tokens") or []}
@@ -50,8 +73,8 @@ def read_tokenizer(path: Path) -> Vocabulary:
             raise
         raise InputError(f"{path} is no whole tokenizer.json: get it anew, or {ELSE}") from error
     if model.get("type") != "BPE" or not model.get("byte_fallback"):
-        kind = model.get("type") if model.get("type") != "BPE" else "byte-level BPE"
-        raise InputError(f"{path} is of the kind {str(kind)[:40]}, which no SentencePiece model is: {ELSE}")
+        kind = model.get("type") if model.get("type") != "BPE" else "BPE of characters, without bytes for the others"
+        raise InputError(f"{path} is of the kind {str(kind)[:60]}, which no SentencePiece model is: {ELSE}")
     for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
         if model.get(key):
             raise InputError(f"{path}: {key} is {str(model[key])[:40]}, which no SentencePiece model has: {ELSE}")

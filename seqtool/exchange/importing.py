@@ -78,7 +78,7 @@ def import_model(path: Path, vocabulary: Vocabulary | None) -> ImportedRun:
         raise InputError(f"{folder} is a run of seqtool already: eval, generate and train --from take it as it is")
     model = read_foreign(read_json(folder / CONFIG), str(folder / CONFIG))
     files = _files(folder)
-    vocabulary = vocabulary or find_vocabulary(folder)
+    vocabulary = vocabulary or find_vocabulary(folder, model.vocab_size)
     _check_size(vocabulary, model, folder)
     entries: dict[str, tuple[int, ...]] = {}
     tensors: dict[str, Tensor] = {}

@@ -6,14 +6,20 @@ piece was once made of parts. A list of merges has pairs, so it holds every pair
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection
 
 from seqtool.errors import UsageError
+from seqtool.settings.vocabulary import BYTE_LEVEL
+from seqtool.text.blocks import MAX_HELD_CHARACTERS
 from seqtool.text.documents import SEGMENT_CHARACTERS
 from seqtool.text.normalizing import SPACE
 from seqtool.text.vocabulary import Vocabulary
 
-EXACT_TYPES = ("bpe", "char", "byte")
+EXACT_TYPES = ("bpe", "char", "byte", BYTE_LEVEL)
+LEARNED = ("bpe", "char", "byte")
+NORMALIZED = {"huggingface": ("none", "nfc")}
+"""The normal forms that a format's byte-level BPE can have, where they are more than none."""
 MERGED = "bpe"
 BYTES = 256
 
@@ -25,11 +31,13 @@ def check_pieces(vocabulary: Vocabulary, format: str) -> None:
         told = "made by another program" if kind == "foreign" else f"of type {kind}"
         raise UsageError(
             f"--to {format}: a vocabulary {told} would split texts otherwise there; "
-            f"train with --vocab-type {' or '.join(EXACT_TYPES)}"
+            f"train with --vocab-type {' or '.join(LEARNED)}"
         )
+    if kind == BYTE_LEVEL and vocabulary.metadata["normalize"] in NORMALIZED.get(format, ()):
+        return
     if not vocabulary.lossless:
         raise UsageError(
-            f"--to {format}: the vocabulary folds text (--lowercase or --normalize), as no tokenizer there does; "
+            f"--to {format}: the vocabulary folds text (--lowercase or a normal form), as no tokenizer there does; "
             "learn one without"
         )
 
@@ -52,6 +60,11 @@ def merges(vocabulary: Vocabulary) -> list[tuple[str, str]]:
     return [pair for index in best_first for pair in _pairs(pieces[index], known)]
 
 
+def merged_pieces(vocabulary: Vocabulary) -> list[tuple[str, str]]:
+    """The pairs that byte-level BPE merges, the best first, as its pieces are written."""
+    return [(vocabulary.piece(left), vocabulary.piece(right)) for left, right in vocabulary.merged_pairs()]
+
+
 def _pairs(piece: str, known: Collection[str]) -> list[tuple[str, str]]:
     """The pairs of pieces that make one piece.
 
@@ -65,6 +78,12 @@ def _pairs(piece: str, known: Collection[str]) -> list[tuple[str, str]]:
 
 def read_otherwise(vocabulary: Vocabulary) -> list[str]:
     """Which texts tokenizers of other programs may split otherwise, in sentences: where lines are cut here."""
+    if vocabulary.type == BYTE_LEVEL:
+        return [
+            f"Of more than {MAX_HELD_CHARACTERS:,} characters without a place between words, seqtool cuts there, and "
+            "they may be split otherwise around the cut. Letters that Unicode gained after version "
+            f"{unicodedata.unidata_version} may be split otherwise too."
+        ]
     if vocabulary.type != MERGED:
         return []
     return [

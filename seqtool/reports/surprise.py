@@ -10,6 +10,7 @@ from seqtool.models.predictor import Predictor
 from seqtool.reports.drawing import JOINERS, visible
 from seqtool.reports.inside import inside
 from seqtool.scoring.surprise import CloseReading, calibration, decoded_pieces
+from seqtool.settings.vocabulary import BYTE_LEVEL
 from seqtool.text.vocabulary import Vocabulary
 
 READ_TOKENS = 20_000  # of a text, by each run
@@ -28,6 +29,7 @@ TOKENS = {
     "bpe": "pieces of words (bpe)",
     "unigram": "pieces of words (unigram)",
     "foreign": "pieces of words",
+    BYTE_LEVEL: "pieces of words (byte-level bpe)",
 }
 """What the symbols of a vocabulary of each type are."""
 

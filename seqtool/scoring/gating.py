@@ -61,6 +61,8 @@ def token_kinds(vocabulary: Vocabulary) -> tuple[npt.NDArray[np.int64], npt.NDAr
         if in_word:
             words_V[index] = numbers.setdefault(text.encode() if "\ufffd" not in text else body, len(numbers) + 1)
         kinds_V[index] = 1 if len(body) < len(spelled) else 0
+        if vocabulary.joins_newlines and spelled.endswith(b"\n"):
+            kinds_V[index] |= 2
     if vocabulary.has_newline:
         kinds_V[vocabulary.newline_ids[-1]] |= 2
     return words_V, kinds_V

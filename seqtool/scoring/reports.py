@@ -17,7 +17,8 @@ from seqtool.runs.loading import Run
 from seqtool.scoring.adaptation import adaptive_scorer
 from seqtool.scoring.adapting import AdaptiveScorer
 from seqtool.scoring.learning import LearningScorer
-from seqtool.scoring.rows import check_oov, check_store, counted_tokens, given_ids
+from seqtool.scoring.lines import check_store
+from seqtool.scoring.rows import check_oov, counted_tokens, given_ids
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, check_window, perplexity
 from seqtool.settings.scoring import EvalConfig
 from seqtool.text.blocks import encode_blocks

@@ -8,25 +8,23 @@ so thousands of small files are one batch too.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from seqtool.errors import InputError, UsageError
+from seqtool.errors import UsageError
 from seqtool.files.spools import Spool
-from seqtool.files.streams import READ_BYTES
 from seqtool.models.predictor import Predictor
-from seqtool.scoring.scorer import TOKENS_AT_ONCE, Nats, Scorer, perplexity
+from seqtool.scoring.lines import TextLine, document_starts, encoded_lines
+from seqtool.scoring.scorer import Nats, Scorer, perplexity
 from seqtool.scoring.words import is_white_space, units_of
 from seqtool.settings.scoring import EvalConfig
 from seqtool.settings.vocabulary import DOCUMENT_AT
-from seqtool.text.blocks import encodable
 from seqtool.text.decoding import TextDecoder
-from seqtool.text.documents import TextBlock, TextSource, lines_of, split_documents
+from seqtool.text.documents import TextSource
 from seqtool.text.encoding import Ids
-from seqtool.text.sequences import IdSequence, document_spans, without_begins
 from seqtool.text.store import TokenStore
 from seqtool.text.vocabulary import Vocabulary
 
@@ -47,18 +45,6 @@ class Row(NamedTuple):
     def perplexity(self) -> float | None:
         """Per token; None where no token counts or the number is too large to write."""
         return perplexity(self.nats, self.tokens)
-
-
-class TextLine(NamedTuple):
-    """A line, or part of a long one; its tokens end at `stop` among the ids that are scored together.
-
-    `begins` says that it begins a document, `ends` that it ends with a newline.
-    """
-
-    text: str
-    stop: int
-    begins: bool
-    ends: bool
 
 
 def score_rows(
@@ -160,26 +146,12 @@ def _check_unit(
     vocabulary: Vocabulary, source: TextSource | TokenStore, config: EvalConfig, per: str, carry: bool
 ) -> None:
     """UsageError when the vocabulary does not allow such rows."""
-    if per == "line" and (carry or isinstance(source, TokenStore)) and not vocabulary.has_newline:
+    stored = isinstance(source, TokenStore)
+    if per == "line" and (carry or stored) and not (vocabulary.has_newline or vocabulary.joins_newlines):
         raise UsageError("this run's vocabulary has no newline to end a line: give a text, without --carry")
+    if per == "line" and stored and not carry and vocabulary.joins_newlines:
+        raise UsageError("tokens of this run's vocabulary go on over the ends of lines: give the text, or --carry")
     check_oov(vocabulary, config)
-
-
-def encoded_lines(
-    vocabulary: Vocabulary, source: TextSource | TokenStore, each_line: bool, document: str
-) -> Iterator[tuple[Ids, list[TextLine]]]:
-    """Yield the ids that are scored together, and the lines in them."""
-    if isinstance(source, TokenStore):
-        yield from stored_lines(vocabulary, source, each_line)
-        return
-    for blocks in arrivals(source, vocabulary, "line" if each_line else document):
-        yield encode_lines(vocabulary, blocks)
-
-
-def document_starts(lines: Sequence[TextLine]) -> list[int]:
-    """The places among the ids of these lines where documents begin."""
-    begins = [0, *(line.stop for line in lines)]
-    return [begin for begin, line in zip(begins, lines, strict=False) if line.begins]
 
 
 def given_ids(vocabulary: Vocabulary, given: str) -> list[int]:
@@ -188,11 +160,6 @@ def given_ids(vocabulary: Vocabulary, given: str) -> list[int]:
     if given and not ids:
         raise UsageError(f"--given {given!r} holds no word: give some")
     return ids
-
-
-def check_store(vocabulary: Vocabulary, store: TokenStore) -> None:
-    """InputError when a store was encoded with another vocabulary than that of the run."""
-    store.check_vocabulary(vocabulary, f"encode its text with --vocab {vocabulary.name}, or score the text itself")
 
 
 def check_oov(vocabulary: Vocabulary, config: EvalConfig) -> None:
@@ -206,121 +173,6 @@ def counted_tokens(vocabulary: Vocabulary, config: EvalConfig, ids: Ids) -> npt.
     return ids != vocabulary.unknown_id if config.oov == "exclude" else np.ones(len(ids), dtype=bool)
 
 
-def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Iterator[list[TextBlock]]:
-    """Yield the blocks that each read of `source` returns, divided into documents; `source` itself divides only files.
-
-    Where reading never waits, the blocks of several reads come together. The blocks before an error come first.
-    """
-    blocks = encodable(vocabulary, source.blocks())
-    most = 1 if source.waits else READ_BYTES
-    divided: list[TextBlock] = []
-    ahead, undivided = next(blocks, None), 0  # the next block; characters of the last one that are still to come out
-
-    def texts_of_file() -> Iterator[str]:
-        nonlocal ahead, undivided
-        block, ahead = ahead, None
-        while block is not None:
-            undivided = len(block.text)
-            if block.text:
-                yield block.text
-            else:
-                divided.append(block)
-            block = next(blocks, None)
-            if block is not None and block.starts_document:
-                block, ahead = None, block
-
-    characters, empty = 0, True
-    try:
-        while ahead is not None:
-            for block in split_documents(texts_of_file(), document):
-                divided.append(block)
-                empty = False
-                undivided -= len(block.text)
-                characters += len(block.text)
-                if not undivided and characters >= most:  # the next block would have to be read
-                    yield divided
-                    divided, characters = [], 0
-    except InputError:
-        if characters:
-            yield divided
-        raise
-    if empty:
-        raise InputError(f"{source.name} is empty: there is no text to read")
-    if divided:
-        yield divided
-
-
-def encode_lines(vocabulary: Vocabulary, blocks: list[TextBlock]) -> tuple[Ids, list[TextLine]]:
-    """The ids of some blocks and the lines in them; an empty document is one line without text."""
-    texts = [(line, block.starts_document and not place) for block in blocks
-             for place, line in enumerate(lines_of(block.text) or [""])]  # fmt: skip
-    found: list[Ids] = []
-    lines: list[TextLine] = []
-    start = stop = 0
-    for place, (text, _) in enumerate(texts):
-        last = place == len(texts) - 1
-        if not last and vocabulary.has_newline and text.endswith("\n"):
-            continue  # to be encoded together with the next line
-        group = texts[start : place + 1]
-        ids = vocabulary.encode("".join(part for part, _ in group))
-        lines += _lines_in(vocabulary, ids, group, stop)
-        found.append(ids)
-        start, stop = place + 1, stop + len(ids)
-    return np.concatenate(found), lines
-
-
-def stored_lines(vocabulary: Vocabulary, store: TokenStore, each_line: bool) -> Iterator[tuple[Ids, list[TextLine]]]:
-    """Yield parts of a store's ids, without `<s>`, and the lines in them; with `each_line` each begins a document."""
-    check_store(vocabulary, store)
-    decoder, ended = vocabulary.decoder(), False
-    for part in _whole_characters(vocabulary, store.ids):
-        lines: list[TextLine] = []
-        stop = 0
-        starts, ends = document_spans(part, vocabulary.begin_id)
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            ids, begins = part[start:end], start > 0
-            if begins:
-                decoder, ended = vocabulary.decoder(), False
-            texts = lines_of(decoder.feed(ids)) or ([""] if begins and not each_line else [])
-            begun = [begins or (each_line and ended), *(each_line for _ in texts)]
-            group = list(zip(texts, begun, strict=False))
-            lines += _lines_in(vocabulary, ids, group, stop)
-            stop += len(ids)
-            ended = texts[-1].endswith("\n") if texts else ended
-        yield without_begins(part, vocabulary.begin_id)[0], lines
-
-
-def _whole_characters(vocabulary: Vocabulary, ids: IdSequence) -> Iterator[Ids]:
-    """Yield a sequence in parts that end with a line or a document, or with a character where that is too long."""
-    first_bytes = np.zeros(vocabulary.size, np.uint8)
-    spelled = np.flatnonzero(vocabulary.token_table.lengths)
-    first_bytes[spelled] = vocabulary.token_table.first_bytes(spelled)
-    start = 0
-    while start < len(ids):
-        part = ids[start : start + TOKENS_AT_ONCE]
-        if start + len(part) < len(ids):
-            newline = part == vocabulary.newline_ids[-1]
-            ends = np.flatnonzero(np.append(False, newline[:-1]) | (part == vocabulary.begin_id))
-            if not ends.any():
-                ends = np.flatnonzero(first_bytes[part] & 0xC0 != 0x80)  # UTF-8 continues a character with 10xxxxxx
-            part = part[: ends[-1]] if ends.any() else part
-        yield part
-        start += len(part)
-
-
-def _lines_in(vocabulary: Vocabulary, ids: Ids, texts: list[tuple[str, bool]], before: int) -> list[TextLine]:
-    """Lines, of which `texts` has the text and whether it begins a document; their `ids` come after `before` others."""
-    ends = iter((np.flatnonzero(ids == vocabulary.newline_ids[-1]) + (before + 1)).tolist())
-    stop = before
-    lines = []
-    for text, begins in texts:
-        ended = text.endswith("\n")
-        if text:
-            stop = next(ends, before + len(ids)) if ended and vocabulary.has_newline else before + len(ids)
-        lines.append(TextLine(text, stop, begins, ended))
-    return lines
-
-
 class OpenRow:
     """Collects rows from lines: one for each line, or one for each document, which shows only part of its text."""
 
@@ -328,6 +180,7 @@ class OpenRow:
         self._whole_text, self._each_line = whole_text, each_line
         self._open = False
         self._nats, self._tokens, self._text = 0.0, 0, LongText()
+        self._room = SHOWN_CHARACTERS  # that a row still has for its first line
 
     def take(self, lines: list[TextLine], nats: Nats, counted: npt.NDArray[np.bool_]) -> list[Row]:
         """Add lines, given the nats of their tokens; the rows that they complete."""
@@ -343,8 +196,9 @@ class OpenRow:
             if ends and not self._open:
                 rows.append(Row(cost, tokens, (self._shown(line.text),)))
                 continue
-            if self._whole_text or not self._open:
-                self._text.add(self._shown(line.text))
+            if self._whole_text or self._room:
+                self._text.add(shown := self._shown(line.text))
+                self._room = 0 if line.ends else max(0, self._room - len(shown))
             self._open, self._nats, self._tokens = True, self._nats + cost, self._tokens + tokens
             if ends:
                 rows += self.closed()
@@ -355,10 +209,11 @@ class OpenRow:
         rows = [Row(self._nats, self._tokens, self._text)] if self._open else []
         if rows:
             self._open, self._nats, self._tokens, self._text = False, 0.0, 0, LongText()
+            self._room = SHOWN_CHARACTERS
         return rows
 
     def _shown(self, text: str) -> str:
-        return text if self._whole_text else text.removesuffix("\n")[:SHOWN_CHARACTERS]
+        return text if self._whole_text else text.removesuffix("\n")[: self._room]
 
 
 class OpenWord:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seqtool.errors import InputError
 from seqtool.models.predictor import Predictor
-from seqtool.scoring.rows import TextLine, check_store, document_starts, encoded_lines
+from seqtool.scoring.lines import TextLine, check_store, document_starts, encoded_lines
 from seqtool.scoring.scorer import CALL_LOGITS, Nats, check_window, document_parts, windows
 from seqtool.settings.vocabulary import DOCUMENT_AT
 from seqtool.text.documents import TextSource

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from seqtool.settings.fields import MAX_COUNT, Panel, setting
 
-VOCABULARY_TYPES = ("bpe", "unigram", "char", "byte", "word")
+VOCABULARY_TYPES = ("bpe", "unigram", "char", "byte", "word")  # that are learned here
+BYTE_LEVEL = "byte-bpe"  # the type of GPT-2's and Llama 3's vocabularies, which are read
 DOCUMENT_BREAKS = ("file", "blank-line", "line")
 DOCUMENT_AT = "at:"  # before a text that separates documents
 SHOWN_DOCUMENT_BREAKS = (*DOCUMENT_BREAKS, f"{DOCUMENT_AT}TEXT")

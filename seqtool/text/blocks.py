@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 import numpy as np
 
 from seqtool.errors import InputError
+from seqtool.settings.vocabulary import BYTE_LEVEL
 from seqtool.text.documents import SEGMENT_CHARACTERS, TextBlock
 from seqtool.text.encoding import Ids
 from seqtool.text.symbols import symbol_pattern
@@ -53,6 +54,8 @@ def encodable(vocabulary: Vocabulary, blocks: Iterable[TextBlock]) -> Iterator[T
         return whole_words(blocks)
     if vocabulary.type == "foreign":
         return whole_lines(blocks, vocabulary.name)
+    if vocabulary.type == BYTE_LEVEL:
+        return whole_units(blocks, vocabulary)
     return whole_symbols(blocks, vocabulary.symbols)
 
 
@@ -86,6 +89,43 @@ def _last_cut(text: str, pattern: re.Pattern[str], longest: int) -> int:
             break
         cut = match.end()
     return cut + max(0, settled - cut) // SEGMENT_CHARACTERS * SEGMENT_CHARACTERS
+
+
+def whole_units(blocks: Iterable[TextBlock], vocabulary: Vocabulary) -> Iterator[TextBlock]:
+    """The same text in blocks that end where byte-level BPE surely cuts it, mostly before a space, or with a document.
+
+    Text without such a place is cut after each MAX_HELD_CHARACTERS, so that memory stays bounded.
+    """
+    pattern = symbol_pattern(vocabulary.symbols)
+    longest = max(map(len, vocabulary.symbols), default=0)
+    rest, starts = "", False
+    for block in blocks:
+        if block.starts_document:
+            if rest or starts:
+                yield TextBlock(rest, starts)
+            rest, starts = "", True
+        looked_at = max(0, len(rest) - longest - 1)
+        rest += block.text
+        while len(rest) > MAX_HELD_CHARACTERS + longest:
+            cut = _unit_cut(rest, 0, MAX_HELD_CHARACTERS, vocabulary, pattern) or MAX_HELD_CHARACTERS
+            yield TextBlock(rest[:cut], starts)
+            rest, starts, looked_at = rest[cut:], False, 0
+        if cut := _unit_cut(rest, looked_at, len(rest) - longest, vocabulary, pattern):
+            yield TextBlock(rest[:cut], starts)
+            rest, starts = rest[cut:], False
+    if rest or starts:
+        yield TextBlock(rest, starts)
+
+
+def _unit_cut(text: str, start: int, end: int, vocabulary: Vocabulary, symbol: re.Pattern[str] | None) -> int:
+    """The last place from `start` to `end` to cut a text, but inside no symbol; 0 where there is none."""
+    cut = vocabulary.last_cut(text, start, end) if end > start else 0
+    if symbol is not None and cut:
+        before = list(itertools.takewhile(lambda match: match.start() < cut, symbol.finditer(text)))
+        for match in reversed(before):
+            if match.start() < cut < match.end():
+                cut = vocabulary.last_cut(text, start, match.start()) if match.start() > start else 0
+    return cut
 
 
 def whole_lines(blocks: Iterable[TextBlock], name: str) -> Iterator[TextBlock]:

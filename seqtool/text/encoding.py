@@ -1,4 +1,4 @@
-"""Encoding text into ids: by byte, by character, or by the pieces that SentencePiece finds.
+"""Encoding text into ids: by byte, by character, by the pieces that SentencePiece finds, or by byte-level BPE.
 
 SentencePiece writes a space as U+2581, so a U+2581 in the text itself is encoded as its UTF-8 bytes. So is every
 character that the vocabulary lacks, if it has the bytes.
@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seqtool.text.byte_level import ByteLevelEncoder, ByteLevelModel
 from seqtool.text.documents import CODE_POINTS, code_points
 from seqtool.text.normalizing import SPACE
 from seqtool.text.sentencepiece_model import SentencePieceModel
 from seqtool.text.symbols import symbol_pattern
-from seqtool.text.units import UnitEncoder, line_units, segment_units, whole_line_units, word_units
+from seqtool.text.units import UnitEncoder, line_units, segment_units, unit_text, whole_line_units, word_units
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 Encoder = Callable[[str], Ids]
@@ -30,12 +31,19 @@ SYMBOL_PLACES = 0xD800  # the first surrogate: code points that no text has, use
 
 
 def encoder_of(
-    model: SentencePieceModel, kind: str, symbols: Mapping[str, int], newline_ids: list[int], *, folds: bool
+    model: SentencePieceModel | ByteLevelModel,
+    kind: str,
+    symbols: Mapping[str, int],
+    newline_ids: list[int],
+    *,
+    folds: bool,
 ) -> Encoder:
     """The fastest encoder for a vocabulary of type `kind`, whose `symbols` are never split.
 
     `folds` says that the model normalizes or lower-cases text, which is left to SentencePiece.
     """
+    if isinstance(model, ByteLevelModel):
+        return ByteLevelEncoder(model)
     if kind == "byte" and not folds and not symbols:
         return ByteEncoder(model)
     if kind in ("char", "byte") and not folds and (table := character_table(model, symbols)) is not None:
@@ -122,11 +130,17 @@ class PieceEncoder:
             pattern = re.compile(self._symbol.pattern.encode()) if self._symbol else None
             split = functools.partial(segment_units if separable else line_units, symbols=pattern)
             encode = self._encode_units
-        self._units = UnitEncoder(split, encode, newline_ids, model.dtype.char)
+        self._encode, self._newline = encode, newline_ids
+        self._units = UnitEncoder(split, self._encode_lines, model.dtype.char)
 
     def __call__(self, text: str) -> Ids:
         """Ids of a text; shape (tokens,)."""
         return np.frombuffer(self._units(text), dtype=self._model.dtype)
+
+    def _encode_lines(self, units: list[bytes]) -> list[list[int]]:
+        """Ids of each unit, of which a newline at the end is not SentencePiece's to split."""
+        rows = self._encode([unit_text(unit) for unit in units])
+        return [row + self._newline if unit.endswith(b"\n") else row for unit, row in zip(units, rows, strict=True)]
 
     def _encode_words(self, units: list[bytes]) -> list[list[int]]:
         """Ids of the words of each unit, one word at a time: SentencePiece merges a run of unknown words into one."""

@@ -19,6 +19,7 @@ UNKNOWN_WORDS, WHITE_SPACE, CHARACTERS = "unknown words", "white space", "charac
 FOLDED = {
     ("none", False): "",
     ("none", True): "letter case",
+    ("nfc", False): "decomposed characters",
     ("nfkc", False): "compatibility characters",
     ("nfkc", True): "letter case or compatibility characters",
 }
@@ -97,5 +98,5 @@ def _fold_of(vocabulary: Vocabulary) -> tuple[str, bool]:
     """The normal form of a vocabulary, and whether it lower-cases."""
     if vocabulary.type == "foreign":
         return "none", False
-    normalize = "nfkc" if vocabulary.metadata.get("normalize") == "nfkc" else "none"
-    return normalize, bool(vocabulary.metadata.get("lowercase"))
+    normalize = vocabulary.metadata.get("normalize")
+    return normalize if normalize in ("nfc", "nfkc") else "none", bool(vocabulary.metadata.get("lowercase"))

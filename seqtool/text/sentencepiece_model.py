@@ -13,6 +13,7 @@ import numpy as np
 import sentencepiece
 
 from seqtool.errors import InputError
+from seqtool.files.writing import canonical_sha256
 from seqtool.text.normalizing import SPACE
 
 MAX_MODEL_BYTES = 256 << 20
@@ -51,14 +52,39 @@ class SentencePieceModel:
         self.byte_ids = np.array(byte_ids, dtype=self.dtype)
         """The id of each byte; `unknown_id` for one that has no piece. Shape (256,)."""
         self.space_id: int = self.processor.piece_to_id(SPACE)
-        self.has_bytes: bool = all(self.processor.is_byte(index) for index in byte_ids)
-        self.spells_all: bool = self.has_bytes and self.space_id != self.unknown_id
+        self.newline_alone: bool = all(self.processor.is_byte(index) for index in byte_ids)
+        """Whether a newline is an id of its own: each byte has a piece."""
+        self.spells_all: bool = self.newline_alone and self.space_id != self.unknown_id
         """Whether every text can be spelled: each byte has a piece, and the space has one of its own."""
+        self.metadata, learned = split_metadata(model)
+        # Without what made the model, so that the same vocabulary learned again has the same hash.
+        settings = {key: value for key, value in self.metadata.items() if key != "made_by"}
+        self.identity: bytes = learned + canonical_sha256(settings).encode()
+        """What makes the vocabulary this one, for its hash."""
 
     def is_text(self, index: int) -> bool:
         """Whether a piece stands for text, not for a byte, a control symbol or `<unk>`."""
         kinds = (self.processor.is_control, self.processor.is_byte, self.processor.is_unknown)
         return not any(kind(index) for kind in kinds)
+
+    def bytes_of(self, index: int) -> bytes:
+        """The bytes of text that an id stands for, in any vocabulary but one of words; none for a control symbol."""
+        if self.processor.is_control(index):
+            return b""
+        if self.processor.is_byte(index):
+            return bytes([int(self.pieces[index][3:5], 16)])
+        if self.processor.is_unknown(index):
+            return "\u2047".encode()
+        return self.pieces[index].replace(SPACE, " ").encode()
+
+    def piece_id(self, piece: str) -> int | None:
+        """The id of a piece, or None when there is none."""
+        index = self.processor.piece_to_id(piece)
+        return None if index == self.unknown_id else int(index)
+
+    def score(self, index: int) -> float:
+        """The score of a piece: of bpe the order of merges, of unigram its log probability."""
+        return float(self.processor.get_score(index))
 
 
 def with_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:

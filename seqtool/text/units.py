@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -24,22 +25,22 @@ MAX_UNIT_BYTES = 64  # of a unit that stays in the cache, which takes about 70 M
 CUT, BEGIN, MORE_SPACE = b"\xfd", b"\xff", b"\xfe"  # bytes that UTF-8 never holds
 
 
-class UnitEncoder:
+Unit = TypeVar("Unit", bytes, str)
+
+
+class UnitEncoder(Generic[Unit]):
     """Encodes a text unit by unit, each new unit by `encode`.
 
-    `split` cuts a text into units. `encode` maps many units at once, as UTF-8 without their newlines, to ids; `newline`
-    are the ids of the newline that ends a unit. `typecode` is the array type of an id.
+    `split` cuts a text into units. `encode` maps many units at once to ids. `typecode` is the array type of an id.
     """
 
     def __init__(
-        self,
-        split: Callable[[str], list[bytes]],
-        encode: Callable[[list[bytes]], list[list[int]]],
-        newline: list[int],
-        typecode: str,
+        self, split: Callable[[str], list[Unit]], encode: Callable[[list[Unit]], list[list[int]]], typecode: str
     ) -> None:
-        self._split, self._encode, self._newline, self._typecode = split, encode, newline, typecode
-        self._ids: dict[bytes, bytes] = {}
+        self._split: Callable[[str], list[Unit]] = split
+        self._encode: Callable[[list[Unit]], list[list[int]]] = encode
+        self._typecode = typecode
+        self._ids: dict[Unit, bytes] = {}
 
     def __call__(self, text: str) -> bytearray:
         """The ids of a text, as bytes of the array type."""
@@ -49,8 +50,8 @@ class UnitEncoder:
             self._ids.clear()
             new = set(units)
         ordered = list(new)
-        for unit, row in zip(ordered, self._encode([unit_text(unit) for unit in ordered]), strict=True):
-            self._ids[unit] = array(self._typecode, row + self._newline if unit.endswith(b"\n") else row).tobytes()
+        for unit, row in zip(ordered, self._encode(ordered), strict=True):
+            self._ids[unit] = array(self._typecode, row).tobytes()
         found = bytearray().join(map(self._ids.__getitem__, units))
         for unit in ordered:
             if len(unit) > MAX_UNIT_BYTES:

@@ -1,4 +1,4 @@
-"""Vocabularies: SentencePiece models of five types, all but `word` lossless.
+"""Vocabularies: SentencePiece models of five types, all but `word` lossless, and byte-level BPE.
 
 Spaces are kept, a newline has an id of its own, and a character that the vocabulary lacks becomes its UTF-8 bytes. Ids
 are those of `spm_encode` with the same model, with two exceptions: a U+2581 in the text, which SentencePiece writes for
@@ -6,6 +6,9 @@ a space, is spelled in bytes, and a line longer than SEGMENT_CHARACTERS is encod
 
 A model that another program made (type `foreign`) encodes each line exactly as `spm_encode` does, with its treatment
 of white space and its normalization, and the newline's id ends the line.
+
+Byte-level BPE (type `byte-bpe`) encodes a whole text as GPT-2, SmolLM, Llama 3 and Qwen2 do: a token may hold several
+newlines.
 """
 
 from __future__ import annotations
@@ -20,37 +23,39 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError
-from seqtool.files.writing import canonical_sha256, read_small_file, sha256
-from seqtool.settings.vocabulary import VOCABULARY_TYPES
+from seqtool.files.writing import read_small_file, sha256
+from seqtool.settings.vocabulary import BYTE_LEVEL, VOCABULARY_TYPES
+from seqtool.text.byte_level import ByteLevelModel
 from seqtool.text.decoding import Seam, TextDecoder
 from seqtool.text.encoding import Encoder, Ids, encoder_of
-from seqtool.text.normalizing import SPACE
-from seqtool.text.sentencepiece_model import MAX_MODEL_BYTES, SentencePieceModel, split_metadata
+from seqtool.text.normalizing import SPACE, folded
+from seqtool.text.sentencepiece_model import MAX_MODEL_BYTES, SentencePieceModel
+from seqtool.text.splitting import SPLITTINGS
 from seqtool.text.symbols import known_symbols, symbol_pattern
 from seqtool.text.tables import ByteTable
 
 END_OF_LINE = "<eos>"  # the newline's piece in a `word` vocabulary
+JSON = b"{"  # begins a file of byte-level BPE, and no SentencePiece model
 
 
 class Vocabulary:
-    """A mapping between text and ids, made from a serialized SentencePiece model.
+    """A mapping between text and ids, made from a serialized SentencePiece model or a file of byte-level BPE.
 
     `encode` gives ids of `dtype`, the smallest unsigned type that fits. `begin_id` is the beginning-of-text symbol
-    `<s>`. `symbols` are the ids of the user-defined symbols, which are never split. InputError if `model` is not one.
+    `<s>`; `unknown_id` is -1 where there is none, as in byte-level BPE. `symbols` are the ids of the user-defined
+    symbols, which are never split. InputError if `model` is not one.
     """
 
     def __init__(self, model: bytes, name: str = "vocabulary") -> None:
         self.model = model
         self.name = name
-        self.metadata, learned = split_metadata(model)
-        # Without what made the model, so that the same vocabulary learned again has the same hash.
-        settings = {key: value for key, value in self.metadata.items() if key != "made_by"}
-        self.sha256 = sha256(learned + canonical_sha256(settings).encode())
-        self._model = SentencePieceModel(model, name)
+        self._model = ByteLevelModel(model, name) if model.startswith(JSON) else SentencePieceModel(model, name)
+        self.metadata: dict[str, Any] = self._model.metadata
+        self.sha256 = sha256(self._model.identity)
         self.size, self.dtype = self._model.size, self._model.dtype
         self.begin_id, self.unknown_id = self._model.begin_id, self._model.unknown_id
         self.type = self._checked_type()
-        self.has_newline = self._model.has_bytes or self.type == "word"
+        self.has_newline = self._model.newline_alone or self.type == "word"
         self._folds = self.metadata.get("normalize") != "none" or bool(self.metadata.get("lowercase"))
         self.lossless = self._model.spells_all and not self._folds
         self.symbols = self._checked_symbols()
@@ -58,6 +63,8 @@ class Vocabulary:
 
     def _checked_type(self) -> str:
         """The type that the metadata claims, if the pieces fit it; `foreign` for any other model."""
+        if isinstance(self._model, ByteLevelModel):
+            return BYTE_LEVEL
         claimed = self.metadata.get("type")
         word = self._model.pieces[max(self._model.end_id, 0)] == END_OF_LINE
         fits = word if claimed == "word" else self._model.spells_all
@@ -65,6 +72,8 @@ class Vocabulary:
 
     def _checked_symbols(self) -> dict[str, int]:
         """The user-defined symbols that the metadata claims, if they are pieces, and their ids."""
+        if isinstance(self._model, ByteLevelModel):
+            return self._model.symbols
         if self.type == "foreign":
             return {}
         prefix = SPACE if self.type == "word" else ""
@@ -84,10 +93,26 @@ class Vocabulary:
 
     @property
     def newline_ids(self) -> list[int]:
-        """The ids of one newline; `[unknown_id]` in a foreign vocabulary that has none (`has_newline`)."""
+        """The ids of one newline alone; `[unknown_id]` in a foreign vocabulary that has none."""
         if self.type == "word":
             return [self._model.end_id]
-        return [int(self._model.byte_ids[ord("\n")])] if self.has_newline else [self.unknown_id]
+        known = self.has_newline or self.joins_newlines
+        return [int(self._model.byte_ids[ord("\n")])] if known else [self.unknown_id]
+
+    @property
+    def joins_newlines(self) -> bool:
+        """Whether a token may hold newlines and what is before or between them, so that none ends a line for sure."""
+        return self.type == BYTE_LEVEL
+
+    def normalized(self, text: str) -> str:
+        """What of a text is split: of byte-level BPE its normal form. What others normalize SentencePiece does."""
+        return folded(text, self.metadata["normalize"], False) if self.type == BYTE_LEVEL else text
+
+    def last_cut(self, text: str, start: int, end: int) -> int:
+        """The last place after `start`, and at `end` at the latest, where both parts of a text have the ids that they
+        have in the whole; 0 where there is none. Of byte-level BPE.
+        """
+        return SPLITTINGS[self.metadata["splitting"]].last_cut(text, start, end)
 
     @functools.cached_property
     def begins_with_space(self) -> bool:
@@ -161,23 +186,17 @@ class Vocabulary:
             return self._model.pieces[index]
 
     def _bytes_of(self, index: int) -> bytes:
-        processor, piece = self._model.processor, self._model.pieces[index]
-        if processor.is_control(index):
-            return b"\n" if self.type == "word" and index == self._model.end_id else b""
-        if processor.is_byte(index):
-            return bytes([int(piece[3:5], 16)])
-        if processor.is_unknown(index):
-            return b" <unk>" if self.type == "word" else "\u2047".encode()
-        return piece.replace(SPACE, " ").encode()
+        if self.type == "word" and index in (self._model.end_id, self.unknown_id):
+            return b"\n" if index == self._model.end_id else b" <unk>"
+        return self._model.bytes_of(index)
 
     def piece(self, index: int) -> str:
-        """The piece of one id, as SentencePiece shows it."""
+        """The piece of one id, as SentencePiece or the makers of byte-level BPE show it."""
         return self._model.pieces[index]
 
     def piece_id(self, piece: str) -> int | None:
         """The id of a piece, or None when there is none."""
-        index = self._model.processor.piece_to_id(piece)
-        return None if index == self.unknown_id else int(index)
+        return self._model.piece_id(piece)
 
     def byte_ids(self, text: str) -> list[int]:
         """Ids that spell a text in its UTF-8 bytes."""
@@ -187,10 +206,22 @@ class Vocabulary:
     def scores(self) -> dict[str, float]:
         """The score of each piece that stands for text: of bpe the order of merges, of unigram its log probability."""
         return {
-            piece: self._model.processor.get_score(index)
+            piece: self._model.score(index)
             for index, piece in enumerate(self._model.pieces)
             if self._model.is_text(index)
         }
+
+    def merged_pairs(self) -> list[tuple[int, int]]:
+        """The ids that byte-level BPE merges, the best first; none of other vocabularies."""
+        return self._model.pairs if isinstance(self._model, ByteLevelModel) else []
+
+    def unreached(self) -> list[int]:
+        """The ids of byte-level BPE that no merges make of their own bytes, as `ignore_merges` needs none."""
+        if not isinstance(self._model, ByteLevelModel):
+            return []
+        model, symbols = self._model, set(self.symbols.values())
+        texts = [index for index in range(self.size) if model.is_text(index) and index not in symbols]
+        return [index for index in texts if model.merged(model.bytes_of(index)) != [index]]
 
     def token(self, index: int) -> str:
         """What a file of vectors calls one id: a word without the space before it, or the piece."""
@@ -210,5 +241,5 @@ class Vocabulary:
 
 
 def load_vocabulary(path: Path | str) -> Vocabulary:
-    """Read a SentencePiece model file."""
+    """Read a vocabulary's file: a SentencePiece model, or one of byte-level BPE."""
     return Vocabulary(read_small_file(Path(path), MAX_MODEL_BYTES), str(path))

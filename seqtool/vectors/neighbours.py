@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seqtool.errors import InputError
+from seqtool.settings.vocabulary import BYTE_LEVEL
+from seqtool.text.byte_level import spelled_piece
 from seqtool.text.normalizing import SPACE, folded
 from seqtool.vectors.vectors import FloatMatrix, Vectors
 
@@ -83,6 +85,9 @@ class Space:
     def row(self, text: str) -> int | None:
         """The row of the token that equals a text, normalised as the tokens are; None where there is none."""
         token = self._normalized(text)
+        if self.vectors.metadata.get("vocabulary_type") == BYTE_LEVEL:
+            row = self.vectors.tokens.find(spelled_piece(token))
+            return self.vectors.tokens.find(spelled_piece(" " + token)) if row is None else row
         if self.vectors.metadata.get("vocabulary_type") in WITH_SPACES:
             token = token.replace(" ", SPACE)
             row = self.vectors.tokens.find(token)
@@ -129,7 +134,7 @@ class Space:
             return []
         kind = self.vectors.metadata.get("vocabulary_type")
         text = word.encode("utf-8", "replace").decode()
-        ids = self._vocabulary.encode(" " + text if kind in ("bpe", "unigram") else text).tolist()
+        ids = self._vocabulary.encode(" " + text if kind in ("bpe", "unigram", BYTE_LEVEL) else text).tolist()
         pieces = [self._vocabulary.piece(index) for index in ids if index != self._vocabulary.unknown_id]
         rows = [self.vectors.tokens.find(piece) for piece in pieces if piece != SPACE]
         return [row for row in rows if row is not None]

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtool.text.documents import SEGMENT_CHARACTERS
+from seqtool.cli.encode import printed
+from seqtool.text.documents import SEGMENT_CHARACTERS, TextSource
 from seqtool.text.store import open_store
 from tests.cli.test_contract import error_of
 from tests.conftest import ODD_STRINGS, Command
+from tests.text.small_byte_level import small_vocabulary
 
 LOSSLESS = ["bpe", "unigram", "char", "byte"]
 
@@ -188,3 +190,14 @@ def test_a_delimiter_of_ones_own_separates_documents_everywhere(
     for wrong in ("at:", "lines"):
         named = error_of(seqtool("train", tmp_path / "text", "-o", tmp_path / "r", "--document", wrong), 2)
         assert "choose from file, blank-line, line, at:TEXT" in named
+
+
+def test_lines_of_tokens_that_hold_newlines_stay_lines(tmp_path: Path):
+    vocabulary = small_vocabulary("llama-3")
+    for name, text in (("a", "in the end.\n\n\nx the\n"), ("b", "no end"), ("c", "\nthe\n")):
+        (tmp_path / name).write_text(text)
+    source = TextSource([str(tmp_path / name) for name in "abc"])
+    pieces = b"".join(printed(vocabulary, source, pieces=True)).decode()
+    assert pieces == "in Ġthe Ġ e n d .ĊĊ\n\nĊ\nx Ġthe Ċ\nn o Ġ e n d\nĊ\nthe Ċ\n"
+    ids = b"".join(printed(vocabulary, source, pieces=False))
+    assert vocabulary.decode(map(int, ids.split())) == "in the end.\n\n\nx the\nno end\nthe\n"

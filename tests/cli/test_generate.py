@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from seqtool.cli.generate import _token_rows
 from tests.conftest import Command, Start
+from tests.text.small_byte_level import small_vocabulary
 
 
 def records(seqtool: Command, *arguments: object, stdin: bytes = b"") -> list[dict]:
@@ -373,3 +375,10 @@ def test_a_sample_that_its_healed_token_finishes_is_written(seqtool: Command, pr
         assert len(made.stdout.splitlines()) == 3, more
     alternatives = seqtool("generate", run, "--max-tokens", 1, "--alternatives", 100_000, "--json", "-q", "--seed", 1)
     assert b"Infinity" not in alternatives.stdout
+
+
+def test_where_there_is_no_unknown_token_none_is_left_out():
+    vocabulary = small_vocabulary(special=[], begin_id=279)
+    rows = _token_rows(vocabulary, allow_unk=False)
+    assert rows[-1] == b"<|endoftext|>"
+    assert rows[279] == b""

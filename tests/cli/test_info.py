@@ -14,6 +14,7 @@ from seqtool.files.tensors import AS_GIVEN, write_tensors
 from seqtool.native.loading import describe
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
+from tests.text.small_byte_level import small_model
 
 
 def test_info_of_the_machine_says_what_became_of_each_part_in_c(seqtool: Command):
@@ -54,8 +55,10 @@ def test_info_of_a_checkpoint(seqtool: Command, tmp_path: Path):
 
 def test_info_describes_every_artifact(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
     seqtool("encode", prose_file, "--vocab", small_run / "vocab.model", "-o", tmp_path / "store")
+    (tmp_path / "byte-level.model").write_bytes(small_model(made_by={"program": "seqtool"}))
     for path, kind in (
         (small_run, "run"),
+        (tmp_path / "byte-level.model", "vocabulary"),
         (small_run / "vocab.model", "vocabulary"),
         (tmp_path / "store", "token store"),
     ):

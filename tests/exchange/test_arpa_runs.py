@@ -23,6 +23,7 @@ from seqtool.text.encoded import encode_text
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.word_list import vocabulary_of_words
 from tests.exchange.test_arpa import SMALL
+from tests.text.small_byte_level import small_vocabulary
 
 TEXT = "the cat\\x20 sat\n\nthe dog \\n sat, <s> </s> the cat\n" * 3 + "a\tdog\n\u2581the \u00a0end\n"
 
@@ -33,7 +34,8 @@ def run(tmp_path, request) -> CountedRun:
     kind, document = request.param
     (tmp_path / "text").write_text(TEXT)
     source = TextSource([str(tmp_path / "text")], rereadable=True, document=document)
-    vocabulary = learn_vocabulary(source, VocabularyConfig(type=kind), 0)
+    learned = kind != "byte-bpe"
+    vocabulary = learn_vocabulary(source, VocabularyConfig(type=kind), 0) if learned else small_vocabulary("llama-3")
     ids = encode_text(vocabulary, source).ids
     counts = NgramCounts(ids[0 : len(ids)], vocabulary.size, vocabulary.begin_id)
     counts.grow(), counts.grow()
@@ -50,6 +52,7 @@ def exported(run: CountedRun) -> bytes:
 
 
 KINDS = [(kind, document) for kind in ("char", "byte", "bpe", "unigram", "word") for document in ("file", "line")]
+KINDS.append(("byte-bpe", "file"))
 
 
 @pytest.mark.parametrize("run", KINDS, indirect=True, ids=map("-".join, KINDS))
@@ -136,3 +139,8 @@ def test_words_that_a_vocabulary_lacks_are_refused():
 def test_what_counts_nothing_is_refused(small_run):
     with pytest.raises(InputError, match="counts no n-grams"):
         counted_run(small_run)
+
+
+def test_a_vocabulary_without_unknowns_has_no_unknown_word():
+    with pytest.raises(InputError, match=r"has words, such as '<unk>', that .* lacks"):
+        import_arpa(io.BytesIO(SMALL.encode()), "small.arpa", small_vocabulary(symbols=("a\u00a0b",)))

@@ -53,11 +53,11 @@ def test_what_is_no_such_tokenizer_is_told(own: Vocabulary, tmp_path: Path):
     path = tmp_path / "tokenizer.json"
     content = json.loads(hub_tokenizer(own).to_str())
     for change, told in (
-        ({"model": {**content["model"], "byte_fallback": False}}, "byte-level BPE, which no SentencePiece model is"),
+        ({"model": {**content["model"], "byte_fallback": False}}, "BPE of characters, without bytes for the others"),
         ({"model": {**content["model"], "type": "WordPiece"}}, "of the kind WordPiece"),
         ({"model": {**content["model"], "merges": content["model"]["merges"][5:]}}, "merges other pairs"),
         ({"normalizer": {"type": "NFC"}}, "treats text by NFC"),
-        ({"pre_tokenizer": {"type": "ByteLevel"}}, "treats text by ByteLevel"),
+        ({"pre_tokenizer": {"type": "Whitespace"}}, "treats text by Whitespace"),
         ({"model": {**content["model"], "vocab": {"a": 0, "b": 5}}}, "leaves out ids"),
         ({"model": 3}, "is no whole tokenizer.json"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,15 @@ import pytest
 import torch
 
 from seqtool.errors import UsageError
+from seqtool.exchange.foreign_vocabulary import read_tokenizer
 from seqtool.exchange.gguf_model import _overlapping, split_otherwise, write_gguf
+from seqtool.exchange.pieces import merged_pieces
 from seqtool.models.cores.block import PositionWise
 from seqtool.models.language_model import LanguageModel
+from tests.exchange.byte_level import TEXT, saved
 from tests.exchange.untrained import HOSTILE, LLAMA, greedy, untrained_run, vocabulary_of
+from tests.text.small_byte_level import small_vocabulary
+from tests.text.test_splitting import hostile
 
 gguf = pytest.importorskip("gguf")
 
@@ -189,3 +195,47 @@ def test_tokenisation_is_that_of_llama_cpp(kind: str, settings: dict[str, Any], 
         else:
             assert found == [vocabulary.begin_id, *ids], text
             assert theirs.detokenize(ids).decode() == text
+
+
+BYTE_LEVEL = {"gpt-2": "gpt-2", "smollm": "smollm", "llama-3": "llama-bpe", "qwen2": "qwen2"}
+
+
+def byte_level(folder: Path, splitting: str, **settings: Any) -> Any:
+    """A vocabulary of byte-level BPE, without a normal form, which llama.cpp has not."""
+    pytest.importorskip("tokenizers")
+    told = json.loads(saved(folder, splitting, ignore_merges=splitting == "llama-3", **settings).to_str())
+    (folder / "tokenizer.json").write_text(json.dumps(told | {"normalizer": None}))
+    return read_tokenizer(folder / "tokenizer.json")
+
+
+@pytest.mark.parametrize("splitting", BYTE_LEVEL)
+def test_byte_level_bpe_is_written_by_its_name_there(splitting: str, tmp_path: Path):
+    vocabulary = byte_level(tmp_path, splitting, symbols=("<sep>",))
+    write_gguf(tmp_path / "x.gguf", untrained_run(tmp_path / "run", vocabulary, **LLAMA))
+    fields = {name: field.contents() for name, field in gguf.GGUFReader(tmp_path / "x.gguf").fields.items()}
+    assert (fields["tokenizer.ggml.model"], fields["tokenizer.ggml.pre"]) == ("gpt2", BYTE_LEVEL[splitting])
+    assert fields["tokenizer.ggml.tokens"] == [vocabulary.piece(index) for index in range(vocabulary.size)]
+    assert fields["tokenizer.ggml.merges"] == [" ".join(pair) for pair in merged_pieces(vocabulary)]
+    assert fields["tokenizer.ggml.token_type"].count(3) == 2
+    assert fields["tokenizer.ggml.token_type"].count(4) == 1
+    assert fields["tokenizer.ggml.bos_token_id"] == vocabulary.begin_id
+    assert "tokenizer.ggml.unknown_token_id" not in fields
+
+
+def test_merges_that_llama_cpp_would_not_ignore_are_told(tmp_path: Path):
+    vocabulary = small_vocabulary("qwen2", ignore_merges=True)
+    with pytest.raises(UsageError, match="does not ignore the merges of a piece such as"):
+        write_gguf(tmp_path / "x.gguf", untrained_run(tmp_path / "run", vocabulary, **LLAMA))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("splitting", BYTE_LEVEL)
+def test_tokenisation_of_byte_level_bpe_is_that_of_llama_cpp(splitting: str, tmp_path: Path):
+    vocabulary = byte_level(tmp_path, splitting, symbols=("<sep>",))
+    write_gguf(tmp_path / "x.gguf", untrained_run(tmp_path / "run", vocabulary, **LLAMA))
+    theirs = loaded(tmp_path / "x.gguf", vocab_only=True)
+    for text in [*HOSTILE, *hostile(100), TEXT[:300], "a<sep>b"]:
+        if "\0" in text or not text:
+            continue
+        found = theirs.tokenize(text.encode(), add_bos=True, special=False)
+        assert found == [vocabulary.begin_id, *vocabulary.encode(text).tolist()], text

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from seqtool.exchange.foreign_vocabulary import read_tokenizer
 from seqtool.exchange.hub_tokenizer import hub_tokenizer, tokenizer_config
 from tests.conftest import ODD_STRINGS
+from tests.exchange.byte_level import TEXT, saved
 from tests.exchange.untrained import HOSTILE, vocabulary_of
+from tests.text.test_splitting import hostile
 
 pytest.importorskip("tokenizers")
 
@@ -55,3 +59,21 @@ def test_a_large_vocabulary_splits_a_long_text_the_same(whole_prose_file: Path, 
     for line in prose.split("\n"):
         assert tokenizer.encode(line).ids[1:] == vocabulary.encode(line).tolist()
     assert tokenizer.encode(prose).ids[1:] == vocabulary.encode(prose).tolist()
+
+
+@pytest.mark.parametrize("kind", ["gpt-2", "smollm", "llama-3", "qwen2"])
+def test_byte_level_bpe_goes_out_as_it_came(kind: str, tmp_path: Path):
+    saved(tmp_path, kind, symbols=("<sep>", "  "), ignore_merges=kind == "llama-3")
+    vocabulary = read_tokenizer(tmp_path / "tokenizer.json")
+    tokenizer = hub_tokenizer(vocabulary)
+    assert tokenizer.get_vocab_size() == vocabulary.size
+    begin = vocabulary.piece(vocabulary.begin_id)
+    for text in [*HOSTILE, *hostile(100), TEXT[:300], f"a<sep>{begin} b"]:
+        assert tokenizer.encode(text).ids == [vocabulary.begin_id, *vocabulary.encode(text).tolist()], text
+    (tmp_path / "tokenizer.json").write_text(tokenizer.to_str())
+    told = tokenizer_config(vocabulary, 77)
+    assert "unk_token" not in told
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(told))
+    again = read_tokenizer(tmp_path / "tokenizer.json")
+    assert again.encode(TEXT).tolist() == vocabulary.encode(TEXT).tolist()
+    assert again.begin_id == vocabulary.begin_id

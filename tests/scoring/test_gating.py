@@ -21,6 +21,7 @@ from seqtool.text.vocabulary import Vocabulary
 from tests.cli.test_export import counts as counts
 from tests.scoring.test_mixing import CPU, encoded
 from tests.scoring.test_mixing import valid as valid
+from tests.text.small_byte_level import small_vocabulary
 
 MEMORY = 1 << 20
 
@@ -105,3 +106,13 @@ def test_letters_in_either_case_are_one_and_newlines_end_lines(counts: Path):
     assert kinds_V[vocabulary.newline_ids[-1]] & 2
     numbers = dict(zip(vocabulary.token_strings, words_V.tolist(), strict=True))
     assert all(numbers[one] == numbers[one.lower()] for one in numbers if one.isalpha() and one.lower() in numbers)
+
+
+def test_every_token_that_ends_with_a_newline_ends_a_line():
+    vocabulary = small_vocabulary("llama-3")
+    _, kinds_V = token_kinds(vocabulary)
+    assert [piece for piece in ("Ċ", "ĊĊ", ".Ċ", ".", "Ġ") if kinds_V[vocabulary.piece_id(piece)] & 2] == [
+        "Ċ",
+        "ĊĊ",
+        ".Ċ",
+    ]

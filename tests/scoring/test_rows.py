@@ -14,7 +14,7 @@ import torch
 from seqtool.errors import InputError, UsageError
 from seqtool.models.language_model import LanguageModel, build_model
 from seqtool.runs.loading import load_run
-from seqtool.scoring import rows
+from seqtool.scoring import lines, rows
 from seqtool.scoring.rows import LongText, Row, score_pieces, score_rows
 from seqtool.scoring.scorer import score_documents
 from seqtool.settings.model import ModelConfig, Symbols
@@ -24,6 +24,7 @@ from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.store import open_store, write_store
 from seqtool.text.vocabulary import Vocabulary
+from tests.text.small_byte_level import small_vocabulary
 
 TEXT = "one\n\na much longer line, with\ttabs and é\nx\r\n  \nlast but one\nno end"
 MODELS = pytest.mark.parametrize("kind", ["rnn", "gru", "lstm", "ffn", "mingru", "gdn", "transformer"])
@@ -36,7 +37,7 @@ def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Vocabula
     return {
         kind: learn_vocabulary(TextSource([str(file)]), VocabularyConfig(type=kind))
         for kind in ("char", "byte", "word")
-    }
+    } | {"byte-bpe": small_vocabulary("llama-3")}
 
 
 def model_for(vocabulary: Vocabulary, kind: str) -> LanguageModel:
@@ -93,7 +94,7 @@ def test_parts_of_documents_add_up_to_them(
     vocabularies: dict[str, Vocabulary], monkeypatch: pytest.MonkeyPatch, kind: str, document: str
 ):
     """Carried lines, tokens and documents, from a stream that comes in small pieces, against whole documents."""
-    vocabulary = vocabularies["char"]
+    vocabulary = vocabularies["byte-bpe" if kind in ("lstm", "transformer") else "char"]
     model = model_for(vocabulary, kind)
     documents = {
         "file": [TEXT],
@@ -106,7 +107,7 @@ def test_parts_of_documents_add_up_to_them(
             source = source_of(monkeypatch, TEXT, size)
             found = flat(score_rows(model, vocabulary, source, EvalConfig(), per=per, carry=carry, document=document))
             assert sum(nats for nats, _, _ in found) == pytest.approx(sum(expected), rel=1e-5), (per, size)
-            assert sum(tokens for _, tokens, _ in found) == len(vocabulary.encode(TEXT))
+            assert sum(tokens for _, tokens, _ in found) == sum(len(vocabulary.encode(text)) for text in documents)
             if per == "document":
                 np.testing.assert_allclose([nats for nats, _, _ in found], expected, rtol=1e-5)
                 assert [text for _, _, text in found] == [text.split("\n")[0] for text in documents]
@@ -179,7 +180,7 @@ def test_unknown_words_are_read_but_not_counted(vocabularies: dict[str, Vocabula
         next(score_rows(model, vocabularies["byte"], TextSource(["-"]), config, per="line"))
 
 
-@pytest.mark.parametrize("kind", ["char", "byte", "word"])
+@pytest.mark.parametrize("kind", ["char", "byte", "word", "byte-bpe"])
 def test_a_store_read_in_parts_has_the_rows_of_its_text(
     vocabularies: dict[str, Vocabulary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ):
@@ -191,8 +192,12 @@ def test_a_store_read_in_parts_has_the_rows_of_its_text(
     write_store(tmp_path / "store", vocabulary, source)
     store = open_store(tmp_path / "store")
     for at_once in (5, 29, 1 << 16):
-        monkeypatch.setattr(rows, "TOKENS_AT_ONCE", at_once)
+        monkeypatch.setattr(lines, "TOKENS_AT_ONCE", at_once)
         for per, carry in (("line", False), ("line", True), ("word", False), ("token", False), ("document", False)):
+            if kind == "byte-bpe" and per == "line" and not carry:
+                with pytest.raises(UsageError, match="go on over the ends of lines: give the text, or --carry"):
+                    next(score_rows(model, vocabulary, store, EvalConfig(), per=per))
+                continue
             ours, theirs = (
                 flat(score_rows(model, vocabulary, given, EvalConfig(), per=per, carry=carry))
                 for given in (store, source)

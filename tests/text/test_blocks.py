@@ -11,14 +11,19 @@ import pytest
 
 from seqtool.cli.encode import printed
 from seqtool.files import streams
-from seqtool.scoring.rows import arrivals, encode_lines
+from seqtool.scoring.lines import arrivals, encode_lines
 from seqtool.settings.vocabulary import VOCABULARY_TYPES, VocabularyConfig
 from seqtool.text import blocks, documents, units
 from seqtool.text.blocks import encode_blocks
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
 from seqtool.text.vocabulary import Vocabulary
+from tests.text.small_byte_level import small_vocabulary
 
+BYTE_LEVEL = {
+    "gpt-2": small_vocabulary("gpt-2", normalize="nfc"),
+    "llama-3": small_vocabulary("llama-3", ("x\n", "a ", "  ")),
+}
 WORDS = ["alpha", "beta,", "γάμμα", "🙂🙂", "naïve", "x", "\u2581", "<unk>", "\ufeff"]
 
 
@@ -42,7 +47,10 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def hostile_vocabularies(text: Path) -> dict[str, Vocabulary]:
-    return {kind: learn_vocabulary(TextSource([str(text)]), VocabularyConfig(type=kind)) for kind in VOCABULARY_TYPES}
+    learned = {
+        kind: learn_vocabulary(TextSource([str(text)]), VocabularyConfig(type=kind)) for kind in VOCABULARY_TYPES
+    }
+    return learned | BYTE_LEVEL
 
 
 def in_chunks(data: bytes, sizes: Callable[[], int]) -> Callable[..., Iterator[bytes]]:
@@ -69,7 +77,7 @@ def everything(words: Vocabulary, path: Path, document: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("document", ["file", "blank-line", "line", "at:beta,"])
-@pytest.mark.parametrize("kind", VOCABULARY_TYPES)
+@pytest.mark.parametrize("kind", [*VOCABULARY_TYPES, *BYTE_LEVEL])
 def test_ids_do_not_depend_on_how_the_text_arrives(
     hostile_vocabularies: dict[str, Vocabulary], text: Path, monkeypatch: pytest.MonkeyPatch, kind: str, document: str
 ):
@@ -131,3 +139,15 @@ def test_words_do_not_run_over_documents_nor_break_in_long_lines(tmp_path: Path)
     ids = np.concatenate(list(encode_blocks(vocabulary, source.blocks())))
     assert (ids == vocabulary.unknown_id).sum() == 0
     assert len(ids) == 3 + 2 + 2 + 15000
+
+
+@pytest.mark.parametrize("kind", BYTE_LEVEL)
+def test_blocks_of_byte_level_bpe_have_the_ids_of_the_whole(kind: str, monkeypatch: pytest.MonkeyPatch):
+    text = hostile_text(np.random.default_rng(6)).decode() + "in the end.\n\nx\n the  \n\n  aba"
+    expected = BYTE_LEVEL[kind].encode(text).tolist()
+    monkeypatch.setattr(streams, "chunks_of", in_chunks(text.encode(), lambda: 7))
+    for size in (7, 100):
+        monkeypatch.setattr(documents, "SEGMENT_CHARACTERS", size)
+        found = list(blocks.encodable(BYTE_LEVEL[kind], TextSource(["-"]).blocks()))
+        assert len(found) > 20
+        assert np.concatenate([BYTE_LEVEL[kind].encode(block.text) for block in found]).tolist() == expected

@@ -15,6 +15,7 @@ from seqtool.text.learning import learn_vocabulary
 from seqtool.text.lost import LostText, lost_of_ids
 from seqtool.text.vocabulary import Vocabulary
 from tests.conftest import ODD_STRINGS
+from tests.text.small_byte_level import small_vocabulary
 
 SETTINGS = [("bpe", "none", False), ("char", "none", True), ("bpe", "nfkc", False), ("char", "nfkc", True),
             ("word", "none", False), ("word", "none", True), ("word", "nfkc", False), ("byte", "none", False)]  # fmt: skip
@@ -77,3 +78,11 @@ def test_documents_are_judged_each_by_itself(tmp_path: Path):
         source = TextSource([str(tmp_path / "a"), str(tmp_path / "b")], empty_files=True)
         list(losses.watch(source.blocks()))
         assert losses.kinds(0) == lost, first
+
+
+def test_a_normal_form_loses_decomposed_characters(tmp_path: Path):
+    for normalize, expected in (("none", []), ("nfc", ["decomposed characters"])):
+        vocabulary = small_vocabulary(normalize=normalize)
+        assert lost_of(vocabulary, tmp_path, "the e\u0301 end") == (expected, "the e\u0301 end" if not expected else "the é end")  # fmt: skip
+        assert lost_of(vocabulary, tmp_path, "the é end")[0] == []
+        assert lost_of_ids(vocabulary, 0) == [f"perhaps {kind}" for kind in expected]

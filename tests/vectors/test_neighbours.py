@@ -8,11 +8,13 @@ import pytest
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.text.documents import TextSource
 from seqtool.text.learning import learn_vocabulary
+from seqtool.text.vocabulary import Vocabulary
 from seqtool.vectors import neighbours
 from seqtool.vectors.neighbours import Space, UnknownWordError, analogous, cosine
 from seqtool.vectors.subwords import Ngrams
 from seqtool.vectors.tokens import TokenTable
 from seqtool.vectors.vectors import Vectors
+from tests.text.small_byte_level import small_model
 
 
 def make(matrix: np.ndarray, tokens: list[str] | None = None, **metadata: object) -> Space:
@@ -148,3 +150,14 @@ def test_unseen_text_lies_between_the_pieces_of_its_vocabulary(tmp_path: Path):
     np.testing.assert_allclose(found.unit_D, expected / np.linalg.norm(expected), rtol=1e-5)
     with pytest.raises(UnknownWordError):
         space.query("\ud800漢")
+
+
+def test_a_word_of_byte_level_bpe_is_found_with_a_space_before_it_or_in_its_pieces():
+    vocabulary = Vocabulary(small_model())
+    pieces = [vocabulary.piece(index) for index in range(vocabulary.size)]
+    matrix = np.eye(vocabulary.size, dtype=np.float32)
+    space = Space(Vectors(TokenTable.of(pieces), matrix, {"vocabulary_type": "byte-bpe"}, model=vocabulary.model))
+    assert space.row("whole") == pieces.index("Ġwhole")
+    assert space.row("é") == pieces.index("Ã©")
+    assert set(space.query("the in").rows) == {pieces.index("the"), pieces.index("in")}
+    assert set(space.query("thein").rows) == {pieces.index("Ġthe"), pieces.index("in")}

@@ -20,7 +20,7 @@ from seqtool.runs.config import NO_TEXT, RunConfig
 from seqtool.settings.checking import checked
 from seqtool.settings.examples import ExampleConfig, ExampleShape, listed
 from seqtool.settings.model import Symbols
-from seqtool.settings.vocabulary import VocabularyConfig
+from seqtool.settings.vocabulary import BYTE_LEVEL, VocabularyConfig
 from seqtool.tasks.examples.modules import task_module
 from seqtool.tasks.examples.opening import open_request, profile_of
 from seqtool.tasks.examples.prepared import Prepared, counts_record, data_record, valid_record
@@ -46,7 +46,7 @@ OF_TABLES = (
 )  # fmt: skip
 """The settings of examples that every task on a table's rows has."""
 OF_VOCABULARY = {"vocab_type": "type", "lowercase": "lowercase"}  # of the settings that suit a model, its vocabulary's
-NGRAMS = {"word": 2, "bpe": 4, "unigram": 4, "foreign": 4, "char": 7, "byte": 7}
+NGRAMS = {"word": 2, "bpe": 4, "unigram": 4, "foreign": 4, BYTE_LEVEL: 4, "char": 7, "byte": 7}
 """Tokens of the longest n-grams, by what the tokens of a vocabulary are."""
 LEAST_BUCKETS, MOST_BUCKETS = 1 << 12, 1 << 19
 FEW_NUMBERS = 20  # distinct whole numbers that are taken for classes

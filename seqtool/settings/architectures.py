@@ -113,6 +113,7 @@ MIXER_SETTINGS = {
     "heads": ("gdn", "attention"),
     "signed": ("mingru", "gdn"),
     "convolution": ("gdn",),
+    "mirrors": ("gdn",),
     "context": ("attention",),
 }
 """Of the settings of these models, those that only some mixers use, and which."""
@@ -122,6 +123,7 @@ _STACK = (
     "heads",
     "context",
     "convolution",
+    "mirrors",
     "stem",
     "norm",
     "feedforward",

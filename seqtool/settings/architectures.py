@@ -137,6 +137,7 @@ _STACKED = Architecture(
     inputs=("learned",),
     one_width=True,
     drops_output=False,
+    shards=True,
     bf16_from_width=128,
     check=_check_mixers,
 )

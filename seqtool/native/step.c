@@ -59,7 +59,7 @@ typedef struct {
 
 enum { LINE = 64, AHEAD = 4096 }; /* bytes: weights are asked for about a page before they are used */
 
-static inline float of_bf16(uint16_t number) {
+INSIDE float of_bf16(uint16_t number) {
     uint32_t bits = (uint32_t)number << 16;
     float value;
     memcpy(&value, &bits, sizeof value);
@@ -69,8 +69,7 @@ static inline float of_bf16(uint16_t number) {
 enum { AT_ONCE = 4 * LANES };
 
 /* The sum of w[i] x[i] of one row of the matrix. Row after row, in order, is how memory is fastest. */
-FOR_EACH_PROCESSOR
-static float dot_fp32(const float *w, const float *x, int64_t width) {
+INSIDE float dot_fp32(const float *w, const float *x, int64_t width) {
     floats s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
     float sum = 0;
     int64_t i = 0;
@@ -88,14 +87,14 @@ static float dot_fp32(const float *w, const float *x, int64_t width) {
     return sum;
 }
 
-static inline float dot_bf16(const uint16_t *w, const float *x, int64_t width) {
+INSIDE float dot_bf16(const uint16_t *w, const float *x, int64_t width) {
     float sum = 0;
     for (int64_t i = 0; i < width * (int64_t)sizeof *w; i += LINE) __builtin_prefetch((const char *)w + AHEAD + i);
     for (int64_t i = 0; i < width; i++) sum += of_bf16(w[i]) * x[i];
     return sum;
 }
 
-static inline float dot_int8(const int8_t *w, const float *x, int64_t width) {
+INSIDE float dot_int8(const int8_t *w, const float *x, int64_t width) {
     float sum = 0;
     for (int64_t i = 0; i < width; i += LINE) __builtin_prefetch((const char *)w + AHEAD + i);
     for (int64_t i = 0; i < width; i++) sum += (float)w[i] * x[i];
@@ -315,20 +314,31 @@ INSIDE void make_length_1(float *x, int64_t D, float epsilon) {
     for (int64_t d = 0; d < D; d++) x[d] *= scale;
 }
 
+enum { SIDE_BY_SIDE = 4 };
+
+/* V vectors of columns of a table, V a constant, the last of `count` numbers: their sums stay in registers. */
+INSIDE void change_columns(float *S, float *o, const float *q, const float *k, const float *v, float alpha, float beta, int64_t D,
+                           int64_t at, int64_t count, int64_t V) {
+    floats found[SIDE_BY_SIDE], told[SIDE_BY_SIDE], u[SIDE_BY_SIDE], zero = {0};
+    for (int64_t j = 0; j < V; j++) found[j] = told[j] = zero;
+    for (int64_t i = 0; i < D; i++)
+        for (int64_t j = 0; j < V; j++) found[j] += k[i] * get_some(S, i * D + at + j * LANES, count, 0);
+    for (int64_t j = 0; j < V; j++) u[j] = beta * (get_some(v, at + j * LANES, count, 0) - alpha * found[j]);
+    for (int64_t i = 0; i < D; i++)
+        for (int64_t j = 0; j < V; j++) {
+            const floats now = alpha * get_some(S, i * D + at + j * LANES, count, 0) + k[i] * u[j];
+            put_some(S, i * D + at + j * LANES, now, count, 0);
+            told[j] += q[i] * now;
+        }
+    for (int64_t j = 0; j < V; j++) put_some(o, at + j * LANES, told[j], count, 0);
+}
+
 /* A step of the delta rule on a table: S = alpha S + k u^T with u = beta (v - alpha S^T k), and o = S^T q. */
 INSIDE void change(float *S, float *o, const float *q, const float *k, const float *v, float alpha, float beta, int64_t D) {
-    for (int64_t at = 0; at < D; at += LANES) {
-        const int64_t count = some(at, D);
-        floats found = {0}, told = {0};
-        for (int64_t i = 0; i < D; i++) found += k[i] * get_some(S, i * D + at, count, 0);
-        const floats u = beta * (get_some(v, at, count, 0) - alpha * found);
-        for (int64_t i = 0; i < D; i++) {
-            const floats now = alpha * get_some(S, i * D + at, count, 0) + k[i] * u;
-            put_some(S, i * D + at, now, count, 0);
-            told += q[i] * now;
-        }
-        put_some(o, at, told, count, 0);
-    }
+    int64_t at = 0;
+    for (; at + SIDE_BY_SIDE * LANES <= D; at += SIDE_BY_SIDE * LANES)
+        change_columns(S, o, q, k, v, alpha, beta, D, at, LANES, SIDE_BY_SIDE);
+    for (; at < D; at += LANES) change_columns(S, o, q, k, v, alpha, beta, D, at, some(at, D), 1);
 }
 
 /* One head of a row of gdn: convolution, the delta rule for each mirror, norm and gate (models/cores/mixers.py, models/delta_rule.py). */

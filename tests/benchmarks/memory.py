@@ -74,8 +74,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "mingru signed": {"model": "mingru", "signed": True},
     "gdn unsigned": {"model": "gdn", "layers": 1},
     "gdn": {"model": "gdn", "signed": True, "layers": 1},
-    "gdn, 1 mirror": {"model": "gdn", "signed": True, "layers": 1, "convolution": 1},
-    "gdn, 2 mirrors": {"model": "gdn", "signed": True, "layers": 1, "convolution": 1, "mirrors": 2},
+    "gdn, 1 mirror": {"model": "gdn", "signed": True, "layers": 1, "hidden": 64, "convolution": 1},
+    "gdn, 2 mirrors": {"model": "gdn", "signed": True, "layers": 1, "hidden": 64, "convolution": 1, "mirrors": 2},
     "gdn, attention 32": {"model": "gdn", "signed": True, "mixers": "gdn,attention", "context": 32},
 }
 

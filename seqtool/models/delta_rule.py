@@ -88,10 +88,11 @@ def gated_delta_product(
     M = beta_BTMH.shape[2]
     if M == 1:
         return gated_delta_rule(qkv_BTF, log_alpha_BTH, beta_BTMH[:, :, 0], S_BHDD)
-    q, kv = qkv_BTF.split((qkv_BTF.shape[2] // (1 + 2 * M), qkv_BTF.shape[2] // (1 + 2 * M) * 2 * M), -1)
+    width = qkv_BTF.shape[2] // (1 + 2 * M)
+    q, kv = qkv_BTF.split((width, 2 * M * width), -1)
     steps = torch.cat([q.unsqueeze(2).expand(-1, -1, M, -1), kv.unflatten(-1, (M, -1))], -1)
     log_alpha = F.pad(log_alpha_BTH.unsqueeze(2), (0, 0, 0, M - 1))
-    o, S_BHDD = gated_delta_rule(*(part.flatten(1, 2) for part in (steps, log_alpha, beta_BTMH)), S_BHDD)
+    o, S_BHDD = gated_delta_rule(steps.flatten(1, 2), log_alpha.flatten(1, 2), beta_BTMH.flatten(1, 2), S_BHDD)
     return o[:, M - 1 :: M], S_BHDD
 
 

@@ -145,7 +145,8 @@ class _GatedDeltaStep:
     def weights(self) -> MixerWeights:
         mixer = self._mixer
         learned = (mixer.decay_bias, mixer.log_decay.exp(), mixer.convolution, mixer.head_norm.weight)
-        return MixerWeights(GDN, mixer.most, *(part.detach().contiguous() for part in learned), mixer.mirrors)
+        bias, rates, taps, head_gain = (part.detach().contiguous() for part in learned)
+        return MixerWeights(GDN, mixer.most, bias, rates, taps, head_gain, mixer.mirrors)
 
 
 class _ByItself:

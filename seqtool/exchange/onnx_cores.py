@@ -215,24 +215,26 @@ def _mingru(graph: Graph, x: str, mixer: MinGru, name: str) -> str:
 
 def _gated_delta(graph: Graph, x: str, mixer: GatedDeltaNet, name: str) -> str:
     C, H = mixer.output.in_features, mixer.heads
-    D, K = C // H, len(mixer.convolution)
+    D, K, M = C // H, len(mixer.convolution), mixer.mirrors
+    F = mixer.queries_keys_values.out_features
     table = graph.state(f"{name}.table", (BATCH, H, D, D))
-    qkv = graph.shaped(graph.linear(x, mixer.queries_keys_values.weight), -1, 1, 3 * C)
+    qkv = graph.shaped(graph.linear(x, mixer.queries_keys_values.weight), -1, 1, F)
     if K > 1:
-        seen = graph.joined(graph.state(f"{name}.before", (BATCH, K - 1, 3 * C)), qkv, axis=1)
+        seen = graph.joined(graph.state(f"{name}.before", (BATCH, K - 1, F)), qkv, axis=1)
     else:
         seen = qkv
     convolved = graph.silu(graph.summed(graph.times(seen, graph.constant(mixer.convolution)), 1))
-    q, k, v = (graph.shaped(part, -1, H, 1, D) for part in graph.split(convolved, C, C, C))
-    q, k = (graph.over_root(part, LENGTH_EPSILON, "ReduceSum") for part in (q, k))
-    gate, decay, beta = graph.split(graph.linear(x, mixer.gates.weight), C, H, H)
+    q, *of_mirrors = (graph.shaped(part, -1, H, 1, D) for part in graph.split(convolved, *[C] * (1 + 2 * M)))
+    q = graph.over_root(q, LENGTH_EPSILON, "ReduceSum")
+    gate, decay, *betas = graph.split(graph.linear(x, mixer.gates.weight), C, *[H] * (1 + M))
     rate = graph.op("Softplus", graph.add(decay, graph.constant(mixer.decay_bias)))
     alpha = graph.op("Exp", graph.times(rate, graph.constant(-mixer.log_decay.exp())))
-    beta = graph.scaled(graph.op("Sigmoid", beta), mixer.most)
     table = graph.times(graph.shaped(alpha, -1, H, 1, 1), table)
-    written = graph.op("Sub", v, graph.op("MatMul", k, table))
-    written = graph.times(graph.shaped(beta, -1, H, 1, 1), written)
-    table = graph.add(table, graph.op("MatMul", graph.op("Transpose", k, perm=[0, 1, 3, 2]), written))
+    for k, v, beta in zip(of_mirrors[::2], of_mirrors[1::2], betas, strict=True):
+        k = graph.over_root(k, LENGTH_EPSILON, "ReduceSum")
+        share = graph.shaped(graph.scaled(graph.op("Sigmoid", beta), mixer.most), -1, H, 1, 1)
+        written = graph.times(share, graph.op("Sub", v, graph.op("MatMul", k, table)))
+        table = graph.add(table, graph.op("MatMul", graph.op("Transpose", k, perm=[0, 1, 3, 2]), written))
     graph.becomes(table)
     if K > 1:
         graph.becomes(graph.without_first(seen, 1))

@@ -13,7 +13,8 @@ products of all chunks at once. Everything is fp32.
 
 A CPU needs no products: a table fits into its first cache, where delta.c takes step after step.
 
-Shapes: B batch, H heads, T time, D width of a head's keys and values, N chunks, C tokens of a chunk; C3 is 3 H D.
+Shapes: B batch, H heads, T time, D width of a head's keys and values, N chunks, C tokens of a chunk, M
+steps of a token; C3 is 3 H D.
 """
 
 from __future__ import annotations
@@ -73,6 +74,26 @@ def gated_delta_rule(
     log_alpha_BHT, beta_BHT = wide(log_alpha_BTH).transpose(1, 2), wide(beta_BTH).transpose(1, 2)
     o_BHTD, S_BHDD = delta_rule(of_length_1(q_BHTD), of_length_1(k_BHTD), v_BHTD, log_alpha_BHT, beta_BHT, wide(S_BHDD))
     return o_BHTD.transpose(1, 2).to(qkv_BTC3.dtype), S_BHDD
+
+
+def gated_delta_product(
+    qkv_BTF: Tensor, log_alpha_BTH: Tensor, beta_BTMH: Tensor, S_BHDD: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`gated_delta_rule` with M steps for each token, of which the first forgets and the last is read (Siems et al.
+    2025, eq. 4, with decay); what it gives is of its shapes.
+
+    qkv has the queries, then keys and values of each step: F = (1 + 2 M) H D. The steps stand one after the other, as a
+    sequence of M T tokens.
+    """
+    M = beta_BTMH.shape[2]
+    if M == 1:
+        return gated_delta_rule(qkv_BTF, log_alpha_BTH, beta_BTMH[:, :, 0], S_BHDD)
+    width = qkv_BTF.shape[2] // (1 + 2 * M)
+    q, kv = qkv_BTF.split((width, 2 * M * width), -1)
+    steps = torch.cat([q.unsqueeze(2).expand(-1, -1, M, -1), kv.unflatten(-1, (M, -1))], -1)
+    log_alpha = F.pad(log_alpha_BTH.unsqueeze(2), (0, 0, 0, M - 1))
+    o, S_BHDD = gated_delta_rule(steps.flatten(1, 2), log_alpha.flatten(1, 2), beta_BTMH.flatten(1, 2), S_BHDD)
+    return o[:, M - 1 :: M], S_BHDD
 
 
 def of_length_1(x: Tensor) -> Tensor:

@@ -62,14 +62,14 @@ IN_EVERY_PART = {
 }
 PARTS = {
     "step": Part(
-        layout=3,
+        layout=4,
         functions={
             "seqtool_scratch": Function(Count, (Pointer, Pointer)),
             "seqtool_product": Function(None, (Pointer, Pointer, Pointer, Pointer, Count, Count, Count)),
             "seqtool_attend": Function(None, (Pointer, Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer)),
             "seqtool_blocks": Function(None, (Pointer, Pointer, Pointer, Count, Pointer, Pointer, Pointer)),
             "seqtool_state_scratch": Function(Count, (Pointer, Pointer, Count)),
-            "seqtool_state_blocks": Function(None, (Pointer, Pointer, Pointer, Count, Pointer)),
+            "seqtool_state_blocks": Function(Count, (Pointer, Pointer, Pointer, Pointer, Pointer, Count, Pointer)),
         },
     ),
     "softmax": Part(

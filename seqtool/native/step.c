@@ -4,7 +4,8 @@
    read once, in order, by all threads. models/decoding/products.py and steps.py have the same in torch operations, which run where
    this was not built; a test holds one to the other.
 
-   Shapes: B rows, C width of the model, F width between up and down, H heads, D width of a head, W columns of a buffer.
+   Shapes: B rows, C width of the model, F width between up and down, or of what gdn convolves, H heads, D width of a head, W columns
+   of a buffer.
 */
 #include <math.h>
 #include <stdint.h>
@@ -12,7 +13,7 @@
 
 #include "native.h"
 
-enum { LAYOUT = 3 }; /* loading.py says the same */
+enum { LAYOUT = 4 }; /* loading.py says the same */
 enum kind { FP32, BF16, INT8 };
 enum activation { RELU, GELU, SWIGLU };
 
@@ -35,14 +36,21 @@ enum mixer { MINGRU, GDN };
 enum { MOST_HEAD = 256 }; /* width of a head of gdn; models/decoding/compiled_step.py says the same */
 
 typedef struct {
-    Matrix read, gathered, up, down; /* of mingru read gives gates and candidates, of gdn q, k, v, gates, decays and betas */
+    Matrix read, gathered, up, down; /* of mingru read gives gates and candidates, of gdn q, each mirror's k and v (F), gates, decays, betas */
     const float *mixer_gain, *mixer_bias, *feedforward_gain, *feedforward_bias; /* (C,); a bias may be NULL */
     const float *bias;               /* (C,) of mingru's gates, (H,) of gdn's decays */
-    const float *rates, *taps, *head_gain; /* of gdn: (H,), (K, 3C), (D,) */
-    float *state, *before;           /* (B, C), or (B, H, D, D) and (B, K - 1, 3C) */
-    int64_t mixer, convolution;      /* K */
+    const float *rates, *taps, *head_gain; /* of gdn: (H,), (K, F), (D,) */
+    float *state, *before;           /* (B, C), or (B, H, D, D) and (B, K - 1, F) */
+    int64_t mixer, convolution, mirrors; /* K; M steps of gdn for each token */
     float most;                      /* what gates, or betas, lie below */
 } StateBlock;
+
+/* What lies before the blocks and behind them. */
+typedef struct {
+    const float *tables;      /* (P, symbols, C): of the newest token first */
+    const float *gain, *bias; /* (C,) of the last norm; the bias may be NULL */
+    int64_t symbols, places;  /* P of the stem */
+} Ends;
 
 typedef struct {
     int64_t blocks, rows, heads, head_width, columns, activation, rms, threads;
@@ -51,7 +59,7 @@ typedef struct {
 
 enum { LINE = 64, AHEAD = 4096 }; /* bytes: weights are asked for about a page before they are used */
 
-static inline float of_bf16(uint16_t number) {
+INSIDE float of_bf16(uint16_t number) {
     uint32_t bits = (uint32_t)number << 16;
     float value;
     memcpy(&value, &bits, sizeof value);
@@ -61,8 +69,7 @@ static inline float of_bf16(uint16_t number) {
 enum { AT_ONCE = 4 * LANES };
 
 /* The sum of w[i] x[i] of one row of the matrix. Row after row, in order, is how memory is fastest. */
-FOR_EACH_PROCESSOR
-static float dot_fp32(const float *w, const float *x, int64_t width) {
+INSIDE float dot_fp32(const float *w, const float *x, int64_t width) {
     floats s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
     float sum = 0;
     int64_t i = 0;
@@ -80,14 +87,14 @@ static float dot_fp32(const float *w, const float *x, int64_t width) {
     return sum;
 }
 
-static inline float dot_bf16(const uint16_t *w, const float *x, int64_t width) {
+INSIDE float dot_bf16(const uint16_t *w, const float *x, int64_t width) {
     float sum = 0;
     for (int64_t i = 0; i < width * (int64_t)sizeof *w; i += LINE) __builtin_prefetch((const char *)w + AHEAD + i);
     for (int64_t i = 0; i < width; i++) sum += of_bf16(w[i]) * x[i];
     return sum;
 }
 
-static inline float dot_int8(const int8_t *w, const float *x, int64_t width) {
+INSIDE float dot_int8(const int8_t *w, const float *x, int64_t width) {
     float sum = 0;
     for (int64_t i = 0; i < width; i += LINE) __builtin_prefetch((const char *)w + AHEAD + i);
     for (int64_t i = 0; i < width; i++) sum += (float)w[i] * x[i];
@@ -158,12 +165,16 @@ static void attend(float *y, const float *q, const float *K, const float *V, int
     }
 }
 
+INSIDE int64_t some(int64_t from, int64_t end) { return end - from < LANES ? end - from : LANES; }
+
 FOR_EACH_PROCESSOR
 static void activate(float *u, const float *gate, int64_t activation, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-        if (activation == RELU) u[i] = u[i] > 0 ? u[i] : 0;
-        else if (activation == GELU) u[i] = 0.5f * u[i] * (1.0f + erff(u[i] * 0.70710678f));
-        else u[i] = gate[i] / (1.0f + expf(-gate[i])) * u[i];
+    for (int64_t i = begin; activation == RELU && i < end; i++) u[i] = u[i] > 0 ? u[i] : 0;
+    for (int64_t i = begin; activation == GELU && i < end; i++) u[i] = 0.5f * u[i] * (1.0f + erff(u[i] * 0.70710678f));
+    for (int64_t i = begin; activation == SWIGLU && i < end; i += LANES) {
+        const int64_t count = some(i, end);
+        const floats g = get_some(gate, i, count, 0);
+        put_some(u, i, g * sigmoid(g) * get_some(u, i, count, 0), count, 0);
     }
 }
 
@@ -273,49 +284,89 @@ INSIDE float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 /* h of some numbers of a row, from the sums of their gates and their candidates (models/scan.py). */
 FOR_EACH_PROCESSOR
 static void mix_mingru(float *y, float *h, const float *read, const float *bias, float most, int64_t C, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-        h[i] += most * logistic(read[i] + bias[i]) * (read[C + i] - h[i]);
-        y[i] = h[i];
+    for (int64_t i = begin; i < end; i += LANES) {
+        const int64_t count = some(i, end);
+        floats now = get_some(h, i, count, 0), gate = most * sigmoid(get_some(read, i, count, 0) + get_some(bias, i, count, 0));
+        now += gate * (get_some(read, C + i, count, 0) - now);
+        put_some(h, i, now, count, 0);
+        put_some(y, i, now, count, 0);
     }
 }
 
-/* One head of a row of gdn: convolution, the delta rule, norm and gate (models/cores/mixers.py, models/delta_rule.py). */
+/* What the convolution makes of some numbers of a row, which it has read for the last time if they are the oldest. */
+INSIDE void convolve(float *x, float *before, const float *taps, const float *read, int64_t K, int64_t stride, int64_t D) {
+    for (int64_t d = 0; d < D; d += LANES) {
+        const int64_t count = some(d, D);
+        const floats newest = get_some(read, d, count, 0);
+        floats sum = get_some(taps, (K - 1) * stride + d, count, 0) * newest;
+        for (int64_t k = 0; k < K - 1; k++) {
+            sum += get_some(taps, k * stride + d, count, 0) * get_some(before, k * stride + d, count, 0);
+            put_some(before, k * stride + d, k < K - 2 ? get_some(before, (k + 1) * stride + d, count, 0) : newest, count, 0);
+        }
+        put_some(x, d, sum * sigmoid(sum), count, 0);
+    }
+}
+
+INSIDE void make_length_1(float *x, int64_t D, float epsilon) {
+    float squares = 0;
+    for (int64_t d = 0; d < D; d++) squares += x[d] * x[d];
+    const float scale = 1.0f / sqrtf(squares + epsilon);
+    for (int64_t d = 0; d < D; d++) x[d] *= scale;
+}
+
+enum { SIDE_BY_SIDE = 4 };
+
+/* V vectors of columns of a table, V a constant, the last of `count` numbers: their sums stay in registers. */
+INSIDE void change_columns(float *S, float *o, const float *q, const float *k, const float *v, float alpha, float beta, int64_t D,
+                           int64_t at, int64_t count, int64_t V) {
+    floats found[SIDE_BY_SIDE], told[SIDE_BY_SIDE], u[SIDE_BY_SIDE], zero = {0};
+    for (int64_t j = 0; j < V; j++) found[j] = told[j] = zero;
+    for (int64_t i = 0; i < D; i++)
+        for (int64_t j = 0; j < V; j++) found[j] += k[i] * get_some(S, i * D + at + j * LANES, count, 0);
+    for (int64_t j = 0; j < V; j++) u[j] = beta * (get_some(v, at + j * LANES, count, 0) - alpha * found[j]);
+    for (int64_t i = 0; i < D; i++)
+        for (int64_t j = 0; j < V; j++) {
+            const floats now = alpha * get_some(S, i * D + at + j * LANES, count, 0) + k[i] * u[j];
+            put_some(S, i * D + at + j * LANES, now, count, 0);
+            told[j] += q[i] * now;
+        }
+    for (int64_t j = 0; j < V; j++) put_some(o, at + j * LANES, told[j], count, 0);
+}
+
+/* A step of the delta rule on a table: S = alpha S + k u^T with u = beta (v - alpha S^T k), and o = S^T q. */
+INSIDE void change(float *S, float *o, const float *q, const float *k, const float *v, float alpha, float beta, int64_t D) {
+    int64_t at = 0;
+    for (; at + SIDE_BY_SIDE * LANES <= D; at += SIDE_BY_SIDE * LANES)
+        change_columns(S, o, q, k, v, alpha, beta, D, at, LANES, SIDE_BY_SIDE);
+    for (; at < D; at += LANES) change_columns(S, o, q, k, v, alpha, beta, D, at, some(at, D), 1);
+}
+
+/* One head of a row of gdn: convolution, the delta rule for each mirror, norm and gate (models/cores/mixers.py, models/delta_rule.py). */
 FOR_EACH_PROCESSOR
 static void mix_gdn(float *y, const StateBlock *block, const Sizes *sizes, const float *read, int64_t b, int64_t h) {
-    const int64_t H = sizes->heads, D = sizes->head_width, C = H * D, K = block->convolution;
-    float parts[3][MOST_HEAD], u[MOST_HEAD], o[MOST_HEAD];
-    float *S = block->state + (b * H + h) * D * D;
-    for (int64_t part = 0; part < 3; part++) {
-        const int64_t at = part * C + h * D;
-        float *before = block->before + b * (K - 1) * 3 * C + at, *x = parts[part], squares = 0;
-        for (int64_t d = 0; d < D; d++) x[d] = block->taps[(K - 1) * 3 * C + at + d] * read[at + d];
-        for (int64_t k = 0; k < K - 1; k++)
-            for (int64_t d = 0; d < D; d++) {
-                x[d] += block->taps[k * 3 * C + at + d] * before[k * 3 * C + d];
-                before[k * 3 * C + d] = k < K - 2 ? before[(k + 1) * 3 * C + d] : read[at + d];
-            }
-        for (int64_t d = 0; d < D; d++) x[d] *= logistic(x[d]);
-        if (part == 2) break; /* values keep their lengths */
-        for (int64_t d = 0; d < D; d++) squares += x[d] * x[d];
-        const float scale = 1.0f / sqrtf(squares + sizes->length_epsilon);
-        for (int64_t d = 0; d < D; d++) x[d] *= scale;
+    const int64_t H = sizes->heads, D = sizes->head_width, C = H * D, K = block->convolution, M = block->mirrors;
+    const int64_t F = (1 + 2 * M) * C; /* queries, then a key and a value for each mirror */
+    float q[MOST_HEAD], k[MOST_HEAD], v[MOST_HEAD], o[MOST_HEAD], *before = block->before + b * (K - 1) * F;
+    const float *gate = read + F, sum = gate[C + h] + block->bias[h], softplus = sum > 20 ? sum : log1pf(expf(sum));
+    const float *betas = gate + C + H;
+    float alpha = expf(-block->rates[h] * softplus), squares = 0;
+    convolve(q, before + h * D, block->taps + h * D, read + h * D, K, F, D);
+    make_length_1(q, D, sizes->length_epsilon);
+    for (int64_t m = 0; m < M; m++) {
+        const int64_t key = (1 + 2 * m) * C + h * D, value = key + C;
+        convolve(k, before + key, block->taps + key, read + key, K, F, D);
+        make_length_1(k, D, sizes->length_epsilon);
+        convolve(v, before + value, block->taps + value, read + value, K, F, D);
+        change(block->state + (b * H + h) * D * D, o, q, k, v, alpha, block->most * logistic(betas[m * H + h]), D);
+        alpha = 1;
     }
-    const float *q = parts[0], *k = parts[1], *v = parts[2];
-    const float sum = read[4 * C + h] + block->bias[h], softplus = sum > 20 ? sum : log1pf(expf(sum));
-    const float alpha = expf(-block->rates[h] * softplus), beta = block->most * logistic(read[4 * C + H + h]);
-    for (int64_t d = 0; d < D; d++) u[d] = 0, o[d] = 0;
-    for (int64_t i = 0; i < D; i++)
-        for (int64_t d = 0; d < D; d++) u[d] += k[i] * S[i * D + d];
-    for (int64_t d = 0; d < D; d++) u[d] = beta * (v[d] - alpha * u[d]);
-    for (int64_t i = 0; i < D; i++)
-        for (int64_t d = 0; d < D; d++) {
-            S[i * D + d] = alpha * S[i * D + d] + k[i] * u[d];
-            o[d] += q[i] * S[i * D + d];
-        }
-    float squares = 0;
     for (int64_t d = 0; d < D; d++) o[d] /= sqrtf((float)D), squares += o[d] * o[d];
-    const float scale = 1.0f / sqrtf(squares / (float)D + sizes->head_epsilon), *gate = read + 3 * C + h * D;
-    for (int64_t d = 0; d < D; d++) y[h * D + d] = o[d] * scale * block->head_gain[d] * gate[d] * logistic(gate[d]);
+    const float scale = 1.0f / sqrtf(squares / (float)D + sizes->head_epsilon);
+    for (int64_t d = 0; d < D; d += LANES) {
+        const int64_t count = some(d, D);
+        const floats g = get_some(gate, h * D + d, count, 0), gain = get_some(block->head_gain, d, count, 0);
+        put_some(y, h * D + d, get_some(o, d, count, 0) * scale * gain * g * sigmoid(g), count, 0);
+    }
 }
 
 /* How many numbers of scratch seqtool_state_blocks takes, where the widest `read` gives so many. */
@@ -324,9 +375,28 @@ int64_t seqtool_state_scratch(const StateBlock *blocks, const Sizes *sizes, int6
     return sizes->rows * (widest + C + blocks[0].up.out + blocks[0].down.in + sizes->threads * C);
 }
 
-/* x (B, C) through all blocks, in place; their states are those after this token. */
-void seqtool_state_blocks(float *x, const StateBlock *blocks, const Sizes *sizes, int64_t widest, float *scratch) {
+/* x (B, C) is the sum of a row of each table, by ids (B, P), the newest last; 0 if one is not of them, and nothing is done. */
+FOR_EACH_PROCESSOR
+static int64_t look_up(float *x, const int64_t *ids, const Ends *ends, int64_t B, int64_t C) {
+    const int64_t P = ends->places;
+    for (int64_t n = 0; n < B * P; n++)
+        if (ids[n] < 0 || ids[n] >= ends->symbols) return 0;
+    for (int64_t b = 0; b < B; b++) {
+        for (int64_t i = 0; i < C; i++) x[b * C + i] = 0;
+        for (int64_t p = 0; p < P; p++) {
+            const float *row = ends->tables + ((P - 1 - p) * ends->symbols + ids[b * P + p]) * C;
+            for (int64_t i = 0; i < C; i++) x[b * C + i] += row[i];
+        }
+    }
+    return 1;
+}
+
+/* Features x (B, C) after the tokens ids (B, P), of which the last is new; the blocks' states are those after it. 0 if one is no
+   token, and nothing is done. */
+int64_t seqtool_state_blocks(float *x, const int64_t *ids, const StateBlock *blocks, const Sizes *sizes, const Ends *ends, int64_t widest,
+                             float *scratch) {
     const int64_t B = sizes->rows, H = sizes->heads, C = H * sizes->head_width;
+    if (!look_up(x, ids, ends, B, C)) return 0;
     float *read = scratch;
     float *y = read + B * widest;
     float *u = y + B * C;
@@ -355,4 +425,6 @@ void seqtool_state_blocks(float *x, const StateBlock *blocks, const Sizes *sizes
             finish(x, y, &half, sizes, C, u, all_inner, normal, me, all);
         }
     }
+    for (int64_t b = 0; b < B; b++) normalize(x + b * C, x + b * C, ends->gain, ends->bias, C, sizes->rms, sizes->epsilon);
+    return 1;
 }

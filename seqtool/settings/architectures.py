@@ -113,6 +113,7 @@ MIXER_SETTINGS = {
     "heads": ("gdn", "attention"),
     "signed": ("mingru", "gdn"),
     "convolution": ("gdn",),
+    "mirrors": ("gdn",),
     "context": ("attention",),
 }
 """Of the settings of these models, those that only some mixers use, and which."""
@@ -122,6 +123,7 @@ _STACK = (
     "heads",
     "context",
     "convolution",
+    "mirrors",
     "stem",
     "norm",
     "feedforward",
@@ -135,6 +137,7 @@ _STACKED = Architecture(
     inputs=("learned",),
     one_width=True,
     drops_output=False,
+    shards=True,
     bf16_from_width=128,
     check=_check_mixers,
 )

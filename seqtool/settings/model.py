@@ -141,6 +141,14 @@ class ModelConfig:
     convolution: int = setting(
         4, "Tokens that gdn's keys, values and queries are made of.", panel=Panel.MODEL, low=1, high=16
     )
+    mirrors: int = setting(
+        1,
+        "Steps by which each token changes gdn's tables, with keys of their own: two can rotate a --signed state, so "
+        "that one layer follows words of a group.",
+        panel=Panel.MODEL,
+        low=1,
+        high=4,
+    )
     tied: bool = setting(
         False,
         "Share the embedding's weights with the output layer, which saves parameters.",

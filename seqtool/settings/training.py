@@ -341,7 +341,8 @@ class TrainConfig:
     )
     shard: bool = setting(
         False,
-        "Under torchrun, split a transformer's weights over the processes, if they do not fit one device.",
+        f"Under torchrun, split the weights of {' and '.join(having('shards'))} over the processes, if they do not fit "
+        "one device.",
         panel=Panel.MACHINE,
         flag="--shard/--no-shard",
     )

@@ -25,6 +25,7 @@ SYMBOLS = 65  # as Tiny Shakespeare has characters
 CONTEXT = 256
 TRANSFORMERS = {"transformer 4 x 128": (4, 4, 128), "transformer 6 x 384": (6, 6, 384)}  # layers, heads, width
 LSTMS = {"lstm 1 x 256": (1, 256), "lstm 2 x 512": (2, 512)}
+STACKS = {"mingru 1 x 256": (1, 256), "gdn 1 x 256": (1, 256)}
 TEMPERATURE = 0.8
 
 
@@ -52,6 +53,9 @@ def ours(name: str, streams: int, tokens: int, precision: str) -> float:
     if name in LSTMS:
         layers, hidden = LSTMS[name]
         config = ModelConfig(model="lstm", layers=layers, hidden=hidden, tied=True)
+    elif name in STACKS:
+        layers, hidden = STACKS[name]
+        config = ModelConfig(model=name.split()[0], layers=layers, hidden=hidden, signed=True, feedforward="swiglu")
     else:
         layers, heads, hidden = TRANSFORMERS[name]
         config = ModelConfig(model="transformer", layers=layers, heads=heads, hidden=hidden, context=CONTEXT, stem=1)
@@ -185,7 +189,7 @@ def measured(name: str, streams: int, given: argparse.Namespace) -> dict[str, Ca
     }
     if name in LSTMS:
         measures["plain torch"] = functools.partial(in_a_process, "torch", name, streams, tokens)
-    elif given.nanogpt:
+    elif name in TRANSFORMERS and given.nanogpt:
         # It reads all the text again for each token: half of its context on average.
         measures["nanoGPT"] = functools.partial(in_a_process, "nanogpt", name, streams, CONTEXT // 2, given.nanogpt)
     if name in TRANSFORMERS and streams == 1 and given.llama:
@@ -207,8 +211,8 @@ def main() -> None:
         return
     print(machine())
     print(f"{'model':<22}{'streams':>8}  {'who':<16}{'tokens/s':>30}  seqtool's ratio (fp32)")
-    for name in (name for name in [*LSTMS, *TRANSFORMERS] if given.models in name):
-        for streams in (1, 64 if name in LSTMS else 32):
+    for name in (name for name in [*LSTMS, *STACKS, *TRANSFORMERS] if given.models in name):
+        for streams in (1, 32 if name in TRANSFORMERS else 64):
             measures = measured(name, streams, given)
             found: dict[str, list[float]] = {who: [] for who in measures}
             for _ in range(given.rounds):

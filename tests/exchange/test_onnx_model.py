@@ -26,6 +26,7 @@ QUICK = (
     "lstm",
     "gru one-hot",
     "ffn of one token",
+    "gdn of 2 mirrors tied",
     "gdn and attention",
     "transformer sinusoidal relu tied",
     "mingru signed",

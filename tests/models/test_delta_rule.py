@@ -10,7 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqtool.models import delta_rule
-from seqtool.models.delta_rule import delta_rule_reference, delta_rule_step, gated_delta_rule, of_length_1
+from seqtool.models.delta_rule import (
+    delta_rule_reference,
+    delta_rule_step,
+    gated_delta_product,
+    gated_delta_rule,
+    of_length_1,
+)
 from tests.models.test_scan import difference
 
 B, H = 2, 3
@@ -138,6 +144,59 @@ def test_mirrors_keep_track_of_a_permutation(fast):
     qkv = torch.cat([torch.zeros(time, 3), keys, torch.zeros(time, 3)], 1).unsqueeze(0)
     _, S_BHDD = fast(qkv, torch.zeros(1, time, 1), torch.full((1, time, 1), 2.0), torch.eye(3).view(1, 1, 3, 3))
     # Lengths are those of epsilon more, and so each mirror turns a little too short.
+    assert S_BHDD[0, 0].argmax(1).tolist() == places
+
+
+def product_written_out(
+    qkv_BTF: Tensor, log_alpha_BTH: Tensor, beta_BTMH: Tensor, S_BHDD: Tensor
+) -> tuple[Tensor, Tensor]:
+    """gated_delta_product as its definition says it, a step at a time."""
+    q, *kv = qkv_BTF.unflatten(-1, (1 + 2 * beta_BTMH.shape[2], H, -1)).transpose(2, 3).unbind(3)
+    outputs = []
+    for t in range(qkv_BTF.shape[1]):
+        for m in range(beta_BTMH.shape[2]):
+            k, v = kv[2 * m][:, t], kv[2 * m + 1][:, t]
+            kept = log_alpha_BTH[:, t] if m == 0 else torch.zeros_like(log_alpha_BTH[:, t])
+            o_BHD, S_BHDD = delta_rule_step(of_length_1(q[:, t]), of_length_1(k), v, kept, beta_BTMH[:, t, m], S_BHDD)
+        outputs.append(o_BHD)
+    return torch.stack(outputs, 1), S_BHDD
+
+
+@pytest.mark.parametrize("mirrors", [1, 2, 3])
+@pytest.mark.parametrize("time", [1, 17, 33])
+def test_products_of_steps_are_the_written_out_ones(fast, mirrors: int, time: int):
+    """Outputs, tables and gradients, of the keys, values and betas of each step too."""
+    draws = torch.Generator().manual_seed(mirrors)
+    _, log_alpha, _, tables = drawn(time)
+    qkv = torch.randn(B, time, (1 + 2 * mirrors) * H * 16, generator=draws).requires_grad_()
+    beta = (2 * torch.rand(B, time, mirrors, H, generator=draws)).requires_grad_()
+    given = [qkv, log_alpha, beta, tables]
+    found = outputs_and_gradients(gated_delta_product, given)
+    assert_near(found, outputs_and_gradients(product_written_out, given))
+
+
+def test_two_mirrors_rotate_a_table(fast):
+    """By twice the angle between their keys; one mirror would leave a determinant of -1."""
+    turned = math.pi / 7
+    keys = torch.tensor([[1.0, 0.0], [math.cos(turned), math.sin(turned)]])
+    qkv = torch.cat([torch.zeros(2), *(torch.cat([key, torch.zeros(2)]) for key in keys)]).view(1, 1, 10)
+    always = torch.zeros(1, 1, 1), torch.full((1, 1, 2, 1), 2.0)  # nothing is forgotten
+    _, S_BHDD = gated_delta_product(qkv, *always, torch.eye(2).view(1, 1, 2, 2))
+    cosine, sine = math.cos(2 * turned), math.sin(2 * turned)
+    torch.testing.assert_close(S_BHDD[0, 0], torch.tensor([[cosine, -sine], [sine, cosine]]), rtol=0, atol=1e-5)
+
+
+def test_two_mirrors_a_token_follow_every_word_of_s3(fast):
+    """A permutation of three is at most two exchanges; a mirror with a key of zeros, or twice the same, changes nothing."""
+    time, draws = 500, torch.Generator().manual_seed(0)
+    letters = [(), ((0, 1),), ((1, 2),), ((0, 2),), ((0, 1), (1, 2)), ((1, 2), (0, 1))]
+    qkv, places = torch.zeros(1, time, 5, 3), [0, 1, 2]
+    for t, letter in enumerate(torch.randint(len(letters), (time,), generator=draws).tolist()):
+        for number, (i, j) in enumerate(letters[letter]):
+            qkv[0, t, 1 + 2 * number, [i, j]] = torch.tensor([1.0, -1.0])
+            places[i], places[j] = places[j], places[i]
+    always = torch.zeros(1, time, 1), torch.full((1, time, 2, 1), 2.0)
+    _, S_BHDD = gated_delta_product(qkv.flatten(2), *always, torch.eye(3).view(1, 1, 3, 3))
     assert S_BHDD[0, 0].argmax(1).tolist() == places
 
 

@@ -32,6 +32,8 @@ def test_added_settings_count_in_a_hash_only_where_they_are_not_the_default(smal
         ("rnn", "a7e2a0ebd857d5f9"),
         ("ffn", "e34aad6cda360116"),
         ("transformer", "cf82ddd0045c0b55"),
+        ("mingru", "b99e00b790edb870"),
+        ("gdn", "5307ca4cd00b7f2b"),
     ],
 )
 def test_runs_made_before_still_own_their_weights(model: str, expected: str):

@@ -121,17 +121,17 @@ def test_the_decay_of_a_mingru_is_what_the_step_in_c_keeps_by(name: str):
             np.testing.assert_allclose(expected, h[1:], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["gdn", "gdn signed tied", "gdn and attention"])
+@pytest.mark.parametrize("name", ["gdn", "gdn of 2 mirrors tied", "gdn and attention"])
 def test_gates_of_a_gdn_are_those_that_its_rule_is_given(name: str, monkeypatch: pytest.MonkeyPatch):
     given = []
 
     def rule(qkv, log_alpha, beta, table):
-        given.append((log_alpha.exp()[0, 1:].numpy(), beta[0, 1:].numpy()))
-        return delta_rule.gated_delta_rule(qkv, log_alpha, beta, table)
+        given.append((log_alpha.exp()[0, 1:].numpy(), beta[0, 1:].flatten(1).numpy()))
+        return delta_rule.gated_delta_product(qkv, log_alpha, beta, table)
 
     model = zoo_model(name)
     found = [layer for layer in gates(model, IDS, [0]) if layer]
-    monkeypatch.setattr(mixers, "gated_delta_rule", rule)
+    monkeypatch.setattr(mixers, "gated_delta_product", rule)
     with torch.inference_mode():
         model(torch.tensor([[model.begin_id, *IDS.tolist()]]))
     assert len(found) == len(given)

@@ -16,8 +16,12 @@ from seqtool.settings.unused import unused
     ("model", "without", "used"),
     [
         (ModelConfig(model="lstm"), {"heads", "context", "position", "activation", "order"}, {"embed", "forget_bias"}),
-        (ModelConfig(model="mingru", layers=2), {"heads", "context", "convolution", "embed"}, {"signed", "stem"}),
-        (ModelConfig(model="gdn", layers=2), {"context", "embed"}, {"heads", "signed", "convolution"}),
+        (
+            ModelConfig(model="mingru", layers=2),
+            {"heads", "context", "convolution", "mirrors", "embed"},
+            {"signed", "stem"},
+        ),
+        (ModelConfig(model="gdn", layers=2), {"context", "embed"}, {"heads", "signed", "convolution", "mirrors"}),
         (ModelConfig(model="mingru", layers=2, mixers="mingru,attention"), {"convolution"}, {"heads", "context"}),
         (ModelConfig(model="transformer"), {"forget_bias", "signed", "embed"}, {"heads", "context", "position"}),
     ],

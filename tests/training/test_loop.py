@@ -21,7 +21,7 @@ assert len(TWO_HUNDRED) == 200
 SLOW_TO_UNROLL = (
     "rnn sigmoid",
     "rnn relu identity",
-    "gdn signed tied",
+    "gdn of 2 mirrors tied",
     "mingru signed",
     "lstm tied",
     "gru one-hot",

@@ -56,6 +56,8 @@ def test_two_processes_lose_as_one_does(seqtool: Command, start: Start, text: Pa
     ("transformer", []),
     ("transformer", ["--shard"]),
     ("gdn", []),
+    ("gdn", ["--shard", "--mirrors", "2"]),
+    ("mingru", ["--shard"]),
     ("mingru", []),
     ("gru", ["--within-documents", "--document", "blank-line", "--ar", "2"]),
 ])  # fmt: skip
@@ -118,11 +120,12 @@ def test_gradients_are_averaged_where_weights_are_the_same_in_all(group: World):
     assert [name for name, _ in model.named_parameters()] == [name for name, _ in zoo_model("lstm").named_parameters()]
 
 
-def test_split_weights_lose_and_learn_as_whole_ones_do(group: World):
+@pytest.mark.parametrize("name", ["transformer plain", "mingru", "gdn of 2 mirrors tied"])
+def test_split_weights_lose_and_learn_as_whole_ones_do(group: World, name: str):
     ids = torch.randint(2, V, (2, 9), generator=torch.Generator().manual_seed(0))
     found = []
     for shard in (False, True):
-        model = zoo_model("transformer plain")
+        model = zoo_model(name)
         objective: nn.Module = Objective(model, TrainConfig())
         if shard:
             objective = in_parallel(model, objective, group, shard=True)

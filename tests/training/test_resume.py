@@ -21,7 +21,15 @@ MODELS: dict[str, dict[str, Any]] = {
     "lstm": {"model": "lstm", "dropout": 0.2, "weight_dropout": 0.3, "dropout_embedding": 0.1},
     "ffn": {"model": "ffn", "dropout": 0.2, "context": 4},
     "mingru": {"model": "mingru", "dropout": 0.2, "layers": 2, "signed": True},
-    "gdn": {"model": "gdn", "dropout": 0.2, "heads": 2, "layers": 2, "mixers": "gdn,attention", "context": 8},
+    "gdn": {
+        "model": "gdn",
+        "dropout": 0.2,
+        "heads": 2,
+        "layers": 2,
+        "mixers": "gdn,attention",
+        "context": 8,
+        "mirrors": 2,
+    },
     "transformer": {"model": "transformer", "dropout": 0.2, "context": 16, "heads": 2, "layers": 1},
 }
 SMALL_LSTM = {"hidden": 24, **MODELS["lstm"]}

@@ -2,8 +2,8 @@
 
 Each gives `y, state = mixer(x, state)` for any number of tokens, one included; a state of zeros begins a text.
 
-Shapes: B batch, T time, C width of the model, H heads, D width of a head, K taps of a convolution, W tokens of a
-window, P tokens of a block of queries, N such blocks.
+Shapes: B batch, T time, C width of the model, H heads, D width of a head, K taps of a convolution, M mirrors, W tokens
+of a window, P tokens of a block of queries, N such blocks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seqtool.models.attention import rotary_positions, rotate
 from seqtool.models.convolution import short_convolution
-from seqtool.models.delta_rule import gated_delta_rule
+from seqtool.models.delta_rule import gated_delta_product
 from seqtool.models.scan import gated_scan, wide
 from seqtool.settings.model import ModelConfig
 
@@ -102,17 +102,20 @@ class MinGru(nn.Module):
 class GatedDeltaNet(nn.Module):
     """The gated delta rule between a short convolution and an output gate (Yang et al. 2025, section 3.3).
 
-    The state is the table of each head (B, H, D, D), and what the convolution read last (B, K - 1, 3C), both in fp32.
-    Signed, beta lies below 2: a step may mirror the table.
+    The state is the table of each head (B, H, D, D), and what the convolution read last (B, K - 1, F), both in fp32.
+    Signed, beta lies below 2: a step may mirror the table. With M mirrors each token takes M steps of the rule, one
+    after the other, by keys, values and betas of their own, of which the first forgets and the last is read (Siems et
+    al. 2025): two mirrors make a rotation. F = (1 + 2 M) C.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        C, self.heads = config.hidden, config.heads
+        C, self.heads, self.mirrors = config.hidden, config.heads, config.mirrors
         self.most = 2.0 if config.signed else 1.0
-        self.queries_keys_values = nn.Linear(C, 3 * C, bias=False)
-        self.convolution = nn.Parameter(torch.empty(config.convolution, 3 * C))
-        self.gates = nn.Linear(C, C + 2 * config.heads, bias=False)  # of the output; of decay and beta, a head each
+        self.queries_keys_values = nn.Linear(C, (1 + 2 * self.mirrors) * C, bias=False)  # then a key, a value, …
+        self.convolution = nn.Parameter(torch.empty(config.convolution, (1 + 2 * self.mirrors) * C))
+        # Of the output; of decay and of each mirror's beta, a head each.
+        self.gates = nn.Linear(C, C + (1 + self.mirrors) * config.heads, bias=False)
         self.log_decay, self.decay_bias = (nn.Parameter(torch.empty(config.heads)) for _ in range(2))
         self.head_norm = nn.RMSNorm(C // config.heads, eps=HEAD_EPSILON)
         self.output = nn.Linear(C, C, bias=False)
@@ -123,42 +126,47 @@ class GatedDeltaNet(nn.Module):
             width = x_BTC.shape[2] // self.heads
             state = (
                 wide(x_BTC.new_zeros(len(x_BTC), self.heads, width, width)),
-                wide(x_BTC.new_zeros(len(x_BTC), len(self.convolution) - 1, 3 * x_BTC.shape[2])),
+                wide(x_BTC.new_zeros(len(x_BTC), len(self.convolution) - 1, self.convolution.shape[1])),
             )
-        S_BHDD, before_BKC = state
-        qkv_BTC, before_BKC = short_convolution(self.queries_keys_values(x_BTC), before_BKC, self.convolution)
+        S_BHDD, before_BKF = state
+        qkv_BTF, before_BKF = short_convolution(self.queries_keys_values(x_BTC), before_BKF, self.convolution)
         gates = self.gates(x_BTC)
         with torch.autocast(x_BTC.device.type, enabled=False):
-            o_BTHD, S_BHDD = self.remember(qkv_BTC, gates, S_BHDD)
-        return self.output(o_BTHD.flatten(2)), (S_BHDD, before_BKC)
+            o_BTHD, S_BHDD = self.remember(qkv_BTF, gates, S_BHDD)
+        return self.output(o_BTHD.flatten(2)), (S_BHDD, before_BKF)
 
-    def remember(self, qkv_BTC: Tensor, gates: Tensor, S_BHDD: Tensor) -> tuple[Tensor, Tensor]:
+    def remember(self, qkv_BTF: Tensor, gates: Tensor, S_BHDD: Tensor) -> tuple[Tensor, Tensor]:
         """What comes of the delta rule, normalised and gated, (B, T, H, D), and the tables; in fp32."""
-        gate, log_alpha_BTH, beta_BTH = self._split(gates)
-        o_BTHD, S_BHDD = gated_delta_rule(qkv_BTC, log_alpha_BTH, beta_BTH, S_BHDD)
+        gate, log_alpha_BTH, beta_BTMH = self._split(gates)
+        o_BTHD, S_BHDD = gated_delta_product(qkv_BTF, log_alpha_BTH, beta_BTMH, S_BHDD)
         return self.head_norm(wide(o_BTHD)) * F.silu(gate).unflatten(-1, (self.heads, -1)), S_BHDD
 
     def _split(self, gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The sums of the output's gate (B, T, C); log alpha and beta of each head (B, T, H)."""
-        gate, decay_BTH, beta_BTH = wide(gates).split((self.output.in_features, self.heads, self.heads), -1)
+        """The sums of the output's gate (B, T, C); of each head log alpha (B, T, H), and beta of each mirror."""
+        sizes = (self.output.in_features, self.heads, self.mirrors * self.heads)
+        gate, decay_BTH, beta = wide(gates).split(sizes, -1)
         log_alpha_BTH = -wide(self.log_decay).exp() * F.softplus(decay_BTH + self.decay_bias)
-        return gate, log_alpha_BTH, self.most * torch.sigmoid(beta_BTH)
+        return gate, log_alpha_BTH, (self.most * torch.sigmoid(beta)).unflatten(-1, (self.mirrors, -1))
 
     def gate_values(self, x_BTC: Tensor) -> dict[str, Tensor]:
-        """By what each head's table is multiplied (alpha), and how much of a value is written into it (beta)."""
-        _, log_alpha_BTH, beta_BTH = self._split(self.gates(x_BTC))
-        return {"decay": log_alpha_BTH.exp(), "writing": beta_BTH}
+        """By what each head's table is multiplied (alpha), and how much of a value is written into it (beta): of all
+        heads by the first mirror, then by the next.
+        """
+        _, log_alpha_BTH, beta_BTMH = self._split(self.gates(x_BTC))
+        return {"decay": log_alpha_BTH.exp(), "writing": beta_BTMH.flatten(2)}
 
     @staticmethod
     def size(config: ModelConfig) -> MixerSize:
-        """Matrices for queries, keys, values, output and its gate; two gates, a rate and a bias a head; taps; a norm.
+        """Matrices for queries, keys, values, output and its gate; a rate, a bias and gates for decay and betas a head;
+        taps; a norm.
 
-        A token reads and writes each head's table three times, in twice as many operations for each of its numbers.
+        A token reads each head's table and reads and writes it for each mirror, in two operations for each of its
+        numbers, and twice as many backward.
         """
-        C, H = config.hidden, config.heads
-        products = 5 * C * C + 2 * H * C
-        beside = 3 * C * config.convolution + 2 * H + C // H
-        return MixerSize(products + beside, products, token_flops=3 * 6 * C * (C // H))
+        C, H, M = config.hidden, config.heads, config.mirrors
+        products = (3 + 2 * M) * C * C + (1 + M) * H * C
+        beside = (1 + 2 * M) * C * config.convolution + 2 * H + C // H
+        return MixerSize(products + beside, products, token_flops=(1 + 2 * M) * 6 * C * (C // H))
 
     @torch.no_grad()
     def initialize(self) -> None:

@@ -5,6 +5,7 @@ Shapes: B batch, T time, C width of the model.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -78,6 +79,10 @@ class Stack(Core):
     def mixers(self) -> list[Any]:
         """The mixer of each layer."""
         return [layer.mixer for layer in self.layers]
+
+    def shards(self) -> Iterator[nn.Module]:
+        """The blocks."""
+        return iter(self.layers)
 
     def steps(self, inputs: Inputs, precision: str) -> Steps:
         """In few operations, by step.c where it was compiled."""

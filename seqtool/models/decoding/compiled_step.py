@@ -47,8 +47,17 @@ class StateBlock(ctypes.Structure):
         *((name, Matrix) for name in ("read", "gathered", "up", "down")),
         *((f"{norm}_{part}", Pointer) for norm in ("mixer", "feedforward") for part in ("gain", "bias")),
         *((name, Pointer) for name in ("bias", "rates", "taps", "head_gain", "state", "before")),
-        *((name, Count) for name in ("mixer", "convolution")),
+        *((name, Count) for name in ("mixer", "convolution", "mirrors")),
         ("most", Real),
+    ]
+
+
+class Ends(ctypes.Structure):
+    """What lies before blocks with states and behind them: the stem's tables, and the last norm."""
+
+    _fields_ = [
+        *((name, Pointer) for name in ("tables", "gain", "bias")),
+        *((name, Count) for name in ("symbols", "places")),
     ]
 
 
@@ -183,6 +192,8 @@ class MixerWeights(NamedTuple):
     rates: Tensor | None = None
     taps: Tensor | None = None
     head_gain: Tensor | None = None
+    mirrors: int = 1
+    """Steps of gdn for each token."""
 
 
 class StateBlocks:
@@ -194,6 +205,9 @@ class StateBlocks:
         products: Sequence[dict[str, Matrix]],
         norms: Sequence[tuple[nn.Module, nn.Module]],
         mixers: Sequence[MixerWeights],
+        tables: Tensor,
+        stem: int,
+        last_norm: nn.Module,
         heads: int,
         activation: str,
         weight_bytes: int,
@@ -207,7 +221,7 @@ class StateBlocks:
             for name, part in parts.items():
                 setattr(block, name, part)
             self._kept += _set_norms(block, ("mixer", "feedforward"), pair)
-            block.mixer, block.most = mixer.kind, mixer.most
+            block.mixer, block.most, block.mirrors = mixer.kind, mixer.most, mixer.mirrors
             block.convolution = 0 if mixer.taps is None else len(mixer.taps)
             for name in ("bias", "rates", "taps", "head_gain"):
                 tensor: Tensor | None = getattr(mixer, name)
@@ -215,10 +229,15 @@ class StateBlocks:
                     assert tensor.is_contiguous()
                     self._kept.append(tensor)
                     setattr(block, name, tensor.data_ptr())
+        assert tables.is_contiguous()
+        self._ends = Ends(tables=tables.data_ptr(), symbols=len(tables) // stem, places=stem)
+        self._kept += [tables, *_set_norm(self._ends, "", last_norm)]
         self._widest = max(parts["read"].out for parts in products)
         self._sizes = _sizes(len(products), products[0]["gathered"].out, heads, activation, norms[0][0])
         self._sizes.head_epsilon, self._sizes.length_epsilon = head_epsilon, length_epsilon
         self._sizes.threads = threads_for(weight_bytes // (MEETINGS * len(products)))
+        # Taken once: for a small model what a step costs outside of C is as much as what it does.
+        self._addresses = [ctypes.addressof(part) for part in (self._blocks, self._sizes, self._ends)]
 
     def see(self, states: Sequence[Sequence[Tensor]]) -> None:
         """Use these states of the blocks' mixers, contiguous, in fp32."""
@@ -228,30 +247,32 @@ class StateBlocks:
             assert all(part.is_contiguous() and part.dtype == torch.float32 for part in state)
             block.state = state[0].data_ptr()
             block.before = state[1].data_ptr() if len(state) > 1 else None
-        addresses = ctypes.addressof(self._blocks), ctypes.addressof(self._sizes)
-        self._scratch = torch.empty(self._library.seqtool_state_scratch(*addresses, self._widest))
+        self._scratch = torch.empty(self._library.seqtool_state_scratch(*self._addresses[:2], self._widest))
 
-    def step(self, x_BC: Tensor) -> Tensor:
-        """(B, C) through all blocks, in place; the states are those after this token."""
-        self._library.seqtool_state_blocks(
-            x_BC.data_ptr(),
-            ctypes.addressof(self._blocks),
-            ctypes.addressof(self._sizes),
-            self._widest,
-            self._scratch.data_ptr(),
+    def step(self, ids_BP: Tensor) -> Tensor:
+        """Features (B, C) after the last of these tokens, contiguous; the states are those after it."""
+        assert ids_BP.dtype == torch.long
+        features_BC = torch.empty(self._sizes.rows, self._sizes.heads * self._sizes.head_width)
+        blocks, sizes, ends = self._addresses
+        done = self._library.seqtool_state_blocks(
+            features_BC.data_ptr(), ids_BP.data_ptr(), blocks, sizes, ends, self._widest, self._scratch.data_ptr()
         )
-        return x_BC
+        assert done, "an id is none of the vocabulary's"
+        return features_BC
 
 
 def _set_norms(block: Block | StateBlock, names: tuple[str, str], norms: tuple[nn.Module, nn.Module]) -> list[Tensor]:
     """Say where the weights of a block's norms are; these weights, which must live as long."""
+    return [part for name, norm in zip(names, norms, strict=True) for part in _set_norm(block, f"{name}_", norm)]
+
+
+def _set_norm(structure: ctypes.Structure, name: str, norm: nn.Module) -> list[Tensor]:
     kept = []
-    for name, norm in zip(names, norms, strict=True):
-        for ours, theirs in (("gain", "weight"), ("bias", "bias")):
-            tensor: Tensor | None = getattr(norm, theirs, None)
-            if tensor is not None:
-                kept.append(tensor.detach())
-                setattr(block, f"{name}_{ours}", tensor.data_ptr())
+    for ours, theirs in (("gain", "weight"), ("bias", "bias")):
+        tensor: Tensor | None = getattr(norm, theirs, None)
+        if tensor is not None:
+            kept.append(tensor.detach())
+            setattr(structure, f"{name}{ours}", tensor.data_ptr())
     return kept
 
 

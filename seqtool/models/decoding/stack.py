@@ -1,6 +1,6 @@
 """mingru and gdn a token at a time: by step.c for a few sequences, else in few operations.
 
-Shapes: B sequences, C width, H heads, D width of a head, K taps, P tables of the stem.
+Shapes: B sequences, C width, H heads, D width of a head, K taps, P tables of the stem, F numbers that gdn convolves.
 """
 
 from __future__ import annotations
@@ -75,6 +75,9 @@ class StackSteps(ModuleSteps):
             products,
             [(norm, feedforward_norm) for norm, _, feedforward_norm, *_ in self._blocks],
             [mix.weights for _, mix, *_ in self._blocks],
+            self._tables,
+            len(self._offsets),
+            core.norm,
             heads,
             core.layers[0].feedforward.kind,
             sum(part.bytes for _, mix, _, up, _, down in self._blocks for part in (mix.read, mix.output, up, down)),
@@ -86,18 +89,18 @@ class StackSteps(ModuleSteps):
         """Features (B, C) after one more token of each row."""
         *of_layers, (before_BL,) = self._state
         ids_BP = torch.cat([before_BL, ids_B.unsqueeze(1)], 1)  # the newest last
-        x_BC = F.embedding(ids_BP + self._offsets, self._tables).sum(1)
-        if self._native is not None and len(x_BC) <= compiled_step.MOST_ROWS:
+        features: Tensor
+        if self._native is not None and len(ids_BP) <= compiled_step.MOST_ROWS:
             after = self._states_of(of_layers)
-            x_BC = self._native.step(x_BC)
+            features = self._native.step(ids_BP)
         else:
-            after = []
+            x_BC, after = F.embedding(ids_BP + self._offsets, self._tables).sum(1), []
             for (norm, mix, feedforward_norm, up, activate, down), state in zip(self._blocks, of_layers, strict=True):
                 x_BC, state = mix(norm(x_BC), state, x_BC)
                 x_BC = down(activate(up(feedforward_norm(x_BC))), x_BC)
                 after.append(state)
+            features = self._norm(x_BC)
         self._state = (*after, (ids_BP[:, 1:],))
-        features: Tensor = self._norm(x_BC)
         return features
 
     def _states_of(self, of_layers: list[MixerState]) -> list[MixerState]:
@@ -131,18 +134,19 @@ class _GatedDeltaStep:
         self.output, self._width = Product(mixer.output.weight, precision), mixer.queries_keys_values.out_features
 
     def __call__(self, normed_BC: Tensor, state: MixerState, x_BC: Tensor) -> tuple[Tensor, MixerState]:
-        S_BHDD, before_BKC = state
-        qkv_BC, gates = self.read(normed_BC).split((self._width, self._mixer.gates.out_features), -1)
-        seen_BKC = torch.cat([before_BKC, qkv_BC.unsqueeze(1)], 1)
-        qkv_BC = F.silu((seen_BKC * self._mixer.convolution).sum(1))
-        o_BTHD, S_BHDD = self._mixer.remember(qkv_BC.unsqueeze(1), gates.unsqueeze(1), S_BHDD)
-        return self.output(o_BTHD.flatten(1), x_BC), (S_BHDD, seen_BKC[:, 1:])
+        S_BHDD, before_BKF = state
+        qkv_BF, gates = self.read(normed_BC).split((self._width, self._mixer.gates.out_features), -1)
+        seen_BKF = torch.cat([before_BKF, qkv_BF.unsqueeze(1)], 1)
+        qkv_BF = F.silu((seen_BKF * self._mixer.convolution).sum(1))
+        o_BTHD, S_BHDD = self._mixer.remember(qkv_BF.unsqueeze(1), gates.unsqueeze(1), S_BHDD)
+        return self.output(o_BTHD.flatten(1), x_BC), (S_BHDD, seen_BKF[:, 1:])
 
     @property
     def weights(self) -> MixerWeights:
         mixer = self._mixer
         learned = (mixer.decay_bias, mixer.log_decay.exp(), mixer.convolution, mixer.head_norm.weight)
-        return MixerWeights(GDN, mixer.most, *(part.detach().contiguous() for part in learned))
+        bias, rates, taps, head_gain = (part.detach().contiguous() for part in learned)
+        return MixerWeights(GDN, mixer.most, bias, rates, taps, head_gain, mixer.mirrors)
 
 
 class _ByItself:

@@ -7,7 +7,7 @@ import torch
 
 from seqtool.models.attention import rotary_positions, rotate
 from seqtool.models.cores.mixers import LONGEST_MEMORY, MIXERS, GatedDeltaNet, MinGru, WindowAttention
-from seqtool.models.delta_rule import delta_rule_reference, of_length_1
+from seqtool.models.delta_rule import delta_rule_step, of_length_1
 from seqtool.settings.model import ModelConfig
 
 EVERY = pytest.mark.parametrize("name", MIXERS)
@@ -23,9 +23,19 @@ def mixer(name: str, **settings: object):
 
 
 @EVERY
-def test_the_size_is_that_of_what_is_built(name: str):
-    config = ModelConfig(model="gdn", hidden=C, heads=HEADS)
-    assert sum(weight.numel() for weight in mixer(name).parameters()) == MIXERS[name].size(config).parameters
+@pytest.mark.parametrize("mirrors", [1, 3])
+def test_the_size_is_that_of_what_is_built(name: str, mirrors: int):
+    config, made = ModelConfig(model="gdn", hidden=C, heads=HEADS, mirrors=mirrors), mixer(name, mirrors=mirrors)
+    size = MIXERS[name].size(config)
+    assert sum(weight.numel() for weight in made.parameters()) == size.parameters
+    products = [part.weight.numel() for part in made.modules() if isinstance(part, torch.nn.Linear)]
+    assert sum(products) == size.product_weights
+
+
+def test_each_mirror_is_paid_for():
+    """A table of D x D a head is read for the query, and read and written for each mirror."""
+    sizes = [GatedDeltaNet.size(ModelConfig(model="gdn", hidden=C, heads=HEADS, mirrors=mirrors)) for mirrors in (1, 3)]
+    assert [size.token_flops for size in sizes] == [6 * 3 * C * C // HEADS, 6 * 7 * C * C // HEADS]
 
 
 @EVERY
@@ -64,21 +74,27 @@ def test_mingru_remembers_from_the_start(signed: bool):
     assert tau.log().mean().item() == pytest.approx((math.log(2) + math.log(LONGEST_MEMORY)) / 2, abs=0.1)
 
 
-@pytest.mark.parametrize("signed", [False, True])
-def test_gdn_is_its_equations(signed: bool):
-    """Convolution and SiLU, keys of length 1, gates, the delta rule a step at a time, a norm for each head."""
-    made, x = mixer("gdn", signed=signed), torch.randn(1, 9, C)
+@pytest.mark.parametrize(("signed", "mirrors"), [(False, 1), (True, 1), (True, 2), (True, 3)])
+def test_gdn_is_its_equations(signed: bool, mirrors: int):
+    """Convolution and SiLU, keys of length 1, gates, for each mirror a step of the delta rule, a norm for each head."""
+    made, x = mixer("gdn", signed=signed, mirrors=mirrors), torch.randn(1, 9, C)
     assert isinstance(made, GatedDeltaNet)
-    raw = torch.cat([torch.zeros(1, 3, 3 * C), x @ made.queries_keys_values.weight.t()], 1)
+    raw = torch.cat([torch.zeros(1, 3, (1 + 2 * mirrors) * C), x @ made.queries_keys_values.weight.t()], 1)
     summed = sum(made.convolution[k] * raw[:, k : k + 9] for k in range(4))
-    q, k, v = ((summed * torch.sigmoid(summed)).view(1, 9, 3, HEADS, -1).permute(2, 0, 3, 1, 4)).unbind(0)
+    q, *kv = (summed * torch.sigmoid(summed)).view(1, 9, 1 + 2 * mirrors, HEADS, -1).permute(2, 0, 3, 1, 4).unbind(0)
     gates = x @ made.gates.weight.t()
-    gate, decay, beta = gates[..., :C], gates[..., C : C + HEADS], gates[..., C + HEADS :]
+    gate, decay, *betas = gates.split([C, HEADS, *[HEADS] * mirrors], -1)
     log_alpha = -made.log_decay.exp() * torch.log1p(torch.exp(decay + made.decay_bias))
-    beta = (2 if signed else 1) * torch.sigmoid(beta)
-    o, _ = delta_rule_reference(of_length_1(q), of_length_1(k), v, log_alpha.transpose(1, 2), beta.transpose(1, 2), torch.zeros(1, HEADS, 6, 6))  # fmt: skip
+    S, found = torch.zeros(1, HEADS, 6, 6), []
+    for t in range(9):
+        for number, (k, v, beta) in enumerate(zip(kv[::2], kv[1::2], betas, strict=True)):
+            kept = log_alpha[:, t] if number == 0 else torch.zeros(1, HEADS)
+            written = (2 if signed else 1) * torch.sigmoid(beta[:, t])
+            o, S = delta_rule_step(of_length_1(q[:, :, t]), of_length_1(k[:, :, t]), v[:, :, t], kept, written, S)
+        found.append(o)
+    o = torch.stack(found, 1)
     o = o / (o.square().mean(-1, keepdim=True) + 1e-5).sqrt() * made.head_norm.weight
-    gated = o.transpose(1, 2).flatten(2) * gate * torch.sigmoid(gate)
+    gated = o.flatten(2) * gate * torch.sigmoid(gate)
     torch.testing.assert_close(made(x, None)[0], gated @ made.output.weight.t(), rtol=1e-4, atol=1e-6)
 
 

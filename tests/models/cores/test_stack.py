@@ -12,7 +12,7 @@ from seqtool.models.state import State, detached
 from seqtool.settings.model import ModelConfig, Symbols
 from tests.zoo import V, zoo_model
 
-NAMES = ["mingru", "mingru signed", "gdn", "gdn signed tied", "gdn and attention"]
+NAMES = ["mingru", "mingru signed", "gdn", "gdn of 2 mirrors tied", "gdn and attention"]
 EVERY = pytest.mark.parametrize("name", NAMES)
 
 
@@ -84,6 +84,7 @@ def train_at_random(seed: int) -> None:
     settings = {
         "model": one_of("mingru", "gdn"), "signed": one_of(True, False), "heads": heads, "hidden": heads * int(one_of(8, 20, 32)),
         "layers": one_of(1, 2, 3), "feedforward": one_of("relu", "swiglu"), "norm": one_of("layer", "rms"), "convolution": one_of(1, 4),
+        "mirrors": one_of(1, 1, 2, 3),
     }  # fmt: skip
     if one_of(True, False, False):
         settings |= {"mixers": one_of("gdn,attention", "mingru,gdn", "mingru,attention"), "layers": 2, "context": 8}

@@ -61,3 +61,19 @@ def test_threads_share_a_step(name: str, monkeypatch: pytest.MonkeyPatch):
         steps.put([0, 1, 2], model.features(IDS[:, :1])[1])
         found.append(torch.stack([steps.step(IDS[:, place]) for place in range(1, 9)]))
     torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("token", [-1, V])
+def test_what_is_no_token_is_not_looked_up(token: int):
+    """In C nothing else stands between an id and the memory behind the tables."""
+    if compiled_step.step_library() is None:
+        pytest.skip("step.c was not compiled")
+    model = zoo_model("mingru")
+    steps = model.core.steps(model.inputs, "fp32")
+    steps.restart(1, 1)
+    steps.put([0], model.features(IDS[:1, :1])[1])
+    before = [part.clone() for part in steps._state[0]]
+    with pytest.raises(AssertionError, match="none of the vocabulary's"):
+        steps.step(torch.tensor([token]))
+    assert all(torch.equal(*pair) for pair in zip(steps._state[0], before, strict=True))

@@ -29,7 +29,7 @@ ZOO: dict[str, dict[str, Any]] = {
     "gdn and attention": {"model": "gdn", "layers": 2, "mixers": "gdn,attention", "context": 5, "convolution": 1},
     "transformer rope swiglu rms": {"model": "transformer", "feedforward": "swiglu", "norm": "rms"},
     "transformer learned gelu layer": {"model": "transformer", "position": "learned", "feedforward": "gelu", "norm": "layer"},
-    "transformer biases gelu-tanh": {"model": "transformer", "biases": True, "feedforward": "gelu-tanh", "rope_base": 500.0},
+    "transformer biases gelu-tanh": {"model": "transformer", "biases": True, "feedforward": "gelu-tanh", "rope_base": 500.0, "kv_heads": 1},
     "transformer plain": {"model": "transformer", "stem": 1},
     "transformer sinusoidal relu tied": {"model": "transformer", "position": "sinusoidal", "feedforward": "relu", "tied": True},
 }  # fmt: skip

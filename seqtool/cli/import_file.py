@@ -49,12 +49,11 @@ def command(
 ) -> None:
     """Import a model as a run, which eval, generate, info and train --from take as any other.
 
-    Transformers of Llama's layout (rms norm, rope, swiglu; heads that share keys each get a copy of these), Qwen2's and
-    GPT-2's are read from safetensors, in one file or several, with tokenizer.model, tokenizer.json, or vocab.json and
-    merges.txt as GPT-2 has them. Byte-level BPE (type byte-bpe) has the ids of its own program: a token may hold
-    several newlines, and special tokens such as <|endoftext|> are never read in a text. An unknown tokenizer needs
-    --vocab; scaled positions and whatever else would be computed otherwise here is refused by name, and so is a pickle,
-    always.
+    Transformers of Llama's layout (rms norm, rope, swiglu; heads may share keys), Qwen2's and GPT-2's are read from
+    safetensors, in one file or several, with tokenizer.model, tokenizer.json, or vocab.json and merges.txt as GPT-2 has
+    them. Byte-level BPE (type byte-bpe) has the ids of its own program: a token may hold several newlines, and special
+    tokens such as <|endoftext|> are never read in a text. An unknown tokenizer needs --vocab; scaled positions and
+    whatever else would be computed otherwise here is refused by name, and so is a pickle, always.
 
     N-grams that seqtool export wrote come back with their vocabulary. The words of another program's ARPA file are a
     vocabulary of words, in which </s> is the newline that ends a line: eval --per line gives what KenLM's query gives.

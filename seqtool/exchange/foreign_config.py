@@ -30,11 +30,10 @@ MOST = 1 << 20  # of any size
 
 
 class ForeignModel(NamedTuple):
-    """Settings, the size of the vocabulary, heads of keys and values, and how the weights are called."""
+    """Settings, the size of the vocabulary, and how the weights are called."""
 
     config: ModelConfig
     vocab_size: int
-    key_heads: int
     layout: ForeignLayout
 
 
@@ -159,6 +158,7 @@ def _of_llama(read: _Reader, layout: ForeignLayout, biases: bool) -> ForeignMode
         layers=read.size("num_hidden_layers"),
         hidden=hidden,
         heads=heads,
+        kv_heads=key_heads if key_heads != heads else 0,
         context=read.size("max_position_embeddings", 2048),
         inner=read.size("intermediate_size"),
         norm_epsilon=read.number("rms_norm_eps", 1e-6),
@@ -166,7 +166,7 @@ def _of_llama(read: _Reader, layout: ForeignLayout, biases: bool) -> ForeignMode
         biases=biases,
         tied=read.only("tie_word_embeddings", False, True),
     )
-    return ForeignModel(checked(config), read.size("vocab_size"), key_heads, layout)
+    return ForeignModel(checked(config), read.size("vocab_size"), layout)
 
 
 def _gpt2(read: _Reader) -> ForeignModel:
@@ -185,7 +185,7 @@ def _gpt2(read: _Reader) -> ForeignModel:
         biases=True,
         tied=read.only("tie_word_embeddings", True, False),
     )
-    return ForeignModel(checked(config), read.size("vocab_size"), heads, GPT2)
+    return ForeignModel(checked(config), read.size("vocab_size"), GPT2)
 
 
 def _needed(layout: ForeignLayout) -> dict[str, Any]:

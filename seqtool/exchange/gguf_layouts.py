@@ -45,7 +45,7 @@ SIZES: dict[str, Telling] = {
 }
 OF_LLAMA: dict[str, Telling] = {
     **SIZES,
-    "attention.head_count_kv": "heads",
+    "attention.head_count_kv": "key_heads",
     "attention.layer_norm_rms_epsilon": norm_epsilon,
     "rope.dimension_count": head_width,
     "rope.freq_base": "rope_base",
@@ -82,7 +82,13 @@ GGUF_QWEN2 = ForeignLayout(
 GGUF_GPT2 = ForeignLayout(
     name="gpt2",
     architecture="gpt2",
-    needs={**PLAIN, "norm": ("layer",), "position": ("learned", "sinusoidal"), "feedforward": ("gelu-tanh",)},
+    needs={
+        **PLAIN,
+        "kv_heads": (0,),
+        "norm": ("layer",),
+        "position": ("learned", "sinusoidal"),
+        "feedforward": ("gelu-tanh",),
+    },
     told={**SIZES, "attention.layer_norm_epsilon": norm_epsilon},
     fixed={},
     weights=(

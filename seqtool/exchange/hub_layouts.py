@@ -40,7 +40,7 @@ LLAMA = ForeignLayout(
         "intermediate_size": feedforward_width,
         "num_hidden_layers": "layers",
         "num_attention_heads": "heads",
-        "num_key_value_heads": "heads",
+        "num_key_value_heads": "key_heads",
         "max_position_embeddings": "context",
         "hidden_act": called(ACTIVATIONS),
         "rms_norm_eps": norm_epsilon,
@@ -69,6 +69,7 @@ GPT2 = ForeignLayout(
     architecture="GPT2LMHeadModel",
     needs={
         **PLAIN,
+        "kv_heads": (0,),
         "norm": ("layer",),
         "position": ("learned", "sinusoidal"),
         "feedforward": ("gelu", "gelu-tanh", "relu"),
@@ -107,7 +108,13 @@ GPT2 = ForeignLayout(
 GPT_NEOX = ForeignLayout(
     name="gpt_neox",
     architecture="GPTNeoXForCausalLM",
-    needs={**PLAIN, "norm": ("layer",), "position": ("rope",), "feedforward": ("gelu", "gelu-tanh", "relu")},
+    needs={
+        **PLAIN,
+        "kv_heads": (0,),
+        "norm": ("layer",),
+        "position": ("rope",),
+        "feedforward": ("gelu", "gelu-tanh", "relu"),
+    },
     told={
         "hidden_size": "hidden",
         "intermediate_size": feedforward_width,

@@ -37,8 +37,6 @@ MARK_BYTES = 32
 LONGEST_NAME = 256  # bytes of a file's name, and one more
 LEFT_OUT = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 """The ends of names of tensors that say nothing that was learned: masks, and angles."""
-OF_KEYS = tuple(f"{part}_proj.{kind}" for part in "kv" for kind in ("weight", "bias"))
-"""The ends of names of what heads may share."""
 PREFIX = "transformer."  # which GPT-2's first files have not
 FLOATS = ("F32", "BF16", "F16", "F64")
 
@@ -196,10 +194,6 @@ def _check_forms(found: Mapping[str, tuple[int, ...]], model: ForeignModel, path
         blank = LanguageModel(model.config, symbols)
     own = {name: weight.detach() for name, weight in blank.named_parameters()}
     expected = {name: tuple(W.shape) for name, W in their_tensors(model.layout, model.config, own).items()}
-    keys = model.config.hidden // model.config.heads * model.key_heads
-    for name in expected:
-        if name.endswith(OF_KEYS):
-            expected[name] = (keys, *expected[name][1:])
     if missing := sorted(expected.keys() - found.keys()):
         raise InputError(f"{path} lacks {missing[0]}, of which its configuration tells: get it anew")
     if unknown := sorted(found.keys() - expected.keys()):
@@ -215,14 +209,10 @@ def _made(
 ) -> ImportedRun:
     """The run of a model whose weights have the names and shapes that it needs."""
     _check_size(vocabulary, model, path)
-    groups = model.config.heads // model.key_heads
     theirs = {name: tensor.float() for name, tensor in tensors.items()}
     for name, W in theirs.items():
         if not bool(torch.isfinite(W).all()):
             raise InputError(f"{path}: {name} has a number that is not finite; get it anew")
-        if groups > 1 and name.endswith(OF_KEYS):
-            # Heads that share keys and values each get a copy of them.
-            theirs[name] = W.unflatten(0, (model.key_heads, -1)).repeat_interleave(groups, 0).flatten(0, 1)
     ours = our_tensors(model.layout, model.config, theirs)
     ours["head.seen_ids"] = torch.arange(model.vocab_size)
     data = {"name": str(path), "imported": {"format": format, "sha256": file_sha256(file)}}

@@ -119,7 +119,10 @@ def rows_of_parts(weight: Weight, config: ModelConfig) -> list[int]:
     """How many rows of a weight of ours each of theirs has."""
     if len(weight.parts) == 1:
         return []
-    return [config.hidden] * 3 if len(weight.parts) == 3 else [feedforward_width(config)] * 2
+    if len(weight.parts) == 2:
+        return [feedforward_width(config)] * 2
+    keys = config.hidden // config.heads * config.key_heads
+    return [config.hidden, keys, keys]
 
 
 def of_layers(weights: Sequence[Weight], layers: int) -> Iterator[Weight]:

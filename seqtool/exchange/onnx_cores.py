@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from seqtool.exchange.onnx_graph import BATCH, Graph
 from seqtool.models.cores.block import PositionWise
@@ -159,15 +159,17 @@ def _transformer(graph: Graph, inputs: Inputs, core: Transformer, activation: st
     return graph.norm(x, core.norm)
 
 
-def _heads(graph: Graph, x: str, qkv: nn.Linear, heads: int) -> list[str]:
-    """Queries, keys and values, (B, H, 1, D) each."""
-    width = qkv.in_features
-    parts = graph.split(graph.linear(x, qkv.weight, qkv.bias), width, width, width)
+def _heads(graph: Graph, x: str, weight: Tensor, bias: Tensor | None, heads: int) -> list[str]:
+    """Queries, keys and values, (B, H, 1, D) each, by a matrix (3 C, C) and its bias."""
+    width = weight.shape[1]
+    parts = graph.split(graph.linear(x, weight, bias), width, width, width)
     return [graph.shaped(part, -1, heads, 1, width // heads) for part in parts]
 
 
 def _attention(graph: Graph, x: str, of: SelfAttention, K: str, V: str, rotation: list[str] | None) -> str:
-    q, k, v = _heads(graph, x, of.queries_keys_values, of.heads)
+    asks = of.queries_keys_values
+    bias = None if asks.bias is None else of.of_each_head(asks.bias)
+    q, k, v = _heads(graph, x, of.of_each_head(asks.weight), bias, of.heads)
     if rotation is not None:
         q, k = (_rotated(graph, part, rotation[0], rotation[1], of.output.in_features // of.heads) for part in (q, k))
     K, V = graph.joined(K, k, axis=2), graph.joined(V, v, axis=2)
@@ -248,7 +250,7 @@ def _window_attention(graph: Graph, x: str, mixer: WindowAttention, name: str) -
     shape = (BATCH, mixer.heads, W, D)
     K, V = (graph.state(f"{name}.{part}", shape) for part in ("keys", "values"))
     count = graph.state(f"{name}.count", (BATCH,), whole=True)
-    q, k, v = _heads(graph, x, mixer.queries_keys_values, mixer.heads)
+    q, k, v = _heads(graph, x, mixer.queries_keys_values.weight, None, mixer.heads)
     K, V = (graph.without_first(graph.joined(*pair, axis=2), 2) for pair in ((K, k), (V, v)))
     graph.becomes(K)
     graph.becomes(V)

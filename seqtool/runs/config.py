@@ -101,7 +101,7 @@ NO_TEXT = Symbols(0, 0, 0, 0)
 ADDED = (
     "output_bias", "softmax", "bidirectional", "pooling", "ngrams", "buckets", "class_weight", "best_by",
     "order", "prune", "wide_ngrams", "attention", "batch_tokens", "encoder", "mixers", "signed", "convolution",
-    "inner", "layout", "norm_epsilon", "rope_base", "biases", "mirrors",
+    "inner", "layout", "norm_epsilon", "rope_base", "biases", "mirrors", "kv_heads",
 )  # fmt: skip
 """Settings that runs made before have not: at their defaults they do not count in a hash."""
 

@@ -67,6 +67,8 @@ class Architecture:
 def _check_attention(config: ModelConfig) -> list[str]:
     if config.hidden % config.heads:
         return [f"--hidden {config.hidden} does not divide by --heads {config.heads}: choose a multiple"]
+    if config.heads % config.key_heads:
+        return [f"--kv-heads {config.kv_heads} does not divide --heads {config.heads}: choose a divisor"]
     if config.position == "rope" and (config.hidden // config.heads) % 2:
         return [f"--position rope needs an even --hidden / --heads, not {config.hidden // config.heads}"]
     if config.attention in ("none", "bahdanau"):
@@ -190,6 +192,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         settings=(
             "context",
             "heads",
+            "kv_heads",
             "position",
             "stem",
             "norm",

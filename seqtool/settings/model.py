@@ -75,6 +75,14 @@ class ModelConfig:
     heads: int = setting(
         4, "Heads of the transformer and of gdn; divides --hidden.", panel=Panel.MODEL, low=1, high=1024
     )
+    kv_heads: int = setting(
+        0,
+        "Heads of the transformer's keys and values, each shared by as many heads of queries; divides --heads.",
+        panel=Panel.MODEL,
+        low=0,
+        high=1024,
+        shown_default="--heads's",
+    )
     position: str = setting(
         "rope", "Position encoding of the transformer.", panel=Panel.MODEL, choices=("learned", "sinusoidal", "rope")
     )
@@ -299,6 +307,11 @@ class ModelConfig:
     def architecture(self) -> Architecture:
         """What the chosen architecture can do and takes."""
         return ARCHITECTURES[self.model]
+
+    @property
+    def key_heads(self) -> int:
+        """Heads of keys and values; those of queries unless set."""
+        return self.kv_heads or self.heads
 
     @property
     def embed_width(self) -> int:

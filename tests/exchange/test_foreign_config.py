@@ -28,7 +28,7 @@ def test_settings_of_llama_and_gpt2():
     config = found.config
     assert (config.norm, config.position, config.feedforward, config.stem) == ("rms", "rope", "swiglu", 1)
     assert (config.inner, config.norm_epsilon, config.rope_base, config.tied) == (96, 1e-6, 5e5, True)
-    assert (found.vocab_size, found.key_heads, config.biases, config.output_bias) == (500, 2, False, False)
+    assert (found.vocab_size, config.kv_heads, config.biases, config.output_bias) == (500, 2, False, False)
     own = read_foreign(GPT2, "it").config
     assert (own.norm, own.position, own.feedforward, own.biases, own.tied) == (
         "layer",

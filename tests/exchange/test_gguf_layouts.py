@@ -24,6 +24,7 @@ def test_settings_are_called_as_they_are_there():
 def test_what_no_architecture_has_is_refused_with_what_would_be():
     for config, mend in (
         (dataclasses.replace(CONFIGS["gpt2"], feedforward="gelu"), "gpt2 would be with --feedforward gelu-tanh"),
+        (dataclasses.replace(CONFIGS["gpt2"], kv_heads=1), "gpt2 would be with --kv-heads 0"),
         (dataclasses.replace(CONFIGS["qwen2"], biases=True), "llama would be with --no-output-bias"),
     ):
         with pytest.raises(UsageError, match=mend):

@@ -29,7 +29,8 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
     "llama tied": {"tied": True},
     "qwen2": {"output_bias": True},
     "qwen2 tied": {"output_bias": True, "tied": True},
-    "llama biases": {"biases": True, "norm_epsilon": 1e-2, "rope_base": 500.0},
+    "llama keys shared": {"kv_heads": 2},
+    "llama biases": {"biases": True, "kv_heads": 1, "norm_epsilon": 1e-2, "rope_base": 500.0},
     "gpt2": {**GPT2, "biases": True, "norm_epsilon": 1e-2},
     "gpt2 tied sinusoidal": {**GPT2, "position": "sinusoidal", "tied": True},
 }

@@ -27,7 +27,7 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
     "GPT2LMHeadModel sinusoidal relu tied": {"norm": "layer", "position": "sinusoidal", "feedforward": "relu", "tied": True, "inner": 40},
     "GPTNeoXForCausalLM gelu": {"norm": "layer", "position": "rope", "feedforward": "gelu"},
     "GPTNeoXForCausalLM relu tied": {"norm": "layer", "position": "rope", "feedforward": "relu", "tied": True},
-    "LlamaForCausalLM biases": {**LLAMA, **TOLD},
+    "LlamaForCausalLM biases": {**LLAMA, **TOLD, "kv_heads": 2},
     "GPT2LMHeadModel biases": {"norm": "layer", "position": "learned", "feedforward": "gelu-tanh", **TOLD},
     "GPTNeoXForCausalLM biases": {"norm": "layer", "position": "rope", "feedforward": "gelu-tanh", **TOLD},
 }  # fmt: skip
@@ -100,9 +100,11 @@ def test_what_was_imported_goes_back(kind: str, tmp_path: Path):
     for folder in (tmp_path / "run", tmp_path / "after"):
         folder.mkdir()
     write_imported(tmp_path / "run", import_model(tmp_path / "before", vocabulary))
+    assert kind == "gpt2" or before.config.num_key_value_heads == 2
     export_huggingface(tmp_path / "after", load_run(tmp_path / "run", torch.device("cpu")))
     after = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "after").eval()
     assert type(after) is type(before)
+    assert sum(W.numel() for W in after.parameters()) == sum(W.numel() for W in before.parameters())
     ids = torch.randint(0, foreign.SYMBOLS, (2, 30), generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(after(ids).logits, before(ids).logits, atol=1e-4, rtol=0)
 

@@ -23,6 +23,7 @@ from tests.files.test_plain_tensors import spoiled
 pytest.importorskip("transformers")
 
 SPOILED, SPOILED_SLOW = 50, 1000
+INDEXED = "parts/model.safetensors.index.json"
 IDS = torch.randint(0, foreign.SYMBOLS, (2, 30), generator=torch.Generator().manual_seed(1))
 
 
@@ -167,16 +168,29 @@ def test_weights_in_several_files_and_in_half_precision(made: tuple[Path, dict[s
         import_model(other, vocabulary)
 
 
+def in_parts(folder: Path, other: Path) -> None:
+    """Copy a model's directory, its weights in two files with an index."""
+    other.mkdir()
+    shutil.copyfile(folder / "config.json", other / "config.json")
+    tensors = load_file(folder / "model.safetensors")
+    places = {name: f"part-{number % 2}.safetensors" for number, name in enumerate(sorted(tensors))}
+    for file in set(places.values()):
+        save_file({name: tensor for name, tensor in tensors.items() if places[name] == file}, other / file)
+    (other / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+
+
 def refuse_spoiled(folder: Path, place: Path, times: int) -> None:
     """Spoil a file of each kind so often: each is read, or refused in one sentence."""
     vocabulary = foreign.vocabulary(place)
     shutil.copytree(folder / "llama", place / "llama")
-    for name in ("llama/model.safetensors", "llama/config.json", "l0.bin", "l1.bin", "l2.bin", "g.bin"):
-        data, drawn, told = (folder / name).read_bytes(), random.Random(name), list[str]()
+    in_parts(folder / "llama", place / "parts")
+    for name in (INDEXED, "llama/model.safetensors", "llama/config.json", "l0.bin", "l1.bin", "l2.bin", "g.bin"):
+        data = (place / name if name == INDEXED else folder / name).read_bytes()
+        drawn, told = random.Random(name), list[str]()
         for _ in range(times):
             (place / name).write_bytes(spoiled(data, drawn))
             try:
-                import_model(place / "llama" if "/" in name else place / name, vocabulary)
+                import_model((place / name).parent if "/" in name else place / name, vocabulary)
             except SeqtoolError as error:
                 told.append(str(error))
         assert len(told) > times / 5, name

@@ -1,6 +1,7 @@
 """A transformer: self-attention, causal unless --bidirectional, and feed-forward blocks with the norm before each.
 
-Shapes: B batch, T new tokens, S past and new tokens, C width of the model, H heads, D width of a head.
+Shapes: B batch, T new tokens, S past and new tokens, C width of the model, H heads, G heads of keys and values (H or
+--kv-heads), D width of a head.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class SelfAttention(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.heads, self.sees_all = config.heads, config.bidirectional
-        self.queries_keys_values = nn.Linear(config.hidden, 3 * config.hidden, bias=config.biases)
+        keys = config.hidden // config.heads * config.key_heads
+        self.widths = (config.hidden, keys, keys)
+        self.sharing = config.heads // config.key_heads  # how many heads of queries share keys and values
+        self.queries_keys_values = nn.Linear(config.hidden, sum(self.widths), bias=config.biases)
         self.output = nn.Linear(config.hidden, config.hidden, bias=config.biases)
 
     def forward(
@@ -59,11 +63,27 @@ class SelfAttention(nn.Module):
 
     def _heads(self, x_BTC: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, H, T, D) of the tokens themselves, the first two turned by their positions."""
-        heads_BTHD = (part.unflatten(-1, (self.heads, -1)) for part in self.queries_keys_values(x_BTC).chunk(3, dim=-1))
-        Q_BHTD, K_BHTD, V_BHTD = (part.transpose(1, 2) for part in heads_BTHD)
+        parts = self.queries_keys_values(x_BTC).split(self.widths, dim=-1)
+        counts = (self.heads, self.heads // self.sharing, self.heads // self.sharing)
+        Q_BHTD, K_BGTD, V_BGTD = (
+            part.unflatten(-1, (count, -1)).transpose(1, 2) for part, count in zip(parts, counts, strict=True)
+        )
         if rotation is not None:
-            Q_BHTD, K_BHTD = rotate(Q_BHTD, rotation), rotate(K_BHTD, rotation)
-        return Q_BHTD, K_BHTD, V_BHTD
+            Q_BHTD, K_BGTD = rotate(Q_BHTD, rotation), rotate(K_BGTD, rotation)
+        if self.sharing == 1:
+            return Q_BHTD, K_BGTD, V_BGTD
+        return Q_BHTD, K_BGTD.repeat_interleave(self.sharing, 1), V_BGTD.repeat_interleave(self.sharing, 1)
+
+    def of_each_head(self, rows: Tensor) -> Tensor:
+        """Rows of the product of queries, keys and values (C + 2 G D, ...) with those that heads share written out for
+        each of them: (3 C, ...).
+        """
+        if self.sharing == 1:
+            return rows
+        Q, K, V = rows.split(self.widths)
+        groups = self.heads // self.sharing
+        copied = (part.unflatten(0, (groups, -1)).repeat_interleave(self.sharing, 0).flatten(0, 1) for part in (K, V))
+        return torch.cat([Q, *copied])
 
     def looks(self, x_BTC: Tensor, rotation: Tensor | None) -> Tensor:
         """Where each token of a text looks, (B, H, T, T); a row sums to 1."""
@@ -165,10 +185,12 @@ class Transformer(Core):
         H, L = config.hidden, config.layers
         beside, products = beside_mixer(config)
         positions = config.context * H if config.position == "learned" else 0
-        beside += 4 * H if config.biases else 0
+        keys = H // config.heads * config.key_heads
+        attention = 2 * H * H + 2 * keys * H
+        beside += 2 * H + 2 * keys if config.biases else 0
         return CoreSize(
-            parameters=positions + L * (4 * H * H + beside) + norm_parameters(config),
-            product_weights=L * (4 * H * H + products),
+            parameters=positions + L * (attention + beside) + norm_parameters(config),
+            product_weights=L * (attention + products),
             pair_flops=12 * L * H,
         )
 

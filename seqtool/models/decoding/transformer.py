@@ -229,16 +229,18 @@ def _asking(block: TransformerBlock, rotary: bool) -> tuple[Tensor, Tensor | Non
     """The matrix of queries, keys and values, and its bias; the rows that turn together side by side, as one complex
     number.
     """
-    asks = block.attention.queries_keys_values
+    asks, bias = block.attention.queries_keys_values, None
+    weight = block.attention.of_each_head(asks.weight)
+    if asks.bias is not None:
+        bias = block.attention.of_each_head(asks.bias).detach()
     if not rotary:
-        return asks.weight, _detached(asks.bias)
+        return weight, bias
 
     def turned(rows: Tensor) -> Tensor:
         parts = (part.unflatten(0, (block.attention.heads, -1)) for part in rows.chunk(3))
         return torch.cat([_side_by_side(part, dim=1).flatten(0, 1) for part in parts])
 
-    bias = _detached(asks.bias)
-    return turned(asks.weight), None if bias is None else turned(bias)
+    return turned(weight), None if bias is None else turned(bias)
 
 
 def _gathering(block: TransformerBlock, heads: int, rotary: bool) -> Tensor:

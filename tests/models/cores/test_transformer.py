@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from seqtool.errors import UsageError
 from seqtool.models.language_model import build_model
 from seqtool.models.size import parameter_count
 from seqtool.settings.checking import checked
@@ -78,6 +79,22 @@ def test_a_plain_transformer_is_llama_shaped_and_trained_exactly():
     sums.objective.backward()
     for name, weight in model.weights():
         torch.testing.assert_close(weight.grad, weights[name].grad, rtol=1e-3, atol=1e-4)
+
+
+def test_heads_that_share_keys_are_those_that_have_the_same():
+    few, many = (zoo_model("transformer plain", heads=4, kv_heads=heads, biases=True) for heads in (2, 0))
+    assert parameter_count(few.config, few.symbols) == sum(weight.numel() for weight in few.parameters())
+    written_out = {
+        name: few.core.layers[int(name.split(".")[2])].attention.of_each_head(weight) if "queries" in name else weight
+        for name, weight in few.state_dict().items()
+    }
+    few_rows, many_rows = (model.core.layers[0].attention.queries_keys_values.weight.shape[0] for model in (few, many))
+    assert (few_rows, many_rows) == (16 + 8 + 8, 48)
+    many.load_state_dict(written_out)
+    ids = torch.randint(0, V, (2, 9), generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(few(ids)[0], many(ids)[0], atol=1e-6, rtol=0)
+    with pytest.raises(UsageError, match="--kv-heads 3 does not divide --heads 4: choose a divisor"):
+        zoo_model("transformer plain", heads=4, kv_heads=3)
 
 
 def test_a_transformer_refuses_more_than_its_context():

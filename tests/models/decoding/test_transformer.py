@@ -60,6 +60,17 @@ def test_a_long_context_that_no_text_fills_takes_no_memory():
 
 
 @COMPILED
+@torch.inference_mode()
+def test_keys_that_heads_share_are_stepped_as_well(compiled: object):
+    model = zoo_model("transformer rope swiglu rms", heads=4, kv_heads=2)
+    stepper, text = ModelStepper(model), [5, 6, 7]
+    found = stepper.begin([text])
+    for token in (8, 9, 10, 11):
+        torch.testing.assert_close(found[0], log_p(model, text), atol=1e-4, rtol=0)
+        found, text = stepper.step(torch.tensor([token])), [*text, token]
+
+
+@COMPILED
 @pytest.mark.parametrize("position", ["rope", "learned"])
 @torch.inference_mode()
 def test_biases_and_the_tangents_gelu_are_stepped_as_well(position: str, compiled: object):

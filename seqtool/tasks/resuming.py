@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from seqtool.errors import InputError, UsageError
-from seqtool.runs.config import RunConfig
+from seqtool.files.writing import file_sha256
+from seqtool.runs.config import WEIGHTS, RunConfig
 from seqtool.settings.checking import checked
 from seqtool.settings.training import DECIDED_BY_MACHINE, FULL, LENGTHS, MAY_CHANGE, RATE_SETTINGS
+from seqtool.settings.vocabulary import LEARNED_BY, VocabularyConfig
+from seqtool.tasks.request import Request
+from seqtool.text.vocabulary import Vocabulary
 
 
 def refuse_other(differs: dict[str, object]) -> None:
@@ -20,6 +24,40 @@ def refuse_other(differs: dict[str, object]) -> None:
             f"--resume goes on with the run's own data and vocabulary, and {' and '.join(other)} "
             f"{'names' if len(other) == 1 else 'name'} another: leave {'it' if len(other) == 1 else 'them'} out"
         )
+
+
+def other_beginning(request: Request, record: Mapping[str, Any]) -> dict[str, object]:
+    """Which flags name other vectors or another run than the one that goes on was begun with, by its `record`."""
+    vectors, start = record.get("embeddings", {}), record.get("from", {})
+    return {
+        "--embeddings": request.embeddings and file_sha256(request.embeddings) != vectors.get("sha256"),
+        "--from": request.from_run and not _is_start(request.from_run, start),
+    }
+
+
+def _is_start(path: Path, record: Mapping[str, Any]) -> bool:
+    """Whether a run is the one that was begun with: by its weights, or by its name where it is not there any more."""
+    weights = path / WEIGHTS
+    return file_sha256(weights) == record.get("sha256") if weights.is_file() else str(path) == record.get("name")
+
+
+def other_vocabulary(asked: Mapping[str, Any], vocabularies: Sequence[Vocabulary]) -> dict[str, object]:
+    """Which settings, by their flags, ask for another vocabulary to be learned than each of a run's own."""
+    wanted = VocabularyConfig(**asked)
+
+    def differs(name: str, vocabulary: Vocabulary) -> bool:
+        made = vocabulary.metadata
+        if name == "size":
+            return wanted.size not in (made.get("requested_size"), vocabulary.size)
+        own = {"type": vocabulary.type, "symbols": [], "split_digits": False} | made
+        return bool((wanted.symbol_list if name == "symbols" else getattr(wanted, name)) != own.get(name))
+
+    found: dict[str, object] = {}
+    for name in asked:
+        meant = [one for one in vocabularies if one.type in LEARNED_BY.get(name, (one.type,))]
+        flag = f"--vocab-{name}" if name in ("type", "size") else f"--{name.replace('_', '-')}"
+        found[flag] = any(differs(name, one) for one in meant) if meant else asked[name]
+    return found
 
 
 def refuse_other_data(

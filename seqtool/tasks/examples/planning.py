@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from seqtool.embeddings.pretrained import match_pretrained, pretrained_message
 from seqtool.errors import UsageError
 from seqtool.files.writing import provenance
-from seqtool.runs.config import VOCABULARY, RunConfig, read_config
+from seqtool.runs.config import VOCABULARY, RunConfig, read_config, read_target_vocabulary, read_vocabulary
 from seqtool.settings.architectures import ARCHITECTURES
 from seqtool.settings.checking import check_used, checked
 from seqtool.settings.defaults import own_settings
@@ -22,8 +22,9 @@ from seqtool.tasks.examples.sets import ArrayExamples
 from seqtool.tasks.examples.task import ExampleTask
 from seqtool.tasks.pairs.task import PairTask
 from seqtool.tasks.request import Request
-from seqtool.tasks.resuming import refuse_other_data, resumed_config
+from seqtool.tasks.resuming import other_beginning, other_vocabulary, refuse_other, refuse_other_data, resumed_config
 from seqtool.tasks.starting import OF_SEQUENCE, Start, check_freeze, gentle, read_start, request_from
+from seqtool.text.vocabulary import load_vocabulary
 from seqtool.training.session import Options, Outcome, train_run
 from seqtool.training.task import Task
 from seqtool.training.world import World
@@ -49,16 +50,7 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
     check_meant(request.flags, task)
     if world.size > 1 and "-" in request.data:
         raise UsageError("several processes cannot read one standard input: give a file")
-    of_language_models = {
-        "--watch": request.watch is not None,
-        "--document": request.document is not None,
-        "--grow-vocab": request.grow_vocab,
-        "--jsonl-field": bool(request.jsonl_field),
-    }
-    if flags := [flag for flag, given in of_language_models.items() if given]:
-        raise UsageError(f"{flags[0]}: that is for language models, not to {task}; leave it out")
-    if any(weight != 1 for weight in request.weights):
-        raise UsageError("FILE=N is for language models: weigh examples by a column, --weight COLUMN")
+    _refuse_of_language(task, request)
     examples = checked(ExampleConfig(**{**request.examples, "task": task}))
     module = task_module(task)
     _refuse_unmeant(task, module, request)
@@ -112,6 +104,20 @@ def begun(task: str, request: Request, device: str, world: World) -> tuple[RunCo
         prepared.task,
     )
     return config, prepared
+
+
+def _refuse_of_language(task: str, request: Request) -> None:
+    """UsageError for what is asked that only a language model has."""
+    of_language_models = {
+        "--watch": request.watch is not None,
+        "--document": request.document is not None,
+        "--grow-vocab": request.grow_vocab,
+        "--jsonl-field": bool(request.jsonl_field),
+    }
+    if flags := [flag for flag, given in of_language_models.items() if given]:
+        raise UsageError(f"{flags[0]}: that is for language models, not to {task}; leave it out")
+    if any(weight != 1 for weight in request.weights):
+        raise UsageError("FILE=N is for language models: weigh examples by a column, --weight COLUMN")
 
 
 def _refuse_unmeant(task: str, module: TaskModule, request: Request) -> None:
@@ -188,7 +194,7 @@ def again(path: Path, request: Request, device: str, world: World) -> tuple[RunC
     """A run's configuration, with what may change, and its data read again."""
     kept = read_config(path)
     task = kept.task["name"]
-    request = dataclasses.replace(request, run=path)
+    _refuse_of_language(task, request)
     config = resumed_config(kept, {**request.settings, "device": device}, request.flags)
     if problems := check_used(request.flags, config.model, config.training):
         raise UsageError("; ".join(problems))
@@ -196,13 +202,14 @@ def again(path: Path, request: Request, device: str, world: World) -> tuple[RunC
     begun_with = examples_of(kept, str(path))
     if task == TRANSLATE and not kept.task["column"]:  # files, which are the same by their content, not by their names
         begun_with = dataclasses.replace(begun_with, target=request.examples.get("target", begun_with.target))
-    other = [name for name, value in request.examples.items() if value != getattr(begun_with, name) and name != "task"]
+    other = [name for name, value in request.examples.items() if value != getattr(begun_with, name)]
     if other:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in other)
         raise UsageError(f"--resume goes on with the run's own settings, and {flags} says another: leave it out")
+    refuse_other({**_other_vocabularies(path, request, kept, begun_with), **other_beginning(request, kept.data)})
+    own = path / VOCABULARY if kept.vocabulary_sha256 else None
+    request = dataclasses.replace(request, run=path, vocab=own, vocabulary={}, embeddings=None, from_run=None)
     module = task_module(task)
-    if kept.vocabulary_sha256 and request.vocab is None:
-        request = dataclasses.replace(request, vocab=path / VOCABULARY)
     if request.valid is None:
         request = dataclasses.replace(request, valid=kept.data.get("valid_path", kept.data.get("valid")))
     opened = module.open_data(request, begun_with)
@@ -210,6 +217,21 @@ def again(path: Path, request: Request, device: str, world: World) -> tuple[RunC
     prepared = module.prepare(request, opened, begun_with, settings, kept)
     refuse_other_data(path, config, prepared.record, TOLD)
     return config, prepared
+
+
+def _other_vocabularies(path: Path, request: Request, kept: RunConfig, begun_with: ExampleConfig) -> dict[str, object]:
+    """Which flags ask for other vocabularies than a run has; InputError where those that it has are not its own."""
+    source = read_vocabulary(path, kept) if kept.vocabulary_sha256 else None
+    target = read_target_vocabulary(path, kept)
+    sides = ((source, begun_with.source_type), (target, begun_with.target_type))
+    own = [vocabulary for vocabulary, _ in sides if vocabulary is not None]
+    usual = [vocabulary for vocabulary, kind in sides if vocabulary is not None and kind == "auto"]
+    of_type = {name: value for name, value in request.vocabulary.items() if name == "type"}
+    return {
+        "--vocab": request.vocab and {load_vocabulary(request.vocab).sha256} != {one.sha256 for one in own},
+        **other_vocabulary(request.vocabulary, own),
+        **other_vocabulary(of_type, usual or own),
+    }
 
 
 def task_of(config: RunConfig, data: Prepared, world: World) -> Task:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.test_contract import error_of
 from tests.conftest import Command
-from tests.tasks.tables import pupils, report, texts
+from tests.tasks.tables import done, pupils, report, texts
 
 
 def test_settings_suit_the_kind_of_examples(seqtool: Command, tmp_path: Path):
@@ -58,3 +58,31 @@ def test_settings_of_other_tasks_are_refused(seqtool: Command, tmp_path: Path, f
 def test_a_length_of_examples_is_not_for_text(seqtool: Command, prose_file: Path, tmp_path: Path):
     result = seqtool("train", prose_file, "--max-length", 5, "-o", tmp_path / "run")
     assert "--max-length: a language model reads plain text" in error_of(result, 2)
+
+
+def test_a_run_goes_on_with_its_own_beginning_or_says_which_flag_names_another(seqtool: Command, tmp_path: Path):
+    table, run, other = texts(tmp_path / "a.tsv"), tmp_path / "run", tmp_path / "other.model"
+    done(seqtool, "vocab", table, "--type", "byte", "-o", other, "-q")
+    train = ["train", table, "--target", "label", "-o", run, "-q"]
+    done(seqtool, *train, "--vocab-type", "char", "--steps", 3)
+    vocabulary = (run / "vocab.model").read_bytes()
+    again = [*train, "--resume", "--steps", 4]
+    for flags, named in (
+        (["--vocab", other], "--vocab names another"),
+        (["--vocab-type", "word", "--min-count", 3], "--vocab-type and --min-count name another"),
+        (["--embeddings", table], "--embeddings names another"),
+        (["--from", run], "--from names another"),
+        (["--watch", table], "--watch: that is for language models"),
+        (["--grow-vocab"], "--grow-vocab: that is for language models"),
+        (["--jsonl-field", "text"], "--jsonl-field: that is for language models"),
+        (["--document", "line"], "--document: that is for language models"),
+        (["--task", "regress"], "--task says another"),
+    ):
+        assert named in error_of(seqtool(*again, *flags), 2)
+    assert (run / "vocab.model").read_bytes() == vocabulary
+    (run / "vocab.model").write_bytes(other.read_bytes())
+    assert "is not the vocabulary of this run" in error_of(seqtool(*again), 3)
+    (run / "vocab.model").write_bytes(vocabulary)
+    done(seqtool, *again, "--vocab", run / "vocab.model")
+    done(seqtool, *again, "--vocab-type", "char")
+    assert done(seqtool, "predict", run, table)

@@ -152,7 +152,7 @@ def _of_vocabulary(found: ArpaModel, vocabulary: Vocabulary, known: dict[str, in
     if has_unknown:
         is_other[vocabulary.unknown_id] = True
     unknown = model.log_p[0][at[UNKNOWN]] if UNKNOWN in at else NO_UNKNOWN * LN_10
-    log_p[is_other] = unknown - math.log(int(np.count_nonzero(is_other)) or 1)
+    log_p[is_other] = unknown - math.log(max(1, int(np.count_nonzero(is_other))))
     log_p[begin_id] = -np.inf
     if known[END] != begin_id:  # a model of lines may have given some to `<s>`, which no line of the file says
         left = 1 - np.exp(log_p).sum()

@@ -152,7 +152,7 @@ class ModelConfig:
     mirrors: int = setting(
         1,
         "Steps by which each token changes gdn's tables, with keys of their own: two can rotate a --signed state, so "
-        "that one layer follows words of a group.",
+        "that one layer follows words of a group (learned with --convolution 1).",
         panel=Panel.MODEL,
         low=1,
         high=4,

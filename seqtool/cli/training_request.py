@@ -57,7 +57,9 @@ def training_request(
 
     paths, weights = parse_weights(data)
     _check_weights(config, of_data["weights"], weights)
-    _check_unused(paths[0], vocab, vocabulary, document, errors)
+    is_field_unused = bool(jsonl_field) and watch is None and not (valid and Path(valid).exists())
+    of_text = {"--document": document is not None, "--errors": errors != "strict", "--jsonl-field": is_field_unused}
+    _check_unused(paths[0], vocab, vocabulary, of_text)
     return Request(
         data=paths,
         weights=weights,
@@ -162,9 +164,7 @@ def _check_weights(config: str | None, before: list[float] | None, weights: list
         raise UsageError(f"--config {config}: that run read its files {before} times; give DATA as FILE=N so")
 
 
-def _check_unused(
-    first: str, vocab: Path | None, vocabulary: dict[str, Any], document: str | None, errors: str
-) -> None:
+def _check_unused(first: str, vocab: Path | None, vocabulary: dict[str, Any], of_text: dict[str, bool]) -> None:
     """UsageError for flags that have no effect with a given vocabulary, or with a token store as the `first` data."""
     from seqtool.text.store import is_store
 
@@ -175,7 +175,4 @@ def _check_unused(
             f"{vocab or first} has a whole vocabulary; leave that out",
         )
     if store:
-        refuse_unused(
-            {"--document": document is not None, "--errors": errors != "strict"},
-            f"{first} is encoded already; leave that out",
-        )
+        refuse_unused(of_text, f"{first} is encoded already; leave that out")

@@ -16,6 +16,7 @@ from seqtool.runs.config import (
     TARGET_VOCABULARY,
     WEIGHTS,
     RunConfig,
+    learned_texts,
     read_config,
     read_target_vocabulary,
     read_vocabulary,
@@ -31,6 +32,8 @@ OF_TRAINING_ALONE = (
     "variational", "init", "forget_bias",
 )  # fmt: skip
 """Settings of the model that say how weights are begun with or learned, not what they mean."""
+OF_EXAMPLES_ALONE = ("counts", "examples", "commonest", "longest", "layout", "deviations")
+"""What a task's record says of the examples that were learned from, not of what the weights mean."""
 
 
 def average_runs(paths: Sequence[Path], folder: Path, progress: Callable[[int], None]) -> RunConfig:
@@ -49,7 +52,8 @@ def average_runs(paths: Sequence[Path], folder: Path, progress: Callable[[int], 
     total, sources = _Sum(configs[0]), []
     for number, (path, config) in enumerate(zip(paths, configs, strict=True), 1):
         total.add(_read(path, config), path, paths[0])
-        sources.append({"name": str(path), "sha256": file_sha256(path / WEIGHTS)})
+        learned = sorted(learned_texts(config.data))
+        sources.append({"name": str(path), "sha256": file_sha256(path / WEIGHTS), "learned": learned})
         progress(number)
     means = total.means(len(paths))
     first, path = configs[0], paths[0]
@@ -75,8 +79,11 @@ def differences(first: RunConfig, other: RunConfig) -> Iterator[str]:
             yield f"has {flag_of(item).split('/')[0]} {theirs}, not {ours}"
     if first.vocabulary_sha256 != other.vocabulary_sha256:
         yield "has another vocabulary"
-    if first.shape != other.shape or first.task != other.task:
-        yield "answers with other columns or labels"
+    names = [name for name in {**first.task, **other.task} if name not in OF_EXAMPLES_ALONE]
+    if others := [name for name in names if first.task.get(name) != other.task.get(name)]:
+        yield f"answers with other {' and '.join(others)}"
+    if first.shape != other.shape:
+        yield "reads or answers with other sizes"
 
 
 def _read(path: Path, config: RunConfig) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ That of a mixture has a config.json of its own format, vocab.model, and in parts
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -199,9 +200,11 @@ def read_config(path: Path) -> RunConfig:
     if not (
         isinstance(config.data, dict)
         and isinstance(config.made_by, dict)
-        and isinstance(config.data.get("valid", ""), str | None)
-        and is_document_break(config.data.get("document", "file"))
+        and _is_of_text(config.data)
         and isinstance(config.data.get("embeddings", {}), dict)
+        and isinstance(config.data.get("watch", ""), str)
+        and _is_of_text(config.data.get("old_text", {}))
+        and all(map(_is_of_run, [config.data.get("from", {}), *_listed(config.data.get("averaged", []))]))
         and _are_ids(config.data.get("also_seen", []), symbols.size)
         and _are_shares(config.data.get("held_back"))
     ):
@@ -232,6 +235,41 @@ def part_of(path: Path, number: int) -> Path:
 def config_sha256(path: Path) -> str:
     """What identifies a run: the SHA-256 of its configuration, which its weights are bound to."""
     return file_sha256(path / CONFIG)
+
+
+def learned_texts(data: Mapping[str, Any]) -> set[str]:
+    """The SHA-256 of what was learned from: by a run of such a record, and by the runs that it was made of."""
+    runs = [data.get("from", {}), *data.get("averaged", [])]
+    return {
+        sha256 for sha256 in (data.get("sha256"), *(one for run in runs for one in run.get("learned", []))) if sha256
+    }
+
+
+def _is_of_text(value: Any) -> bool:
+    """Whether a value can be what a run's record says of a text: where it is, and how it is read."""
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(name, ""), str) for name in ("name", "sha256", "valid_path", "valid_sha256"))
+        and isinstance(value.get("jsonl_field", ""), str)
+        and isinstance(value.get("valid"), str | None)
+        and all(isinstance(path, str) for path in _listed(value.get("paths", [])))
+        and is_document_break(value.get("document", "file"))
+    )
+
+
+def _is_of_run(value: Any) -> bool:
+    """Whether a value can be what a run's record says of another, whose weights it has."""
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(name, ""), str) for name in ("name", "sha256"))
+        and all(isinstance(sha256, str) for sha256 in _listed(value.get("learned", [])))
+        and type(value.get("grown")) in (int, type(None))
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    """A list as it is; something that is nowhere allowed in place of all else."""
+    return value if isinstance(value, list) else [None]
 
 
 def _are_ids(value: Any, size: int) -> bool:

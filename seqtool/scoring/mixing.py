@@ -16,7 +16,7 @@ from seqtool.errors import InputError, UsageError
 from seqtool.files.writing import cannot_write, provenance
 from seqtool.models.mixture import Mixture
 from seqtool.models.predictor import Predictor
-from seqtool.runs.config import CONFIG, VOCABULARY, WEIGHTS, config_sha256, part_of
+from seqtool.runs.config import CONFIG, VOCABULARY, WEIGHTS, config_sha256, learned_texts, part_of
 from seqtool.runs.loading import Run, load_part
 from seqtool.runs.mixtures import MAX_PARTS, MixtureConfig, write_mixture
 from seqtool.scoring.scorer import TOKENS_AT_ONCE, Scorer
@@ -72,10 +72,13 @@ def _copied(path: Path, part: Path, device: torch.device) -> Run:
 
 
 def check_unread(paths: Sequence[Path], runs: Sequence[Run], text: EncodedText) -> None:
-    """InputError when one of the runs learned from the text."""
+    """InputError when one of the runs learned from the text, or one that it began with or is the mean of."""
     for path, run in zip(paths, runs, strict=True):
-        if text.sha256 == run.config.data.get("sha256"):
-            raise InputError(f"{path} learned from this very text and knows it by heart: give --valid another one")
+        if text.sha256 in learned_texts(run.config.data):
+            whose = "" if text.sha256 == run.config.data.get("sha256") else " has the weights of a run that"
+            raise InputError(
+                f"{path}{whose} learned from this very text and knows it by heart: give --valid another one"
+            )
 
 
 def mix(

@@ -77,9 +77,11 @@ def plan_run(path: Path, request: Request, device: str, resume: bool, dry_run: b
         begun = read_config(path)
         planner = planner_of(begun.task["name"], begun.model.model)
         return Plan(*planner.again(path, request, device, world), True)
+    named = (request.from_run, request.valid, request.watch)
+    inputs = [*request.data, *(str(one) for one in named if one is not None)]
     restarted = restarts() > 0 and is_run(path) and (path / CHECKPOINT).is_file()
     if not dry_run and not restarted:
-        refuse_directory(path, request.force, request.data)
+        refuse_directory(path, request.force, inputs)
     task = decide_task(request)
     planner = planner_of(task, request.settings.get("model", DEFAULT))
     run_config, prepared = planner.begun(task, request, device, world)
@@ -89,7 +91,7 @@ def plan_run(path: Path, request: Request, device: str, resume: bool, dry_run: b
         left = read_config(path)
         if _as_asked(left, run_config) == run_config:
             return Plan(left, prepared, True)
-        refuse_directory(path, request.force, request.data)
+        refuse_directory(path, request.force, inputs)
     return Plan(with_machine(run_config, device, world), prepared, False)
 
 

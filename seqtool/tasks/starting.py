@@ -11,16 +11,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqtool.errors import UsageError
+from seqtool.errors import InputError, UsageError
 from seqtool.files.writing import file_sha256
 from seqtool.models.encoder_decoder import blank_model
 from seqtool.models.language_model import LanguageModel
-from seqtool.runs.config import VOCABULARY, WEIGHTS, RunConfig, read_config
+from seqtool.runs.config import (
+    VOCABULARY,
+    WEIGHTS,
+    RunConfig,
+    learned_texts,
+    read_config,
+    read_target_vocabulary,
+    read_vocabulary,
+)
 from seqtool.runs.weights import read_weights
 from seqtool.settings.fields import flag_of
 from seqtool.settings.model import ModelConfig
 from seqtool.settings.training import FREEZABLE
 from seqtool.tasks.request import Request
+from seqtool.tasks.resuming import other_vocabulary
+from seqtool.text.vocabulary import load_vocabulary
 
 MAY_DIFFER = (
     "dropout", "dropout_input", "dropout_hidden", "dropout_output", "dropout_embedding", "weight_dropout",
@@ -63,12 +73,23 @@ class Start:
 
     @torch.no_grad()
     def put_into(self, model: nn.Module) -> None:
-        """Set the weights of a model that have the name and the shape of one of these, of the parts that are taken."""
+        """Set the weights of a model that have the name of one of these, of the parts that are taken.
+
+        InputError for one of another shape, but of the output, or of the tables where the vocabulary has grown.
+        """
         own = dict(model.named_parameters())
         for name, tensor in self.tensors.items():
             for told in {name, renamed(name)} & own.keys():
-                if own[told].shape == tensor.shape and (not self.parts or told.startswith(self.parts)):
+                if self.parts and not told.startswith(self.parts):
+                    continue
+                if own[told].shape == tensor.shape:
                     own[told].copy_(tensor)
+                elif not told.startswith(("head.", "inputs.") if self.spelled else "head."):
+                    shapes = " and ".join(str(tuple(shape)) for shape in (tensor.shape, own[told].shape))
+                    raise InputError(
+                        f"--from {self.record['name']}: its weights do not fit this model, which is to begin with them "
+                        f"({name}: {shapes}); train anew"
+                    )
 
 
 def renamed(name: str) -> str:
@@ -81,7 +102,11 @@ def read_start(path: Path) -> Start:
     """The weights of a run; InputError where it is none, or not whole."""
     config = read_config(path)
     tensors = read_weights(path / WEIGHTS, config)
-    return Start(config, tensors, {"name": str(path), "sha256": file_sha256(path / WEIGHTS)})
+    if config.vocabulary_sha256:
+        read_vocabulary(path, config)
+    read_target_vocabulary(path, config)
+    learned = {"learned": sorted(learned_texts(config.data))}
+    return Start(config, tensors, {"name": str(path), "sha256": file_sha256(path / WEIGHTS), **learned})
 
 
 def request_from(request: Request, start: Start) -> Request:
@@ -91,8 +116,10 @@ def request_from(request: Request, start: Start) -> Request:
     """
     path = request.from_run
     assert path is not None
-    if request.vocab is not None or request.vocabulary or request.embeddings is not None:
-        raise UsageError(f"--from {path} has its own vocabulary and embedding: leave others out")
+    if other := [flag for flag, is_other in _others(path, request, start).items() if is_other]:
+        raise UsageError(
+            f"--from {path} has its own vocabulary and embedding: leave {' and '.join(other)} out, here and in --config"
+        )
     kept: dict[str, Any] = {}
     for item in dataclasses.fields(ModelConfig):
         theirs = getattr(start.config.model, item.name)
@@ -106,7 +133,20 @@ def request_from(request: Request, start: Start) -> Request:
     reading = {} if start.of_language else {name: getattr(start.config.model, name) for name in OF_READING}
     settings = {**reading, **request.settings, **kept}
     vocabulary = path / VOCABULARY if start.config.vocabulary_sha256 else None
-    return dataclasses.replace(request, settings=settings, vocab=vocabulary)
+    return dataclasses.replace(request, settings=settings, vocab=vocabulary, vocabulary={}, embeddings=None)
+
+
+def _others(path: Path, request: Request, start: Start) -> dict[str, object]:
+    """Which flags ask for another vocabulary, or other vectors, than those of the run to begin with."""
+    own = [read_vocabulary(path, start.config)] if start.config.vocabulary_sha256 else []
+    if (target := read_target_vocabulary(path, start.config)) is not None:
+        own.append(target)
+    vectors = start.config.data.get("embeddings", {}).get("sha256")
+    return {
+        "--vocab": request.vocab and {load_vocabulary(request.vocab).sha256} != {one.sha256 for one in own},
+        "--embeddings": request.embeddings and file_sha256(request.embeddings) != vectors,
+        **other_vocabulary(request.vocabulary, own),
+    }
 
 
 def check_freeze(request: Request) -> None:

@@ -47,7 +47,7 @@ def read_encoded(
         raise UsageError("give one token store, or text: encode several texts into one store")
     store = open_store(Path(data[0]), verify)
     if vocabulary is not None:
-        store.check_vocabulary(vocabulary, "leave --vocab out")
+        store.check_vocabulary(vocabulary, "give the text itself, or a store of it that was encoded with that one")
     return EncodedText(store.vocabulary, store.ids, store.counts, store.sha256, store.file_documents)
 
 

@@ -26,7 +26,7 @@ from seqtool.models.device import autocast
 from seqtool.models.language_model import evaluating
 from seqtool.models.net import Net
 from seqtool.models.state import State, map_state, rows_of
-from seqtool.runs.config import CHECKPOINT, CONFIG, MAX_TOKENS, RunConfig
+from seqtool.runs.config import CHECKPOINT, CONFIG, MAX_TOKENS, WEIGHTS, RunConfig
 from seqtool.runs.weights import load_tensors, named_now, read_tensors
 from seqtool.training.averages import Average
 from seqtool.training.learner import Learner
@@ -144,7 +144,9 @@ def read_checkpoint(run: Path, config: RunConfig) -> Checkpoint:
     """Read the checkpoint of a run; InputError when there is none, or it is damaged, or of other settings or data."""
     file = run / CHECKPOINT
     if not file.is_file():
-        raise InputError(f"{run} has no checkpoint to resume from: train again with --force")
+        whole = (run / WEIGHTS).is_file()
+        mend = f"begin a new run with its weights by --from {run}" if whole else "train again with --force"
+        raise InputError(f"{run} has no checkpoint to resume from: {mend}")
     own = config.numbers
     tensors, metadata = read_tensors(file, own, MAX_COPIES * own + MAX_STATE_NUMBERS)
     if metadata.get("format") not in READ:

@@ -20,6 +20,8 @@ def test_the_mean_is_a_run_like_any_other(seqtool: Command, small_run: Path, pro
     assert len(report(seqtool, "info", mean)["data"]["averaged"]) == 2
     done(seqtool, "train", prose_file, "--from", mean, "-o", tmp_path / "on", "-q", "--steps", 2)
     assert "exists already" in error_of(seqtool("average", small_run, other, "-o", mean), 2)
+    resumed = error_of(seqtool("train", prose_file, "-o", mean, "--resume", "-q"), 3)
+    assert f"no checkpoint to resume from: begin a new run with its weights by --from {mean}" in resumed
     again = seqtool("average", small_run, other, "-o", mean, "--force")
     assert b"next: seqtool eval" in again.stderr
 

@@ -95,3 +95,20 @@ def test_symbols_that_do_not_fit_are_refused(
     where = ["-o", small_run] if "--resume" in flags else ["-o", tmp_path / "run"]
     (tmp_path / "v").write_bytes((small_run / "vocab.model").read_bytes())
     assert message in error_of(seqtool("train", prose_file, *where, *flags, cwd=tmp_path), 2)
+
+
+def test_a_store_has_no_field_and_is_validated_on_and_watched_as_its_text_is(
+    seqtool: Command, small_run: Path, short_text: Path, tmp_path: Path
+):
+    store = tmp_path / "store"
+    assert seqtool("encode", short_text, "--vocab", small_run / "vocab.model", "-o", store, "-q").returncode == 0
+    train = ["train", store, "--from", small_run, "-q", "--steps", 1, "--json"]
+    field = ["--jsonl-field", "t", "-o", tmp_path / "run"]
+    assert f"--jsonl-field: {store} is encoded already" in error_of(seqtool(*train, *field), 2)
+    told = []
+    for name, text in (("text", short_text), ("stored", store)):
+        result = seqtool(*train, "-o", tmp_path / name, "--valid", text, "--watch", text)
+        assert result.returncode == 0, result.stderr.decode()
+        told.append({name: value for name, value in json.loads(result.stdout).items() if "nats" in name})
+    assert told[0] == told[1]
+    assert "watched_nats_per_token_after" in told[0]

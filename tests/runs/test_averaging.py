@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -106,3 +107,12 @@ def test_a_symbol_that_one_run_alone_has_learned_is_as_that_has_it(
             rows = [new[name][place], *([old[name][known.index(index)]] if index in known else [])]
             assert torch.allclose(found[name][place], torch.stack(rows).mean(0), atol=1e-7)
     assert load_run(mean, torch.device("cpu")).config.symbols.seen == len(ids)
+
+
+def test_runs_of_other_rows_have_a_mean_and_others_say_what_differs(small_run: Path):
+    config = read_config(small_run)
+    task = {"name": "classify", "labels": ["a", "b"], "columns": {"text": ["t"]}, "counts": [3, 4], "examples": 7}
+    one = dataclasses.replace(config, task=task)
+    assert not list(differences(one, dataclasses.replace(config, task={**task, "counts": [1, 2], "examples": 3})))
+    other = dataclasses.replace(config, task={**task, "labels": ["b", "a"], "max_length": 9})
+    assert list(differences(one, other)) == ["answers with other labels and max_length"]

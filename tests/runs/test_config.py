@@ -11,7 +11,7 @@ import pytest
 
 from seqtool.errors import InputError
 from seqtool.files.writing import canonical_sha256
-from seqtool.runs.config import ADDED, RunConfig, is_mixture, is_run, read_config
+from seqtool.runs.config import ADDED, RunConfig, is_mixture, is_run, learned_texts, read_config
 from seqtool.settings.model import ModelConfig, Symbols
 from seqtool.settings.training import TrainConfig
 
@@ -80,3 +80,22 @@ def test_an_edited_record_of_what_is_held_back_is_refused(small_run: Path, tmp_p
 def test_what_is_no_run_is_no_mixture_either(small_run: Path, tmp_path: Path):
     assert (is_run(small_run), is_mixture(small_run)) == (True, False)
     assert (is_run(tmp_path), is_mixture(tmp_path)) == (False, False)
+
+
+@pytest.mark.parametrize("edit", [
+    {"from": "x"}, {"from": {"name": 5}}, {"from": {"learned": 5}}, {"from": {"learned": [5]}}, {"from": {"grown": "x"}},
+    {"old_text": 5}, {"old_text": {"paths": 5}}, {"old_text": {"valid": 5}}, {"watch": 5}, {"averaged": 5},
+    {"averaged": ["x"]}, {"paths": [1]}, {"sha256": 5}, {"jsonl_field": 5}, {"valid_path": []},
+])  # fmt: skip
+def test_a_record_of_other_texts_and_runs_that_was_edited_is_refused(small_run: Path, tmp_path: Path, edit: dict):
+    content = json.loads((small_run / "config.json").read_text())
+    content["data"] |= edit
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="holds a value of the wrong kind: it was edited"):
+        read_config(tmp_path)
+
+
+def test_what_was_learned_is_known_through_starts_and_means():
+    mean = {"sha256": "a", "averaged": [{"learned": ["a", "b"]}, {"learned": ["c"]}], "from": {"learned": ["d"]}}
+    assert learned_texts(mean) == {"a", "b", "c", "d"}
+    assert learned_texts({"imported": "x", "from": {"name": "of before"}}) == set()

@@ -16,7 +16,10 @@ from seqtool.scoring.mixing import check_parts, copied_parts, mix, nats_of
 from seqtool.scoring.scorer import Scorer
 from seqtool.text.documents import TextSource
 from seqtool.text.encoded import EncodedText, encode_text
+from tests.cli.test_contract import error_of
 from tests.cli.test_export import counts as counts
+from tests.conftest import Command
+from tests.tasks.tables import done
 
 CPU = torch.device("cpu")
 
@@ -85,3 +88,14 @@ def test_a_run_that_is_not_whole_is_named_itself(pair: list[Path], tmp_path: Pat
     for path in (pair[1], tmp_path / "none"):
         with pytest.raises(InputError, match=str(path)):
             copied_parts([pair[0], path], tmp_path / f"of-{path.name}", CPU)
+
+
+def test_what_a_run_learned_through_others_tells_no_weights(
+    seqtool: Command, small_run: Path, prose_file: Path, valid: Path, tmp_path: Path
+):
+    tuned, mean = tmp_path / "tuned", tmp_path / "mean"
+    done(seqtool, "train", valid, "--from", small_run, "--steps", 1, "-q", "-o", tuned)
+    done(seqtool, "average", small_run, tuned, "-q", "-o", mean)
+    for run, text in ((tuned, prose_file), (mean, valid)):
+        refused = seqtool("mix", run, small_run, "--valid", text, "-o", tmp_path / "mixed", "-q")
+        assert f"{run} has the weights of a run that learned from this very text" in error_of(refused, 3)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from seqtool.errors import InputError
 from seqtool.models.language_model import LanguageModel
 from seqtool.runs.loading import load_run
 from seqtool.tasks.language.planning import begun
 from seqtool.tasks.language.task import LanguageTask
 from seqtool.tasks.request import Request
+from seqtool.tasks.starting import read_start
 from seqtool.text.vocabulary import Vocabulary
 from seqtool.training.world import alone
 from tests.cli.test_contract import error_of
@@ -272,8 +275,45 @@ def test_a_transformers_stem_comes_along(seqtool: Command, prose_file: Path, tmp
 def test_what_does_not_fit_is_refused_by_name(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
     begin = ["train", prose_file, "--from", small_run, "-o", tmp_path / "run"]
     assert "--hidden 99: that of --from" in error_of(seqtool(*begin, "--hidden", 99), 2)
-    assert "has its own vocabulary" in error_of(seqtool(*begin, "--vocab-type", "bpe"), 2)
+    assert "own vocabulary and embedding: leave --vocab-type out" in error_of(seqtool(*begin, "--vocab-type", "bpe"), 2)
+    assert "leave --embeddings out" in error_of(seqtool(*begin, "--embeddings", prose_file), 2)
+    same = ["--config", small_run / "config.json", "--vocab-type", "char", "--dry-run", "-q"]
+    done(seqtool, *begin, *same)
+    done(seqtool, *begin, "--config", small_run / "config.json", "--dry-run", "-q")
     assert "is no language model" in error_of(seqtool("train", prose_file, "--from", _classifier(seqtool, tmp_path)), 2)
+
+
+def test_a_start_with_anothers_vocabulary_or_a_weight_of_another_shape_is_refused(
+    seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path
+):
+    shutil.copytree(small_run, spoiled := tmp_path / "spoiled")
+    done(seqtool, "vocab", prose_file, "--type", "byte", "-o", spoiled / "vocab.model", "--force", "-q")
+    begin = ["train", prose_file, "--from", spoiled, "-o", tmp_path / "run"]
+    assert "is not the vocabulary of this run" in error_of(seqtool(*begin), 3)
+    table = ["train", texts(tmp_path / "a.tsv"), "--target", "label", "--from", spoiled, "-o", tmp_path / "run"]
+    assert "is not the vocabulary of this run" in error_of(seqtool(*table), 3)
+
+    start, model = read_start(small_run), load_run(small_run, CPU).model
+    assert isinstance(model, LanguageModel)
+    start.put_into(model)
+    start.tensors["inputs.embedding.weight"] = start.tensors["inputs.embedding.weight"][1:]
+    with pytest.raises(InputError, match="its weights do not fit this model"):
+        start.put_into(model)
+
+
+def test_words_that_are_added_are_not_frozen_as_the_unknown(seqtool: Command, prose_file: Path, tmp_path: Path):
+    (text := tmp_path / "new.txt").write_text("zyzzyva quincunx " * 30)
+    words = ["train", prose_file, "--vocab-type", "word", "--hidden", 8, "--steps", 1, "-o", tmp_path / "words", "-q"]
+    done(seqtool, *words)
+    begin = ["train", text, "--from", tmp_path / "words", "--freeze", "embedding", "--dry-run"]
+    assert "each of the words that --grow-vocab adds" in error_of(seqtool(*begin, "--grow-vocab"), 2)
+    done(seqtool, *begin)
+
+
+def test_a_start_is_not_replaced(seqtool: Command, small_run: Path, prose_file: Path, tmp_path: Path):
+    shutil.copytree(small_run, start := tmp_path / "start")
+    refused = seqtool("train", prose_file, "--from", start, "-o", start, "--force", "--steps", 1)
+    assert "is an input as well" in error_of(refused, 2)
 
 
 def _classifier(seqtool: Command, tmp_path: Path) -> Path:

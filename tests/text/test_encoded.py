@@ -78,7 +78,8 @@ def test_a_store_of_another_vocabulary_is_refused_with_the_mend(prose_file: Path
     other = learn_vocabulary(TextSource([str(prose_file)]), CHARACTERS)
     with pytest.raises(InputError) as error:
         read_encoded([str(stored)], other, refused, refused)  # type: ignore[arg-type]
-    assert str(error.value) == f"{stored} was encoded with another vocabulary than {other.name}: leave --vocab out"
+    mend = "give the text itself, or a store of it that was encoded with that one"
+    assert str(error.value) == f"{stored} was encoded with another vocabulary than {other.name}: {mend}"
 
 
 def test_a_store_is_read_whole_unless_another_process_does(stored: Path):

@@ -17,7 +17,7 @@ from seqtool.settings.training import TrainConfig
 from seqtool.settings.vocabulary import VocabularyConfig
 from seqtool.tasks.starting import Start
 from seqtool.text.documents import TextSource
-from seqtool.text.encoded import EncodedText, encode_text, read_encoded
+from seqtool.text.encoded import EncodedText, read_encoded
 from seqtool.text.encoding import Ids
 from seqtool.text.growing import grown
 from seqtool.text.learning import about_unknown, learn_vocabulary
@@ -60,7 +60,7 @@ class TrainingData:
     about_unknown: str = ""
     """What is to be said of `<unk>` in the vocabulary that was learned."""
     about_old: str = ""
-    """What is to be said of the text of the run that is begun with."""
+    """What is to be said of the text of the run that is begun with, or of one that was watched and is gone."""
 
 
 def prepare_data(
@@ -82,11 +82,11 @@ def prepare_data(
 ) -> TrainingData:
     """Read DATA (text files, `-`, or one token store), learn a vocabulary unless one is given, and split.
 
-    `valid` is a file of text, or a share such as 0.1; None is VALID_SHARE. A share is held back of each file (see
-    `hold_back`). `weights` says how often each file is read in a pass; without, once. With `softmax` all, every symbol
-    counts as seen. With `grow`, the vocabulary gains what it lacks of the text. InputError for data that cannot be
-    read, are empty, or do not go with the vocabulary. Of several processes the first one checks a token store whole;
-    the others read what they train on.
+    `valid` is a file of text, a token store, or a share such as 0.1; None is VALID_SHARE. A share is held back of each
+    file (see `hold_back`). `weights` says how often each file is read in a pass; without, once. With `softmax` all,
+    every symbol counts as seen. With `grow`, the vocabulary gains what it lacks of the text. InputError for data that
+    cannot be read, are empty, or do not go with the vocabulary. Of several processes the first one checks a token store
+    whole; the others read what they train on.
     """
     world = world or alone(torch.device("cpu"))
     if world.size > 1 and "-" in data:
@@ -125,8 +125,9 @@ def prepare_data(
         seen = {index: seen.get(index, 0) for index in range(vocabulary.size)}
     watched_ids = None
     if watch is not None:
-        watched_ids = encode_text(vocabulary, reading.source([watch])).ids
-        record["watch"] = str(Path(watch).absolute())
+        watched = reading.encoded(watch, vocabulary)
+        watched_ids = watched.ids
+        record |= {"watch": str(Path(watch).absolute()), "watch_sha256": watched.sha256}
     return TrainingData(
         vocabulary,
         train_ids,
@@ -150,6 +151,10 @@ class Reading(NamedTuple):
     def source(self, files: Sequence[str]) -> TextSource:
         """Files of text as a source that can be read again."""
         return TextSource(files, errors=self.errors, document=self.document, rereadable=True, field=self.field)
+
+    def encoded(self, name: str, vocabulary: Vocabulary) -> EncodedText:
+        """One file of text, or a token store, in the ids of a vocabulary."""
+        return read_encoded([name], vocabulary, lambda: self.source([name]), lambda source: vocabulary)
 
 
 def _encoded(
@@ -185,7 +190,7 @@ def split(
     files, share = file_spans(encoded, vocabulary.begin_id), held_share(valid)
     if share is None:
         assert valid is not None
-        held_out = encode_text(vocabulary, reading.source([valid]))
+        held_out = reading.encoded(valid, vocabulary)
         record = {"valid_sha256": held_out.sha256, "valid_path": str(Path(valid).absolute())}
         return files, held_out.ids, record
     kept, held = hold_back(encoded.ids, files, share, vocabulary.begin_id, exact=valid is not None)

@@ -107,10 +107,16 @@ def _with_start(prepared: TrainingData, start: Start, request: Request) -> Train
     """The data of a run that begins with another's weights, and the text that this one was validated on."""
     theirs = start.tensors["head.seen_ids"].tolist()
     also = sorted(set(theirs).difference(prepared.seen_counts))
-    record = {**prepared.record, "from": start.record, "also_seen": also}
     vocabulary, before = prepared.vocabulary, load_vocabulary_or_none(request.vocab)
     assert before is not None
-    if vocabulary.size > before.size:
+    grown = vocabulary.size - before.size if request.grow_vocab else None
+    record = {**prepared.record, "from": {**start.record, "grown": grown}, "also_seen": also}
+    if grown:
+        if vocabulary.type == "word" and "embedding" in str(request.settings.get("freeze", "")).split(","):
+            raise UsageError(
+                "--freeze embedding would keep each of the words that --grow-vocab adds as <unk> is: leave one of them "
+                "out"
+            )
         start = dataclasses.replace(start, spelled=spelled_before(vocabulary, before))
     prepared = dataclasses.replace(prepared, start=start, record=record, seen_counts=with_seen(prepared, also))
     if request.watch is not None:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from seqtool.errors import InputError, UsageError
-from seqtool.files.writing import file_sha256
-from seqtool.runs.config import WEIGHTS, RunConfig, read_config, read_vocabulary
+from seqtool.runs.config import RunConfig, read_config, read_vocabulary
 from seqtool.settings.checking import check_used
+from seqtool.settings.examples import LANGUAGE
 from seqtool.settings.vocabulary import VocabularyConfig
-from seqtool.tasks.language.data import TrainingData, held_share, prepare_data, with_seen
+from seqtool.tasks.language.data import Reading, TrainingData, held_share, prepare_data, with_seen
 from seqtool.tasks.language.old_text import old_text, with_old_text
 from seqtool.tasks.request import Request
-from seqtool.tasks.resuming import refuse_other, refuse_other_data, resumed_config
+from seqtool.tasks.resuming import other_beginning, other_vocabulary, refuse_other, refuse_other_data, resumed_config
 from seqtool.text.growing import before_growing
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 from seqtool.training.world import World
@@ -28,18 +28,21 @@ def resumed_run(path: Path, request: Request, device: str, world: World) -> tupl
     that began it can be given again from anywhere.
     """
     begun = read_config(path)
+    asked = [name for name, value in request.examples.items() if (name, value) != ("task", LANGUAGE)]
+    if asked:
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise UsageError(f"{flags}: {path} is a language model, which reads plain text; leave that out")
     vocabulary = read_vocabulary(path, begun)
     record = begun.data
     refuse_other(
         {
             "--vocab": request.vocab and load_vocabulary(request.vocab).sha256 != vocabulary.sha256,
-            **_other_vocabulary(request.vocabulary, vocabulary),
+            **other_vocabulary(request.vocabulary, [vocabulary]),
+            **other_beginning(request, record),
             "--jsonl-field": request.jsonl_field and request.jsonl_field != record.get("jsonl_field", ""),
             "--document": request.document and request.document != record.get("document", "file"),
-            "--embeddings": request.embeddings
-            and file_sha256(request.embeddings) != record.get("embeddings", {}).get("sha256"),
-            "--from": request.from_run and not _is_start(request.from_run, record.get("from", {})),
-            "--grow-vocab": request.grow_vocab and before_growing(vocabulary) is vocabulary,
+            "--grow-vocab": request.grow_vocab and own_growth(record, vocabulary) is None,
+            "--watch": request.watch and "watch" not in record,
         }
     )
     run_config = resumed_config(begun, {**request.settings, "device": device}, request.flags)
@@ -56,37 +59,48 @@ def resumed_run(path: Path, request: Request, device: str, world: World) -> tupl
         weights=request.weights,
         subword_sampling=run_config.training.subword_sampling,
         softmax=run_config.training.softmax,
-        watch=request.watch or record.get("watch"),
         field=str(record.get("jsonl_field", "")),
         world=world,
     )
     if also := record.get("also_seen"):
         prepared = dataclasses.replace(prepared, seen_counts=with_seen(prepared, also))
-    if request.watch is None and "old_text" in record:
+    if "watch" in record:
+        prepared = _watching(prepared, request, record)
+    elif "old_text" in record:
         start = str(record.get("from", {}).get("name"))
-        old = old_text(start, record["old_text"], before_growing(vocabulary), request.errors)
-        prepared = with_old_text(prepared, old)
+        before = before_growing(vocabulary) if own_growth(record, vocabulary) else vocabulary
+        prepared = with_old_text(prepared, old_text(start, record["old_text"], before, request.errors))
     refuse_other_data(path, run_config, prepared.record, TOLD)
     return run_config, prepared
 
 
-def _is_start(path: Path, record: Mapping[str, Any]) -> bool:
-    """Whether a run is the one that was begun with: by its weights, or by its name where it is not there any more."""
-    weights = path / WEIGHTS
-    return file_sha256(weights) == record.get("sha256") if weights.is_file() else str(path) == record.get("name")
+def own_growth(record: Mapping[str, Any], vocabulary: Vocabulary) -> int | None:
+    """How many tokens a run's vocabulary gained when it began, by its `record`; None where it was not to grow."""
+    start = record.get("from", {})
+    if "grown" in start:
+        return start["grown"]
+    before = before_growing(vocabulary)  # of a run made before that was recorded
+    return None if before is vocabulary else vocabulary.size - before.size
 
 
-def _other_vocabulary(asked: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, object]:
-    """Which settings, by their flags, ask for another vocabulary to be learned than a run's own."""
-    made, wanted = vocabulary.metadata, VocabularyConfig(**asked)
-    sizes, digits = (made.get("requested_size"), vocabulary.size), made.get("split_digits", False)
-    return {
-        "--vocab-type": "type" in asked and wanted.type != vocabulary.type,
-        "--vocab-size": wanted.size and wanted.size not in sizes,
-        "--min-count": wanted.min_count and wanted.min_count != made.get("min_count"),
-        "--symbols": "symbols" in asked and wanted.symbol_list != made.get("symbols", []),
-        "--split-digits": "split_digits" in asked and wanted.split_digits != digits,
-    }
+def _watching(prepared: TrainingData, request: Request, record: Mapping[str, Any]) -> TrainingData:
+    """The data with the text that --watch named when the run began, or a sentence where that is gone or has changed.
+
+    InputError where --watch now names another.
+    """
+    begun = str(record["watch"])
+    asked = request.watch or begun
+    name, mend = Path(begun).name, "is not watched any more: say with --watch where it is"
+    is_begun = str(Path(asked).absolute()) == begun
+    if is_begun and not Path(asked).exists():
+        return dataclasses.replace(prepared, about_old=f"{name} is not there, and {mend}")
+    reading = Reading(request.errors, str(record.get("document", "file")), str(record.get("jsonl_field", "")))
+    watched = reading.encoded(asked, prepared.vocabulary)
+    if watched.sha256 == record.get("watch_sha256", watched.sha256):
+        return dataclasses.replace(prepared, watched_ids=watched.ids)
+    if request.watch is None:
+        return dataclasses.replace(prepared, about_old=f"{name} has changed, and {mend}")
+    raise InputError(f"--watch {asked} is another text than {begun}, which the run watches: give that, or leave it out")
 
 
 def _valid_again(asked: str | None, record: dict[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ import torch
 from seqtool.reports.surprise import TOKENS, shown_tokens, surprise
 from seqtool.runs.loading import Run, load_run
 from seqtool.scoring.surprise import CloseReading, read_closely
-from seqtool.settings.vocabulary import VOCABULARY_TYPES
+from seqtool.settings.vocabulary import BYTE_LEVEL, VOCABULARY_TYPES
 from seqtool.text.documents import TextSource
 from tests.browser import HOSTILE
 
@@ -71,7 +71,7 @@ def test_it_is_said_what_tokens_are_and_a_newline_is_drawn_the_same_everywhere(r
     told = surprise(0, "t", run.vocabulary, reading_of(run, tmp_path / "t"), 10)
     assert told["about"].startswith("Tokens are characters here. ")
     assert f"every one of the vocabulary's {run.vocabulary.size:,} symbols" in told["about_bins"]
-    assert set(TOKENS) == {*VOCABULARY_TYPES, "foreign"}
+    assert set(TOKENS) == {*VOCABULARY_TYPES, BYTE_LEVEL, "foreign"}
     shown = [one[part] for one in told["worst_tokens"] for part in ("token", "likely", "before", "after")]
     assert any("⏎" in text for text in [*shown, *told["names"]])
     assert not any(part in text for part in ("\n", "\\n") for text in [*shown, *told["names"]])

@@ -161,8 +161,9 @@ def test_attention_is_what_the_model_gathers_with(name: str):
 
     def keep(module, given, returned):
         x_BTC = given[0]
-        values_BTHD = module.queries_keys_values(x_BTC).chunk(3, dim=-1)[2].unflatten(-1, (2, -1))
-        seen.append((values_BTHD[0].transpose(0, 1), returned[0][0], module.output))
+        values_BTGD = module.queries_keys_values(x_BTC).split(module.widths, dim=-1)[2].unflatten(-1, (-1, 8))
+        values_HTD = values_BTGD[0].transpose(0, 1).repeat_interleave(module.sharing, 0)
+        seen.append((values_HTD, returned[0][0], module.output))
 
     for layer in model.core.layers:
         layer.attention.register_forward_hook(keep)

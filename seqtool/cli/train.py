@@ -127,7 +127,7 @@ def command(
         typer.Option(
             "--valid",
             metavar="FILE|SHARE",
-            help="Validation text (of files to translate SOURCE,TARGET), or the share of each file to hold back.",
+            help="Validation text or token store (to translate SOURCE,TARGET), or the share of each file to hold back.",
             show_default="0.1",
             rich_help_panel=Panel.DATA,
         ),
@@ -201,7 +201,7 @@ def command(
         typer.Option(
             "--watch",
             metavar="TEXT",
-            help="Record the loss on this text as well, before training and at each validation.",
+            help="Record the loss on this text, or token store, too: before training and at each validation.",
             show_default="with --from, its validation text",
             rich_help_panel=Panel.PROGRESS,
         ),

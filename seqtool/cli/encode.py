@@ -119,7 +119,7 @@ def printed(vocabulary: Vocabulary, source: TextSource, pieces: bool) -> Iterato
             yield lines.end_line()
         # The ids of a foreign vocabulary without a newline do not show where a line ends.
         for text in [block.text] if vocabulary.has_newline else lines_of(block.text):
-            yield lines.join(vocabulary.encode(text))
+            yield lines.join(vocabulary.encode(text, block.starts_document))
             if text.endswith("\n") and lines.inside_line:
                 yield lines.end_line()
     if lines.inside_line:

@@ -65,16 +65,16 @@ def command(
 
     refuse_directory(output, force, [file])
     with reserved(output):
-        vocabulary = None if vocab is None else read_vocabulary(vocab)
         net = file != "-" and is_model(Path(file))
+        vocabulary = None if net or vocab is None else read_vocabulary(vocab)
         with built_aside(output) as folder:
-            about = (_net if net else _ngrams)(folder, file, vocabulary, quiet)
+            about = _net(folder, file, vocab) if net else _ngrams(folder, file, vocabulary, quiet)
             publish(folder, output, force)
     write_report({"run": str(output), **about}, json)
     note(f"next: seqtool eval {shlex.quote(str(output))} TEXT", quiet)
 
 
-def _net(folder: Path, file: str, vocabulary: Vocabulary | None, quiet: bool) -> dict[str, Any]:
+def _net(folder: Path, file: str, vocabulary: Path | None) -> dict[str, Any]:
     """Import a transformer; what is reported of it."""
     from seqtool.exchange.importing import import_model, write_imported
 

@@ -122,7 +122,7 @@ def _measured(vocabulary: Vocabulary, source: TextSource) -> dict[str, Any]:
 
     characters = tokens = unknowns = 0
     for block in encodable(vocabulary, source.blocks()):
-        ids = vocabulary.encode(block.text)
+        ids = vocabulary.encode(block.text, block.starts_document)
         characters, tokens = characters + len(block.text), tokens + len(ids)
         unknowns += int((ids == vocabulary.unknown_id).sum())
         if characters >= REPORT_CHARACTERS:

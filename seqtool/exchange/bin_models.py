@@ -174,13 +174,14 @@ def _read(
 
     With a `group`, matrices are in int8, and after each stand the scales of so many numbers of it.
     """
-    named = list(_named(blocks))
-    widths = [_width(shape, dtype, group) for _, shape in named]
-    if begin + sum(widths) != size:
+    promised = begin + sum((block.layers or 1) * _width(block.shape, dtype, group) for block in blocks)
+    if promised != size:  # before weights are named, of which there may be as many as layers are promised
         raise InputError(
-            f"{path} is {size:,} bytes long, where its header promises {begin + sum(widths):,}: "
+            f"{path} is {size:,} bytes long, where its header promises {promised:,}: "
             "it was cut short, or is no model of that format"
         )
+    named = list(_named(blocks))
+    widths = [_width(shape, dtype, group) for _, shape in named]
     values = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)[begin:]
     found = {}
     for (name, shape), part in zip(named, values.split(widths), strict=True):

@@ -113,12 +113,14 @@ class _Reader:
                 raise InputError(f"{self._name}: {key} is {shown(inner)}, where an object is expected: get it anew")
             kind = inner.get("rope_type", inner.get("type", "default"))
             if kind != "default":
-                raise InputError(f"{self._name}: {key} scales positions ({shown(kind)}), which seqtool does not")
+                raise InputError(
+                    f"{self._name}: {key} scales positions ({shown(kind)}), which seqtool does not: get a model without"
+                )
             rope = _Reader(inner, f"{self._name}: {key}")
             rope._taken |= {"rope_type", "type"}
             base = rope.number("rope_theta", base)
             if rope.number("partial_rotary_factor", 1.0) != 1:
-                raise InputError(f"{self._name}: {key} turns a part of each head only, which seqtool does not")
+                raise InputError(f"{self._name}: {key} turns a part of each head only: get a model that turns all")
             rope.refuse_unread()
         return base
 
@@ -175,7 +177,10 @@ def _gpt2(read: _Reader) -> ForeignModel:
     for key in ("scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "add_cross_attention"):
         read.only(key, False)
     config = ModelConfig(
-        **{**_needed(GPT2), "feedforward": OF_GPT2[read.only("activation_function", "gelu_new", *OF_GPT2)]},
+        **{
+            **_needed(GPT2),
+            "feedforward": OF_GPT2[read.only("activation_function", "gelu_new", *(OF_GPT2.keys() - {"gelu_new"}))],
+        },
         layers=read.size("n_layer"),
         hidden=hidden,
         heads=heads,

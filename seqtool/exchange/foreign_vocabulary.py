@@ -18,12 +18,13 @@ from seqtool.files.writing import read_small_file
 from seqtool.settings.vocabulary import MAX_VOCABULARY
 from seqtool.text.byte_level import MAX_JSON_BYTES, read_bounded_json
 from seqtool.text.normalizing import SPACE
-from seqtool.text.sentencepiece_model import as_field, as_number, with_metadata
+from seqtool.text.sentencepiece_model import SentencePieceModel, as_field, as_number, with_metadata
 from seqtool.text.vocabulary import Vocabulary, load_vocabulary
 
 NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6  # types of a SentencePiece
 BPE = 2  # of a trainer's model types
 BEGINNINGS = ("<s>", "<|begin_of_text|>", "<bos>", "<|endoftext|>")
+LINES = ("a", "a\nb", "a b\n\n  c \n", "\n a\tb", " \n")
 UNREACHED = -1e9  # the score of a piece that no merge makes
 SENTENCEPIECE = b"\n"  # the first byte of its models
 ELSE = "give a SentencePiece model of the same ids with --vocab"
@@ -42,6 +43,18 @@ def find_vocabulary(folder: Path, size: int = 0) -> Vocabulary:
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         return read_old_pair(folder, size)
     raise InputError(f"{folder} has neither tokenizer.model nor tokenizer.json: {ELSE}")
+
+
+def as_its_program_reads(vocabulary: Vocabulary) -> Vocabulary:
+    """The vocabulary of a model of another program, which puts a space before a text, where SentencePiece's program,
+    whose every line is a text, puts one before each line; as it is where it reads spaces and newlines otherwise.
+    """
+    if vocabulary.type != "foreign" or not vocabulary.has_newline or not vocabulary.begins_with_space:
+        return vocabulary
+    own = Vocabulary(with_metadata(vocabulary.model, {**vocabulary.metadata, "prefix": "text"}), vocabulary.name)
+    known = SentencePieceModel(vocabulary.model, vocabulary.name).processor
+    same = all(own.encode(text).tolist() == known.encode(text) for text in LINES)
+    return own if same else vocabulary
 
 
 def _is_other(path: Path) -> bool:

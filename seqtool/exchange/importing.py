@@ -13,13 +13,14 @@ from torch import Tensor
 from seqtool.errors import InputError, UsageError
 from seqtool.exchange.bin_models import read_bin
 from seqtool.exchange.bin_vocabulary import read_bin_vocabulary
+from seqtool.exchange.byte_level_tokenizer import read_old_pair
 from seqtool.exchange.foreign_config import ForeignModel, read_foreign
-from seqtool.exchange.foreign_vocabulary import find_vocabulary, read_tokenizer
+from seqtool.exchange.foreign_vocabulary import as_its_program_reads, find_vocabulary, read_tokenizer
 from seqtool.exchange.hub_layouts import GPT2
 from seqtool.exchange.layouts import our_tensors, their_tensors
 from seqtool.files.plain_tensors import read_plain_tensors
 from seqtool.files.tensors import TensorEntry
-from seqtool.files.writing import file_sha256, read_json
+from seqtool.files.writing import file_sha256, read_json, sha256
 from seqtool.models.language_model import LanguageModel
 from seqtool.models.size import parameter_count
 from seqtool.runs.config import WEIGHTS, RunConfig, is_run, new_config, write_config
@@ -38,6 +39,7 @@ LONGEST_NAME = 256  # bytes of a file's name, and one more
 LEFT_OUT = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 """The ends of names of tensors that say nothing that was learned: masks, and angles."""
 PREFIX = "transformer."  # which GPT-2's first files have not
+OLD_PAIR = ("vocab.json", "merges.txt")
 FLOATS = ("F32", "BF16", "F16", "F64")
 
 
@@ -57,8 +59,11 @@ def is_model(path: Path) -> bool:
     return path.suffix in (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".gguf") or _begins(path).startswith(PICKLE_MARKS)
 
 
-def import_model(path: Path, vocabulary: Vocabulary | None) -> ImportedRun:
-    """Read a model; InputError, in a sentence, where it is damaged, unknown, or not what this program computes."""
+def import_model(path: Path, given: Vocabulary | Path | None) -> ImportedRun:
+    """Read a model with the vocabulary that is given, in a file or read already, or that lies beside it.
+
+    InputError, in a sentence, where it is damaged, unknown, or not what this program computes.
+    """
     if not path.exists():
         raise InputError(f"{path} does not exist: check the name")
     if path.is_file() and path.suffix == ".safetensors":
@@ -68,7 +73,8 @@ def import_model(path: Path, vocabulary: Vocabulary | None) -> ImportedRun:
         found = read_bin(path)
         model = read_foreign(found.told, str(path))
         _check_forms({name: tuple(tensor.shape) for name, tensor in found.tensors.items()}, model, path)
-        return _made(path, path, model, found.tensors, vocabulary or _vocabulary_beside(path), found.format)
+        vocabulary = _read(given, model.vocab_size) or _vocabulary_beside(path, model.vocab_size)
+        return _made(path, [path], model, found.tensors, as_its_program_reads(vocabulary), found.format)
     folder = path
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder} has no {CONFIG}: name a directory with that, and {SAFETENSORS}")
@@ -76,7 +82,8 @@ def import_model(path: Path, vocabulary: Vocabulary | None) -> ImportedRun:
         raise InputError(f"{folder} is a run of seqtool already: eval, generate and train --from take it as it is")
     model = read_foreign(read_json(folder / CONFIG), str(folder / CONFIG))
     files = _files(folder)
-    vocabulary = vocabulary or find_vocabulary(folder, model.vocab_size)
+    vocabulary = _read(given, model.vocab_size) or find_vocabulary(folder, model.vocab_size)
+    vocabulary = as_its_program_reads(vocabulary)
     _check_size(vocabulary, model, folder)
     entries: dict[str, tuple[int, ...]] = {}
     tensors: dict[str, Tensor] = {}
@@ -94,13 +101,22 @@ def import_model(path: Path, vocabulary: Vocabulary | None) -> ImportedRun:
     for file in files:
         tensors |= read_plain_tensors(file, check)
     _check_forms(_named(entries, model), model, folder)
-    return _made(path, files[0], model, _named(tensors, model), vocabulary, "huggingface")
+    return _made(path, files, model, _named(tensors, model), vocabulary, "huggingface")
 
 
-def read_vocabulary(path: Path) -> Vocabulary:
-    """A vocabulary in any form that is read: tokenizer.json, llama2.c's tokenizer.bin, or a SentencePiece model."""
-    readers = {".json": read_tokenizer, ".bin": read_bin_vocabulary}
-    return readers.get(path.suffix, load_vocabulary)(path)
+def _read(given: Vocabulary | Path | None, size: int) -> Vocabulary | None:
+    return read_vocabulary(given, size) if isinstance(given, Path) else given
+
+
+def read_vocabulary(path: Path, size: int = 0) -> Vocabulary:
+    """A vocabulary in any form that is read: tokenizer.json, vocab.json with merges.txt beside it, llama2.c's
+    tokenizer.bin, or a SentencePiece model. `size` is as in `find_vocabulary`.
+    """
+    if path.name == OLD_PAIR[0] and (path.parent / OLD_PAIR[1]).is_file():
+        return read_old_pair(path.parent, size)
+    if path.suffix == ".json":
+        return read_tokenizer(path, size)
+    return read_bin_vocabulary(path) if path.suffix == ".bin" else load_vocabulary(path)
 
 
 def write_imported(folder: Path, run: ImportedRun) -> None:
@@ -152,10 +168,12 @@ def _is_plain(name: str) -> bool:
     return bool(name) and Path(name).name == name != ".." and name.isprintable() and len(name.encode()) < LONGEST_NAME
 
 
-def _vocabulary_beside(path: Path) -> Vocabulary:
+def _vocabulary_beside(path: Path, size: int) -> Vocabulary:
     for name in VOCABULARIES:
         if (path.parent / name).is_file() and path.name != name:
-            return read_vocabulary(path.parent / name)
+            return read_vocabulary(path.parent / name, size)
+    if all((path.parent / name).is_file() for name in OLD_PAIR):
+        return read_old_pair(path.parent, size)
     raise UsageError(
         f"{path} has no vocabulary in it, nor one beside it ({', '.join(VOCABULARIES)}): give its own with --vocab"
     )
@@ -205,7 +223,7 @@ def _check_forms(found: Mapping[str, tuple[int, ...]], model: ForeignModel, path
 
 
 def _made(
-    path: Path, file: Path, model: ForeignModel, tensors: dict[str, Tensor], vocabulary: Vocabulary, format: str
+    path: Path, files: list[Path], model: ForeignModel, tensors: dict[str, Tensor], vocabulary: Vocabulary, format: str
 ) -> ImportedRun:
     """The run of a model whose weights have the names and shapes that it needs."""
     _check_size(vocabulary, model, path)
@@ -215,7 +233,9 @@ def _made(
             raise InputError(f"{path}: {name} has a number that is not finite; get it anew")
     ours = our_tensors(model.layout, model.config, theirs)
     ours["head.seen_ids"] = torch.arange(model.vocab_size)
-    data = {"name": str(path), "imported": {"format": format, "sha256": file_sha256(file)}}
+    hashes = [file_sha256(file) for file in files]
+    identity = hashes[0] if len(hashes) == 1 else sha256("".join(hashes).encode())  # of several files, of their hashes
+    data = {"name": str(path), "imported": {"format": format, "sha256": identity}}
     training = TrainConfig(softmax="all", stateful=False, bptt=model.config.context)
     config = new_config(model.config, training, _symbols(model, vocabulary.begin_id), vocabulary, data)
     assert sum(math.prod(tensor.shape) for tensor in ours.values()) == config.numbers

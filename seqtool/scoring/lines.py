@@ -64,7 +64,9 @@ def arrivals(source: TextSource, vocabulary: Vocabulary, document: str) -> Itera
     """
     if vocabulary.joins_newlines:
         source.document = document
-        yield from _arrived(encodable(vocabulary, source.blocks()), 1 if source.waits else READ_BYTES)
+        yield from _arrived(
+            encodable(vocabulary, source.blocks(), lines=document == "line"), 1 if source.waits else READ_BYTES
+        )
         return
     blocks = encodable(vocabulary, source.blocks())
     most = 1 if source.waits else READ_BYTES
@@ -130,7 +132,7 @@ def encode_lines(vocabulary: Vocabulary, blocks: list[TextBlock]) -> tuple[Ids, 
     lines: list[TextLine] = []
     stop = 0
     for group in _encoded_together(vocabulary, blocks):
-        ids = vocabulary.encode("".join(part for part, _ in group))
+        ids = vocabulary.encode_parts(group)
         lines += _lines_in(vocabulary, ids, group, stop)
         found.append(ids)
         stop += len(ids)

@@ -25,7 +25,7 @@ def encode_blocks(vocabulary: Vocabulary, blocks: Iterable[TextBlock]) -> Iterat
     begin = np.array([vocabulary.begin_id], dtype=vocabulary.dtype)
     newline = vocabulary.newline_ids[0]
     for group in _groups(encodable(vocabulary, blocks), vocabulary.has_newline):
-        ids = vocabulary.encode("".join(block.text for block in group))
+        ids = vocabulary.encode_parts([(block.text, block.starts_document) for block in group])
         if len(group) == 1:
             yield np.concatenate([begin, ids]) if group[0].starts_document else ids
             continue
@@ -48,14 +48,14 @@ def _groups(blocks: Iterable[TextBlock], has_newline: bool) -> Iterator[list[Tex
         yield group
 
 
-def encodable(vocabulary: Vocabulary, blocks: Iterable[TextBlock]) -> Iterator[TextBlock]:
-    """The same text in blocks that can be encoded independently with this vocabulary."""
+def encodable(vocabulary: Vocabulary, blocks: Iterable[TextBlock], *, lines: bool = False) -> Iterator[TextBlock]:
+    """The same text in blocks that can be encoded independently with this vocabulary. `lines`: each is a document."""
     if vocabulary.type == "word":
         return whole_words(blocks)
     if vocabulary.type == "foreign":
         return whole_lines(blocks, vocabulary.name)
     if vocabulary.type == BYTE_LEVEL:
-        return whole_units(blocks, vocabulary)
+        return whole_units(blocks, vocabulary, lines=lines)
     return whole_symbols(blocks, vocabulary.symbols)
 
 
@@ -91,7 +91,7 @@ def _last_cut(text: str, pattern: re.Pattern[str], longest: int) -> int:
     return cut + max(0, settled - cut) // SEGMENT_CHARACTERS * SEGMENT_CHARACTERS
 
 
-def whole_units(blocks: Iterable[TextBlock], vocabulary: Vocabulary) -> Iterator[TextBlock]:
+def whole_units(blocks: Iterable[TextBlock], vocabulary: Vocabulary, *, lines: bool = False) -> Iterator[TextBlock]:
     """The same text in blocks that end where byte-level BPE surely cuts it, mostly before a space, or with a document.
 
     Text without such a place is cut after each MAX_HELD_CHARACTERS, so that memory stays bounded.
@@ -110,6 +110,10 @@ def whole_units(blocks: Iterable[TextBlock], vocabulary: Vocabulary) -> Iterator
             cut = _unit_cut(rest, 0, MAX_HELD_CHARACTERS, vocabulary, pattern) or MAX_HELD_CHARACTERS
             yield TextBlock(rest[:cut], starts)
             rest, starts, looked_at = rest[cut:], False, 0
+        if lines and rest.endswith("\n"):  # the document is whole: nothing is waited for
+            yield TextBlock(rest, starts)
+            rest, starts = "", False
+            continue
         if cut := _unit_cut(rest, looked_at, len(rest) - longest, vocabulary, pattern):
             yield TextBlock(rest[:cut], starts)
             rest, starts = rest[cut:], False

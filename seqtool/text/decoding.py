@@ -32,7 +32,7 @@ class TextDecoder:
         self._vocabulary = vocabulary
         self._table: ByteTable | LineJoiner = vocabulary.token_table
         if vocabulary.begins_with_space or seam.drop_space:
-            every_line = vocabulary.begins_with_space and vocabulary.has_newline
+            every_line = vocabulary.begins_with_space and vocabulary.has_newline and not vocabulary.prefixes_text
             newline = vocabulary.newline_ids[0] if every_line else -1
             self._table = LineJoiner(vocabulary.token_table, newline, inside_line=not seam.drop_space)
         self._space = seam.first  # held back after a word, because the last word of a line has none

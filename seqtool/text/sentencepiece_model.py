@@ -18,6 +18,7 @@ from seqtool.text.normalizing import SPACE
 
 MAX_MODEL_BYTES = 256 << 20
 LONGEST_PIECE, SHOWN_REASON = 1 << 13, 100  # characters
+NORMALIZER_FIELD, PREFIX_FIELD = 3, 3  # of ModelProto; of NormalizerSpec: add_dummy_prefix. The last of two counts
 METADATA_FIELD = 200  # ModelProto reserves field numbers from 200 on for extensions
 
 
@@ -28,7 +29,7 @@ class SentencePieceModel:
     """
 
     def __init__(self, model: bytes, name: str) -> None:
-        self.processor = sentencepiece.SentencePieceProcessor()
+        self.processor, self._serialized = sentencepiece.SentencePieceProcessor(), model
         try:
             self.processor.LoadFromSerializedProto(model)
             self.size: int = self.processor.vocab_size()
@@ -61,6 +62,11 @@ class SentencePieceModel:
         settings = {key: value for key, value in self.metadata.items() if key != "made_by"}
         self.identity: bytes = learned + canonical_sha256(settings).encode()
         """What makes the vocabulary this one, for its hash."""
+
+    def without_prefix(self) -> SentencePieceModel:
+        """The same model, but that puts no space before what it encodes."""
+        _, learned = split_metadata(self._serialized)
+        return SentencePieceModel(learned + as_field(NORMALIZER_FIELD, as_number(PREFIX_FIELD, 0)), "vocabulary")
 
     def is_text(self, index: int) -> bool:
         """Whether a piece stands for text, not for a byte, a control symbol or `<unk>`."""

@@ -79,13 +79,35 @@ class Vocabulary:
         prefix = SPACE if self.type == "word" else ""
         return known_symbols(self.metadata.get("symbols"), self._model.pieces, prefix)
 
-    def encode(self, text: str) -> Ids:
-        """Ids of a text, without beginning or end symbols; shape (tokens,)."""
-        return self._encoder(text)
+    @property
+    def prefixes_text(self) -> bool:
+        """Whether a space is put before a document only, as Llama's own program does, and before none of its lines."""
+        return self.type == "foreign" and self.has_newline and self.metadata.get("prefix") == "text"
+
+    def encode(self, text: str, begins: bool = True) -> Ids:
+        """Ids of a text, without beginning or end symbols; shape (tokens,). `begins` says that it begins a document."""
+        if not self.prefixes_text:
+            return self._encoder(text)
+        first, newline, rest = text.partition("\n") if begins else ("", "", text)
+        # Of a text that begins with a newline the space before it is all that stands in the first line.
+        line = self._encoder(first) if first or not newline else self._inner_encoder(" ")
+        return np.concatenate([line, self._inner_encoder(newline + rest)])
+
+    def encode_parts(self, parts: Sequence[tuple[str, bool]]) -> Ids:
+        """Ids of the parts of a text in a row, each of which may begin a document."""
+        if not self.prefixes_text:
+            return self.encode("".join([text for text, _ in parts]))
+        return np.concatenate([self.encode(text, begins) for text, begins in parts])
 
     @functools.cached_property
     def _encoder(self) -> Encoder:
         return encoder_of(self._model, self.type, self.symbols, self.newline_ids, folds=self._folds)
+
+    @functools.cached_property
+    def _inner_encoder(self) -> Encoder:
+        """Of lines within a document, where a space is put before documents only."""
+        assert isinstance(self._model, SentencePieceModel)
+        return encoder_of(self._model.without_prefix(), self.type, {}, self.newline_ids, folds=self._folds)
 
     def split_at_symbols(self, text: str) -> list[str]:
         """A text cut before and after each user-defined symbol."""

@@ -13,6 +13,7 @@ from seqtool.exchange.bin_models import is_bin_model, read_bin
 
 @pytest.mark.parametrize(("head", "told"), [
     (struct.pack("<7i", 64, 128, 2, 4, 2, 300, 1 << 23), "bytes long, where its header promises"),
+    (struct.pack("<7i", 64, 128, 5_000_000, 4, 2, 300, 64), "bytes long, where its header promises"),
     (struct.pack("<7i", 64, 128, 2, 5, 5, 300, 64), "64 numbers for 5 heads"),
     (struct.pack("<7i", 64, 128, 2, 4, 3, 300, 64), "64 numbers for 4 heads, 3 of them of keys"),
     (struct.pack("<7i", 64, 128, 0, 4, 4, 300, 64), "promises impossible sizes"),

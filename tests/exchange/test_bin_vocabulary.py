@@ -10,6 +10,7 @@ import pytest
 
 from seqtool.errors import InputError
 from seqtool.exchange.bin_vocabulary import read_bin_vocabulary
+from seqtool.exchange.foreign_vocabulary import as_its_program_reads
 from tests.exchange import foreign
 from tests.exchange.untrained import vocabulary_of
 from tests.files.test_plain_tensors import spoiled
@@ -51,6 +52,9 @@ def test_a_text_is_split_as_there(newlines: str, short_text: Path, tmp_path: Pat
         "<s>",
         *short_text.read_text().splitlines()[:20],
     ):
+        assert vocabulary.encode(text).tolist() == merged(text, texts, scores), text
+    vocabulary = as_its_program_reads(vocabulary)
+    for text in ("a\n b\n\nOnce\n", "\n", " \nupon", short_text.read_text()[:800]):
         assert vocabulary.encode(text).tolist() == merged(text, texts, scores), text
 
 

@@ -151,3 +151,17 @@ def test_blocks_of_byte_level_bpe_have_the_ids_of_the_whole(kind: str, monkeypat
         found = list(blocks.encodable(BYTE_LEVEL[kind], TextSource(["-"]).blocks()))
         assert len(found) > 20
         assert np.concatenate([BYTE_LEVEL[kind].encode(block.text) for block in found]).tolist() == expected
+
+
+def test_a_line_of_byte_level_bpe_that_is_a_document_is_whole_with_its_newline():
+    taken: list[str] = []
+
+    def arriving() -> Iterator[documents.TextBlock]:
+        for text in ("a", "b\n", "c\n"):
+            yield documents.TextBlock(text, text != "b\n")
+            taken.append(text)
+
+    found = blocks.encodable(small_vocabulary("llama-3"), arriving(), lines=True)
+    assert next(found) == documents.TextBlock("ab\n", True)
+    assert taken == ["a"]  # nothing behind the newline was asked for
+    assert list(found) == [documents.TextBlock("c\n", True)]

@@ -15,6 +15,7 @@ from seqtool.settings.vocabulary import MAX_SYMBOLS, MAX_VOCABULARY
 from seqtool.text.byte_level import MAX_JSON_BYTES, byte_level_model, read_bounded_json
 from seqtool.text.vocabulary import Vocabulary
 
+OLD_PAIR = ("vocab.json", "merges.txt")
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 OF_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -74,6 +75,11 @@ def read_byte_level(told: Mapping[str, Any], path: Path, size: int = 0) -> Vocab
         return _vocabulary(found, path, size)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise _damaged(path) from error
+
+
+def has_old_pair(folder: Path) -> bool:
+    """Whether a directory has GPT-2's older pair of files."""
+    return all((folder / name).is_file() for name in OLD_PAIR)
 
 
 def read_old_pair(folder: Path, size: int = 0) -> Vocabulary:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seqtool.errors import InputError
-from seqtool.exchange.byte_level_tokenizer import is_byte_level, read_byte_level, read_old_pair
+from seqtool.exchange.byte_level_tokenizer import has_old_pair, is_byte_level, read_byte_level, read_old_pair
 from seqtool.exchange.pieces import BYTES, merges
 from seqtool.files.writing import read_small_file
 from seqtool.settings.vocabulary import MAX_VOCABULARY
@@ -40,7 +40,7 @@ def find_vocabulary(folder: Path, size: int = 0) -> Vocabulary:
         return load_vocabulary(model)
     if told.is_file():
         return read_tokenizer(told, size)
-    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+    if has_old_pair(folder):
         return read_old_pair(folder, size)
     raise InputError(f"{folder} has neither tokenizer.model nor tokenizer.json: {ELSE}")
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from seqtool.errors import InputError, UsageError
 from seqtool.exchange.bin_models import read_bin
 from seqtool.exchange.bin_vocabulary import read_bin_vocabulary
-from seqtool.exchange.byte_level_tokenizer import read_old_pair
+from seqtool.exchange.byte_level_tokenizer import OLD_PAIR, has_old_pair, read_old_pair
 from seqtool.exchange.foreign_config import ForeignModel, read_foreign
 from seqtool.exchange.foreign_vocabulary import as_its_program_reads, find_vocabulary, read_tokenizer
 from seqtool.exchange.hub_layouts import GPT2
@@ -39,7 +39,6 @@ LONGEST_NAME = 256  # bytes of a file's name, and one more
 LEFT_OUT = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 """The ends of names of tensors that say nothing that was learned: masks, and angles."""
 PREFIX = "transformer."  # which GPT-2's first files have not
-OLD_PAIR = ("vocab.json", "merges.txt")
 FLOATS = ("F32", "BF16", "F16", "F64")
 
 
@@ -112,7 +111,7 @@ def read_vocabulary(path: Path, size: int = 0) -> Vocabulary:
     """A vocabulary in any form that is read: tokenizer.json, vocab.json with merges.txt beside it, llama2.c's
     tokenizer.bin, or a SentencePiece model. `size` is as in `find_vocabulary`.
     """
-    if path.name == OLD_PAIR[0] and (path.parent / OLD_PAIR[1]).is_file():
+    if path.name in OLD_PAIR and has_old_pair(path.parent):
         return read_old_pair(path.parent, size)
     if path.suffix == ".json":
         return read_tokenizer(path, size)
@@ -172,7 +171,7 @@ def _vocabulary_beside(path: Path, size: int) -> Vocabulary:
     for name in VOCABULARIES:
         if (path.parent / name).is_file() and path.name != name:
             return read_vocabulary(path.parent / name, size)
-    if all((path.parent / name).is_file() for name in OLD_PAIR):
+    if has_old_pair(path.parent):
         return read_old_pair(path.parent, size)
     raise UsageError(
         f"{path} has no vocabulary in it, nor one beside it ({', '.join(VOCABULARIES)}): give its own with --vocab"

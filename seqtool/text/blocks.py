@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import numpy as np
 
@@ -59,26 +59,33 @@ def encodable(vocabulary: Vocabulary, blocks: Iterable[TextBlock], *, lines: boo
     return whole_symbols(blocks, vocabulary.symbols)
 
 
-def whole_symbols(blocks: Iterable[TextBlock], symbols: Collection[str]) -> Iterator[TextBlock]:
-    """The same text in blocks that end inside no symbol: after a newline or a symbol, or where a long line is cut."""
-    pattern = symbol_pattern(symbols)
-    if pattern is None:
-        yield from blocks
-        return
-    longest = max(map(len, symbols))
+def _held_until(blocks: Iterable[TextBlock], cut: Callable[[str, int], int]) -> Iterator[TextBlock]:
+    """The same text in blocks that end with a document, or where `cut` says.
+
+    It is asked of the text that is held, and how much of that it was asked of before; 0 holds all of it.
+    """
     rest, starts = "", False
     for block in blocks:
         if block.starts_document:
             if rest or starts:
                 yield TextBlock(rest, starts)
             rest, starts = "", True
+        known = len(rest)
         rest += block.text
-        cut = len(rest) if rest.endswith("\n") else _last_cut(rest, pattern, longest)
-        if cut:
-            yield TextBlock(rest[:cut], starts)
-            rest, starts = rest[cut:], False
+        while place := cut(rest, known):
+            yield TextBlock(rest[:place], starts)
+            rest, starts, known = rest[place:], False, 0
     if rest or starts:
         yield TextBlock(rest, starts)
+
+
+def whole_symbols(blocks: Iterable[TextBlock], symbols: Collection[str]) -> Iterator[TextBlock]:
+    """The same text in blocks that end inside no symbol: after a newline or a symbol, or where a long line is cut."""
+    pattern = symbol_pattern(symbols)
+    if pattern is None:
+        return iter(blocks)
+    longest = max(map(len, symbols))
+    return _held_until(blocks, lambda text, _: len(text) if text.endswith("\n") else _last_cut(text, pattern, longest))
 
 
 def _last_cut(text: str, pattern: re.Pattern[str], longest: int) -> int:
@@ -98,27 +105,15 @@ def whole_units(blocks: Iterable[TextBlock], vocabulary: Vocabulary, *, lines: b
     """
     pattern = symbol_pattern(vocabulary.symbols)
     longest = max(map(len, vocabulary.symbols), default=0)
-    rest, starts = "", False
-    for block in blocks:
-        if block.starts_document:
-            if rest or starts:
-                yield TextBlock(rest, starts)
-            rest, starts = "", True
-        looked_at = max(0, len(rest) - longest - 1)
-        rest += block.text
-        while len(rest) > MAX_HELD_CHARACTERS + longest:
-            cut = _unit_cut(rest, 0, MAX_HELD_CHARACTERS, vocabulary, pattern) or MAX_HELD_CHARACTERS
-            yield TextBlock(rest[:cut], starts)
-            rest, starts, looked_at = rest[cut:], False, 0
-        if lines and rest.endswith("\n"):  # the document is whole: nothing is waited for
-            yield TextBlock(rest, starts)
-            rest, starts = "", False
-            continue
-        if cut := _unit_cut(rest, looked_at, len(rest) - longest, vocabulary, pattern):
-            yield TextBlock(rest[:cut], starts)
-            rest, starts = rest[cut:], False
-    if rest or starts:
-        yield TextBlock(rest, starts)
+
+    def cut(text: str, known: int) -> int:
+        if len(text) > MAX_HELD_CHARACTERS + longest:
+            return _unit_cut(text, 0, MAX_HELD_CHARACTERS, vocabulary, pattern) or MAX_HELD_CHARACTERS
+        if lines and text.endswith("\n"):  # the document is whole: nothing is waited for
+            return len(text)
+        return _unit_cut(text, max(0, known - longest - 1), len(text) - longest, vocabulary, pattern)
+
+    return _held_until(blocks, cut)
 
 
 def _unit_cut(text: str, start: int, end: int, vocabulary: Vocabulary, symbol: re.Pattern[str] | None) -> int:
@@ -134,23 +129,16 @@ def _unit_cut(text: str, start: int, end: int, vocabulary: Vocabulary, symbol: r
 
 def whole_lines(blocks: Iterable[TextBlock], name: str) -> Iterator[TextBlock]:
     """The same text in blocks that end where a line or document ends; InputError for a line that is too long."""
-    rest, starts = "", False
-    for block in blocks:
-        if block.starts_document:
-            if rest or starts:
-                yield TextBlock(rest, starts)
-            rest, starts = "", True
-        rest += block.text
-        if len(rest) > MAX_HELD_CHARACTERS and not -1 < rest.find("\n") <= MAX_HELD_CHARACTERS:
+
+    def cut(text: str, known: int) -> int:
+        if len(text) > MAX_HELD_CHARACTERS and not -1 < text.find("\n") <= MAX_HELD_CHARACTERS:
             raise InputError(
                 f"a line has more than {MAX_HELD_CHARACTERS:,} characters, and {name} splits whole lines: "
                 "break it, or make a vocabulary with seqtool vocab"
             )
-        if rest.endswith("\n"):
-            yield TextBlock(rest, starts)
-            rest, starts = "", False
-    if rest or starts:
-        yield TextBlock(rest, starts)
+        return len(text) if text.endswith("\n") else 0
+
+    return _held_until(blocks, cut)
 
 
 def whole_words(blocks: Iterable[TextBlock]) -> Iterator[TextBlock]:
